@@ -1,0 +1,101 @@
+"""Fetching public files: with progress, resumable, and checked before use."""
+
+import hashlib
+import os
+import shutil
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from advrec_tf.errors import UserError
+from advrec_tf.files import replacing
+
+
+class Remote(NamedTuple):
+    """A public file: its address and its checksum as algorithm:hexdigest, the algorithm being md5, sha1, sha256 or git."""
+
+    url: str
+    checksum: str
+
+    @property
+    def filename(self) -> str:
+        return self.url.rpartition("/")[2]
+
+
+def checksum(path: Path, algorithm: str) -> str:
+    """The checksum of a file as algorithm:hexdigest; `git` is the SHA-1 of a git blob."""
+    digest = hashlib.new("sha1" if algorithm == "git" else algorithm)
+    if algorithm == "git":
+        digest.update(b"blob %d\0" % path.stat().st_size)
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return f"{algorithm}:{digest.hexdigest()}"
+
+
+def verify(path: Path, remote: Remote) -> None:
+    """Raises UserError when a file is not the public one."""
+    found = checksum(path, remote.checksum.partition(":")[0])
+    if found != remote.checksum:
+        raise UserError(f"{path}: wrong checksum {found} instead of {remote.checksum}: remove the file and fetch {remote.url} again")
+
+
+def fetch(remote: Remote, folder: Path, progress: bool = True) -> Path:
+    """Downloads a file into a folder, resuming what a broken download left, and checks it.
+
+    Raises UserError that names the file, its address and the folder when it cannot be had, and when the checksum is
+    wrong (the bad download is then removed).
+    """
+    target, partial = folder / remote.filename, folder / f"{remote.filename}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _download(remote.url, partial, progress)
+    except (urllib.error.URLError, OSError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise UserError(
+            f"{remote.filename} is missing and cannot be downloaded ({reason}): get it from {remote.url} and put it into {folder}"
+        ) from None
+    try:
+        verify(partial, remote)
+    except UserError:
+        partial.unlink()
+        raise UserError(f"{remote.url}: the download has a wrong checksum and was removed; run the command again") from None
+    os.replace(partial, target)
+    return target
+
+
+def _download(url: str, partial: Path, progress: bool) -> None:
+    have = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=30)
+    except urllib.error.HTTPError as error:
+        if error.code != 416:  # nothing is left to fetch
+            raise
+        return
+    with response:
+        resumed = response.status == 206
+        left = response.length or 0
+        bar = tqdm(total=have * resumed + left or None, initial=have * resumed, unit="B", unit_scale=True, desc=partial.stem,
+                   disable=None if progress else True)  # fmt: skip
+        with bar, open(partial, "ab" if resumed else "wb") as file:
+            while block := response.read(1 << 16):
+                file.write(block)
+                bar.update(len(block))
+                left -= len(block)
+    if response.length is not None and left > 0:
+        raise OSError("the connection broke; run the command again to resume")
+
+
+def unpack_member(archive: Path, member: str, target: Path) -> None:
+    """Writes one named member of a zip file to `target`, and nothing else anywhere."""
+    try:
+        with zipfile.ZipFile(archive) as opened, opened.open(member) as source, replacing(target) as temporary:
+            with open(temporary, "wb") as file:
+                shutil.copyfileobj(source, file)
+    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+        raise UserError(f"{archive}: not a usable zip file ({error}): remove it and fetch it again") from None

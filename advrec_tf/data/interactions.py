@@ -1,0 +1,143 @@
+"""The interactions of users with items, split into train and test: what every other room reads."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from advrec_tf.data.splits import leave_one_out
+from advrec_tf.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """Implicit feedback (every recorded interaction is a 1), split into train and test.
+
+    Users and items are numbered 0 ... n-1 in the order of their sorted ids; `user_ids[u]` and `item_ids[i]` are the ids
+    of the file.  Train pairs are sorted by (user, item) and unique; so are the test pairs.
+    """
+
+    name: str
+    n_users: int
+    n_items: int
+    train_users: np.ndarray  # int32 [N]
+    train_items: np.ndarray  # int32 [N]
+    test_users: np.ndarray  # int32 [M]
+    test_items: np.ndarray  # int32 [M]
+    user_ids: np.ndarray  # [n_users]
+    item_ids: np.ndarray  # [n_items]
+    duplicates: int = 0  # interactions that repeated an earlier pair and were collapsed
+
+    @cached_property
+    def indptr(self) -> np.ndarray:
+        """int64 [n_users + 1]: the train pairs of user u stand at indptr[u] : indptr[u + 1]."""
+        return np.concatenate([[0], np.cumsum(np.bincount(self.train_users, minlength=self.n_users))])
+
+    @cached_property
+    def item_counts(self) -> np.ndarray:
+        """int64 [n_items]: train interactions of each item."""
+        return np.bincount(self.train_items, minlength=self.n_items)
+
+    def pairs(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """One int64 for each (user, item), to look pairs up by."""
+        return np.asarray(users, np.int64) * self.n_items + items
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of sizes, train pairs and test pairs: two data sets with the same one train the same model."""
+        digest = hashlib.sha256(f"{self.n_users} {self.n_items} {len(self.train_users)}".encode())
+        for part in (self.train_users, self.train_items, self.test_users, self.test_items):
+            digest.update(np.ascontiguousarray(part, dtype="<i4"))
+        return digest.hexdigest()
+
+    @cached_property
+    def unseen_test_items(self) -> int:
+        """Number of distinct test items without a train interaction."""
+        return int(np.sum(self.item_counts[np.unique(self.test_items)] == 0))
+
+    def statistics(self) -> dict[str, float]:
+        """Size and shape of all interactions (train and test together), as the characteristics of section 5.2."""
+        interactions = len(self.train_users) + len(self.test_users)
+        counts = np.sort(self.item_counts)[::-1]
+        ranks = np.arange(1, self.n_items + 1)
+        gini = float(np.sum((self.n_items + 1 - 2 * ranks) * counts) / (self.n_items * counts.sum()))
+        return {
+            "users": self.n_users,
+            "items": self.n_items,
+            "interactions": interactions,
+            "train": len(self.train_users),
+            "test": len(self.test_users),
+            "density": interactions / (self.n_users * self.n_items),
+            "size": self.n_users * self.n_items,
+            "shape": self.n_users / self.n_items,
+            "popularity Gini": gini,
+            "share of the most popular 10%": float(counts[: -(-self.n_items // 10)].sum() / counts.sum()),
+            "duplicates collapsed": self.duplicates,
+            "test items never in train": self.unseen_test_items,
+        }
+
+    @classmethod
+    def from_frames(
+        cls, train: pd.DataFrame, test: pd.DataFrame | None = None, *, name: str = "frame", split: str | None = None, seed: int = 0
+    ) -> "Interactions":
+        """Builds a data set from frames with columns user, item and, optionally, timestamp.
+
+        Without `test`, one interaction of every user with at least two is held out: the latest (`split="last"`, the
+        default when there are timestamps) or a random one (`split="random"`).
+
+        Raises UserError for a test user that train never saw and for a test pair that is also in train; the message
+        names `frame.attrs["path"]` and the line, which is the frame's index.
+        """
+        both = pd.concat([train[["user", "item"]], test[["user", "item"]]]) if test is not None else train
+        (users, user_ids), (items, item_ids) = (pd.factorize(both[column], sort=True) for column in ("user", "item"))
+        is_test = np.arange(len(both)) >= len(train)
+        if test is None:
+            timestamps = _split_timestamps(train, split)
+            kept = _latest_of_pairs(users, items, timestamps)
+            is_test[kept] = leave_one_out(users[kept], items[kept], timestamps if timestamps is None else timestamps[kept], seed)
+        else:
+            kept = np.concatenate([_latest_of_pairs(users[part], items[part], None) + at for part, at in _parts(is_test)])
+            _check_test(users, items, is_test, test)
+        pairs = []
+        for chosen in (kept[~is_test[kept]], kept[is_test[kept]]):
+            chosen = chosen[np.lexsort((items[chosen], users[chosen]))]
+            pairs += [users[chosen].astype(np.int32), items[chosen].astype(np.int32)]
+        return cls(name, len(user_ids), len(item_ids), *pairs, np.asarray(user_ids), np.asarray(item_ids), len(both) - len(kept))
+
+
+def _parts(is_test: np.ndarray) -> list[tuple[slice, int]]:
+    n_train = int(np.sum(~is_test))
+    return [(slice(None, n_train), 0), (slice(n_train, None), n_train)]
+
+
+def _latest_of_pairs(users: np.ndarray, items: np.ndarray, timestamps: np.ndarray | None) -> np.ndarray:
+    """Positions of one interaction for each (user, item) pair: the latest, a blank timestamp being the oldest."""
+    age = np.zeros(len(users)) if timestamps is None else np.where(np.isnan(timestamps), -np.inf, timestamps)
+    order = np.lexsort((age, items, users))
+    u, i = users[order], items[order]
+    return order[np.append((u[1:] != u[:-1]) | (i[1:] != i[:-1]), True)]
+
+
+def _split_timestamps(frame: pd.DataFrame, split: str | None) -> np.ndarray | None:
+    if split not in (None, "last", "random"):
+        raise UserError(f"split {split!r} is neither last nor random")
+    if split == "last" and "timestamp" not in frame:
+        raise UserError(f"{frame.attrs.get('path', 'the data')} has no timestamps to split by: use the random split")
+    if split == "random" or "timestamp" not in frame:
+        return None
+    return frame["timestamp"].to_numpy(np.float64)
+
+
+def _check_test(users: np.ndarray, items: np.ndarray, is_test: np.ndarray, test: pd.DataFrame) -> None:
+    pair = users.astype(np.int64) * (items.max() + 1) + items
+    faults = (
+        (users, "the test user {user} has no train interaction", False),
+        (pair, "the test pair ({user}, {item}) is also in train", True),
+    )
+    for key, message, expected in faults:
+        bad = np.isin(key[is_test], key[~is_test]) == expected
+        if bad.any():
+            row = test.iloc[int(np.argmax(bad))]
+            raise UserError(f"{test.attrs.get('path', 'test')}, line {row.name}: " + message.format(user=row["user"], item=row["item"]))

@@ -1,0 +1,61 @@
+"""AMF: BPR-MF trained against perturbations of its own embeddings (adversarial personalised ranking)."""
+
+import keras
+import tensorflow as tf
+
+from advrec_tf.models.bprmf import BPRMF
+from advrec_tf.perturbations import BALLS, PGD_INIT, ascend, batch_gradient, normalize_rows
+
+ADVERSARIES = ("fgsm", "bim", "pgd")
+
+
+@keras.saving.register_keras_serializable(package="advrec_tf")
+class AMF(BPRMF):
+    """Minimises L(Theta) + adversarial_weight L(Theta + Delta) (Eq. 8), Delta held constant.
+
+    Delta is what the adversary makes of the mini-batch's clean gradient: `fgsm` (the paper), or `bim` and `pgd` with
+    `iterations` steps of `step_size` (epsilon / 4 unless given) inside `ball`.  The paper warm-starts it from BPR-MF.
+    """
+
+    def __init__(
+        self, n_users: int, n_items: int, embedding_dim: int = 64, seed: int = 0, *, adversary: str = "fgsm", epsilon: float = 0.5,
+        adversarial_weight: float = 1.0, iterations: int = 5, step_size: float | None = None, ball: str = "linf", **kwargs,
+    ):  # fmt: skip
+        super().__init__(n_users, n_items, embedding_dim, seed, **kwargs)
+        if adversary not in ADVERSARIES or ball not in BALLS:
+            raise ValueError(f"adversary must be one of {', '.join(ADVERSARIES)} and ball one of {', '.join(BALLS)}, not {adversary}, {ball}")
+        for name, value in (("epsilon", epsilon), ("adversarial_weight", adversarial_weight), ("step_size", step_size or 0)):
+            if not value >= 0 or value == float("inf"):
+                raise ValueError(f"{name} must be a number from 0 up, not {value}")
+        if adversary != "fgsm" and iterations < 1:
+            raise ValueError(f"iterations must be at least 1, not {iterations}")
+        self.adversary, self.epsilon, self.adversarial_weight = adversary, epsilon, adversarial_weight
+        self.iterations, self.step_size, self.ball = iterations, step_size, ball
+
+    def loss_gradient(self, p, q, users, positives, negatives):
+        """Loss of Eq. 8 and its gradient; the adversary's tape runs inside the same compiled step."""
+        loss, dp, dq = batch_gradient(p, q, users, positives, negatives)
+
+        def gradient(du, di):
+            return batch_gradient(p + du, q + di, users, positives, negatives)[1:]
+
+        step_size = self.epsilon / 4 if self.step_size is None else self.step_size
+        if self.adversary == "fgsm":
+            du, di = (self.epsilon * normalize_rows(g) for g in (dp, dq))  # Eq. 4
+        elif self.adversary == "bim":
+            du, di = ascend(gradient, (tf.zeros_like(p), tf.zeros_like(q)), self.iterations, self.epsilon, step_size, self.ball)
+        else:
+            du, di = ascend(gradient, self._random_start(p, q), self.iterations, self.epsilon, step_size, self.ball)
+        adversarial_loss, adversarial_dp, adversarial_dq = batch_gradient(p + du, q + di, users, positives, negatives)
+        weight = self.adversarial_weight
+        return loss + weight * adversarial_loss, dp + weight * adversarial_dp, dq + weight * adversarial_dq
+
+    def _random_start(self, p, q):
+        # philox draws the same numbers compiled and eager.
+        step = tf.cast(self.optimizer.iterations.value, tf.int32)
+        draw = [tf.random.stateless_uniform(tf.shape(x), [2 * self.seed + n, step], -PGD_INIT, PGD_INIT, alg="philox") for n, x in enumerate((p, q))]
+        return tuple(draw)
+
+    def get_config(self):
+        names = ("adversary", "epsilon", "adversarial_weight", "iterations", "step_size", "ball")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,0 +1,108 @@
+"""The BPR loss and its gradient with respect to the rows of P and Q."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+CHUNK = 16  # triples of one user, or entries of one item, that are summed together
+BLOCK = 64  # chunks in flight: 1,024 triples x D floats, small enough for a core's cache
+
+
+def bpr_loss(margins: tf.Tensor) -> tf.Tensor:
+    """Sum of -ln sigmoid(s_ui - s_uj), the difference clipped to [-80, 1e8].  margins: any shape -> scalar"""
+    return tf.reduce_sum(tf.nn.softplus(-tf.clip_by_value(margins, -80.0, 1e8)))
+
+
+def batch_gradient(p: tf.Tensor, q: tf.Tensor, users: tf.Tensor, positives: tf.Tensor, negatives: tf.Tensor):
+    """Loss of a mini-batch of triples and its gradient, dense in the rows given.
+
+    p: [N, D], q: [M, D], ids: [B] into them -> loss, [N, D], [M, D].  Made for a mini-batch's own rows.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch([p, q])
+        difference = tf.gather(q, positives) - tf.gather(q, negatives)  # [B, D]
+        loss = bpr_loss(tf.reduce_sum(tf.gather(p, users) * difference, axis=1))
+    dp, dq = tape.gradient(loss, [p, q])
+    return loss, _sum_rows(dp, p.shape[0]), _sum_rows(dq, q.shape[0])
+
+
+def _sum_rows(slices: tf.IndexedSlices, n_rows: int) -> tf.Tensor:
+    return tf.math.unsorted_segment_sum(slices.values, slices.indices, n_rows)
+
+
+class TripleChunks(NamedTuple):
+    """Triples laid out for `full_gradient`: rows padded to whole chunks, chunks to whole blocks.
+
+    The user side holds each user's triples; a padded place has the same positive and negative, hence no gradient.  The item
+    side holds, for each item, the triples it occurs in; a padded place points at a zero.
+    """
+
+    user: np.ndarray  # int32 [S, BLOCK]: the user of a chunk
+    positive: np.ndarray  # int32 [S, BLOCK, CHUNK]
+    negative: np.ndarray  # int32 [S, BLOCK, CHUNK]
+    item: np.ndarray  # int32 [T, BLOCK]: the item of a chunk
+    place: np.ndarray  # int32 [T, BLOCK, CHUNK]: where the triple stands on the user side, plus its size for a negative
+    user_of_place: np.ndarray  # int32 [T, BLOCK, CHUNK]
+
+
+def chunk_triples(triples: tuple[np.ndarray, np.ndarray, np.ndarray], n_users: int, n_items: int) -> TripleChunks:
+    """Sorts triples by user and their items by item, once for all iterations of an attack.  Memory: O(triples), no D in it."""
+    users, positives, negatives = (np.asarray(ids, np.int32) for ids in triples)
+    if np.any(users[1:] < users[:-1]):
+        order = np.argsort(users, kind="stable")
+        users, positives, negatives = users[order], positives[order], negatives[order]
+    places, user = _places(users, n_users)
+    size = user.size * CHUNK
+    by_user = np.zeros((2, size), np.int32)
+    by_user[:, places] = positives, negatives
+    items = np.concatenate([positives, negatives])
+    order = np.argsort(items, kind="stable")
+    entries, item = _places(items[order], n_items)
+    by_item = np.zeros((2, item.size * CHUNK), np.int32)
+    by_item[0] = 2 * size  # the zero after the coefficients of positives and negatives
+    by_item[:, entries] = np.concatenate([places, places + size])[order], np.concatenate([users, users])[order]
+    return TripleChunks(user, *by_user.reshape(2, *user.shape, CHUNK), item, *by_item.reshape(2, *item.shape, CHUNK))
+
+
+def _places(rows: np.ndarray, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """For sorted rows: the place of each entry when every row starts a new chunk, and the row of each chunk [S, BLOCK]."""
+    counts = np.bincount(rows, minlength=n_rows)
+    chunks = -(-counts // CHUNK)
+    first_chunk, first_entry = np.cumsum(chunks) - chunks, np.cumsum(counts) - counts
+    places = np.arange(len(rows)) - first_entry[rows] + CHUNK * first_chunk[rows]
+    row_of_chunk = np.zeros(-(-chunks.sum() // BLOCK) * BLOCK, np.int32)
+    row_of_chunk[: chunks.sum()] = np.repeat(np.arange(n_rows), chunks)
+    return places, row_of_chunk.reshape(-1, BLOCK)
+
+
+def full_gradient(p: tf.Tensor, q: tf.Tensor, chunks: TripleChunks) -> tuple[tf.Tensor, tf.Tensor]:
+    """Gradient of the BPR loss over all triples.  p: [U, D], q: [I, D] -> [U, D], [I, D]
+
+    A first pass differentiates blocks of users' triples with respect to the users' rows and the margins; since a margin is
+    p_u . (q_i - q_j), a second pass over items adds the margins' derivatives times p_u.  Only chunk sums are scattered.
+    """
+
+    def user_block(step, dp, coefficients):
+        rows = tf.gather(p, chunks.user[step])  # [BLOCK, D]
+        difference = tf.gather(q, chunks.positive[step]) - tf.gather(q, chunks.negative[step])  # [BLOCK, CHUNK, D]
+        margins = tf.einsum("ctd,cd->ct", difference, rows)
+        with tf.GradientTape() as tape:
+            tape.watch(margins)
+            loss = bpr_loss(margins)
+        slope = tape.gradient(loss, margins)  # [BLOCK, CHUNK]
+        sums = tf.add_n([slope[:, t, None] * difference[:, t] for t in range(CHUNK)])
+        dp = tf.tensor_scatter_nd_add(dp, chunks.user[step][:, None], sums)
+        return step + 1, dp, tf.tensor_scatter_nd_update(coefficients, [[step]], slope[None])
+
+    def item_block(step, dq):
+        weights, rows = tf.gather(coefficients, chunks.place[step]), chunks.user_of_place[step]  # [BLOCK, CHUNK]
+        sums = tf.add_n([weights[:, t, None] * tf.gather(p, rows[:, t]) for t in range(CHUNK)])
+        return step + 1, tf.tensor_scatter_nd_add(dq, chunks.item[step][:, None], sums)
+
+    slopes = tf.zeros(tf.shape(chunks.positive))
+    _, dp, slopes = tf.while_loop(lambda step, *_: step < tf.shape(chunks.user)[0], user_block, (0, tf.zeros_like(p), slopes))
+    slopes = tf.reshape(slopes, [-1])
+    coefficients = tf.concat([slopes, -slopes, [0.0]], axis=0)
+    _, dq = tf.while_loop(lambda step, *_: step < tf.shape(chunks.item)[0], item_block, (0, tf.zeros_like(q)))
+    return dp, dq

@@ -1,0 +1,108 @@
+"""Tidy rows on disk: one row a measured point, and beside them the settings they were measured with."""
+
+import contextlib
+import json
+import platform
+import resource
+import subprocess
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from advrec_tf.errors import UserError
+from advrec_tf.evaluation import NAMES
+from advrec_tf.files import locked, replacing, write_text
+
+KEYS = ("dataset", "model", "epoch", "attack", "ball", "start", "epsilon", "step_size", "iterations", "seed", "k")
+# Mean l2 norm of the embeddings' rows and of the perturbation's rows.
+NORMS = ("user_norm", "item_norm", "user_shift", "item_shift")
+COLUMNS = (*KEYS, *NAMES, *NORMS)
+
+
+class Results:
+    """The rows of one experiment on one data set, in <folder>/results.csv; the file is whole after every `add`."""
+
+    def __init__(self, folder: Path):
+        self.path = Path(folder) / "results.csv"
+        self._rows: dict[tuple[str, ...], dict[str, str]] = {}
+        if self.path.exists():
+            frame = pd.read_csv(self.path, dtype=str, keep_default_na=False)
+            if tuple(frame.columns) != COLUMNS:
+                raise UserError(f"{self.path}: its columns are not those of this version; move the file away")
+            self._take(frame.to_dict("records"))
+
+    def __contains__(self, key: dict) -> bool:
+        return tuple(_text(key.get(name)) for name in KEYS) in self._rows
+
+    def _take(self, rows: list[dict]) -> None:
+        for row in rows:
+            texts = {name: _text(row.get(name)) for name in COLUMNS}
+            self._rows[tuple(texts[name] for name in KEYS)] = texts
+
+    def add(self, rows: list[dict]) -> None:
+        """Adds rows, or replaces those of the same key, and writes the file; its order does not depend on that of the calls."""
+        self._take(rows)
+        ordered = sorted(self._rows, key=lambda key: [(0, float(part), "") if _is_number(part) else (1, 0.0, part) for part in key])
+        with replacing(self.path) as temporary:
+            pd.DataFrame([self._rows[key] for key in ordered], columns=COLUMNS).to_csv(temporary, index=False)
+
+
+def read_results(path: Path) -> pd.DataFrame:
+    """The rows of a results.csv as a frame: texts in dataset, model, attack, ball and start, numbers elsewhere."""
+    texts = {name: str for name in ("dataset", "model", "attack", "ball", "start")}
+    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values={name: [""] for name in COLUMNS if name not in texts})
+
+
+def _text(value) -> str:
+    if value is None:
+        return ""
+    return repr(float(value)) if isinstance(value, float) else str(value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def recorded_run(folder: Path, config: dict) -> Iterator[Results]:
+    """Opens the results of a folder for one run: locked, and of this configuration or of none yet.
+
+    config.json holds the settings and, for every run, versions, commit, wall time and peak memory.
+    Raises UserError when another run is at it, or when what is there was measured with other settings.
+    """
+    folder = Path(folder)
+    with locked(folder):
+        path = folder / "config.json"
+        record = json.loads(path.read_text()) if path.exists() else {"config": config, "runs": []}
+        asked = json.loads(json.dumps(config))
+        for name in sorted({*asked, *record["config"]}):
+            there, here = record["config"].get(name), asked.get(name)
+            if there != here:
+                raise UserError(f"{folder} holds results of another config ({name} {there} there, {here} here): choose another --output_dir")
+        write_text(path, json.dumps(record, indent=1) + "\n")
+        started = time.time()
+        try:
+            yield Results(folder)
+        finally:
+            record["runs"].append(_surroundings(started))
+            write_text(path, json.dumps(record, indent=1) + "\n")
+
+
+def _surroundings(started: float) -> dict:
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "wall_seconds": round(time.time() - started, 1),
+        "peak_memory_mb": round(peak / 1024),
+        "commit": commit.stdout.strip(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("advrec_tf", "tensorflow", "keras", "numpy", "pandas", "scipy")},
+    }

@@ -1,0 +1,180 @@
+"""Train or resume: the same command gives the same bytes, however often it was killed."""
+
+import hashlib
+import json
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from advrec_tf.data import Interactions
+from advrec_tf.errors import UserError
+from advrec_tf.evaluation import rank_metrics, ranks_of_test_items
+from advrec_tf.files import locked, replacing, write_text
+from advrec_tf.models import AMF, BPRMF, RowAdagrad
+from advrec_tf.training.checkpoints import capture, load, restore, save
+
+HISTORY = ("epoch", "loss", "HR@10", "nDCG@10")
+
+
+@dataclass(frozen=True)
+class BPRMFSettings:
+    """What BPR-MF's weights at an epoch depend on, beside the data and the seed (section 4.4 and the authors' code)."""
+
+    embedding_dim: int = 64
+    learning_rate: float = 0.05
+    batch_size: int = 512
+    eval_every: int = 1
+
+    name = "BPR-MF"
+    first_epoch = 0
+
+    def model(self, data: Interactions, seed: int) -> keras.Model:
+        model = BPRMF(data.n_users, data.n_items, self.embedding_dim, seed)
+        model.compile(RowAdagrad(self.learning_rate))
+        return model
+
+
+@dataclass(frozen=True)
+class AMFSettings:
+    """AMF goes on from BPR-MF's weights and optimiser state of `first_epoch` (section 4.4)."""
+
+    start: BPRMFSettings = BPRMFSettings()
+    first_epoch: int = 1000
+    adversary: str = "fgsm"
+    epsilon: float = 0.5
+    adversarial_weight: float = 1.0
+    iterations: int = 5
+    step_size: float | None = None
+    ball: str = "linf"
+
+    name = "AMF"
+
+    @property
+    def batch_size(self) -> int:
+        return self.start.batch_size
+
+    @property
+    def eval_every(self) -> int:
+        return self.start.eval_every
+
+    def model(self, data: Interactions, seed: int) -> keras.Model:
+        own = {name: value for name, value in asdict(self).items() if name not in ("start", "first_epoch")}
+        model = AMF(data.n_users, data.n_items, self.start.embedding_dim, seed, **own)
+        model.compile(RowAdagrad(self.start.learning_rate))
+        return model
+
+
+Settings = BPRMFSettings | AMFSettings
+
+
+def model_folder(models_dir: Path, data: Interactions, settings: Settings, seed: int) -> Path:
+    """models_dir/<data set>/<hash of data and settings>/seed=N, where the weights of one training live."""
+    identity = json.dumps({"model": settings.name, "data": data.fingerprint, **asdict(settings)}, sort_keys=True)
+    return Path(models_dir) / data.name / hashlib.sha256(identity.encode()).hexdigest()[:12] / f"seed={seed}"
+
+
+def train(
+    data: Interactions, settings: Settings, seed: int, models_dir: Path, epochs: int, keep_epochs: tuple[int, ...] = (), save_every: int = 50,
+    progress: bool = True, position: int = 0, parent: int | None = None,
+) -> Path:  # fmt: skip
+    """Trains up to `epochs` (counted from BPR-MF's first), or goes on where an earlier run stopped; returns the folder.
+
+    The folder holds state.npz (all that a resumed run needs and the weights of the epoch of best test HR@10), epoch-N.npz for
+    every kept epoch and the last, and history.csv.  `parent` is the process without which the work shall stop.
+
+    Raises UserError when AMF's starting epoch is not there, when an epoch to be kept has passed unkept, or the loss diverges.
+    """
+    folder = model_folder(models_dir, data, settings, seed)
+    with locked(folder, patience=30):
+        write_text(folder.parent / "settings.json", json.dumps({"model": settings.name, **asdict(settings)}, indent=1) + "\n")
+        state = load(folder / "state.npz") if (folder / "state.npz").exists() else None
+        done = settings.first_epoch if state is None else int(state["epoch"])
+        keep = sorted({n for n in keep_epochs if settings.first_epoch < n <= epochs} | {epochs})
+        for epoch in keep:
+            if epoch <= done and not epoch_file(folder, epoch).exists():
+                raise UserError(f"{folder}: epoch {epoch} has passed and its weights were not kept; remove the folder to train again")
+        if done < epochs:
+            model = settings.model(data, seed)
+            if start := state or _starting_point(data, settings, seed, models_dir):
+                restore(model, start)
+            keeper = _Keeper(data, settings, folder, keep, save_every, parent, state)
+            with tqdm(total=epochs, initial=done, desc=f"{data.name} {settings.name} seed {seed}", unit="epoch", position=position,
+                      disable=None if progress else True) as keeper.bar:  # fmt: skip
+                model.fit(data, batch_size=settings.batch_size, initial_epoch=done, epochs=epochs, verbose=0, callbacks=[keeper])
+    return folder
+
+
+def _starting_point(data: Interactions, settings: Settings, seed: int, models_dir: Path) -> dict[str, np.ndarray] | None:
+    if not isinstance(settings, AMFSettings):
+        return None
+    path = epoch_file(model_folder(models_dir, data, settings.start, seed), settings.first_epoch)
+    if not path.exists():
+        raise UserError(f"{path}: AMF starts from this epoch of BPR-MF, which has not been trained")
+    return load(path)
+
+
+def epoch_file(folder: Path, epoch: int) -> Path:
+    """Where the weights and the optimiser state of a kept epoch are."""
+    return Path(folder) / f"epoch-{epoch:04d}.npz"
+
+
+def selected_factors(folder: Path, selection: str, epochs: int) -> tuple[int, np.ndarray, np.ndarray]:
+    """The epoch and its factors P, Q: `best` (highest test HR@10 so far), `last`, or `epoch:N`.
+
+    Raises UserError when those weights were not kept.
+    """
+    if selection == "best":
+        state = load(folder / "state.npz")
+        if "best.epoch" not in state:
+            raise UserError(f"{folder}: no epoch was evaluated, so none is best: lower --eval_every")
+        if int(state["best.epoch"]) > epochs:
+            raise UserError(f"{folder}: the best epoch is {state['best.epoch']}, after the {epochs} asked for, whose own best was not kept")
+        return int(state["best.epoch"]), state["best.user_embedding"], state["best.item_embedding"]
+    epoch = epochs if selection == "last" else int(selection.removeprefix("epoch:"))
+    if not epoch_file(folder, epoch).exists():
+        raise UserError(f"{folder}: the weights of epoch {epoch} were not kept: name it in --keep_epochs before training")
+    arrays = load(epoch_file(folder, epoch))
+    return epoch, arrays["user_embedding"], arrays["item_embedding"]
+
+
+class _Keeper(keras.callbacks.Callback):
+    """After every epoch: evaluates, shows progress, keeps what is to be kept, and stops when nobody waits any more."""
+
+    def __init__(self, data, settings, folder, keep, save_every, parent, state):
+        super().__init__()
+        self.data, self.folder, self.keep, self.save_every, self.parent = data, folder, keep, save_every, parent
+        self.eval_every = settings.eval_every
+        self.history = [] if state is None else state["history"].tolist()
+        self.best = {} if state is None else {name: value for name, value in state.items() if name.startswith("best.")}
+
+    def on_epoch_end(self, epoch, logs=None):
+        epoch, loss = epoch + 1, float(logs["loss"])
+        if self.parent is not None and os.getppid() != self.parent:
+            os._exit(1)  # the run that wanted this was killed
+        if not math.isfinite(loss):
+            raise UserError(f"{self.folder}: the loss of epoch {epoch} is {loss}; a smaller --learning_rate may help")
+        measured = self._evaluate(epoch) if epoch % self.eval_every == 0 else {}
+        self.history.append([epoch, loss, *(measured.get(name, math.nan) for name in HISTORY[2:])])
+        self.bar.set_postfix(loss=f"{loss:.2f}", **{name: f"{value:.4f}" for name, value in measured.items()}, refresh=False)
+        self.bar.update()
+        if epoch in self.keep:
+            save(epoch_file(self.folder, epoch), capture(self.model))
+        if epoch % self.save_every == 0 or epoch == self.keep[-1]:
+            with replacing(self.folder / "history.csv") as temporary:
+                pd.DataFrame(self.history, columns=HISTORY).astype({"epoch": int}).to_csv(temporary, index=False)
+            state = {"epoch": np.int64(epoch), "history": np.asarray(self.history), **self.best}
+            save(self.folder / "state.npz", capture(self.model) | state)
+
+    def _evaluate(self, epoch: int) -> dict[str, float]:
+        factors = {variable.name: variable.numpy().copy() for variable in self.model.weights}
+        measured = rank_metrics(ranks_of_test_items(factors["user_embedding"], factors["item_embedding"], self.data))
+        if measured["HR@10"] > self.best.get("best.HR", -1):
+            named = {f"best.{name}": value for name, value in factors.items()}
+            self.best = {"best.epoch": np.int64(epoch), "best.HR": np.float64(measured["HR@10"]), **named}
+        return measured

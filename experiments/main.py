@@ -1,0 +1,179 @@
+"""Command line of the experiments: python -m experiments.main --experiment=table1 --dataset=ml-1m --preset=paper"""
+
+import importlib
+import math
+import os
+import sys
+
+# Before numpy and TensorFlow are imported: one thread a process, so that the bytes do not depend on the machine's cores.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+from absl import app, flags  # noqa: E402
+
+from advrec_tf import data  # noqa: E402
+from advrec_tf.errors import UserError  # noqa: E402
+
+FLAGS = flags.FLAGS
+EXPERIMENTS = ("table1", "describe")
+GRID = [1, *range(10, 301, 10)]
+PRESETS = {
+    "quick": {"dataset": ["synthetic"], "seed": [0, 1], "epochs": 120, "amf_start": 60, "model_selection": ["best", "last"], "keep_epochs": []},
+    "paper": {"dataset": ["ml-1m", "lastfm"], "seed": [0], "epochs": 2000, "amf_start": 1000,
+              "model_selection": ["best", "last", "published"], "keep_epochs": [377, 1000, 1162]},
+}  # fmt: skip
+
+flags.DEFINE_enum("experiment", "table1", EXPERIMENTS, "what to run")
+flags.DEFINE_enum("preset", "paper", list(PRESETS), "the paper's setting, or one of minutes on synthetic data; single flags override it")
+flags.DEFINE_list("dataset", None, f"names among {', '.join(data.NAMES)}, or paths of one's own tables or folders")
+flags.DEFINE_string("data_dir", None, "holds one folder a data set [$ADVREC_DATA_DIR, else the user's cache folder]")
+flags.DEFINE_string("output_dir", "results", "where results and trained weights are kept")
+flags.DEFINE_list("seed", None, "seeds of training, negatives, PGD's start and random recommenders; several give mean and deviation")
+flags.DEFINE_enum("split", None, ["last", "random"], "held-out interaction of each user [last where there are timestamps]")
+flags.DEFINE_list("columns", None, "where the fields of one's own table stand, as user=NAME_OR_POSITION,item=...,timestamp=...")
+flags.DEFINE_integer("epochs", None, "epochs of BPR-MF, and the epoch at which AMF ends", lower_bound=1)
+flags.DEFINE_integer("amf_start", None, "epoch of BPR-MF from which AMF is trained", lower_bound=1)
+flags.DEFINE_integer("embedding_dim", 64, "length of the embeddings", lower_bound=1)
+flags.DEFINE_float("learning_rate", 0.05, "of Adagrad")
+flags.DEFINE_integer("batch_size", 512, "triples in a mini-batch", lower_bound=1)
+flags.DEFINE_integer("eval_every", 1, "epochs between evaluations of HR@10 and nDCG@10", lower_bound=1)
+flags.DEFINE_integer("save_every", 50, "epochs between checkpoints", lower_bound=1)
+flags.DEFINE_list("keep_epochs", None, "further epochs whose weights are kept")
+flags.DEFINE_list("model_selection", None, "which epochs are measured: best (by test HR@10), last, published (the paper's), epoch:N")
+flags.DEFINE_enum("adversary", "fgsm", ["fgsm", "bim", "pgd"], "AMF's inner adversary")
+flags.DEFINE_float("adversary_epsilon", 0.5, "its budget")
+flags.DEFINE_float("adversary_weight", 1.0, "weight lambda of AMF's adversarial loss")
+flags.DEFINE_integer("adversary_iterations", 5, "its iterations, of bim and pgd", lower_bound=1)
+flags.DEFINE_float("adversary_step_size", None, "its step, of bim and pgd [a quarter of its budget]")
+flags.DEFINE_enum("adversary_ball", "linf", ["linf", "l2"], "its ball, of bim and pgd")
+flags.DEFINE_float("epsilon", 0.5, "budget of the perturbations that are measured")
+flags.DEFINE_float("step_size", None, "step of BIM and PGD [epsilon / 4]")
+flags.DEFINE_list("iterations", [str(n) for n in GRID], "iteration counts at which BIM and PGD are measured")
+flags.DEFINE_float("pgd_init", 0.05, "PGD starts uniform in plus or minus this")
+flags.DEFINE_integer("k", 10, "length of the lists", lower_bound=1)
+flags.DEFINE_bool("save_lists", False, "write the lists of every point (user, item, rank, score) beside the results")
+flags.DEFINE_integer("workers", os.cpu_count(), "processes side by side", lower_bound=1)
+flags.DEFINE_bool("progress", True, "show progress bars when the output is a terminal")
+
+_NOT_NEGATIVE = ("adversary_epsilon", "adversary_weight", "adversary_step_size", "epsilon", "step_size", "pgd_init", "learning_rate")
+for name in _NOT_NEGATIVE:
+    flags.register_validator(name, lambda value: value is None or (math.isfinite(value) and value >= 0), "must be a number from 0 up")
+
+
+def _setting(name: str):
+    """A flag's value, or the preset's where the flag was not given."""
+    value = FLAGS[name].value
+    return PRESETS[FLAGS.preset][name] if value is None else value
+
+
+def _whole_numbers(name: str) -> list[int]:
+    try:
+        numbers = [int(text) for text in _setting(name)]
+    except ValueError:
+        raise UserError(f"--{name} must be whole numbers with commas between, not {','.join(_setting(name))}") from None
+    if any(number < 0 for number in numbers) or len(set(numbers)) < len(numbers):
+        raise UserError(f"--{name} must be different whole numbers from 0 up, not {','.join(map(str, numbers))}")
+    return numbers
+
+
+def _columns() -> dict[str, str | int] | None:
+    if FLAGS.columns is None:
+        return None
+    pairs = [text.partition("=") for text in FLAGS.columns]
+    return {field: int(where) if where.isdecimal() else where for field, _, where in pairs}
+
+
+def _model_selection() -> list[str]:
+    for text in _setting("model_selection"):
+        if text not in ("best", "last", "published") and not (text.startswith("epoch:") and text[6:].isdecimal()):
+            raise UserError(f"--model_selection must be of best, last, published and epoch:N, not {text!r}")
+    return _setting("model_selection")
+
+
+def _datasets(seed: int) -> tuple[list[data.Interactions], int]:
+    """What can be had, and how many cannot; each of those is told in one line."""
+    found, missing = [], 0
+    for name in _setting("dataset"):
+        try:
+            found.append(data.load(name, FLAGS.data_dir, seed, split=FLAGS.split, columns=_columns(), progress=FLAGS.progress))
+        except (UserError, OSError) as error:
+            print(f"advrec: {name} is skipped: {error}", file=sys.stderr)
+            missing += 1
+    return found, missing
+
+
+def _run_table1(datasets: list[data.Interactions], seeds: list[int]) -> None:
+    epochs, amf_start = _setting("epochs"), _setting("amf_start")
+    if not amf_start < epochs:
+        raise UserError(f"--amf_start ({amf_start}) must be less than --epochs ({epochs})")
+    iterations, keep_epochs, model_selection = sorted(_whole_numbers("iterations")), _whole_numbers("keep_epochs"), _model_selection()
+    if not iterations:
+        raise UserError("--iterations is empty")
+    keep_epochs += [int(text[6:]) for text in model_selection if text.startswith("epoch:")]
+
+    training = importlib.import_module("advrec_tf.training")
+    table1 = importlib.import_module("experiments.table1")
+    bprmf = training.BPRMFSettings(FLAGS.embedding_dim, FLAGS.learning_rate, FLAGS.batch_size, FLAGS.eval_every)
+    amf = training.AMFSettings(
+        start=bprmf,
+        first_epoch=amf_start,
+        adversary=FLAGS.adversary,
+        epsilon=FLAGS.adversary_epsilon,
+        adversarial_weight=FLAGS.adversary_weight,
+        iterations=FLAGS.adversary_iterations,
+        step_size=FLAGS.adversary_step_size,
+        ball=FLAGS.adversary_ball,
+    )
+    table1.run(
+        datasets,
+        seeds,
+        FLAGS.output_dir,
+        bprmf=bprmf,
+        amf=amf,
+        epochs=epochs,
+        model_selection=model_selection,
+        keep_epochs=keep_epochs,
+        save_every=FLAGS.save_every,
+        epsilon=FLAGS.epsilon,
+        step_size=FLAGS.step_size,
+        iterations=iterations,
+        pgd_init=FLAGS.pgd_init,
+        k=FLAGS.k,
+        save_lists=FLAGS.save_lists,
+        workers=FLAGS.workers,
+        progress=FLAGS.progress,
+    )
+
+
+def main(argv: list[str]) -> int:
+    try:
+        if len(argv) > 1:
+            raise UserError(f"unexpected argument {argv[1]!r}: flags start with --")
+        seeds = _whole_numbers("seed")
+        if not seeds:
+            raise UserError("--seed is empty")
+        datasets, missing = _datasets(seeds[0])
+        if datasets and FLAGS.experiment == "describe":
+            importlib.import_module("experiments.describe").run(datasets)
+        elif datasets:
+            _run_table1(datasets, seeds)
+        return 1 if missing else 0
+    except (UserError, OSError) as error:
+        print(f"advrec: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("advrec: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    try:
+        return FLAGS(argv)
+    except flags.Error as error:
+        sys.exit(f"advrec: {' '.join(str(error).split())} (--help lists all flags)")
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=_parse_flags)
