@@ -12,6 +12,7 @@ setup(
     python_requires=">=3.10,<3.13",
     install_requires=[
         "tensorflow>=2.17,<3",
+        "tensorboard>=2.17,<3",
         "numpy>=1.26",
         "pandas>=2.1",
         "scipy>=1.15",

@@ -70,7 +70,9 @@ def report(folder: Path, best: bool = True) -> None:
     print(f"{text}\nKept in {folder}: results.csv, report.md, table1.png")
 
 
-def _jobs(data: Interactions, seed: int, models_dir: Path, models: tuple[Settings, ...], epochs: int, model_selection: list[str], attack: dict) -> list[dict]:
+def _jobs(
+    data: Interactions, seed: int, models_dir: Path, models: tuple[Settings, ...], epochs: int, model_selection: list[str], attack: dict
+) -> list[dict]:
     """One job for each selected epoch of each model and each attack, and one for the recommenders without factors."""
     common = {"data": data, "seed": seed, "options": attack}
     jobs = [{**common, "model": name, "weights": None, "attack": "", "ball": ""} for name in ("Random", "MostPopular")]
@@ -131,7 +133,10 @@ def _perturbed(P: np.ndarray, Q: np.ndarray, job: dict) -> Iterator[perturbation
 
 
 def _list_path(lists_dir: Path, key: dict) -> Path:
-    parts = [key["model"], *(f"{name}={key[name]}" for name in ("epoch", "attack", "ball", "start", "iterations", "seed") if key.get(name) not in (None, ""))]
+    parts = [
+        key["model"],
+        *(f"{name}={key[name]}" for name in ("epoch", "attack", "ball", "start", "iterations", "seed") if key.get(name) not in (None, "")),
+    ]
     return lists_dir / f"{'_'.join(parts)}.tsv"
 
 

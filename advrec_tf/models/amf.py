@@ -51,10 +51,15 @@ class AMF(BPRMF):
         return loss + weight * adversarial_loss, dp + weight * adversarial_dp, dq + weight * adversarial_dq
 
     def _random_start(self, p, q):
-        # philox draws the same numbers compiled and eager.
+        """PGD's start: uniform in [-PGD_INIT, PGD_INIT], a function of the seed and of how many mini-batches there have been."""
         step = tf.cast(self.optimizer.iterations.value, tf.int32)
-        draw = [tf.random.stateless_uniform(tf.shape(x), [2 * self.seed + n, step], -PGD_INIT, PGD_INIT, alg="philox") for n, x in enumerate((p, q))]
-        return tuple(draw)
+
+        def uniform(shape, seed):
+            # Philox gives the same bits compiled and eager; floats drawn directly differ.
+            bits = tf.random.stateless_uniform(shape, [seed, step], None, None, tf.uint32, alg="philox")
+            return PGD_INIT * (tf.cast(tf.bitwise.right_shift(bits, 8), tf.float32) * 2.0**-23 - 1)
+
+        return uniform(tf.shape(p), 2 * self.seed), uniform(tf.shape(q), 2 * self.seed + 1)
 
     def get_config(self):
         names = ("adversary", "epsilon", "adversarial_weight", "iterations", "step_size", "ball")

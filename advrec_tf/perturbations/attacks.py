@@ -32,7 +32,8 @@ def project_linf(x: tf.Tensor, epsilon) -> tf.Tensor:
 
 def project_l2(x: tf.Tensor, epsilon) -> tf.Tensor:
     """Scales every row longer than epsilon back to l2 norm epsilon, the budget of FGSM.  x: [N, D] -> [N, D]"""
-    return tf.clip_by_norm(x, epsilon, axes=1)
+    norms = tf.norm(x, axis=1, keepdims=True)
+    return x * tf.minimum(1.0, epsilon / tf.maximum(norms, 1e-12))
 
 
 _PROJECTIONS = {"linf": project_linf, "l2": project_l2}
@@ -160,11 +161,10 @@ def _checked_triples(triples, n_users: int, n_items: int) -> tuple[np.ndarray, .
 def _checked_budget(epsilon: float, step_size: float | None, ball: str) -> tuple[np.float32, np.float32]:
     if ball not in BALLS:
         raise ValueError(f"ball must be one of {', '.join(BALLS)}, not {ball!r}")
-    step_size = epsilon / 4 if step_size is None else step_size
-    for value, what in ((epsilon, "epsilon"), (step_size, "step_size")):
+    for value, what in ((epsilon, "epsilon"), (0 if step_size is None else step_size, "step_size")):
         if np.ndim(value) or not np.isfinite(value) or value < 0:
             raise ValueError(f"{what} must be a number from 0 up, not {value}")
-    return np.float32(epsilon), np.float32(step_size)
+    return np.float32(epsilon), np.float32(epsilon / 4 if step_size is None else step_size)
 
 
 def _checked_iterations(read_at: Iterable[int]) -> list[int]:

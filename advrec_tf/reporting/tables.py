@@ -101,8 +101,9 @@ def table1_report(rows: pd.DataFrame, best: bool = True) -> str:
         "# Table 1: initial, single-step and multi-step performance\n",
         f"Top-{rows['k'].iloc[0]:.0f} lists, epsilon {', '.join(f'{e:g}' for e in sorted(rows['epsilon'].dropna().unique()))}. Cells: "
         "published / measured ± deviation over seeds (difference in percent of the published), or measured alone where nothing is published.\n",
-        "BIM and PGD are accumulated over their iterations (trapezoid rule, divided by the range), as in the paper. `best` is the epoch of "
-        "highest HR@10 on the TEST set among all that were evaluated, which is what the published table shows; `last` needs no look at the test set.\n",
+        "BIM and PGD are accumulated over their iterations (trapezoid rule, divided by the range), as in the paper. `best` is the epoch "
+        "of highest HR@10 on the TEST set among all that were evaluated, which is what the published table shows; `last` needs no look "
+        "at the test set.\n",
     ]
     for (dataset, model, selection), part in table.groupby(["dataset", "model", "selection"], sort=False):
         epochs = ", ".join(map(str, sorted({e for found in part["epochs"] for e in found})))
@@ -131,8 +132,9 @@ def _budgets(models: pd.DataFrame) -> str:
         moved = [f"{row[f'{side}_shift']:.3f} ({100 * row[f'{side}_shift'] / row[f'{side}_norm']:.0f}%)" for side in ("user", "item")]
         lines.append([*names, f"{epsilon:g}", *budget, *moved])
     text = (
-        "Epsilon in percent of the mean l2 norm of the rows it hits, and the mean norm that rows were moved by at the last iteration (means over "
-        "the epochs and seeds above): a row in the element-wise (linf) ball may move by up to epsilon times the root of the dimension, one of FGSM or in the l2 ball by epsilon.\n\n"
+        "Epsilon in percent of the mean l2 norm of the rows it hits, and the mean norm that rows were moved by at the last iteration "
+        "(means over the epochs and seeds above): a row in the element-wise (linf) ball may move by up to epsilon times the root of "
+        "the dimension, one of FGSM or in the l2 ball by epsilon.\n\n"
     )
     header = ["data", "model", "attack", "ball", "start", "epsilon", "of user norm", "of item norm", "users moved", "items moved"]
     return text + markdown(header, lines)

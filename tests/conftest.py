@@ -1,0 +1,28 @@
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+
+from advrec_tf import data
+
+
+@pytest.fixture(scope="session")
+def small():
+    """A data set that trains in seconds."""
+    return data.synthetic(n_users=80, n_items=50, per_user=12, seed=3)
+
+
+@pytest.fixture
+def problem():
+    """Random factors and triples with duplicate rows and rows without gradient: P, Q, triples."""
+
+    def build(seed=0, n_users=23, n_items=31, dim=7, n=300, scale=0.5):
+        rng = np.random.default_rng(seed)
+        P, Q = (rng.normal(0, scale, (rows, dim)).astype(np.float32) for rows in (n_users, n_items))
+        # The last users and items never occur.
+        triples = tuple(rng.integers(0, high, n).astype(np.int32) for high in (n_users - 2, n_items - 3, n_items - 3))
+        return P, Q, triples
+
+    return build

@@ -1,0 +1,138 @@
+import numpy as np
+import oracles
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from advrec_tf import data, evaluation
+from advrec_tf.errors import UserError
+from advrec_tf.evaluation import ranking
+
+
+def interactions(train, test):
+    frames = (pd.DataFrame(rows, columns=["user", "item"]) for rows in (train, test))
+    return data.Interactions.from_frames(*frames)
+
+
+@pytest.fixture
+def tiny():
+    """Three users, five items; item 4 is never in train.  Train counts: item 0: 2, item 1: 1, item 2: 1, item 3: 2."""
+    return interactions([(0, 0), (0, 1), (1, 0), (1, 3), (2, 2), (2, 3)], [(0, 2), (1, 4), (2, 0)])
+
+
+def test_metrics_by_hand(tiny):
+    lists = np.array([[3, 2], [4, 1], [1, 4]])  # hits: rank 2, rank 1, none
+    measured = evaluation.metrics(lists, tiny)
+    second = 1 / np.log2(3)
+    assert measured["PR"] == pytest.approx(2 / 6)
+    assert measured["RE"] == pytest.approx(2 / 3)
+    assert measured["nDCG"] == pytest.approx((1 + second) / 3)
+    # Item 2 has 1 of 6 train interactions; item 4 was never seen and takes the largest novelty, which is the same.
+    assert measured["EFD"] == pytest.approx(np.log2(6) * (second + 1) / (1 + second) / 3)
+    shares = np.array([1, 1, 2, 2]) / 6
+    assert measured["SE"] == pytest.approx(-np.sum(shares * np.log2(shares)))
+    assert measured["ICov"] == 4
+
+
+def random_problem(seed, n_users=9, n_items=14, ties=True):
+    rng = np.random.default_rng(seed)
+    rows = [(u, i) for u in range(n_users) for i in rng.choice(n_items, rng.integers(2, 7), replace=False)]
+    last = pd.DataFrame(rows, columns=["user", "item"]).groupby("user").tail(rng.integers(1, 3))
+    train = [row for row in rows if row not in set(last.itertuples(index=False, name=None))] + [(u, n_items - 1) for u in range(n_users)]
+    held_out = [row for row in last.itertuples(index=False, name=None) if row not in set(train)]
+    values = rng.integers(-1, 2, (n_users + n_items, 2)) if ties else rng.normal(size=(n_users + n_items, 2))
+    built = interactions(sorted(set(train)), held_out)
+    return values[:n_users].astype(np.float32), values[-built.n_items :].astype(np.float32), built
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), k=st.integers(1, 14), ties=st.booleans(), block=st.sampled_from([1, 40, 10**6]))
+def test_lists_ranks_and_metrics_agree_with_the_oracle(seed, k, ties, block):
+    P, Q, built = random_problem(seed, ties=ties)
+    k = min(k, built.n_items)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "SCORES", block)
+        lists = evaluation.top_k(P, Q, built, k)
+        ranks = evaluation.ranks_of_test_items(P, Q, built)
+    np.testing.assert_array_equal(lists, oracles.top_k(P, Q, built, k))
+    if len(built.test_users):
+        wanted, ours = oracles.metrics(lists, built), evaluation.metrics(lists, built)
+        assert ours == pytest.approx(wanted, abs=1e-12)
+    for u, i, rank in zip(built.test_users, built.test_items, ranks):
+        scores = P[u] @ Q.T
+        known = built.train_items[built.train_users == u]
+        scores[known] = -np.inf
+        assert rank == np.sum(scores >= scores[i])
+
+
+def test_rank_metrics_are_the_list_metrics_with_one_test_item_a_user(small):
+    rng = np.random.default_rng(0)
+    P, Q = rng.normal(size=(small.n_users, 4)), rng.normal(size=(small.n_items, 4))
+    from_lists = evaluation.metrics(evaluation.top_k(P, Q, small), small)
+    from_ranks = evaluation.rank_metrics(evaluation.ranks_of_test_items(P, Q, small))
+    assert from_ranks == pytest.approx({"HR@10": from_lists["RE"], "nDCG@10": from_lists["nDCG"]})
+
+
+def test_a_user_who_knows_almost_everything_has_a_short_list():
+    built = interactions([(0, 0), (0, 1), (0, 2), (1, 0)], [(0, 3), (1, 1)])
+    lists = evaluation.top_k(np.ones((2, 1)), np.ones((4, 1)), built, 3)
+    np.testing.assert_array_equal(lists, [[3, -1, -1], [2, 3, 1]])
+    assert evaluation.metrics(lists, built)["RE"] == 1
+
+
+def test_untested_users_do_not_count(tiny):
+    fewer = interactions([(0, 0), (0, 1), (1, 0), (1, 3), (2, 2), (2, 4)], [(0, 2)])
+    lists = np.array([[2, 3], [2, 4], [0, 1]])
+    assert evaluation.metrics(lists, fewer)["RE"] == 1
+    assert len(evaluation.per_user_metrics(lists, fewer)["RE"]) == 1
+
+
+@pytest.mark.parametrize("ids", ["numbers", "texts"])
+def test_saved_lists_give_the_same_metrics(tmp_path, ids):
+    _, _, built = random_problem(3, ties=False)
+    if ids == "texts":
+        frames = [pd.DataFrame({"user": [f"u{n}" for n in u], "item": [f"{n}i" for n in i]})
+                  for u, i in ((built.train_users, built.train_items), (built.test_users, built.test_items))]  # fmt: skip
+        built = data.Interactions.from_frames(*frames)
+    P, Q = np.random.default_rng(1).normal(size=(built.n_users, 3)), np.random.default_rng(2).normal(size=(built.n_items, 3))
+    lists = evaluation.top_k(P, Q, built, 5)
+    evaluation.save_lists(tmp_path / "lists.tsv", lists, built, P, Q)
+    again = evaluation.read_lists(tmp_path / "lists.tsv", built)
+    np.testing.assert_array_equal(again, lists)
+    assert evaluation.metrics(again, built) == evaluation.metrics(lists, built)
+    table = pd.read_csv(tmp_path / "lists.tsv", sep="\t")
+    assert list(table.columns) == ["user", "item", "rank", "score"]
+    assert table["score"][0] == pytest.approx(P[0] @ Q[lists[0, 0]])
+
+
+def test_lists_of_other_data_are_told(small, tmp_path):
+    (tmp_path / "lists.tsv").write_text("user\titem\trank\tscore\n0\t1\t1\t0.5\n0\t999999\t2\t0.1\n")
+    with pytest.raises(UserError, match="lists.tsv, line 3"):
+        evaluation.read_lists(tmp_path / "lists.tsv", small)
+
+
+@pytest.mark.parametrize("change", [{"P": np.zeros((2, 3))}, {"Q": np.zeros((5, 2))}, {"P": np.full((3, 3), np.inf)}, {"k": 0}, {"k": 6}], ids=str)
+def test_bad_arguments_are_told(tiny, change):
+    with pytest.raises(ValueError, match="fit|finite|must lie"):
+        evaluation.top_k(**({"P": np.zeros((3, 3)), "Q": np.zeros((5, 3)), "data": tiny, "k": 2} | change))
+
+
+@pytest.mark.parametrize("lists", [np.zeros((2, 2), int), np.full((3, 2), 5), np.zeros(3, int)], ids=str)
+def test_bad_lists_are_told(tiny, lists):
+    with pytest.raises(ValueError, match="lists"):
+        evaluation.metrics(lists, tiny)
+
+
+def test_bootstrap_and_paired_test():
+    rng = np.random.default_rng(0)
+    worse = rng.random(400)
+    better = worse + 0.05 + 0.1 * rng.normal(size=400)
+    low, high = evaluation.bootstrap_interval(worse)
+    assert low < worse.mean() < high and high - low == pytest.approx(2 * 1.96 * worse.std() / 20, rel=0.15)
+    assert evaluation.bootstrap_interval(worse) == (low, high)
+    difference, p = evaluation.paired_test(better, worse)
+    assert difference == pytest.approx((better - worse).mean()) and p < 0.01
+    assert evaluation.paired_test(worse, rng.permutation(worse))[1] > 0.05
+    assert evaluation.paired_test(worse, worse) == (0.0, 1.0)
+    assert evaluation.bootstrap_interval(np.ones(5)) == (1.0, 1.0)

@@ -1,0 +1,183 @@
+import keras
+import numpy as np
+import oracles
+import pytest
+import tensorflow as tf
+
+from advrec_tf import AMF, BPRMF, data, evaluation
+from advrec_tf.models import MostPopular, Random, RowAdagrad
+
+
+def with_factors(model, problem_factors, optimizer=None):
+    model.compile(optimizer)
+    for variable, value in zip((model.user_embedding, model.item_embedding), problem_factors):
+        variable.assign(value)
+    return model
+
+
+def batches(n_users, n_items, steps=20, size=64, seed=0):
+    """Mini-batches that are full of duplicates, and of items that are positive here and negative there."""
+    rng = np.random.default_rng(seed)
+    return [tuple(rng.integers(0, n, size).astype(np.int32) for n in (n_users - 2, n_items - 2, n_items - 2)) for _ in range(steps)]
+
+
+@pytest.mark.parametrize(
+    "adversary", [None, {}, {"adversarial_weight": 0.3, "epsilon": 0.2}, {"adversary": "bim", "iterations": 4, "step_size": 0.2}], ids=str
+)
+def test_twenty_batches_agree_with_the_oracle(problem, adversary):
+    P, Q, _ = problem(scale=0.3)
+    model = with_factors(BPRMF(23, 31, 7) if adversary is None else AMF(23, 31, 7, **adversary), (P, Q))
+    options = {} if adversary is None else {"epsilon": adversary.get("epsilon", 0.5), "weight": adversary.get("adversarial_weight", 1.0)}
+    options |= {name: (adversary or {})[name] for name in ("adversary", "iterations", "step_size") if name in (adversary or {})}
+    oracle = oracles.Trainer(P, Q, **options)
+    for batch in batches(23, 31):
+        assert float(model.train_on_batch(batch)) == pytest.approx(oracle.batch(*batch), rel=1e-5)
+    np.testing.assert_allclose(model.user_embedding.numpy(), oracle.P, atol=1e-5)
+    np.testing.assert_allclose(model.item_embedding.numpy(), oracle.Q, atol=1e-5)
+
+
+def test_row_adagrad_is_keras_adagrad_on_the_dense_gradient(problem):
+    P, Q, _ = problem()
+    ours, keras_own = (
+        with_factors(BPRMF(23, 31, 7), (P, Q), optimizer) for optimizer in (RowAdagrad(0.1), keras.optimizers.Adagrad(0.1, 0.1, 1e-7))
+    )
+    for batch in batches(23, 31):
+        assert float(ours.train_on_batch(batch)) == pytest.approx(float(keras_own.train_on_batch(batch)), rel=1e-6)
+    np.testing.assert_allclose(ours.user_embedding.numpy(), keras_own.user_embedding.numpy(), atol=1e-6)
+    np.testing.assert_allclose(ours.item_embedding.numpy(), keras_own.item_embedding.numpy(), atol=1e-6)
+    for mine, theirs in zip(ours.optimizer.variables, keras_own.optimizer.variables):
+        np.testing.assert_allclose(mine.numpy(), theirs.numpy(), atol=1e-5)
+
+
+def test_an_epoch_of_fit_is_its_mini_batches_one_by_one(small):
+    fitted, stepped = BPRMF(small.n_users, small.n_items, 8, seed=5), BPRMF(small.n_users, small.n_items, 8, seed=5)
+    fitted.compile()
+    stepped.compile()
+    fitted.fit(small, epochs=2, batch_size=64, verbose=0)
+    for epoch in range(2):
+        for batch in zip(*data.shuffled_batches(small, 64, 5, epoch)):
+            stepped.train_on_batch(batch)
+    np.testing.assert_allclose(fitted.user_embedding.numpy(), stepped.user_embedding.numpy(), atol=1e-6)
+    assert int(fitted.optimizer.iterations) == int(stepped.optimizer.iterations) > 2
+
+
+def test_fit_goes_on_where_it_stopped(small):
+    once, twice = (BPRMF(small.n_users, small.n_items, 8) for _ in range(2))
+    for model, parts in ((once, [4]), (twice, [1, 3])):
+        model.compile()
+        for epochs in parts:
+            model.fit(small, epochs=epochs, batch_size=64, verbose=0)
+    np.testing.assert_array_equal(once.item_embedding.numpy(), twice.item_embedding.numpy())
+
+
+def test_standard_callbacks_and_saving(small, tmp_path):
+    model, seen = BPRMF(small.n_users, small.n_items, 8, seed=1), []
+    model.compile()
+    history = model.fit(
+        small,
+        epochs=30,
+        batch_size=64,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+            keras.callbacks.ModelCheckpoint(str(tmp_path / "model.keras")),
+            keras.callbacks.TensorBoard(str(tmp_path / "board")),
+            keras.callbacks.EarlyStopping("loss", patience=0, min_delta=4),
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs["loss"])),
+        ],
+    )
+    assert history.history["loss"] == seen and len(seen) < 30 and seen[-1] < seen[0]
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == len(seen) + 1
+    assert any((tmp_path / "board").rglob("events*"))
+    loaded, pairs = keras.models.load_model(tmp_path / "model.keras"), (np.arange(40), np.arange(40))
+    np.testing.assert_array_equal(loaded(pairs), model(pairs))
+    for each in (model, loaded):
+        each.fit(small, epochs=1, batch_size=64, verbose=0)
+    np.testing.assert_array_equal(loaded(pairs), model(pairs))
+
+
+@pytest.mark.parametrize("adversary", ["fgsm", "bim", "pgd"])
+def test_amf_saves_its_adversary_and_repeats_itself(small, tmp_path, adversary):
+    factors = []
+    for _ in range(2):
+        model = AMF(small.n_users, small.n_items, 4, seed=2, adversary=adversary, iterations=3, epsilon=0.1, ball="l2")
+        model.compile()
+        model.fit(small, epochs=2, batch_size=64, verbose=0)
+        factors.append(model.user_embedding.numpy())
+    np.testing.assert_array_equal(*factors)
+    model.save(tmp_path / "amf.keras")
+    loaded = keras.models.load_model(tmp_path / "amf.keras")
+    assert (loaded.adversary, loaded.iterations, loaded.epsilon, loaded.ball) == (adversary, 3, 0.1, "l2")
+
+
+def test_training_compiled_and_eager_draw_the_same_pgd_start(small):
+    losses = []
+    for jit in (True, False):
+        model = AMF(small.n_users, small.n_items, 4, adversary="pgd", iterations=2)
+        model.compile(jit_compile=jit)
+        losses.append(float(model.train_on_batch(batches(small.n_users, small.n_items, 1)[0])))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_any_keras_optimiser_trains(small):
+    model = BPRMF(small.n_users, small.n_items, 8)
+    model.compile(keras.optimizers.Adam(0.01))
+    losses = model.fit(small, epochs=8, batch_size=64, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+
+def test_a_trained_model_beats_popularity_and_random_by_far():
+    interactions = data.synthetic(seed=1)
+    model = BPRMF(interactions.n_users, interactions.n_items, 16)
+    model.compile()
+    model.fit(interactions, epochs=25, verbose=0)
+    popular = MostPopular(interactions)
+    lists = [
+        evaluation.top_k(model.user_embedding, model.item_embedding, interactions),
+        evaluation.top_k(popular.user_embedding, popular.item_embedding, interactions),
+        Random(0).top_k(interactions),
+    ]
+    trained, popularity, chance = (evaluation.metrics(each, interactions)["nDCG"] for each in lists)
+    assert trained > 3 * popularity > 3 * chance
+
+
+def test_most_popular_and_random_lists(small):
+    counts = np.bincount(small.train_items, minlength=small.n_items)
+    popular = MostPopular(small)
+    lists = evaluation.top_k(popular.user_embedding, popular.item_embedding, small, 5)
+    assert np.all(np.diff(counts[lists], axis=1) <= 0)
+    chance = Random(1).top_k(small, 5)
+    np.testing.assert_array_equal(chance, Random(1).top_k(small, 5))
+    assert not np.array_equal(chance, Random(2).top_k(small, 5))
+    known = small.pairs(small.train_users, small.train_items)
+    assert not np.isin(small.pairs(np.arange(small.n_users)[:, None], chance), known).any()
+    assert all(len(set(row)) == 5 for row in chance.tolist())
+
+
+def test_embeddings_start_small_and_differ_by_seed():
+    first, second = BPRMF(500, 400, seed=0), BPRMF(500, 400, seed=1)
+    P, Q = first.user_embedding.numpy(), first.item_embedding.numpy()
+    assert np.abs(P).max() <= 0.02 and P.std() == pytest.approx(0.0088, abs=2e-4)  # a normal of 0.01 cut at two deviations
+    assert not np.array_equal(P[:400], Q) and not np.array_equal(P, second.user_embedding.numpy())
+    np.testing.assert_array_equal(P, BPRMF(500, 400, seed=0).user_embedding.numpy())
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"adversary": "cw"}, {"ball": "l1"}, {"epsilon": -1}, {"epsilon": float("nan")}, {"step_size": -1}, {"adversary": "bim", "iterations": 0}]
+)
+def test_bad_adversaries_are_told(arguments):
+    with pytest.raises(ValueError, match="must be"):
+        AMF(3, 3, **arguments)
+
+
+def test_data_of_another_size_are_told(small):
+    model = BPRMF(small.n_users + 1, small.n_items)
+    model.compile()
+    with pytest.raises(ValueError, match="the model is for"):
+        model.fit(small)
+
+
+def test_scores_are_inner_products(problem):
+    P, Q, _ = problem()
+    model = with_factors(BPRMF(23, 31, 7), (P, Q))
+    np.testing.assert_allclose(model((tf.constant([1, 2]), tf.constant([3, 4]))), [P[1] @ Q[3], P[2] @ Q[4]], rtol=1e-5)
