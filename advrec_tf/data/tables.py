@@ -33,7 +33,7 @@ def read_table(path: Path, columns: dict[str, str | int] | None = None) -> pd.Da
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig").rstrip()
+        text = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from None
     if not text:
@@ -90,7 +90,9 @@ def _parse(text: str, separator: str, width: int, positions: dict[str, int], hea
         )  # fmt: skip
     except ValueError:  # ParserError is one
         return None
-    if text.count(separator) < (width - 1) * (len(frame) + header):
+    # The reader fills short lines and cuts long ones; only a quoted field may hold separators of its own.
+    surplus = text.count(separator) - (width - 1) * (len(frame) + header)
+    if surplus < 0 or (surplus > 0 and '"' not in text):
         return None
     return frame.rename(columns=at)[[field for field in FIELDS if field in positions]]
 

@@ -1,0 +1,223 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from advrec_tf import data
+from advrec_tf.data.splits import leave_one_out
+from advrec_tf.data.tables import read_table
+from advrec_tf.errors import UserError
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def pairs(users, items):
+    return list(zip(users.tolist(), items.tolist()))
+
+
+def test_ratings_in_the_grouplens_layout(tmp_path):
+    rows = ["1::10::5::100", "1::20::3::300", "1::30::1::200", "7::20::4::50", "7::10::2::50", "9::10::1::7"]
+    write(tmp_path / "ml-1m" / "ratings.dat", "\n".join(rows) + "\n")
+    built = data.load("ml-1m", tmp_path)
+    assert (built.n_users, built.n_items, built.name) == (3, 3, "ml-1m")
+    np.testing.assert_array_equal(built.user_ids, [1, 7, 9])
+    np.testing.assert_array_equal(built.item_ids, [10, 20, 30])
+    # User 1's latest is item 20; user 7's two are equally late, so the largest id; user 9 has one and is not tested.
+    assert pairs(built.test_users, built.test_items) == [(0, 1), (1, 1)]
+    assert pairs(built.train_users, built.train_items) == [(0, 0), (0, 2), (1, 0), (2, 0)]
+    np.testing.assert_array_equal(built.indptr, [0, 2, 3, 4])
+    assert built.train_users.dtype == built.test_items.dtype == np.int32
+
+
+def test_pre_split_tables_keep_their_rows_and_ids(tmp_path):
+    write(tmp_path / "ml-1m" / "trainingset.tsv", "0\t2\t5\t10\n1\t0\t4\t\n0\t0\t1\t5\n")
+    write(tmp_path / "ml-1m" / "testset.tsv", "0\t1\t5\t11\n1\t3\t2\t12\n")
+    built = data.load("ml-1m", tmp_path)
+    assert pairs(built.train_users, built.train_items) == [(0, 0), (0, 2), (1, 0)]
+    assert pairs(built.test_users, built.test_items) == [(0, 1), (1, 3)]
+    assert built.unseen_test_items == 2 and built.statistics()["test items never in train"] == 2
+
+
+def test_a_blank_timestamp_is_older_than_every_known_one(tmp_path):
+    table = write(tmp_path / "own.tsv", "0\t5\t1\t\n0\t1\t1\t3\n0\t9\t1\t\n1\t4\t1\t\n1\t2\t1\t\n")
+    built = data.load(str(table))
+    assert built.item_ids[built.test_items].tolist() == [1, 4]
+
+
+def test_own_tables_by_name_position_and_with_any_ids(tmp_path):
+    named = write(tmp_path / "named.csv", "when,who,what\n5,ann,x\n6,ann,y\n1,bob,x\n2,bob,z\n")
+    built = data.load(str(named), columns={"user": "who", "item": "what", "timestamp": "when"})
+    assert built.user_ids.tolist() == ["ann", "bob"] and built.item_ids[built.test_items].tolist() == ["y", "z"]
+    placed = write(tmp_path / "placed.csv", "x,ann,5\ny,ann,6\nx,bob,1\nz,bob,2\n")
+    again = data.load(str(placed), columns={"user": 1, "item": 0, "timestamp": 2})
+    assert again.fingerprint == built.fingerprint
+    common = write(tmp_path / "common.csv", 'user_id,item_id,timestamp\nann,"x, or so",5\nann,y,6\nbob,y,1\nbob,z,2\n')
+    assert data.load(str(common)).item_ids.tolist() == ["x, or so", "y", "z"]
+
+
+def test_own_folder_that_is_split(tmp_path):
+    write(tmp_path / "shop" / "train.csv", "uid,sid\n3,1\n4,1\n4,2\n")
+    write(tmp_path / "shop" / "test.csv", "uid,sid\n3,2\n3,9\n")
+    built = data.load(str(tmp_path / "shop"))
+    assert built.name == "shop" and pairs(built.test_users, built.test_items) == [(0, 1), (0, 2)]
+
+
+def test_duplicates_collapse_into_the_latest(tmp_path):
+    table = write(tmp_path / "own.tsv", "0\t1\t1\t9\n0\t2\t1\t5\n0\t2\t1\t\n0\t1\t1\t2\n")
+    built = data.load(str(table))
+    assert built.duplicates == 2 and pairs(built.test_users, built.item_ids[built.test_items]) == [(0, 1)]
+
+
+def test_random_split_follows_the_seed(tmp_path):
+    rows = "".join(f"{u}\t{i}\n" for u in range(30) for i in range(10))
+    table = write(tmp_path / "own.tsv", rows)
+    splits = [data.load(str(table), seed=seed).test_items.tolist() for seed in (0, 0, 1)]
+    assert splits[0] == splits[1] != splits[2] and len(set(splits[0])) > 3
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_leave_one_out_takes_one_of_every_user_with_two(seed):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"u": rng.integers(0, 6, 40), "i": rng.integers(0, 15, 40)}).drop_duplicates()
+    times = rng.integers(0, 5, len(frame)).astype(float)
+    times[rng.random(len(frame)) < 0.2] = np.nan
+    held_out = leave_one_out(frame["u"].to_numpy(), frame["i"].to_numpy(), times, 0)
+    frame["age"] = np.nan_to_num(times, nan=-1)
+    for _, rows in frame.groupby("u"):
+        chosen = rows[held_out[frame.index.get_indexer(rows.index)]]
+        assert len(chosen) == (len(rows) > 1)
+        if len(rows) > 1:
+            latest = rows[rows["age"] == rows["age"].max()]
+            assert chosen["i"].item() == latest["i"].max()
+
+
+BAD_TABLES = {
+    "non-numeric id": ("0\t1\t5\t9\nx\t2\t5\t9\n", "line 2: the user 'x' is not an integer id"),
+    "non-numeric rating": ("0\t1\t5\t9\n0\t2\tgood\t9\n", "line 2: the rating 'good' is not a number"),
+    "non-numeric time": ("0\t1\t5\tnoon\n", "line 1: the timestamp 'noon' is not a number"),
+    "fractional id": ("0\t1\t5\t9\n0\t2.5\t5\t9\n", "line 2: the item '2.5' is not an integer id"),
+    "negative user": ("0\t1\t5\t9\n-3\t2\t5\t9\n", "line 2: the user -3 is negative"),
+    "negative item": ("0\t1\t5\t9\n3\t-2\t5\t9\n", "line 2: the item -2 is negative"),
+    "negative rating": ("0\t1\t5\t9\n3\t2\t-5\t9\n", "line 2: the rating -5 is negative"),
+    "missing fields": ("0\t1\t5\t9\n3\t2\n3\t4\t1\t1\n", "line 2: 2 column"),
+    "too many fields": ("0\t1\t5\t9\n3\t2\t1\t1\t1\n", "line 2: 5 column"),
+    "blank line": ("0\t1\t5\t9\n\n3\t4\t1\t1\n", "line 2: "),
+    "nan rating": ("0\t1\tnan\t9\n", "line 1: the rating 'nan' is not a number"),
+    "one column": ("5\n6\n", "line 1: the item column is missing"),
+    "empty": ("", "line 1: the file is empty"),
+    "header only": ("user\titem\n", "line 2: there is a header and nothing else"),
+    "blank text id": ("a\tx\n\ty\n", "line 2: the user is blank"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TABLES)
+def test_bad_rows_name_the_file_and_the_line(tmp_path, name):
+    text, message = BAD_TABLES[name]
+    table = write(tmp_path / "bad.tsv", text)
+    with pytest.raises(UserError) as error:
+        data.load(str(table))
+    assert str(error.value).startswith(f"{table}, ") and message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_bad_rows_of_the_grouplens_layout_too(tmp_path):
+    write(tmp_path / "ml-1m" / "ratings.dat", "1::10::5::100\n1::ten::3::300\n")
+    with pytest.raises(UserError, match="ratings.dat, line 2: the item 'ten' is not an integer id"):
+        data.load("ml-1m", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "test, message", [("0\t1\n5\t0\n", "line 2: the test user 5 has no train"), ("0\t1\n1\t1\n", r"line 2: the test pair \(1, 1\) is also")]
+)
+def test_bad_test_rows_name_the_file_and_the_line(tmp_path, test, message):
+    write(tmp_path / "own" / "train.tsv", "0\t0\n1\t1\n")
+    write(tmp_path / "own" / "test.tsv", test)
+    with pytest.raises(UserError, match=f"test.tsv, {message}"):
+        data.load(str(tmp_path / "own"))
+
+
+def test_other_faults_are_told_in_one_line(tmp_path):
+    table = write(tmp_path / "own.csv", "0,1\n0,2\n")
+    binary = tmp_path / "binary.csv"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for arguments, message in (
+        ((str(tmp_path / "absent.csv"),), "neither one of"),
+        ((str(tmp_path),), "holds no"),
+        ((str(binary),), "not a text file"),
+        ((str(table), None, 0), None),
+    ):
+        if message:
+            with pytest.raises(UserError, match=message):
+                data.load(*arguments)
+    with pytest.raises(UserError, match="no timestamps"):
+        data.load(str(table), split="last")
+    with pytest.raises(UserError, match="neither last nor random"):
+        data.load(str(table), split="middle")
+    with pytest.raises(UserError, match="no column 'who'"):
+        data.load(str(table), columns={"user": "who", "item": 1})
+    with pytest.raises(UserError, match="none of user"):
+        data.load(str(table), columns={"users": 0, "item": 1})
+
+
+def test_reading_large_tables_takes_the_fast_path(tmp_path, monkeypatch):
+    monkeypatch.setattr("advrec_tf.data.tables._complaint", lambda *a: pytest.fail("slow path"))
+    frame = read_table(write(tmp_path / "t.tsv", "".join(f"{n % 50}\t{n % 70}\t3\t{n if n % 3 else ''}\n" for n in range(5000))))
+    assert len(frame) == 5000 and frame["timestamp"].isna().sum() == 1667 and frame.index[0] == 1
+
+
+def test_synthetic_data_are_seeded_and_skewed():
+    first = data.load("synthetic", seed=4, n_users=50, n_items=40, per_user=10)
+    assert first.fingerprint == data.load("synthetic", seed=4, n_users=50, n_items=40, per_user=10).fingerprint
+    assert first.fingerprint != data.load("synthetic", seed=5, n_users=50, n_items=40, per_user=10).fingerprint
+    large = data.load("synthetic")
+    assert large.statistics()["popularity Gini"] > 0.3 and len(large.test_users) == large.n_users == 600
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_negatives_are_unknown_items(seed):
+    built = data.synthetic(n_users=12, n_items=9, per_user=6, seed=seed)
+    users, positives, negatives = data.sample_triples(built, seed)
+    known = built.pairs(built.train_users, built.train_items)
+    assert not np.isin(built.pairs(users, negatives), known).any()
+    assert negatives.min() >= 0 and negatives.max() < built.n_items
+    np.testing.assert_array_equal(built.pairs(users, positives), known)
+
+
+def test_negatives_are_uniform_and_may_be_the_test_item():
+    frame = pd.DataFrame([(0, i) for i in (0, 3, 4)] + [(1, i) for i in range(1, 7)], columns=["user", "item"])
+    built = data.Interactions.from_frames(frame, pd.DataFrame([(0, 5)], columns=["user", "item"]))
+    draws = np.concatenate([triples.negatives[triples.users == 0] for triples in (data.sample_triples(built, s) for s in range(2000))])
+    counts = np.bincount(draws, minlength=7)
+    assert counts[[0, 3, 4]].sum() == 0
+    np.testing.assert_allclose(counts[[1, 2, 5, 6]] / len(draws), 0.25, atol=0.02)
+
+
+def test_a_user_who_knows_everything_is_told():
+    frames = [pd.DataFrame(rows, columns=["user", "item"]) for rows in ([(0, 0), (0, 1), (1, 0)], [(1, 1)])]
+    with pytest.raises(UserError, match="user 0 of frame knows every item"):
+        data.sample_triples(data.Interactions.from_frames(*frames), 0)
+
+
+def test_an_epoch_is_shuffled_whole_and_a_function_of_its_number(small):
+    first = data.shuffled_batches(small, 64, 0, 7)
+    assert first.users.shape == (len(small.train_users) // 64, 64)
+    seen = small.pairs(first.users.ravel(), first.positives.ravel())
+    assert len(np.unique(seen)) == len(seen) and np.isin(seen, small.pairs(small.train_users, small.train_items)).all()
+    for again, same in ((data.shuffled_batches(small, 64, 0, 7), True), (data.shuffled_batches(small, 64, 0, 8), False)):
+        assert np.array_equal(first.negatives, again.negatives) == np.array_equal(first.users, again.users) == same
+    assert data.shuffled_batches(small, 10**6, 0, 0).users.shape == (1, len(small.train_users))
+
+
+def test_fingerprint_sees_every_part(tmp_path):
+    prints = set()
+    for train, test in (("0\t0\n1\t1\n", "0\t1\n"), ("0\t0\n1\t1\n", "1\t0\n"), ("0\t1\n1\t0\n", "0\t0\n")):
+        write(tmp_path / "own" / "train.tsv", train)
+        write(tmp_path / "own" / "test.tsv", test)
+        prints.add(data.load(str(tmp_path / "own")).fingerprint)
+    assert len(prints) == 3

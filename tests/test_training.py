@@ -1,0 +1,138 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from advrec_tf import evaluation, training
+from advrec_tf.errors import UserError
+from advrec_tf.files import locked, replacing
+from advrec_tf.training import AMFSettings, BPRMFSettings, checkpoints, jobs
+
+BPRMF = BPRMFSettings(embedding_dim=6, batch_size=64)
+AMF = AMFSettings(start=BPRMF, first_epoch=6)
+
+
+def train(data, folder, settings=BPRMF, epochs=12, keep_epochs=(3, 6), save_every=4, **more):
+    return training.train(data, settings, 0, folder, epochs, keep_epochs, save_every, progress=False, **more)
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file() and p.name != ".lock"}
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_after(monkeypatch, epochs):
+    """Makes training stop, as by a kill, in the middle of an epoch's bookkeeping."""
+    real, left = evaluation.ranks_of_test_items, [epochs]
+
+    def evaluate(*args):
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
+        return real(*args)
+
+    monkeypatch.setattr(training.trainer, "ranks_of_test_items", evaluate)
+
+
+def test_a_killed_training_ends_in_the_same_bytes(small, tmp_path, monkeypatch):
+    for settings in (BPRMF, AMF):
+        train(small, tmp_path / "whole", settings)
+    for settings in (BPRMF, AMF):
+        for epochs in (1, 5, 2):
+            with monkeypatch.context() as patch, pytest.raises(Killed):
+                killed_after(patch, epochs)
+                train(small, tmp_path / "killed", settings)
+        train(small, tmp_path / "killed", settings)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole") != {}
+
+
+def test_what_is_kept(small, tmp_path):
+    folder = train(small, tmp_path)
+    assert sorted(p.name for p in folder.iterdir() if p.name != ".lock") == [
+        "epoch-0003.npz", "epoch-0006.npz", "epoch-0012.npz", "history.csv", "state.npz",
+    ]  # fmt: skip
+    history = pd.read_csv(folder / "history.csv")
+    assert history["epoch"].tolist() == list(range(1, 13)) and history["loss"].iloc[-1] < history["loss"].iloc[0]
+    best, P, Q = training.selected_factors(folder, "best", 12)
+    assert best == history["epoch"][history["HR@10"].idxmax()]
+    measured = evaluation.rank_metrics(evaluation.ranks_of_test_items(P, Q, small))
+    assert measured["HR@10"] == history["HR@10"].max() and measured["nDCG@10"] == pytest.approx(history["nDCG@10"][best - 1])
+    assert training.selected_factors(folder, "last", 12)[0] == 12
+    assert training.selected_factors(folder, "epoch:3", 12)[0] == 3
+
+
+def test_amf_starts_from_bprmf_with_its_optimiser(small, tmp_path):
+    folder = train(small, tmp_path)
+    amf = train(small, tmp_path, AMFSettings(start=BPRMF, first_epoch=6, adversarial_weight=0.0))
+    whole, warm = (checkpoints.load(training.epoch_file(each, 12)) for each in (folder, amf))
+    # Without the adversarial term, AMF from epoch 6 is BPR-MF gone on.
+    for name in whole:
+        np.testing.assert_allclose(whole[name], warm[name], atol=1e-6)
+    assert pd.read_csv(amf / "history.csv")["epoch"].tolist() == list(range(7, 13))
+
+
+def test_a_longer_training_goes_on(small, tmp_path):
+    folder = train(small, tmp_path / "a", epochs=8)
+    train(small, tmp_path / "a", epochs=12)
+    whole = train(small, tmp_path / "b", epochs=12)
+    assert (folder / "state.npz").read_bytes() == (whole / "state.npz").read_bytes()
+    assert (folder / "epoch-0012.npz").read_bytes() == (whole / "epoch-0012.npz").read_bytes()
+
+
+def test_the_folder_follows_data_settings_and_seed(small, tmp_path):
+    settings = (BPRMF, BPRMFSettings(embedding_dim=7), AMF, AMFSettings(start=BPRMF, epsilon=0.2))
+    folders = {training.model_folder(tmp_path, small, each, seed) for each in settings for seed in (0, 1)}
+    assert len(folders) == 8
+
+
+def test_faults_are_told(small, tmp_path):
+    with pytest.raises(UserError, match="has not been trained"):
+        train(small, tmp_path, AMF)
+    folder = train(small, tmp_path, epochs=4)
+    for selection, epochs, message in (("epoch:2", 4, "were not kept"), ("best", 0, "own best was not kept")):
+        with pytest.raises(UserError, match=message):
+            training.selected_factors(folder, selection, epochs)
+    with pytest.raises(UserError, match="epoch 2 has passed"):
+        train(small, tmp_path, keep_epochs=(2,))
+    with pytest.raises(UserError, match="no epoch was evaluated"):
+        training.selected_factors(train(small, tmp_path, BPRMFSettings(4, batch_size=64, eval_every=9), epochs=2), "best", 2)
+    with pytest.raises(UserError, match="loss of epoch 1 is nan"):
+        train(small, tmp_path, BPRMFSettings(4, learning_rate=float("nan"), batch_size=64))
+    (folder / "state.npz").write_bytes(b"torn")
+    with pytest.raises(UserError, match="state.npz: the checkpoint cannot be read"):
+        train(small, tmp_path)
+
+
+def test_a_folder_in_use_is_told(small, tmp_path, monkeypatch):
+    with locked(tmp_path), pytest.raises(UserError, match="in use by another run"):
+        with locked(tmp_path, patience=0.2):
+            pass
+    with locked(tmp_path):
+        pass
+
+
+def test_a_file_is_whole_or_as_before(tmp_path):
+    (tmp_path / "f").write_text("old")
+    with pytest.raises(OSError), replacing(tmp_path / "f") as temporary:
+        temporary.write_text("half")
+        raise OSError("disk full")
+    assert (tmp_path / "f").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+def double(x, fails=False, position=0, parent=None):
+    if fails:
+        raise UserError("told")
+    return 2 * x, position, os.environ["OPENBLAS_NUM_THREADS"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_jobs_run_side_by_side_and_raise(workers):
+    results = dict(jobs.run(double, [{"x": n} for n in range(5)], workers))
+    assert [results[n][0] for n in range(5)] == [0, 2, 4, 6, 8] and {r[2] for r in results.values()} == {"1"}
+    with pytest.raises(UserError, match="told"):
+        list(jobs.run(double, [{"x": 1, "fails": True}], workers))
