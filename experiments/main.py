@@ -5,11 +5,9 @@ import math
 import os
 import sys
 
-# Before numpy and TensorFlow are imported: one thread a process, so that the bytes do not depend on the machine's cores.
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+from advrec_tf.startup import one_thread_for_numpy
+
+one_thread_for_numpy()  # before numpy is imported
 
 from absl import app, flags  # noqa: E402
 
@@ -111,7 +109,6 @@ def _run_table1(datasets: list[data.Interactions], seeds: list[int]) -> None:
     iterations, keep_epochs, model_selection = sorted(_whole_numbers("iterations")), _whole_numbers("keep_epochs"), _model_selection()
     if not iterations:
         raise UserError("--iterations is empty")
-    keep_epochs += [int(text[6:]) for text in model_selection if text.startswith("epoch:")]
 
     training = importlib.import_module("advrec_tf.training")
     table1 = importlib.import_module("experiments.table1")

@@ -38,9 +38,7 @@ def test_twenty_batches_agree_with_the_oracle(problem, adversary):
 
 def test_row_adagrad_is_keras_adagrad_on_the_dense_gradient(problem):
     P, Q, _ = problem()
-    ours, keras_own = (
-        with_factors(BPRMF(23, 31, 7), (P, Q), optimizer) for optimizer in (RowAdagrad(0.1), keras.optimizers.Adagrad(0.1, 0.1, 1e-7))
-    )
+    ours, keras_own = (with_factors(BPRMF(23, 31, 7), (P, Q), optimizer) for optimizer in (RowAdagrad(0.1), keras.optimizers.Adagrad(0.1, 0.1, 1e-7)))
     for batch in batches(23, 31):
         assert float(ours.train_on_batch(batch)) == pytest.approx(float(keras_own.train_on_batch(batch)), rel=1e-6)
     np.testing.assert_allclose(ours.user_embedding.numpy(), keras_own.user_embedding.numpy(), atol=1e-6)
@@ -163,7 +161,8 @@ def test_embeddings_start_small_and_differ_by_seed():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"adversary": "cw"}, {"ball": "l1"}, {"epsilon": -1}, {"epsilon": float("nan")}, {"step_size": -1}, {"adversary": "bim", "iterations": 0}]
+    "arguments",
+    [{"adversary": "cw"}, {"ball": "l1"}, {"epsilon": -1}, {"epsilon": float("nan")}, {"step_size": -1}, {"adversary": "bim", "iterations": 0}],
 )
 def test_bad_adversaries_are_told(arguments):
     with pytest.raises(ValueError, match="must be"):

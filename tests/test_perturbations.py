@@ -60,11 +60,11 @@ def test_a_margin_below_the_clip_has_no_gradient():
 def test_ten_iterations_agree_with_the_oracle(problem, ball):
     P, Q, triples = problem(seed=1)
     start = uniform_start(P, Q, seed=4)
-    for name, ours, start in (
+    for name, ours, begun in (
         ("bim", bim(P, Q, triples, 0.5, 10, ball=ball), None),
         ("pgd", pgd(P, Q, triples, 0.5, 10, ball=ball, seed=4), start),
     ):
-        wanted = oracles.attack(P, Q, triples, 0.5, 10, 0.125, ball, start)
+        wanted = oracles.attack(P, Q, triples, 0.5, 10, 0.125, ball, begun)
         np.testing.assert_allclose(ours.user, wanted[0], atol=1e-5, err_msg=name)
         np.testing.assert_allclose(ours.item, wanted[1], atol=1e-5, err_msg=name)
 

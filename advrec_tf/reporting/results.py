@@ -80,8 +80,8 @@ def recorded_run(folder: Path, config: dict) -> Iterator[Results]:
     folder = Path(folder)
     with locked(folder):
         path = folder / "config.json"
-        record = json.loads(path.read_text()) if path.exists() else {"config": config, "runs": []}
         asked = json.loads(json.dumps(config))
+        record = json.loads(path.read_text()) if path.exists() else {"config": asked, "runs": []}
         for name in sorted({*asked, *record["config"]}):
             there, here = record["config"].get(name), asked.get(name)
             if there != here:

@@ -110,7 +110,7 @@ def table1_report(rows: pd.DataFrame, best: bool = True) -> str:
         parts.append(f"\n## {dataset}: {model}, {selection} (epoch {epochs}; {part['seeds'].max()} seed(s))\n")
         for columns in (["initial", "fgsm", "bim", "pgd"], ["fgsm after pgd", "bim l2", "pgd l2", "noise"]):
             cells = part[part["column"].isin(columns)].assign(cell=lambda frame: frame.apply(_cell, axis=1))
-            wide = cells.pivot(index="metric", columns="column", values="cell").reindex(index=NAMES, columns=columns).fillna("")
+            wide = cells.pivot(index="metric", columns="column", values="cell").reindex(index=NAMES, columns=columns).astype(object).fillna("")
             parts.append(markdown(["@10", *columns], [[metric, *wide.loc[metric]] for metric in NAMES]))
     parts += ["\n## Recommenders without factors to perturb\n", _baselines(rows), "\n## Budgets\n", _budgets(models)]
     return "\n".join(parts)

@@ -1,13 +1,19 @@
 """Weights and optimiser state on disk, as plain .npz files that are whole or absent."""
 
+from __future__ import annotations
+
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
 from advrec_tf.errors import UserError
 from advrec_tf.files import replacing
+from advrec_tf.training.settings import epoch_file
+
+if TYPE_CHECKING:  # reading checkpoints needs no TensorFlow
+    import keras
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
@@ -40,3 +46,22 @@ def load(path: Path) -> dict[str, np.ndarray]:
             return dict(file)
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: the checkpoint cannot be read ({error}): remove it to train again") from None
+
+
+def selected_factors(folder: Path, selection: str, epochs: int) -> tuple[int, np.ndarray, np.ndarray]:
+    """The epoch and its factors P, Q: `best` (highest test HR@10 so far), `last`, or `epoch:N`.
+
+    Raises UserError when those weights were not kept.
+    """
+    if selection == "best":
+        state = load(folder / "state.npz")
+        if "best.epoch" not in state:
+            raise UserError(f"{folder}: no epoch was evaluated, so none is best: lower --eval_every")
+        if int(state["best.epoch"]) > epochs:
+            raise UserError(f"{folder}: the best epoch is {state['best.epoch']}, after the {epochs} asked for, whose own best was not kept")
+        return int(state["best.epoch"]), state["best.user_embedding"], state["best.item_embedding"]
+    epoch = epochs if selection == "last" else int(selection.removeprefix("epoch:"))
+    if not epoch_file(folder, epoch).exists():
+        raise UserError(f"{folder}: the weights of epoch {epoch} were not kept: name it in --keep_epochs before training")
+    arrays = load(epoch_file(folder, epoch))
+    return epoch, arrays["user_embedding"], arrays["item_embedding"]

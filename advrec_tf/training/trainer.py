@@ -1,10 +1,9 @@
 """Train or resume: the same command gives the same bytes, however often it was killed."""
 
-import hashlib
 import json
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
@@ -18,65 +17,25 @@ from advrec_tf.evaluation import rank_metrics, ranks_of_test_items
 from advrec_tf.files import locked, replacing, write_text
 from advrec_tf.models import AMF, BPRMF, RowAdagrad
 from advrec_tf.training.checkpoints import capture, load, restore, save
+from advrec_tf.training.settings import AMFSettings, BPRMFSettings, Settings, epoch_file, model_folder
 
 HISTORY = ("epoch", "loss", "HR@10", "nDCG@10")
 
 
-@dataclass(frozen=True)
-class BPRMFSettings:
-    """What BPR-MF's weights at an epoch depend on, beside the data and the seed (section 4.4 and the authors' code)."""
-
-    embedding_dim: int = 64
-    learning_rate: float = 0.05
-    batch_size: int = 512
-    eval_every: int = 1
-
-    name = "BPR-MF"
-    first_epoch = 0
-
-    def model(self, data: Interactions, seed: int) -> keras.Model:
-        model = BPRMF(data.n_users, data.n_items, self.embedding_dim, seed)
-        model.compile(RowAdagrad(self.learning_rate))
-        return model
+def build_model(data: Interactions, settings: Settings, seed: int) -> keras.Model:
+    """The compiled model of these settings, untrained."""
+    bprmf = _bprmf(settings)
+    if settings is bprmf:
+        model = BPRMF(data.n_users, data.n_items, bprmf.embedding_dim, seed)
+    else:
+        own = {name: value for name, value in vars(settings).items() if name not in ("start", "first_epoch")}
+        model = AMF(data.n_users, data.n_items, bprmf.embedding_dim, seed, **own)
+    model.compile(RowAdagrad(bprmf.learning_rate))
+    return model
 
 
-@dataclass(frozen=True)
-class AMFSettings:
-    """AMF goes on from BPR-MF's weights and optimiser state of `first_epoch` (section 4.4)."""
-
-    start: BPRMFSettings = BPRMFSettings()
-    first_epoch: int = 1000
-    adversary: str = "fgsm"
-    epsilon: float = 0.5
-    adversarial_weight: float = 1.0
-    iterations: int = 5
-    step_size: float | None = None
-    ball: str = "linf"
-
-    name = "AMF"
-
-    @property
-    def batch_size(self) -> int:
-        return self.start.batch_size
-
-    @property
-    def eval_every(self) -> int:
-        return self.start.eval_every
-
-    def model(self, data: Interactions, seed: int) -> keras.Model:
-        own = {name: value for name, value in asdict(self).items() if name not in ("start", "first_epoch")}
-        model = AMF(data.n_users, data.n_items, self.start.embedding_dim, seed, **own)
-        model.compile(RowAdagrad(self.start.learning_rate))
-        return model
-
-
-Settings = BPRMFSettings | AMFSettings
-
-
-def model_folder(models_dir: Path, data: Interactions, settings: Settings, seed: int) -> Path:
-    """models_dir/<data set>/<hash of data and settings>/seed=N, where the weights of one training live."""
-    identity = json.dumps({"model": settings.name, "data": data.fingerprint, **asdict(settings)}, sort_keys=True)
-    return Path(models_dir) / data.name / hashlib.sha256(identity.encode()).hexdigest()[:12] / f"seed={seed}"
+def _bprmf(settings: Settings) -> BPRMFSettings:
+    return settings.start if isinstance(settings, AMFSettings) else settings
 
 
 def train(
@@ -100,13 +59,14 @@ def train(
             if epoch <= done and not epoch_file(folder, epoch).exists():
                 raise UserError(f"{folder}: epoch {epoch} has passed and its weights were not kept; remove the folder to train again")
         if done < epochs:
-            model = settings.model(data, seed)
+            model = build_model(data, settings, seed)
             if start := state or _starting_point(data, settings, seed, models_dir):
                 restore(model, start)
-            keeper = _Keeper(data, settings, folder, keep, save_every, parent, state)
+            bprmf = _bprmf(settings)
+            keeper = _Keeper(data, bprmf.eval_every, folder, keep, save_every, parent, state)
             with tqdm(total=epochs, initial=done, desc=f"{data.name} {settings.name} seed {seed}", unit="epoch", position=position,
                       disable=None if progress else True) as keeper.bar:  # fmt: skip
-                model.fit(data, batch_size=settings.batch_size, initial_epoch=done, epochs=epochs, verbose=0, callbacks=[keeper])
+                model.fit(data, batch_size=bprmf.batch_size, initial_epoch=done, epochs=epochs, verbose=0, callbacks=[keeper])
     return folder
 
 
@@ -119,37 +79,14 @@ def _starting_point(data: Interactions, settings: Settings, seed: int, models_di
     return load(path)
 
 
-def epoch_file(folder: Path, epoch: int) -> Path:
-    """Where the weights and the optimiser state of a kept epoch are."""
-    return Path(folder) / f"epoch-{epoch:04d}.npz"
-
-
-def selected_factors(folder: Path, selection: str, epochs: int) -> tuple[int, np.ndarray, np.ndarray]:
-    """The epoch and its factors P, Q: `best` (highest test HR@10 so far), `last`, or `epoch:N`.
-
-    Raises UserError when those weights were not kept.
-    """
-    if selection == "best":
-        state = load(folder / "state.npz")
-        if "best.epoch" not in state:
-            raise UserError(f"{folder}: no epoch was evaluated, so none is best: lower --eval_every")
-        if int(state["best.epoch"]) > epochs:
-            raise UserError(f"{folder}: the best epoch is {state['best.epoch']}, after the {epochs} asked for, whose own best was not kept")
-        return int(state["best.epoch"]), state["best.user_embedding"], state["best.item_embedding"]
-    epoch = epochs if selection == "last" else int(selection.removeprefix("epoch:"))
-    if not epoch_file(folder, epoch).exists():
-        raise UserError(f"{folder}: the weights of epoch {epoch} were not kept: name it in --keep_epochs before training")
-    arrays = load(epoch_file(folder, epoch))
-    return epoch, arrays["user_embedding"], arrays["item_embedding"]
-
-
 class _Keeper(keras.callbacks.Callback):
     """After every epoch: evaluates, shows progress, keeps what is to be kept, and stops when nobody waits any more."""
 
-    def __init__(self, data, settings, folder, keep, save_every, parent, state):
+    def __init__(self, data, eval_every, folder, keep, save_every, parent, state):
         super().__init__()
-        self.data, self.folder, self.keep, self.save_every, self.parent = data, folder, keep, save_every, parent
-        self.eval_every = settings.eval_every
+        self.data, self.eval_every, self.folder = data, eval_every, folder
+        self.keep, self.save_every, self.parent = keep, save_every, parent
+        self.shown = {}
         self.history = [] if state is None else state["history"].tolist()
         self.best = {} if state is None else {name: value for name, value in state.items() if name.startswith("best.")}
 
@@ -161,7 +98,8 @@ class _Keeper(keras.callbacks.Callback):
             raise UserError(f"{self.folder}: the loss of epoch {epoch} is {loss}; a smaller --learning_rate may help")
         measured = self._evaluate(epoch) if epoch % self.eval_every == 0 else {}
         self.history.append([epoch, loss, *(measured.get(name, math.nan) for name in HISTORY[2:])])
-        self.bar.set_postfix(loss=f"{loss:.2f}", **{name: f"{value:.4f}" for name, value in measured.items()}, refresh=False)
+        self.shown.update({name: f"{value:.4f}" for name, value in ({"loss": loss} | measured).items()})
+        self.bar.set_postfix(self.shown, refresh=False)
         self.bar.update()
         if epoch in self.keep:
             save(epoch_file(self.folder, epoch), capture(self.model))

@@ -1,0 +1,51 @@
+"""What trained weights depend on, and where they live."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from advrec_tf.data import Interactions
+
+
+@dataclass(frozen=True)
+class BPRMFSettings:
+    """What BPR-MF's weights at an epoch depend on, beside the data and the seed (section 4.4 and the authors' code)."""
+
+    embedding_dim: int = 64
+    learning_rate: float = 0.05
+    batch_size: int = 512
+    eval_every: int = 1
+
+    name = "BPR-MF"
+    first_epoch = 0
+
+
+@dataclass(frozen=True)
+class AMFSettings:
+    """AMF goes on from BPR-MF's weights and optimiser state of `first_epoch` (section 4.4)."""
+
+    start: BPRMFSettings = BPRMFSettings()
+    first_epoch: int = 1000
+    adversary: str = "fgsm"
+    epsilon: float = 0.5
+    adversarial_weight: float = 1.0
+    iterations: int = 5
+    step_size: float | None = None
+    ball: str = "linf"
+
+    name = "AMF"
+
+
+Settings = BPRMFSettings | AMFSettings
+
+
+def model_folder(models_dir: Path, data: Interactions, settings: Settings, seed: int) -> Path:
+    """models_dir/<data set>/<hash of data and settings>/seed=N, where the weights of one training live."""
+    identity = json.dumps({"model": settings.name, "data": data.fingerprint, **asdict(settings)}, sort_keys=True)
+    return Path(models_dir) / data.name / hashlib.sha256(identity.encode()).hexdigest()[:12] / f"seed={seed}"
+
+
+def epoch_file(folder: Path, epoch: int) -> Path:
+    """Where the weights and the optimiser state of a kept epoch are."""
+    return Path(folder) / f"epoch-{epoch:04d}.npz"

@@ -1,0 +1,174 @@
+"""Speed beside a plain compiled loop and an eager dense baseline, in one run, and peak memory.  make bench"""
+
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+from advrec_tf.startup import one_thread_for_numpy, start_tensorflow
+
+one_thread_for_numpy()
+
+import numpy as np  # noqa: E402
+
+from advrec_tf.data import Interactions, sample_triples, shuffled_batches  # noqa: E402
+
+USERS, ITEMS, PAIRS, DIM, BATCH = 6040, 3706, 994_169, 64, 512  # ML-1M
+ROUNDS = 5
+
+
+def interactions(n_users: int = USERS, n_items: int = ITEMS, n_pairs: int = PAIRS, seed: int = 0) -> Interactions:
+    """Skewed random pairs of a given size, one test item a user; there is nothing to learn in them."""
+    rng = np.random.default_rng(seed)
+    activity, popularity = rng.lognormal(0, 1, n_users), rng.lognormal(0, 1.5, n_items)
+    keys = np.empty(0, np.int64)
+    while len(keys) < n_pairs:
+        u = rng.choice(n_users, n_pairs, p=activity / activity.sum())
+        i = rng.choice(n_items, n_pairs, p=popularity / popularity.sum())
+        keys = np.unique(np.concatenate([keys, u * n_items + i]))
+    keys = np.sort(rng.choice(keys, n_pairs, replace=False))
+    users, items = np.divmod(keys, n_items)
+    test = rng.integers(0, n_items, n_users)
+    ids = np.arange(n_users), np.arange(n_items)
+    return Interactions("random", n_users, n_items, *(x.astype(np.int32) for x in (users, items, ids[0], test)), *ids)
+
+
+def factors(data: Interactions) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return tuple(rng.normal(0, 0.3, (n, DIM)).astype(np.float32) for n in (data.n_users, data.n_items))
+
+
+def model_epoch(data: Interactions, name: str):
+    """A function that runs one compiled epoch of mini-batches on our model."""
+    import tensorflow as tf
+
+    from advrec_tf.models import AMF, BPRMF
+
+    model = {"BPR-MF": BPRMF, "AMF": AMF}[name](data.n_users, data.n_items, DIM)
+    model.compile()
+    train_step = tf.function(model.train_step, jit_compile=True)
+    batches = tuple(map(tf.constant, shuffled_batches(data, BATCH, 0, 0)))
+    return lambda: train_step(batches)["loss"].numpy()
+
+
+def attack_iterations(data: Interactions, count: int):
+    """A function that runs `count` iterations of BIM, layout of the triples included once, outside."""
+    import tensorflow as tf
+
+    from advrec_tf.perturbations.attacks import _advance
+    from advrec_tf.perturbations.gradient import TripleChunks, chunk_triples
+
+    P, Q = map(tf.constant, factors(data))
+    chunks = TripleChunks(*map(tf.constant, chunk_triples(sample_triples(data, 0), data.n_users, data.n_items)))
+    start = (tf.zeros_like(P), tf.zeros_like(Q))
+    sizes = (tf.constant(count), tf.constant(0.5), tf.constant(0.125), "linf")
+    return lambda: _advance(P, Q, *start, chunks, *sizes)[0].numpy()
+
+
+def evaluate(data: Interactions):
+    from advrec_tf import evaluation
+
+    P, Q = factors(data)
+    return lambda: evaluation.metrics(evaluation.top_k(P, Q, data), data)
+
+
+def seconds(function) -> float:
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def compare(name: str, goal: str, unit: float, ours, floor, eager) -> None:
+    """Times the three in turn, ROUNDS times; prints medians in milliseconds and the ratios of each round."""
+    ours[0](), floor[0]()  # compilation
+    eager_seconds = seconds(eager[0]) / eager[1]
+    rounds = [(seconds(ours[0]) / ours[1], seconds(floor[0]) / floor[1]) for _ in range(ROUNDS)]
+    ratio = statistics.median(a / b for a, b in rounds)
+    mine, bottom = (statistics.median(times) for times in zip(*rounds))
+    memory = int(subprocess.run([sys.executable, "-m", "benchmarks.main", name], capture_output=True, text=True, check=True).stdout)
+    cells = (
+        f"{unit * mine:.3g}",
+        f"{unit * bottom:.3g}",
+        f"{unit * eager_seconds:.3g}",
+        f"{ratio:.2f}",
+        f"{eager_seconds / mine:.0f}",
+        goal,
+        f"{memory}",
+    )
+    print("| " + " | ".join((name, *cells)) + " |", flush=True)
+
+
+def jobs(data: Interactions) -> dict:
+    """What is measured, and how many units one call makes."""
+    steps = len(data.train_users) // BATCH
+    return {
+        "BPR-MF mini-batch": (lambda: model_epoch(data, "BPR-MF"), steps),
+        "AMF mini-batch": (lambda: model_epoch(data, "AMF"), steps),
+        "attack iteration": (lambda: attack_iterations(data, 5), 5),
+        "evaluation": (lambda: evaluate(data), 1),
+    }
+
+
+def floors(data: Interactions) -> dict:
+    from benchmarks import floor
+
+    P, Q = factors(data)
+    moved, gradients = [np.zeros_like(x) for x in (P, Q)], [np.zeros_like(x) for x in (P, Q)]
+    squares, batches = [np.full_like(x, 0.1) for x in (P, Q)], shuffled_batches(data, BATCH, 0, 0)
+    deltas, triples, lists = [np.zeros_like(x) for x in (P, Q)], sample_triples(data, 0), np.empty((len(P), 10), np.int32)
+    trained = [x * 0.03 for x in (P, Q)]
+    return {
+        "BPR-MF mini-batch": lambda: floor.bprmf_epoch(*trained, *squares, *gradients, *batches),
+        "AMF mini-batch": lambda: floor.amf_epoch(*trained, *squares, *gradients, *moved, *batches),
+        "attack iteration": lambda: floor.attack_iteration(P, Q, *deltas, *moved, *gradients, *triples),
+        "evaluation": lambda: floor.top_10(P, Q, data.indptr, data.train_items, lists),
+    }
+
+
+def eagers(data: Interactions) -> dict:
+    from benchmarks.eager import Eager
+
+    P, Q = factors(data)
+    batches, triples = shuffled_batches(data, BATCH, 0, 0), sample_triples(data, 0)
+
+    def run_batches(epsilon):
+        model = Eager(P, Q, epsilon)
+        model.batch([part[0] for part in batches])
+        return lambda: [model.batch([part[s] for part in batches]) for s in range(20)]
+
+    plain = Eager(P, Q)
+    return {
+        "BPR-MF mini-batch": (run_batches(None), 20),
+        "AMF mini-batch": (run_batches(0.5), 20),
+        "attack iteration": (lambda: plain.attack_iteration([np.zeros_like(P), np.zeros_like(Q)], triples), 1),
+        "evaluation": (lambda: plain.top_10(data), 1),
+    }
+
+
+def main(argv: list[str]) -> None:
+    start_tensorflow()
+    if argv:  # one job alone, for its peak memory
+        function = jobs(interactions())[argv[0]][0]()
+        function(), function()
+        print(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+        return
+    data = interactions()
+    print(f"{data.n_users} users x {data.n_items} items, {len(data.train_users)} interactions, dim {DIM}, batch {BATCH}, one thread each\n")
+    print("| | ours, ms | plain loop, ms | eager dense, ms | ours / loop | eager / ours | goal | peak MB |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    goals = ("<= 1.3, >= 20", "<= 1.5, >= 20", "<= 1.5, >= 10", "< 2 s")
+    floor_jobs, eager_jobs = floors(data), eagers(data)
+    for goal, (name, (make, units)) in zip(goals, jobs(data).items()):
+        compare(name, goal, 1e3, (make(), units), (floor_jobs[name], units if "batch" in name else 1), eager_jobs[name])
+    print("\n| interactions | BPR-MF epoch, s | per million | attack iteration, s | per million |\n| --- | --- | --- | --- | --- |")
+    for millions in (1, 2, 5, 10):
+        large = interactions(USERS * 4, ITEMS * 4, millions * 10**6)
+        epoch, iteration = model_epoch(large, "BPR-MF"), attack_iterations(large, 3)
+        epoch(), iteration()
+        times = (min(map(seconds, [epoch] * 2)), min(map(seconds, [iteration] * 2)) / 3)
+        print(f"| {millions} M | " + " | ".join(f"{t:.2f} | {t / millions:.3f}" for t in times) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,42 @@
+"""The published data sets, where $ADVREC_DATA_DIR holds them."""
+
+import os
+
+import pytest
+
+from advrec_tf import BPRMF, data, evaluation
+from advrec_tf.models import MostPopular, Random
+
+pytestmark = pytest.mark.skipif("ADVREC_DATA_DIR" not in os.environ, reason="ADVREC_DATA_DIR is not set")
+
+SIZES = {  # users, items, train, test, test items that train never saw
+    "ml-1m": (6040, 3706, 994169, 6040, 2),
+    "ml-100k": (943, 1682, 99057, 943, 3),
+    "lastfm-2k": (1892, 17632, 90950, 1884, 206),
+    "gowalla": (13149, 14007, 433356, 102254, 0),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes(name):
+    built = data.load(name)
+    assert (built.n_users, built.n_items, len(built.train_users), len(built.test_users), built.unseen_test_items) == SIZES[name]
+
+
+def test_the_random_recommender_is_the_published_one():
+    built = data.load("ml-1m")
+    measured = evaluation.metrics(Random(0).top_k(built), built)
+    assert measured["SE"] == pytest.approx(11.8066, abs=0.01) and measured["ICov"] == 3706
+    assert measured["RE"] == pytest.approx(0.0028, abs=0.002) and measured["EFD"] == pytest.approx(0.0031, abs=0.002)
+
+
+def test_a_few_epochs_on_ml_100k_beat_popularity():
+    built = data.load("ml-100k")
+    model = BPRMF(built.n_users, built.n_items)
+    model.compile()
+    model.fit(built, epochs=20, verbose=0)
+    popular = MostPopular(built)
+    trained, popularity = (
+        evaluation.rank_metrics(evaluation.ranks_of_test_items(m.user_embedding, m.item_embedding, built))["HR@10"] for m in (model, popular)
+    )
+    assert trained > 1.2 * popularity > 0.03
