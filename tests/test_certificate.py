@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from advrec_tf import data, evaluation, perturbations
+
+
+def problem(seed, dim=4):
+    rng = np.random.default_rng(seed)
+    built = data.synthetic(n_users=15, n_items=20, per_user=6, seed=seed % 50)
+    P, Q = (rng.normal(0, rng.choice([0.1, 1, 3]), (n, dim)) for n in (built.n_users, built.n_items))
+    return P.astype(np.float32), Q.astype(np.float32), built
+
+
+def shift(rng, shape, epsilon, ball):
+    """A perturbation on the edge of the ball."""
+    if ball == "linf":
+        return epsilon * rng.choice([-1.0, 1.0], shape)
+    rows = rng.normal(size=shape)
+    return epsilon * rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def reached(P, Q, built, k=5):
+    return evaluation.rank_metrics(evaluation.ranks_of_test_items(P, Q, built), k)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), epsilon=st.floats(1e-3, 1), ball=st.sampled_from(["l2", "linf"]))
+def test_no_random_or_gradient_perturbation_breaks_it(seed, epsilon, ball):
+    P, Q, built = problem(seed)
+    rng = np.random.default_rng(seed)
+    bound = evaluation.certified_metrics(evaluation.certified_radii(P, Q, built, ball, 5), epsilon)
+    attacks = [(shift(rng, P.shape, epsilon, ball), shift(rng, Q.shape, epsilon, ball)) for _ in range(10)]
+    attacks.append(perturbations.bim(P, Q, data.sample_triples(built, seed), epsilon, 8, ball=ball))
+    for user, item in attacks:
+        for name, value in reached(P + user.astype(np.float64), Q + item.astype(np.float64), built).items():
+            assert value >= bound[name] - 1e-12
+
+
+@pytest.mark.parametrize("ball", ["l2", "linf"])
+@pytest.mark.parametrize("seed", range(5))
+def test_without_a_budget_it_is_the_metric_itself(seed, ball):
+    P, Q, built = problem(seed)
+    P, Q = P.astype(np.float64), Q.astype(np.float64)
+    radii = evaluation.certified_radii(P, Q, built, ball, 5)
+    assert evaluation.certified_metrics(radii, 0.0) == pytest.approx(reached(P, Q, built))
+    assert evaluation.certified_metrics(radii, 1e6) == {"HR@5": 0, "nDCG@5": 0}
+
+
+def one_rival(seed):
+    """One user, a test item and one rival: the smallest radius is that rival's."""
+    rng = np.random.default_rng(seed)
+    import pandas as pd
+
+    frames = [pd.DataFrame(rows, columns=["user", "item"]) for rows in ([(0, 0)], [(0, 1)])]
+    frames[0].loc[1] = (1, 2)
+    built = data.Interactions.from_frames(*frames)
+    P, Q = rng.normal(size=(2, 3)), rng.normal(size=(3, 3))
+    if P[0] @ (Q[1] - Q[2]) < 0:
+        P[0] *= -1
+    return P, Q, built
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_l2_radius_is_exact_for_one_rival(seed):
+    """A search over directions finds a perturbation just above the radius that turns the margin, and none just below."""
+    P, Q, built = one_rival(seed)
+    radius = evaluation.certified_radii(P, Q, built, "l2", 1)[0, 0]
+    p, d = P[0], Q[1] - Q[2]
+    rng = np.random.default_rng(0)
+
+    def lowest(epsilon):
+        # For a given e the best a is -epsilon w / |w|; descend over e from many starts.
+        best = np.inf
+        for e in rng.normal(size=(30, 3)):
+            e *= 2 * epsilon / np.linalg.norm(e)
+            for _ in range(300):
+                w = d + e
+                e = e - 0.05 * epsilon * (p - epsilon * w / np.linalg.norm(w)) / np.linalg.norm(p)
+                e *= min(1, 2 * epsilon / np.linalg.norm(e))
+            w = d + e
+            best = min(best, p @ w - epsilon * np.linalg.norm(w))
+        return best
+
+    assert lowest(0.98 * radius) > 0 > lowest(1.02 * radius)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("ball", ["l2", "linf"])
+def test_it_is_at_least_the_bound_of_three_terms(seed, ball):
+    P, Q, built = one_rival(seed)
+    radius = evaluation.certified_radii(P, Q, built, ball, 1)[0, 0]
+    p, d = P[0], Q[1] - Q[2]
+    order, quadratic = (2, 2) if ball == "l2" else (1, 2 * len(p))
+    linear = np.linalg.norm(d, order) + 2 * np.linalg.norm(p, order)
+    assert radius >= (np.sqrt(linear**2 + 4 * quadratic * (p @ d)) - linear) / (2 * quadratic) - 1e-12 > 0
+
+
+def test_bad_arguments_are_told():
+    P, Q, built = problem(0)
+    with pytest.raises(ValueError, match="l2 or linf"):
+        evaluation.certified_radii(P, Q, built, "l1")
+    from dataclasses import replace
+
+    twice = replace(built, test_users=np.zeros_like(built.test_users))
+    with pytest.raises(ValueError, match="one test item"):
+        evaluation.certified_radii(P, Q, twice)
