@@ -13,17 +13,25 @@ from absl import app, flags  # noqa: E402
 
 from advrec_tf import data  # noqa: E402
 from advrec_tf.errors import UserError  # noqa: E402
+from advrec_tf.training import AMFSettings, BPRMFSettings  # noqa: E402
+from experiments import attack_runs  # noqa: E402
 
 FLAGS = flags.FLAGS
-EXPERIMENTS = ("table1", "describe")
 GRID = [1, *range(10, 301, 10)]
+BUDGETS = [round(digits * 10.0**power, 6) for power in (-3, -2, -1, 0) for digits in (1, 2.5, 5, 7.5)] + [10.0]
 PRESETS = {
-    "quick": {"dataset": ["synthetic"], "seed": [0, 1], "epochs": 120, "amf_start": 60, "model_selection": ["best", "last"], "keep_epochs": []},
-    "paper": {"dataset": ["ml-1m", "lastfm"], "seed": [0], "epochs": 2000, "amf_start": 1000,
-              "model_selection": ["best", "last", "published"], "keep_epochs": [377, 1000, 1162]},
-}  # fmt: skip
+    "quick": {"dataset": ["synthetic"], "seed": [0, 1], "epochs": 120, "amf_start": 60, "keep_epochs": []},
+    "paper": {"dataset": ["ml-1m", "lastfm"], "seed": [0], "epochs": 2000, "amf_start": 1000, "keep_epochs": [377, 1000, 1162]},
+}
+# What an experiment measures where the flags do not say.
+EXPERIMENTS = {
+    "table1": {"epsilon": [0.5], "iterations": GRID, "model_selection": ["best", "last", "published"]},
+    "iterations": {"epsilon": [0.5], "iterations": sorted([*GRID, 25]), "model_selection": ["best"]},
+    "budget": {"epsilon": BUDGETS, "iterations": [25], "model_selection": ["best"]},
+    "describe": {},
+}
 
-flags.DEFINE_enum("experiment", "table1", EXPERIMENTS, "what to run")
+flags.DEFINE_enum("experiment", "table1", list(EXPERIMENTS), "what to run")
 flags.DEFINE_enum("preset", "paper", list(PRESETS), "the paper's setting, or one of minutes on synthetic data; single flags override it")
 flags.DEFINE_list("dataset", None, f"names among {', '.join(data.NAMES)}, or paths of one's own tables or folders")
 flags.DEFINE_string("data_dir", None, "holds one folder a data set [$ADVREC_DATA_DIR, else the user's cache folder]")
@@ -46,33 +54,39 @@ flags.DEFINE_float("adversary_weight", 1.0, "weight lambda of AMF's adversarial 
 flags.DEFINE_integer("adversary_iterations", 5, "its iterations, of bim and pgd", lower_bound=1)
 flags.DEFINE_float("adversary_step_size", None, "its step, of bim and pgd [a quarter of its budget]")
 flags.DEFINE_enum("adversary_ball", "linf", ["linf", "l2"], "its ball, of bim and pgd")
-flags.DEFINE_float("epsilon", 0.5, "budget of the perturbations that are measured")
+flags.DEFINE_list("epsilon", None, "budgets of the perturbations that are measured [0.5; of the budget experiment .001 to 10]")
 flags.DEFINE_float("step_size", None, "step of BIM and PGD [epsilon / 4]")
-flags.DEFINE_list("iterations", [str(n) for n in GRID], "iteration counts at which BIM and PGD are measured")
+flags.DEFINE_list("iterations", None, "iteration counts at which BIM and PGD are measured [1, 10, 20, ..., 300; of the budget experiment 25]")
 flags.DEFINE_float("pgd_init", 0.05, "PGD starts uniform in plus or minus this")
 flags.DEFINE_integer("k", 10, "length of the lists", lower_bound=1)
 flags.DEFINE_bool("save_lists", False, "write the lists of every point (user, item, rank, score) beside the results")
+flags.DEFINE_enum("backend", "loky", ["loky", "dask", "ray"], "joblib's backend: processes here, or a cluster that runs already")
 flags.DEFINE_integer("workers", os.cpu_count(), "processes side by side", lower_bound=1)
 flags.DEFINE_bool("progress", True, "show progress bars when the output is a terminal")
 
-_NOT_NEGATIVE = ("adversary_epsilon", "adversary_weight", "adversary_step_size", "epsilon", "step_size", "pgd_init", "learning_rate")
+_NOT_NEGATIVE = ("adversary_epsilon", "adversary_weight", "adversary_step_size", "step_size", "pgd_init", "learning_rate")
 for name in _NOT_NEGATIVE:
     flags.register_validator(name, lambda value: value is None or (math.isfinite(value) and value >= 0), "must be a number from 0 up")
 
 
 def _setting(name: str):
-    """A flag's value, or the preset's where the flag was not given."""
+    """A flag's value, or that of the preset or the experiment where the flag was not given."""
     value = FLAGS[name].value
-    return PRESETS[FLAGS.preset][name] if value is None else value
+    return {**PRESETS[FLAGS.preset], **EXPERIMENTS[FLAGS.experiment]}[name] if value is None else value
 
 
-def _whole_numbers(name: str) -> list[int]:
+def _numbers(name: str, kind: type = float) -> list:
+    """A list flag as different numbers from 0 up."""
+    texts = list(map(str, _setting(name)))
     try:
-        numbers = [int(text) for text in _setting(name)]
+        numbers = [kind(text) for text in texts]
     except ValueError:
-        raise UserError(f"--{name} must be whole numbers with commas between, not {','.join(_setting(name))}") from None
-    if any(number < 0 for number in numbers) or len(set(numbers)) < len(numbers):
-        raise UserError(f"--{name} must be different whole numbers from 0 up, not {','.join(map(str, numbers))}")
+        numbers = [-1]
+    if not numbers and name != "keep_epochs":
+        raise UserError(f"--{name} is empty")
+    if any(not (math.isfinite(number) and number >= 0) for number in numbers) or len(set(numbers)) < len(numbers):
+        what = "whole numbers" if kind is int else "numbers"
+        raise UserError(f"--{name} must be different {what} from 0 up with commas between, not {','.join(texts)}")
     return numbers
 
 
@@ -102,18 +116,22 @@ def _datasets(seed: int) -> tuple[list[data.Interactions], int]:
     return found, missing
 
 
-def _run_table1(datasets: list[data.Interactions], seeds: list[int]) -> None:
+def _run_attacks(datasets: list[data.Interactions], seeds: list[int]) -> None:
+    """Table 1 and the figures: the same trained models, other attacks and grids."""
     epochs, amf_start = _setting("epochs"), _setting("amf_start")
     if not amf_start < epochs:
         raise UserError(f"--amf_start ({amf_start}) must be less than --epochs ({epochs})")
-    iterations, keep_epochs, model_selection = sorted(_whole_numbers("iterations")), _whole_numbers("keep_epochs"), _model_selection()
-    if not iterations:
-        raise UserError("--iterations is empty")
-
-    training = importlib.import_module("advrec_tf.training")
-    table1 = importlib.import_module("experiments.table1")
-    bprmf = training.BPRMFSettings(FLAGS.embedding_dim, FLAGS.learning_rate, FLAGS.batch_size, FLAGS.eval_every)
-    amf = training.AMFSettings(
+    plan_options = {"epochs": epochs, "model_selection": _model_selection(), "keep_epochs": _numbers("keep_epochs", int)}
+    options = {
+        "epsilons": sorted(_numbers("epsilon")),
+        "step_size": FLAGS.step_size,
+        "iterations": sorted(_numbers("iterations", int)),
+        "pgd_init": FLAGS.pgd_init,
+        "k": FLAGS.k,
+    }
+    experiment = importlib.import_module(f"experiments.{FLAGS.experiment}")
+    bprmf = BPRMFSettings(FLAGS.embedding_dim, FLAGS.learning_rate, FLAGS.batch_size, FLAGS.eval_every)
+    amf = AMFSettings(
         start=bprmf,
         first_epoch=amf_start,
         adversary=FLAGS.adversary,
@@ -123,24 +141,16 @@ def _run_table1(datasets: list[data.Interactions], seeds: list[int]) -> None:
         step_size=FLAGS.adversary_step_size,
         ball=FLAGS.adversary_ball,
     )
-    table1.run(
+    attack_runs.run(
+        FLAGS.experiment,
+        experiment.ATTACKS,
         datasets,
         seeds,
         FLAGS.output_dir,
-        bprmf=bprmf,
-        amf=amf,
-        epochs=epochs,
-        model_selection=model_selection,
-        keep_epochs=keep_epochs,
-        save_every=FLAGS.save_every,
-        epsilon=FLAGS.epsilon,
-        step_size=FLAGS.step_size,
-        iterations=iterations,
-        pgd_init=FLAGS.pgd_init,
-        k=FLAGS.k,
-        save_lists=FLAGS.save_lists,
-        workers=FLAGS.workers,
-        progress=FLAGS.progress,
+        attack_runs.TrainingPlan(bprmf, amf, **plan_options),
+        options,
+        attack_runs.Running(FLAGS.workers, FLAGS.backend, FLAGS.save_every, FLAGS.save_lists, FLAGS.progress),
+        experiment.report,
     )
 
 
@@ -148,14 +158,12 @@ def main(argv: list[str]) -> int:
     try:
         if len(argv) > 1:
             raise UserError(f"unexpected argument {argv[1]!r}: flags start with --")
-        seeds = _whole_numbers("seed")
-        if not seeds:
-            raise UserError("--seed is empty")
+        seeds = _numbers("seed", int)
         datasets, missing = _datasets(seeds[0])
         if datasets and FLAGS.experiment == "describe":
             importlib.import_module("experiments.describe").run(datasets)
         elif datasets:
-            _run_table1(datasets, seeds)
+            _run_attacks(datasets, seeds)
         return 1 if missing else 0
     except (UserError, OSError) as error:
         print(f"advrec: {error}", file=sys.stderr)

@@ -135,7 +135,7 @@ FAULTS = {
     "non-numeric row": (lambda t: [table(t / "d", "0\t0\nx\t1\n")], "train.tsv, line 2: the user 'x' is not an integer id"),
     "negative id": (lambda t: [table(t / "d", "0\t0\n0\t-1\n")], "train.tsv, line 2: the item -1 is negative"),
     "test pair in train": (lambda t: [table(t / "d", "0\t0\n0\t1\n")], "test.tsv, line 1: the test pair (0, 1) is also in train"),
-    "nan epsilon": (lambda t: ["--epsilon=nan"], "--epsilon=nan: must be a number from 0 up"),
+    "nan epsilon": (lambda t: ["--epsilon=nan"], "--epsilon must be different numbers from 0 up"),
     "unwritable output": (lambda t: ["--preset=quick", "--output_dir=/dev/null/x"], "/dev/null/x"),
     "no iterations": (lambda t: ["--iterations=", "--preset=quick"], "--iterations"),
     "bad seed": (lambda t: ["--seed=one"], "--seed must be whole numbers"),
@@ -157,7 +157,7 @@ def test_results_of_another_config_and_a_folder_in_use_are_told(finished):
     folder, _ = finished
     before = outcome(folder)
     result = run(f"--output_dir={folder}", *SHORT, "--epsilon=0.3")
-    assert result.returncode == 1 and "another config (epsilon 0.5 there, 0.3 here)" in result.stderr
+    assert result.returncode == 1 and "another config (epsilons [0.5] there, [0.3] here)" in result.stderr
     with locked(folder / "table1" / "synthetic"):
         result = run(f"--output_dir={folder}", *SHORT)
     assert result.returncode == 1 and "in use by another run" in result.stderr and len(result.stderr.splitlines()) == 1

@@ -7,6 +7,6 @@ from advrec_tf.evaluation.ranking import block_starts, ranks_of_test_items, top_
 from advrec_tf.evaluation.significance import bootstrap_interval, paired_test
 
 __all__ = [
-    "NAMES", "PER_USER", "block_starts", "bootstrap_interval", "certified_metrics", "certified_radii", "metrics", "novelty", "paired_test", "per_user_metrics", "rank_metrics",
-    "ranks_of_test_items", "read_lists", "save_lists", "top_k", "top_k_of_scores",
+    "NAMES", "PER_USER", "block_starts", "bootstrap_interval", "certified_metrics", "certified_radii", "metrics", "novelty",
+    "paired_test", "per_user_metrics", "rank_metrics", "ranks_of_test_items", "read_lists", "save_lists", "top_k", "top_k_of_scores",
 ]  # fmt: skip

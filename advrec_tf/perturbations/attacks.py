@@ -62,7 +62,7 @@ def _advance(p, q, user, item, chunks: TripleChunks, iterations, epsilon, step_s
 def trajectory(
     P: np.ndarray,
     Q: np.ndarray,
-    triples: tuple[np.ndarray, np.ndarray, np.ndarray],
+    triples: tuple[np.ndarray, np.ndarray, np.ndarray] | TripleChunks,
     epsilon: float = 0.5,
     step_size: float | None = None,
     ball: str = "linf",
@@ -71,9 +71,9 @@ def trajectory(
 ) -> Iterator[Perturbation]:
     """Yields the multi-step perturbation after each iteration count of `read_at`, in one run (Eq. 5 to 7).
 
-    P: [U, D], Q: [I, D], triples: three int arrays [N] (user, positive, negative); neither is changed.  The step size is
-    epsilon / 4 unless given; `init` is where the attack starts (zero by default).  The perturbation at L iterations is a prefix
-    of that at more, so a grid costs as much as its last point.
+    P: [U, D], Q: [I, D]; triples: three int arrays [N] (user, positive, negative), or what `chunk_triples` makes of them, to be
+    shared by several attacks; nothing is changed.  The step size is epsilon / 4 unless given; `init` is where the attack starts
+    (zero by default).  The perturbation at L iterations is a prefix of that at more, so a grid costs as much as its last point.
 
     Raises ValueError for shapes that do not fit, ids out of range, factors that are not finite, an epsilon or step size that is
     negative or not finite, and iteration counts that are empty, negative or not increasing.
@@ -81,16 +81,16 @@ def trajectory(
     P, Q = _checked_factors(P, Q)
     epsilon, step_size = _checked_budget(epsilon, step_size, ball)
     read_at = _checked_iterations(read_at)
-    chunks = tuple(map(tf.constant, chunk_triples(_checked_triples(triples, len(P), len(Q)), len(P), len(Q))))
+    chunks = triples if isinstance(triples, TripleChunks) else chunk_triples(triples, len(P), len(Q))
     delta = init if init is not None else Perturbation(np.zeros_like(P), np.zeros_like(Q))
     if np.shape(delta.user) != P.shape or np.shape(delta.item) != Q.shape:
         raise ValueError(f"init has shapes {np.shape(delta.user)}, {np.shape(delta.item)} where the factors have {P.shape}, {Q.shape}")
 
     def run():
         state, done = tuple(tf.constant(x, tf.float32) for x in delta), 0
-        p, q = tf.constant(P), tf.constant(Q)
+        p, q, parts = tf.constant(P), tf.constant(Q), TripleChunks(*map(tf.constant, chunks))
         for stop in read_at:
-            state = _advance(p, q, *state, TripleChunks(*chunks), tf.constant(stop - done), tf.constant(epsilon), tf.constant(step_size), ball)
+            state = _advance(p, q, *state, parts, tf.constant(stop - done), tf.constant(epsilon), tf.constant(step_size), ball)
             done = stop
             yield Perturbation(*(x.numpy() for x in state))
 
@@ -144,18 +144,6 @@ def _checked_factors(P, Q) -> tuple[np.ndarray, np.ndarray]:
     if not (np.isfinite(P).all() and np.isfinite(Q).all()):
         raise ValueError("the factors hold values that are not finite")
     return P, Q
-
-
-def _checked_triples(triples, n_users: int, n_items: int) -> tuple[np.ndarray, ...]:
-    arrays = tuple(np.asarray(ids) for ids in triples)
-    if len(arrays) != 3 or any(a.ndim != 1 or len(a) != len(arrays[0]) for a in arrays) or not len(arrays[0]):
-        raise ValueError("triples must be three arrays (users, positives, negatives) of one length, not empty")
-    for ids, bound, what in zip(arrays, (n_users, n_items, n_items), ("user", "positive", "negative")):
-        if not np.issubdtype(ids.dtype, np.integer):
-            raise ValueError(f"{what} ids must be integers, not {ids.dtype}")
-        if ids.min() < 0 or ids.max() >= bound:
-            raise ValueError(f"{what} ids must lie in 0 ... {bound - 1}, not {ids.min()} ... {ids.max()}")
-    return arrays
 
 
 def _checked_budget(epsilon: float, step_size: float | None, ball: str) -> tuple[np.float32, np.float32]:

@@ -47,7 +47,12 @@ class TripleChunks(NamedTuple):
 
 
 def chunk_triples(triples: tuple[np.ndarray, np.ndarray, np.ndarray], n_users: int, n_items: int) -> TripleChunks:
-    """Sorts triples by user and their items by item, once for all iterations of an attack.  Memory: O(triples), no D in it."""
+    """Sorts triples by user and their items by item, once for all iterations of an attack, or for several attacks on the same triples.
+
+    triples: int arrays [N] of users, positives, negatives; memory is O(N), with no D in it.
+    Raises ValueError for arrays of different lengths, empty ones, and ids that are not integers or out of range.
+    """
+    _check(triples, n_users, n_items)
     users, positives, negatives = (np.asarray(ids, np.int32) for ids in triples)
     if np.any(users[1:] < users[:-1]):
         order = np.argsort(users, kind="stable")
@@ -63,6 +68,17 @@ def chunk_triples(triples: tuple[np.ndarray, np.ndarray, np.ndarray], n_users: i
     by_item[0] = 2 * size  # the zero after the coefficients of positives and negatives
     by_item[:, entries] = np.concatenate([places, places + size])[order], np.concatenate([users, users])[order]
     return TripleChunks(user, *by_user.reshape(2, *user.shape, CHUNK), item, *by_item.reshape(2, *item.shape, CHUNK))
+
+
+def _check(triples, n_users: int, n_items: int) -> None:
+    arrays = tuple(np.asarray(ids) for ids in triples)
+    if len(arrays) != 3 or any(a.ndim != 1 or len(a) != len(arrays[0]) for a in arrays) or not len(arrays[0]):
+        raise ValueError("triples must be three arrays (users, positives, negatives) of one length, not empty")
+    for ids, bound, what in zip(arrays, (n_users, n_items, n_items), ("user", "positive", "negative")):
+        if not np.issubdtype(ids.dtype, np.integer):
+            raise ValueError(f"{what} ids must be integers, not {ids.dtype}")
+        if ids.min() < 0 or ids.max() >= bound:
+            raise ValueError(f"{what} ids must lie in 0 ... {bound - 1}, not {ids.min()} ... {ids.max()}")
 
 
 def _places(rows: np.ndarray, n_rows: int) -> tuple[np.ndarray, np.ndarray]:

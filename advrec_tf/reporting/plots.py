@@ -6,8 +6,11 @@ import matplotlib
 import pandas as pd
 
 from advrec_tf.files import replacing
+from advrec_tf.reporting import curves
 
 matplotlib.use("Agg", force=False)
+
+COLORS = {"FGSM": "#f58518", "BIM": "#4c78a8", "PGD": "#e45756", "BIM, l2 ball": "#72b7b2", "certified, linf": "#54a24b", "certified, l2": "#b279a2"}
 
 
 def save_figure(figure, path: Path) -> None:
@@ -36,4 +39,57 @@ def table1_figure(table: pd.DataFrame, metric: str = "nDCG"):
         axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel(f"{metric}@10")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=8, frameon=False)
+    return figure
+
+
+def _panels(rows: int, columns: int):
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 2.7 * rows + 0.5), squeeze=False, layout="constrained", sharex=True)
+    for axis in axes.flat:
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _curve(axis, points: pd.DataFrame, label: str, style: str = "-") -> None:
+    axis.plot(points.index, points["mean"], style, color=COLORS[label], label=label, markersize=3)
+    axis.fill_between(points.index, points["mean"] - points["std"], points["mean"] + points["std"], color=COLORS[label], alpha=0.2, linewidth=0)
+
+
+def iterations_figure(rows: pd.DataFrame, metrics: tuple[str, ...]):
+    """Figure 1: a row of panels a metric, a column a model; curves over L, and the unperturbed model, FGSM and random as lines."""
+    figure, axes = _panels(len(metrics), len(curves.MODELS))
+    for line, metric in zip(axes, metrics):
+        for axis, model in zip(line, curves.MODELS):
+            for attack, label in curves.MULTI_STEP.items():
+                _curve(axis, curves.over(curves.select(rows, model, attack), "iterations", metric), label)
+            axis.axhline(curves.select(rows, model)[metric].mean(), color="black", linestyle="--", linewidth=1, label="unperturbed")
+            axis.axhline(curves.select(rows, model, curves.FGSM)[metric].mean(), color=COLORS["FGSM"], linestyle="--", label="FGSM")
+            axis.axhline(curves.select(rows, "Random")[metric].mean(), color="#9d66c0", linestyle=":", label="random")
+            axis.set_ylim(bottom=0)
+        line[0].set_ylabel(f"{metric}@10")
+    for axis, model in zip(axes[0], curves.MODELS):
+        axis.set_title(f"{model} on {rows['dataset'].iloc[0]}", fontsize=10)
+    for axis in axes[-1]:
+        axis.set_xlabel("iterations L")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=6, fontsize=8, frameon=False)
+    return figure
+
+
+def budget_figure(rows: pd.DataFrame):
+    """Figure 2: nDCG over epsilon on a logarithmic axis, a panel a model, with FGSM at .5 as a line and the certified bounds."""
+    figure, axes = _panels(1, len(curves.MODELS))
+    for axis, model in zip(axes[0], curves.MODELS):
+        for attack, label in ({curves.FGSM: "FGSM"} | curves.MULTI_STEP).items():
+            _curve(axis, curves.over(curves.select(rows, model, attack), "epsilon", "nDCG"), label, "o-")
+        for attack, label in curves.CERTIFICATES.items():
+            _curve(axis, curves.over(curves.select(rows, model, attack), "epsilon", "nDCG"), label, ":")
+        fgsm = curves.over(curves.select(rows, model, curves.FGSM), "epsilon", "nDCG")["mean"]
+        if curves.REFERENCE_EPSILON in fgsm.index:
+            axis.axhline(fgsm[curves.REFERENCE_EPSILON], color=COLORS["FGSM"], linestyle="--", linewidth=1, label="FGSM at .5")
+        axis.axhline(curves.select(rows, model)["nDCG"].mean(), color="black", linestyle="--", linewidth=1, label="unperturbed")
+        axis.set(xscale="log", xlabel="epsilon", title=f"{model} on {rows['dataset'].iloc[0]}")
+        axis.set_ylim(bottom=0)
+    axes[0, 0].set_ylabel("nDCG@10")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8, frameon=False)
     return figure

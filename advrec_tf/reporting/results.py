@@ -50,10 +50,17 @@ class Results:
             pd.DataFrame([self._rows[key] for key in ordered], columns=COLUMNS).to_csv(temporary, index=False)
 
 
-def read_results(path: Path) -> pd.DataFrame:
-    """The rows of a results.csv as a frame: texts in dataset, model, attack, ball and start, numbers elsewhere."""
+def read_results(folder: Path) -> pd.DataFrame:
+    """The rows of <folder>/results.csv as a frame: texts in dataset, model, attack, ball and start, numbers elsewhere.
+
+    Its attrs["config"] are the settings they were measured with.
+    """
     texts = {name: str for name in ("dataset", "model", "attack", "ball", "start")}
-    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values={name: [""] for name in COLUMNS if name not in texts})
+    blanks = {name: [""] for name in COLUMNS if name not in texts}
+    frame = pd.read_csv(Path(folder) / "results.csv", dtype=texts, keep_default_na=False, na_values=blanks)
+    config = Path(folder) / "config.json"
+    frame.attrs["config"] = json.loads(config.read_text())["config"] if config.exists() else {}
+    return frame
 
 
 def _text(value) -> str:

@@ -29,12 +29,13 @@ def accumulate(iterations: np.ndarray, values: np.ndarray) -> float:
     return float(np.sum((y[1:] + y[:-1]) / 2 * np.diff(x)) / (x[-1] - x[0]))
 
 
-def selections(rows: pd.DataFrame, best: bool = True) -> pd.DataFrame:
+def selections(rows: pd.DataFrame) -> pd.DataFrame:
     """Names every epoch measured: dataset, model, seed, epoch -> selection.
 
-    `best` is the epoch of highest unperturbed RE of a model and seed (with one test item a user RE@10 is HR@10), where it was
-    measured; `last` the latest; any other is `epoch N`.  An epoch may have two names.
+    `best` is the epoch of highest unperturbed RE of a model and seed (with one test item a user RE@10 is HR@10), if it was asked
+    for; `last` the latest; any other is `epoch N`.  An epoch may have two names.
     """
+    best = "best" in rows.attrs.get("config", {}).get("model_selection", ["best"])
     initial = rows[(rows["attack"] == "") & rows["epoch"].notna()].sort_values("epoch")
     named = []
     for (dataset, model, seed), group in initial.groupby(["dataset", "model", "seed"]):
@@ -45,12 +46,12 @@ def selections(rows: pd.DataFrame, best: bool = True) -> pd.DataFrame:
     return pd.DataFrame(named, columns=["dataset", "model", "seed", "epoch", "selection"])
 
 
-def table1(rows: pd.DataFrame, best: bool = True) -> pd.DataFrame:
+def table1(rows: pd.DataFrame) -> pd.DataFrame:
     """Table 1 in long form: dataset, model, selection, metric, column -> mean, sd, seeds, epochs, published, difference.
 
     The difference is (measured - published) / published in percent; sd is over seeds, empty for one seed.
     """
-    named = rows.merge(selections(rows, best), on=["dataset", "model", "seed", "epoch"])
+    named = rows.merge(selections(rows), on=["dataset", "model", "seed", "epoch"])
     cells = []
     for column, (attack, ball, start) in TABLE1_COLUMNS.items():
         part = named[(named["attack"] == attack) & (named["ball"] == ball) & (named["start"] == start)]
@@ -93,9 +94,9 @@ def _cell(row: pd.Series) -> str:
     return f"{number(row['published'], row['metric'])} / {_measured(row)} ({row['difference']:+.1f}%)"
 
 
-def table1_report(rows: pd.DataFrame, best: bool = True) -> str:
+def table1_report(rows: pd.DataFrame) -> str:
     """report.md of Table 1 from its rows alone: published beside measured, and what the paper does not print."""
-    table = table1(rows, best)
+    table = table1(rows)
     models = rows[rows["epoch"].notna()]
     parts = [
         "# Table 1: initial, single-step and multi-step performance\n",

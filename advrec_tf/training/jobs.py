@@ -6,22 +6,47 @@ from typing import Any
 
 import joblib
 
+from advrec_tf.errors import UserError
 from advrec_tf.startup import one_thread_for_numpy, start_tensorflow
 
 
-def run(function: Callable[..., Any], jobs: list[dict], workers: int) -> Iterator[tuple[int, Any]]:
+def run(function: Callable[..., Any], jobs: list[dict], workers: int, backend: str = "loky") -> Iterator[tuple[int, Any]]:
     """Calls function(**job) for every job, at most `workers` at once, and yields (index, result) as they finish.
 
-    The function also gets `position`, where its progress bar goes, and `parent`, the process without which it shall stop
-    (None in that process itself).  A job that raises ends the run with its error; what shall outlive it must be on disk.
+    The function also gets `position`, where its progress bar goes, and `parent`, the process without which it shall stop (None in that
+    process itself, and on a cluster).  `backend` is one of joblib's: processes here (loky), or a cluster that runs already (dask, ray).
+    A job that raises ends the run with its error; what shall outlive it must be on disk.
     """
     if not jobs:
         return
     one_thread_for_numpy()
+    if backend != "loky":
+        _register(backend)
+        yield from joblib.Parallel(workers, backend=backend)(_calls(function, jobs, 1, None))
+        return
     workers = max(1, min(workers, len(jobs)))
     parent = os.getpid() if workers > 1 else None
     pool = joblib.Parallel(workers, return_as="generator_unordered", pre_dispatch=workers, batch_size=1, initializer=start_tensorflow)
-    yield from pool(joblib.delayed(_call)(function, index, job, index % workers, parent) for index, job in enumerate(jobs))
+    yield from pool(_calls(function, jobs, workers, parent))
+
+
+def _calls(function: Callable[..., Any], jobs: list[dict], workers: int, parent: int | None) -> list:
+    return [joblib.delayed(_call)(function, index, job, index % workers, parent) for index, job in enumerate(jobs)]
+
+
+def _register(backend: str) -> None:
+    """Makes joblib know a cluster's backend: the dask scheduler of $DASK_SCHEDULER_ADDRESS, or the ray cluster that is found."""
+    try:
+        if backend == "dask":
+            from dask.distributed import Client
+
+            Client()
+        else:
+            from ray.util.joblib import register_ray
+
+            register_ray()
+    except ImportError as error:
+        raise UserError(f"--backend={backend} needs a package that is not installed ({error.name})") from None
 
 
 def _call(function: Callable[..., Any], index: int, job: dict, position: int, parent: int | None) -> tuple[int, Any]:

@@ -1,0 +1,91 @@
+"""Curves over iterations and budgets: pure functions of results."""
+
+import numpy as np
+import pandas as pd
+
+from advrec_tf.reporting.tables import markdown, number
+
+MODELS = ("BPR-MF", "AMF")
+# (attack, ball, start) -> label
+MULTI_STEP = {("bim", "linf", "zero"): "BIM", ("pgd", "linf", "uniform"): "PGD", ("bim", "l2", "zero"): "BIM, l2 ball"}
+CERTIFICATES = {("certificate", "linf", ""): "certified, linf", ("certificate", "l2", ""): "certified, l2"}
+FGSM = ("fgsm", "", "clean")
+REFERENCE_EPSILON = 0.5  # of FGSM, whose harm the multi-step attacks are to match
+
+
+def select(rows: pd.DataFrame, model: str, attack: tuple[str, str, str] = ("", "", "")) -> pd.DataFrame:
+    """The rows of one model under one (attack, ball, start)."""
+    return rows[(rows["model"] == model) & (rows[["attack", "ball", "start"]] == list(attack)).all(axis=1)]
+
+
+def over(rows: pd.DataFrame, x: str, metric: str) -> pd.DataFrame:
+    """Mean and deviation over seeds of a metric along `x`, in its order; the deviation of one seed is 0."""
+    return rows.groupby(x)[metric].agg(["mean", "std"]).fillna({"std": 0})
+
+
+def equal_harm(epsilons: np.ndarray, values: np.ndarray, target: float) -> float:
+    """The budget at which a curve first falls to `target`, by interpolation linear in log epsilon; NaN where it does not.
+
+    epsilons, values: [N], epsilons increasing and positive.
+    """
+    values = np.asarray(values, np.float64)
+    below = np.flatnonzero(values <= target)
+    if not len(below):
+        return float("nan")
+    at = below[0]
+    if at == 0:
+        return float(epsilons[0])
+    share = (values[at - 1] - target) / (values[at - 1] - values[at])
+    low, high = np.log(epsilons[at - 1]), np.log(epsilons[at])
+    return float(np.exp(low + share * (high - low)))
+
+
+def equal_harm_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """For each model, multi-step attack and seed: the epsilon that costs as much nDCG as FGSM at REFERENCE_EPSILON."""
+    found = []
+    for model in MODELS:
+        fgsm = select(rows, model, FGSM)
+        for attack, label in MULTI_STEP.items():
+            for seed, part in select(rows, model, attack).sort_values("epsilon").groupby("seed"):
+                reference = fgsm[(fgsm["seed"] == seed) & np.isclose(fgsm["epsilon"], REFERENCE_EPSILON)]["nDCG"]
+                if len(reference):
+                    epsilon = equal_harm(part["epsilon"].to_numpy(), part["nDCG"].to_numpy(), reference.iloc[0])
+                    found.append((model, label, seed, epsilon, REFERENCE_EPSILON / epsilon))
+    return pd.DataFrame(found, columns=["model", "attack", "seed", "epsilon", "times less"])
+
+
+def iterations_report(rows: pd.DataFrame) -> str:
+    """report.md of Figure 1: nDCG and ICov along the iterations, a column for each attack."""
+    parts = [f"# Figure 1: performance over iterations on {rows['dataset'].iloc[0]}\n"]
+    for metric in ("nDCG", "ICov"):
+        parts.append(f"\n## {metric}@10 at epsilon {rows['epsilon'].max():g} (mean over {rows['seed'].nunique()} seed(s))\n")
+        columns = {(m, label): over(select(rows, m, a), "iterations", metric)["mean"] for m in MODELS for a, label in MULTI_STEP.items()}
+        wide = pd.DataFrame(columns).sort_index()
+        lines = [[f"{n:.0f}", *(number(value, metric) for value in row)] for n, row in wide.iterrows()]
+        parts.append(markdown(["L", *(f"{m}, {label}" for m, label in wide.columns)], lines))
+        still = [(name, select(rows, name)[metric].mean()) for name in ("Random", *MODELS)]
+        still += [(f"{m}, FGSM", select(rows, m, FGSM)[metric].mean()) for m in MODELS]
+        parts.append("Without iterations: " + "; ".join(f"{name} {number(value, metric)}" for name, value in still) + ".\n")
+    return "\n".join(parts)
+
+
+def budget_report(rows: pd.DataFrame) -> str:
+    """report.md of Figure 2: nDCG along the budget, and the budgets that do as much harm as FGSM's."""
+    steps = rows[rows["attack"].isin(["bim", "pgd"])]["iterations"].max()
+    parts = [f"# Figure 2: nDCG@10 over the budget on {rows['dataset'].iloc[0]}, {steps:.0f} iterations\n"]
+    for model in MODELS:
+        columns = {"FGSM": FGSM} | {label: attack for attack, label in (MULTI_STEP | CERTIFICATES).items()}
+        wide = pd.DataFrame({label: over(select(rows, model, attack), "epsilon", "nDCG")["mean"] for label, attack in columns.items()})
+        parts.append(f"\n## {model}: unperturbed {number(select(rows, model)['nDCG'].mean(), 'nDCG')}\n")
+        parts.append(markdown(["epsilon", *wide.columns], [[f"{e:g}", *(number(v, "nDCG") for v in row)] for e, row in wide.iterrows()]))
+    parts.append(
+        "A certified column is a lower bound that holds against every perturbation of that size, whatever the attack.\n\n"
+        f"## The budget that does as much harm as FGSM at {REFERENCE_EPSILON:g} (paper: about .1, 5 times less)\n"
+    )
+    means = equal_harm_table(rows).groupby(["model", "attack"], sort=False)[["epsilon", "times less"]].mean()
+    parts.append(
+        markdown(
+            ["model", "attack", "epsilon", "times less"], [[*key, f"{r['epsilon']:.3f}", f"{r['times less']:.1f}"] for key, r in means.iterrows()]
+        )
+    )
+    return "\n".join(parts)

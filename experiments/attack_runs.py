@@ -1,0 +1,108 @@
+"""What the experiments on perturbed embeddings have in common: train, select epochs, measure, report."""
+
+import contextlib
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from advrec_tf import training
+from advrec_tf.data import Interactions
+from advrec_tf.reporting import published, recorded_run
+from advrec_tf.startup import start_tensorflow
+from advrec_tf.training import AMFSettings, BPRMFSettings, Settings, model_folder, selected_factors
+from advrec_tf.training.jobs import run as run_jobs
+from experiments.points import unmeasured
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Which models are trained, how far, and which of their epochs are measured."""
+
+    bprmf: BPRMFSettings
+    amf: AMFSettings
+    epochs: int
+    model_selection: list[str]
+    keep_epochs: list[int]
+
+    def selections(self, data: Interactions, settings: Settings) -> list[str]:
+        """The selections of one model as best, last and epoch:N, without the epochs it does not have."""
+        own = published.EPOCHS.get(data.name, {}).get(settings.name, 0)
+        names = [f"epoch:{own}" if name == "published" else name for name in self.model_selection]
+        return [name for name in names if not name.startswith("epoch:") or settings.first_epoch < int(name[6:]) <= self.epochs]
+
+    def stages(self) -> list[list[tuple[Settings, int]]]:
+        """BPR-MF up to the epoch AMF starts from; then the rest of BPR-MF beside AMF."""
+        return [[(self.bprmf, self.amf.first_epoch)], [(self.amf, self.epochs), (self.bprmf, self.epochs)]]
+
+
+@dataclass(frozen=True)
+class Running:
+    """How a run goes about it; none of this changes a result."""
+
+    workers: int
+    backend: str
+    save_every: int
+    save_lists: bool
+    progress: bool
+
+
+def run(
+    name: str, attacks: tuple[tuple[str, str], ...], datasets: list[Interactions], seeds: list[int], output_dir: Path, plan: TrainingPlan,
+    options: dict, how: Running, report: Callable[[Path], None],
+) -> None:  # fmt: skip
+    """Trains what is not trained, measures what is not measured, and has the report of each data set written.
+
+    attacks: (attack, ball) pairs of `points.keys_of`; options: epsilons, step_size, iterations, pgd_init and k.
+    """
+    settings = {"bprmf": vars(plan.bprmf), "amf": {**vars(plan.amf), "start": None}, "epochs": plan.epochs, "model_selection": plan.model_selection}
+    folder, models_dir = Path(output_dir) / name, Path(output_dir) / "models"
+    with contextlib.ExitStack() as stack:
+        results = {}
+        for data in datasets:
+            config = {**settings, **options, "data": data.fingerprint}
+            results[data.name] = stack.enter_context(recorded_run(folder / data.name, config))
+        start_tensorflow()  # only now: what can be refused has been refused
+        _train(datasets, seeds, models_dir, plan, how)
+        jobs = []
+        for data in datasets:
+            own = [job for seed in seeds for job in _jobs(attacks, data, seed, models_dir, plan, options)]
+            lists_dir = folder / data.name / "lists" if how.save_lists else None
+            jobs += unmeasured(own, results[data.name], folder / data.name / "users", lists_dir)
+        with tqdm(total=len(jobs), desc="attacks", disable=None if how.progress else True) as bar:
+            for index, rows in run_jobs(importlib.import_module("experiments.measuring").measure, jobs, how.workers, how.backend):
+                results[jobs[index]["data"].name].add(rows)
+                bar.update()
+        for data in datasets:
+            report(folder / data.name)
+
+
+def _train(datasets: list[Interactions], seeds: list[int], models_dir: Path, plan: TrainingPlan, how: Running) -> None:
+    """Every model of every data set and seed, as many at once as there are workers."""
+    common = {"models_dir": models_dir, "save_every": how.save_every, "progress": how.progress}
+    for stage in plan.stages():
+        jobs = []
+        for data in datasets:
+            for settings, stop in stage:
+                measured = [int(name[6:]) for name in plan.selections(data, settings) if name.startswith("epoch:")]
+                keep = (*plan.keep_epochs, *measured, plan.amf.first_epoch)
+                jobs += [{"data": data, "settings": settings, "seed": seed, "epochs": stop, "keep_epochs": keep, **common} for seed in seeds]
+        for _ in run_jobs(training.train, jobs, how.workers, how.backend):
+            pass
+
+
+def _jobs(attacks: tuple, data: Interactions, seed: int, models_dir: Path, plan: TrainingPlan, options: dict) -> list[dict]:
+    """One job for each attack on each selected epoch of each model, and one for each recommender without factors to perturb."""
+    common = {"data": data, "seed": seed, "options": options}
+    jobs = [{**common, "model": name, "weights": None, "attack": "", "ball": ""} for name in ("Random", "MostPopular")]
+    for settings in (plan.bprmf, plan.amf):
+        folder = model_folder(models_dir, data, settings, seed)
+        chosen = {}
+        for selection in plan.selections(data, settings):
+            weights = {"folder": folder, "selection": selection, "epochs": plan.epochs}
+            chosen[selected_factors(**weights)[0]] = weights
+        for epoch, weights in chosen.items():
+            jobs += [{**common, "model": settings.name, "epoch": epoch, "weights": weights, "attack": a, "ball": b} for a, b in attacks]
+    return jobs
