@@ -51,9 +51,9 @@ class Running:
 
 def run(
     name: str, attacks: tuple[tuple[str, str], ...], datasets: list[Interactions], seeds: list[int], output_dir: Path, plan: TrainingPlan,
-    options: dict, how: Running, report: Callable[[Path], None],
+    options: dict, how: Running, report: Callable[[list[Path]], None],
 ) -> None:  # fmt: skip
-    """Trains what is not trained, measures what is not measured, and has the report of each data set written.
+    """Trains what is not trained, measures what is not measured, and has the report on the data sets written.
 
     attacks: (attack, ball) pairs of `points.keys_of`; options: epsilons, step_size, iterations, pgd_init and k.
     """
@@ -62,7 +62,7 @@ def run(
     with contextlib.ExitStack() as stack:
         results = {}
         for data in datasets:
-            config = {**settings, **options, "data": data.fingerprint}
+            config = {**settings, **options, "data": data.fingerprint, "statistics": data.statistics()}
             results[data.name] = stack.enter_context(recorded_run(folder / data.name, config))
         start_tensorflow()  # only now: what can be refused has been refused
         _train(datasets, seeds, models_dir, plan, how)
@@ -75,8 +75,7 @@ def run(
             for index, rows in run_jobs(importlib.import_module("experiments.measuring").measure, jobs, how.workers, how.backend):
                 results[jobs[index]["data"].name].add(rows)
                 bar.update()
-        for data in datasets:
-            report(folder / data.name)
+        report([folder / data.name for data in datasets])
 
 
 def _train(datasets: list[Interactions], seeds: list[int], models_dir: Path, plan: TrainingPlan, how: Running) -> None:

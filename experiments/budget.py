@@ -8,10 +8,11 @@ from advrec_tf.reporting import curves, plots, read_results
 ATTACKS = (("", ""), ("fgsm", ""), ("bim", "linf"), ("pgd", "linf"), ("bim", "l2"), ("certificate", "linf"), ("certificate", "l2"))
 
 
-def report(folder: Path) -> None:
-    """Renders report.md and budget.png from the results of one data set."""
-    rows = read_results(folder)
-    text = curves.budget_report(rows)
-    write_text(folder / "report.md", text)
-    plots.save_figure(plots.budget_figure(rows), folder / "budget.png")
-    print(f"{text}\nKept in {folder}: results.csv, report.md, budget.png")
+def report(folders: list[Path]) -> None:
+    """Renders report.md and budget.png from the results of each data set."""
+    for folder in folders:
+        rows = read_results(folder)
+        text = curves.budget_report(rows)
+        write_text(folder / "report.md", text)
+        plots.save_figure(plots.budget_figure(rows), folder / "budget.png")
+        print(f"{text}\nKept in {folder}: results.csv, report.md, budget.png")

@@ -28,6 +28,7 @@ EXPERIMENTS = {
     "table1": {"epsilon": [0.5], "iterations": GRID, "model_selection": ["best", "last", "published"]},
     "iterations": {"epsilon": [0.5], "iterations": sorted([*GRID, 25]), "model_selection": ["best"]},
     "budget": {"epsilon": BUDGETS, "iterations": [25], "model_selection": ["best"]},
+    "characteristics": {"epsilon": [0.5], "iterations": [1, 5, 10, 15, 20, 25, 30, 40, 50], "model_selection": ["best"]},
     "describe": {},
 }
 
@@ -39,6 +40,8 @@ flags.DEFINE_string("output_dir", "results", "where results and trained weights 
 flags.DEFINE_list("seed", None, "seeds of training, negatives, PGD's start and random recommenders; several give mean and deviation")
 flags.DEFINE_enum("split", None, ["last", "random"], "held-out interaction of each user [last where there are timestamps]")
 flags.DEFINE_list("columns", None, "where the fields of one's own table stand, as user=NAME_OR_POSITION,item=...,timestamp=...")
+flags.DEFINE_enum("k_core", "single_pass", data.K_CORES, "how the characteristics experiment cuts its sub-samples [as the paper]")
+flags.DEFINE_list("cores", [str(k) for k in range(10, 101, 10)], "fewest interactions of a user or item in each of its sub-samples")
 flags.DEFINE_integer("epochs", None, "epochs of BPR-MF, and the epoch at which AMF ends", lower_bound=1)
 flags.DEFINE_integer("amf_start", None, "epoch of BPR-MF from which AMF is trained", lower_bound=1)
 flags.DEFINE_integer("embedding_dim", 64, "length of the embeddings", lower_bound=1)
@@ -130,6 +133,8 @@ def _run_attacks(datasets: list[data.Interactions], seeds: list[int]) -> None:
         "k": FLAGS.k,
     }
     experiment = importlib.import_module(f"experiments.{FLAGS.experiment}")
+    if FLAGS.experiment == "characteristics":
+        datasets = [data.k_core(whole, k, FLAGS.k_core, seeds[0]) for whole in datasets for k in sorted(_numbers("cores", int))]
     bprmf = BPRMFSettings(FLAGS.embedding_dim, FLAGS.learning_rate, FLAGS.batch_size, FLAGS.eval_every)
     amf = AMFSettings(
         start=bprmf,

@@ -8,10 +8,13 @@ from advrec_tf.reporting import plots, read_results, tables
 ATTACKS = (("", ""), ("noise", ""), ("fgsm", ""), ("bim", "linf"), ("pgd+fgsm", "linf"), ("bim", "l2"), ("pgd", "l2"))
 
 
-def report(folder: Path) -> None:
-    """Renders report.md and table1.png from the results of one data set, and prints the report."""
-    rows = read_results(folder)
-    text = tables.table1_report(rows)
-    write_text(folder / "report.md", text)
-    plots.save_figure(plots.table1_figure(tables.table1(rows)), folder / "table1.png")
-    print(f"{text}\nKept in {folder}: results.csv, report.md, table1.png")
+def report(folders: list[Path]) -> None:
+    """Renders report.md and table1.png from the results of each data set, and prints the report."""
+    for folder in folders:
+        rows = read_results(folder)
+        text = tables.table1_report(rows)
+        write_text(folder / "report.md", text)
+        plots.save_figure(plots.table1_figure(tables.table1(rows)), folder / "table1.png")
+        print(f"{text}\nKept in {folder}: results.csv, report.md, table1.png")
+    if len(folders) > 1:
+        write_text(folders[0].parent / "report.md", "\n".join((folder / "report.md").read_text() for folder in folders))

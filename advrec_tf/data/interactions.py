@@ -29,6 +29,7 @@ class Interactions:
     user_ids: np.ndarray  # [n_users]
     item_ids: np.ndarray  # [n_items]
     duplicates: int = 0  # interactions that repeated an earlier pair and were collapsed
+    train_timestamps: np.ndarray | None = None  # float64 [N], NaN where unknown; None where the data have none
 
     @cached_property
     def indptr(self) -> np.ndarray:
@@ -100,11 +101,13 @@ class Interactions:
         else:
             kept = np.concatenate([_latest_of_pairs(users[part], items[part], None) + at for part, at in _parts(is_test)])
             _check_test(users, items, is_test, test)
-        pairs = []
+        pairs, times = [], None
         for chosen in (kept[~is_test[kept]], kept[is_test[kept]]):
             chosen = chosen[np.lexsort((items[chosen], users[chosen]))]
             pairs += [users[chosen].astype(np.int32), items[chosen].astype(np.int32)]
-        return cls(name, len(user_ids), len(item_ids), *pairs, np.asarray(user_ids), np.asarray(item_ids), len(both) - len(kept))
+            if times is None and "timestamp" in train:
+                times = train["timestamp"].to_numpy(np.float64)[chosen]
+        return cls(name, len(user_ids), len(item_ids), *pairs, np.asarray(user_ids), np.asarray(item_ids), len(both) - len(kept), times)
 
 
 def _parts(is_test: np.ndarray) -> list[tuple[slice, int]]:

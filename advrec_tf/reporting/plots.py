@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pandas as pd
 
 from advrec_tf.files import replacing
-from advrec_tf.reporting import curves
+from advrec_tf.reporting import characteristics, curves
 
 matplotlib.use("Agg", force=False)
 
@@ -42,10 +43,10 @@ def table1_figure(table: pd.DataFrame, metric: str = "nDCG"):
     return figure
 
 
-def _panels(rows: int, columns: int):
+def _panels(rows: int, columns: int, sharex: bool | str = True):
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 2.7 * rows + 0.5), squeeze=False, layout="constrained", sharex=True)
+    figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 2.7 * rows + 0.5), squeeze=False, layout="constrained", sharex=sharex)
     for axis in axes.flat:
         axis.spines[["top", "right"]].set_visible(False)
     return figure, axes
@@ -92,4 +93,27 @@ def budget_figure(rows: pd.DataFrame):
         axis.set_ylim(bottom=0)
     axes[0, 0].set_ylabel("nDCG@10")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8, frameon=False)
+    return figure
+
+
+def characteristics_figure(losses: pd.DataFrame):
+    """Figure 3: rho over density, size and shape, a row of panels a model, with fitted lines.  losses: of `characteristics.losses`"""
+    shown = characteristics.at_iterations(losses, characteristics.shown_iterations(losses))
+    fits = characteristics.slopes(shown).set_index(["model", "attack", "characteristic"])
+    figure, axes = _panels(len(curves.MODELS), len(characteristics.CHARACTERISTICS), sharex="col")
+    for line, model in zip(axes, curves.MODELS):
+        for axis, name in zip(line, characteristics.CHARACTERISTICS):
+            for attack in characteristics.ATTACKS:
+                part = shown[(shown["model"] == model) & (shown["attack"] == attack)]
+                x, fit = part[name] / (1e6 if name == "size" else 1), fits.loc[model, attack, name]
+                axis.plot(x, part["rho"], "o", color=COLORS[attack], markersize=4, label=attack)
+                ends = np.array([x.min(), x.max()])
+                axis.plot(ends, fit["intercept"] + fit["slope"] * ends, "-", color=COLORS[attack], linewidth=1)
+            axis.set_title(model, fontsize=10)
+        line[0].set_ylabel("nDCG lost, %")
+    for axis, label in zip(axes[-1], ("density", "size, millions of pairs", "shape, users / items")):
+        axis.set_xlabel(label)
+    first = losses.iloc[0]
+    figure.suptitle(f"{first['epochs']} epochs, AMF from {first['amf_start']}; L = {characteristics.shown_iterations(losses)}", fontsize=9)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8, frameon=False)
     return figure
