@@ -11,9 +11,9 @@ setup(
     packages=find_packages(include=["advrec_tf*", "experiments*"]),
     python_requires=">=3.10,<3.13",
     install_requires=[
-        "tensorflow>=2.17,<3",
-        "tensorboard>=2.17,<3",
-        "numpy>=1.26",
+        "tensorflow>=2.18,<3",
+        "tensorboard>=2.18,<3",
+        "numpy>=2.0",
         "pandas>=2.1",
         "scipy>=1.15",
         "absl-py>=2.0",

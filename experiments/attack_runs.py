@@ -70,7 +70,7 @@ def run(
         for data in datasets:
             own = [job for seed in seeds for job in _jobs(attacks, data, seed, models_dir, plan, options)]
             lists_dir = folder / data.name / "lists" if how.save_lists else None
-            jobs += unmeasured(own, results[data.name], folder / data.name / "users", lists_dir)
+            jobs += unmeasured(own, results[data.name], folder / data.name, lists_dir)
         with tqdm(total=len(jobs), desc="attacks", disable=None if how.progress else True) as bar:
             for index, rows in run_jobs(importlib.import_module("experiments.measuring").measure, jobs, how.workers, how.backend):
                 results[jobs[index]["data"].name].add(rows)

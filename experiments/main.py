@@ -4,6 +4,7 @@ import importlib
 import math
 import os
 import sys
+from pathlib import Path
 
 from advrec_tf.startup import one_thread_for_numpy
 
@@ -29,6 +30,7 @@ EXPERIMENTS = {
     "iterations": {"epsilon": [0.5], "iterations": sorted([*GRID, 25]), "model_selection": ["best"]},
     "budget": {"epsilon": BUDGETS, "iterations": [25], "model_selection": ["best"]},
     "characteristics": {"epsilon": [0.5], "iterations": [1, 5, 10, 15, 20, 25, 30, 40, 50], "model_selection": ["best"]},
+    "claims": {},
     "describe": {},
 }
 
@@ -163,6 +165,9 @@ def main(argv: list[str]) -> int:
     try:
         if len(argv) > 1:
             raise UserError(f"unexpected argument {argv[1]!r}: flags start with --")
+        if FLAGS.experiment == "claims":
+            importlib.import_module("experiments.claims").run([Path(name).stem for name in _setting("dataset")], FLAGS.output_dir)
+            return 0
         seeds = _numbers("seed", int)
         datasets, missing = _datasets(seeds[0])
         if datasets and FLAGS.experiment == "describe":

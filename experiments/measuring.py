@@ -10,16 +10,16 @@ from advrec_tf.data import Interactions, sample_triples
 from advrec_tf.models import MostPopular, Random
 from advrec_tf.perturbations import Perturbation
 from advrec_tf.training import checkpoints, selected_factors
-from experiments.points import STARTS, keys_of, list_path, user_path
+from experiments.points import STARTS, keys_of, list_path, users_path
 
 
 def measure(
-    data: Interactions, seed: int, options: dict, model: str, weights: dict | None, attack: str, ball: str, users_dir: Path,
+    data: Interactions, seed: int, options: dict, model: str, weights: dict | None, attack: str, ball: str, folder: Path,
     epoch: int | None = None, lists_dir: Path | None = None, position: int = 0, parent: int | None = None,
 ) -> list[dict]:  # fmt: skip
     """The rows of one attack on one model: the metrics of its lists at every point of its grid.
 
-    Beside them, in a file of `users_dir`, every tested user's nDCG at each point, for intervals and paired tests.
+    Beside them, in a file of `folder`/users, every tested user's nDCG at each point, for intervals and paired tests.
     """
     job = {"data": data, "seed": seed, "options": options, "model": model, "epoch": epoch, "attack": attack, "ball": ball}
     keys, k = keys_of(job), options["k"]
@@ -45,7 +45,7 @@ def measure(
             rows.append(key | evaluation.metrics(lists, data) | (_norms(P, Q, delta) if P is not None else {}))
             users.append(evaluation.per_user_metrics(lists, data)["nDCG"])
     points = {name: np.array([key.get(name) or 0 for key in keys]) for name in ("epsilon", "iterations")}
-    checkpoints.save(user_path(users_dir, job), {**points, "nDCG": np.array(users, np.float32)})
+    checkpoints.save(users_path(folder, job), {**points, "nDCG": np.array(users, np.float32)})
     return rows
 
 

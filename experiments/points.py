@@ -3,7 +3,7 @@
 from itertools import product
 from pathlib import Path
 
-from advrec_tf.reporting import Results
+from advrec_tf.reporting import Results, user_path
 
 STARTS = {"bim": "zero", "pgd": "uniform"}
 
@@ -38,18 +38,17 @@ def list_path(lists_dir: Path, key: dict) -> Path:
     return lists_dir / f"{'_'.join([key['model'], *(f'{name}={key[name]}' for name in named if key.get(name) not in (None, ''))])}.tsv"
 
 
-def user_path(users_dir: Path, job: dict) -> Path:
+def users_path(folder: Path, job: dict) -> Path:
     """Where the users' own nDCG of a job's points is kept."""
-    named = {"epoch": job.get("epoch"), "attack": job["attack"], "ball": job["ball"], "seed": job["seed"]}
-    return users_dir / f"{'_'.join([job['model'], *(f'{name}={value}' for name, value in named.items() if value not in (None, ''))])}.npz"
+    return user_path(folder, job["model"], job.get("epoch"), job["attack"], job["ball"], job["seed"])
 
 
-def unmeasured(jobs: list[dict], results: Results, users_dir: Path, lists_dir: Path | None) -> list[dict]:
+def unmeasured(jobs: list[dict], results: Results, folder: Path, lists_dir: Path | None) -> list[dict]:
     """The jobs some of whose rows, or files that go with them, are not there yet."""
 
     def is_done(job):
         keys = keys_of(job)
         lists = lists_dir is None or job["attack"] == "certificate" or all(list_path(lists_dir, key).exists() for key in keys)
-        return all(key in results for key in keys) and lists and user_path(users_dir, job).exists()
+        return all(key in results for key in keys) and lists and users_path(folder, job).exists()
 
-    return [{**job, "users_dir": users_dir, "lists_dir": lists_dir} for job in jobs if not is_done(job)]
+    return [{**job, "folder": folder, "lists_dir": lists_dir} for job in jobs if not is_done(job)]

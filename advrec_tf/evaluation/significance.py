@@ -4,14 +4,21 @@ import numpy as np
 from scipy import stats
 
 
-def bootstrap_interval(values: np.ndarray, confidence: float = 0.95, resamples: int = 2000, seed: int = 0) -> tuple[float, float]:
-    """Percentile bootstrap interval of a per-user metric's mean, resampling users.  values: [users] -> (low, high)"""
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
-    result = stats.bootstrap(
-        (values,), np.mean, confidence_level=confidence, n_resamples=resamples, method="percentile", batch=50, rng=np.random.default_rng(seed)
-    )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+def bootstrap_interval(
+    values: np.ndarray, beside: np.ndarray | None = None, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap interval, over users, of a per-user metric's mean, or of its ratio to the mean of another.
+
+    values, beside: [users], the same users in the same order -> (low, high)
+    """
+    values = np.asarray(values, np.float64)
+    rng, ends = np.random.default_rng(seed), [50 * (1 - confidence), 50 * (1 + confidence)]
+    samples = []
+    for _ in range(resamples):
+        counts = np.bincount(rng.integers(0, len(values), len(values)), minlength=len(values))
+        samples.append(counts @ values / (len(values) if beside is None else counts @ np.asarray(beside, np.float64)))
+    low, high = np.percentile(samples, ends)
+    return float(low), float(high)
 
 
 def paired_test(first: np.ndarray, second: np.ndarray, resamples: int = 2000, seed: int = 0) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """Reports: results on disk, the published numbers, tables and figures."""
 
-from advrec_tf.reporting import characteristics, curves, plots, published, tables
-from advrec_tf.reporting.results import Results, read_results, recorded_run
+from advrec_tf.reporting import characteristics, claims, curves, plots, published, tables
+from advrec_tf.reporting.evidence import Evidence
+from advrec_tf.reporting.results import Results, read_results, recorded_run, user_path
 
-__all__ = ["Results", "characteristics", "curves", "plots", "published", "read_results", "recorded_run", "tables"]
+__all__ = ["Evidence", "Results", "characteristics", "claims", "curves", "plots", "published", "read_results", "recorded_run", "tables", "user_path"]

@@ -63,6 +63,12 @@ def read_results(folder: Path) -> pd.DataFrame:
     return frame
 
 
+def user_path(folder: Path, model: str, epoch: int | None, attack: str, ball: str, seed: int) -> Path:
+    """Where the nDCG of every tested user under one attack is kept: an .npz of epsilon [N], iterations [N] and nDCG [N, users]."""
+    named = {"epoch": epoch, "attack": attack, "ball": ball, "seed": seed}
+    return Path(folder) / "users" / f"{'_'.join([model, *(f'{name}={value}' for name, value in named.items() if value not in (None, ''))])}.npz"
+
+
 def _text(value) -> str:
     if value is None:
         return ""

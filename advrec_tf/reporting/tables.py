@@ -63,7 +63,11 @@ def table1(rows: pd.DataFrame) -> pd.DataFrame:
     summary = points.groupby(["dataset", "model", "selection", "metric", "column"], sort=False).agg(
         mean=("value", "mean"), sd=("value", "std"), seeds=("seed", "nunique"), epochs=("epoch", lambda e: sorted(set(e.astype(int))))
     )
-    table = summary.reset_index().merge(published.table1(), how="left", on=["dataset", "model", "metric", "column"])
+    printed = published.table1()
+    # The authors' script takes FGSM's gradient after PGD, so that is what the printed column may show as well.
+    contaminated = printed[printed["column"] == "fgsm"].assign(column="fgsm after pgd")
+    printed = pd.concat([printed, contaminated])
+    table = summary.reset_index().merge(printed, how="left", on=["dataset", "model", "metric", "column"])
     # BPR-MF before AMF and best before last, as printed.
     table = table.sort_values(["dataset", "model", "selection"], key=lambda c: c.map({"AMF": "Z", "best": ""}).fillna(c), kind="stable")
     return table.assign(difference=100 * (table["mean"] - table["published"]) / table["published"])
