@@ -22,8 +22,11 @@ setup(
         "tqdm>=4.65",
     ],
     extras_require={
-        "test": ["pytest>=8", "hypothesis>=6.90", "ruff>=0.6"],
+        "test": ["pytest>=8", "hypothesis>=6.90", "ruff>=0.6", "nbclient>=0.10", "ipykernel>=6"],
         "notebooks": ["jupyter-core>=5", "nbclient>=0.10", "nbconvert>=7", "ipykernel>=6"],
-        "bench": ["numba>=0.60", "psutil>=5.9"],
+        "bench": ["numba>=0.60"],
+        "implicit": ["implicit>=0.7"],
+        "dask": ["dask[distributed]>=2024.1"],
+        "ray": ["ray>=2.9"],
     },
 )

@@ -13,8 +13,10 @@ def __getattr__(name: str):
         return importlib.import_module(f"advrec_tf.{name}")
     if name in _MODELS:
         return getattr(importlib.import_module("advrec_tf.models"), name)
+    if name == "audit":
+        return importlib.import_module("advrec_tf.reporting").audit
     raise AttributeError(f"module 'advrec_tf' has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted([*globals(), *_ROOMS, *_MODELS])
+    return sorted([*globals(), *_ROOMS, *_MODELS, "audit"])

@@ -31,6 +31,7 @@ EXPERIMENTS = {
     "budget": {"epsilon": BUDGETS, "iterations": [25], "model_selection": ["best"]},
     "characteristics": {"epsilon": [0.5], "iterations": [1, 5, 10, 15, 20, 25, 30, 40, 50], "model_selection": ["best"]},
     "claims": {},
+    "audit": {},
     "describe": {},
 }
 
@@ -42,6 +43,12 @@ flags.DEFINE_string("output_dir", "results", "where results and trained weights 
 flags.DEFINE_list("seed", None, "seeds of training, negatives, PGD's start and random recommenders; several give mean and deviation")
 flags.DEFINE_enum("split", None, ["last", "random"], "held-out interaction of each user [last where there are timestamps]")
 flags.DEFINE_list("columns", None, "where the fields of one's own table stand, as user=NAME_OR_POSITION,item=...,timestamp=...")
+flags.DEFINE_string("user_factors", None, "audit: .npy of user factors [users, dim]")
+flags.DEFINE_string("item_factors", None, "audit: .npy of item factors [items, dim]")
+flags.DEFINE_string("user_rows", None, "audit: CSV with columns row and id, where rows are not in the order of the sorted user ids")
+flags.DEFINE_string("item_rows", None, "audit: the same for items")
+flags.DEFINE_string("train", None, "audit: the interactions the factors were trained on, a table or a name [--dataset]")
+flags.DEFINE_string("test", None, "audit: the held-out interactions, a table beside --train")
 flags.DEFINE_enum("k_core", "single_pass", data.K_CORES, "how the characteristics experiment cuts its sub-samples [as the paper]")
 flags.DEFINE_list("cores", [str(k) for k in range(10, 101, 10)], "fewest interactions of a user or item in each of its sub-samples")
 flags.DEFINE_integer("epochs", None, "epochs of BPR-MF, and the epoch at which AMF ends", lower_bound=1)
@@ -161,6 +168,17 @@ def _run_attacks(datasets: list[data.Interactions], seeds: list[int]) -> None:
     )
 
 
+def _run_audit(seed: int) -> None:
+    for name in ("user_factors", "item_factors"):
+        if FLAGS[name].value is None:
+            raise UserError(f"--{name} is needed")
+    name = FLAGS.train or _setting("dataset")[0]
+    interactions = data.load(name, FLAGS.data_dir, seed, test=FLAGS.test, split=FLAGS.split, columns=_columns(), progress=FLAGS.progress)
+    rows = FLAGS.user_rows, FLAGS.item_rows
+    audit = importlib.import_module("experiments.audit")
+    audit.run(interactions, FLAGS.user_factors, FLAGS.item_factors, *rows, FLAGS.output_dir, FLAGS.k, seed)
+
+
 def main(argv: list[str]) -> int:
     try:
         if len(argv) > 1:
@@ -169,6 +187,9 @@ def main(argv: list[str]) -> int:
             importlib.import_module("experiments.claims").run([Path(name).stem for name in _setting("dataset")], FLAGS.output_dir)
             return 0
         seeds = _numbers("seed", int)
+        if FLAGS.experiment == "audit":
+            _run_audit(seeds[0])
+            return 0
         datasets, missing = _datasets(seeds[0])
         if datasets and FLAGS.experiment == "describe":
             importlib.import_module("experiments.describe").run(datasets)

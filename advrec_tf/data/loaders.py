@@ -74,6 +74,7 @@ def load(
     data_dir: str | Path | None = None,
     seed: int = 0,
     *,
+    test: str | Path | None = None,
     split: str | None = None,
     columns: dict[str, str | int] | None = None,
     progress: bool = True,
@@ -82,8 +83,9 @@ def load(
     """Loads a data set by name (see NAMES), or one's own from a table or a folder.
 
     A named set is read from `data_dir`/name, in its original layout or pre-split (trainingset.tsv and testset.tsv), and
-    downloaded there when it is missing.  A path names a table (.csv, .tsv, ...) that is split here, or a folder with train
-    and test tables.  `split` ("last" or "random") and `seed` choose the held-out interaction, `columns` says where the fields
+    downloaded there when it is missing.  A path names a table (.csv, .tsv, ...) that is split here, unless `test` names the test
+    table beside it, or a folder with train and test tables.  `split` ("last" or "random") and `seed` choose the held-out
+    interaction, `columns` says where the fields
     stand (see `read_table`), and `sizes` are the arguments of `synthetic`.
 
     Raises UserError, in one line, for whatever is missing or malformed.
@@ -97,7 +99,7 @@ def load(
         own = Path(name)
         if not own.exists():
             raise UserError(f"data set {name!r} is neither one of {', '.join(NAMES)} nor a file or folder")
-        tables = (own,) if own.is_file() else _split_tables(own)
+        tables = (own, *([Path(test)] if test is not None else [])) if own.is_file() else _split_tables(own)
         if not tables:
             wanted = " or ".join(" + ".join(pair) for pair in _SPLIT_FILES)
             raise UserError(f"{own}: the folder holds no {wanted}; name the table itself to have it split")

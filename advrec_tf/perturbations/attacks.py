@@ -54,8 +54,10 @@ def ascend(gradient: Callable, delta: tuple, iterations, epsilon, step_size, bal
 
 
 @functools.partial(tf.function, jit_compile=True)
-def _advance(p, q, user, item, chunks: TripleChunks, iterations, epsilon, step_size, ball: str):
-    gradient = lambda du, di: full_gradient(p + du, q + di, chunks)  # noqa: E731
+def _advance(p, q, user, item, free, chunks: TripleChunks, iterations, epsilon, step_size, ball: str):
+    def gradient(du, di):
+        return tuple(columns * g for columns, g in zip(free, full_gradient(p + du, q + di, chunks)))
+
     return ascend(gradient, (user, item), iterations, epsilon, step_size, ball)
 
 
@@ -68,12 +70,14 @@ def trajectory(
     ball: str = "linf",
     init: Perturbation | None = None,
     read_at: Sequence[int] = (1, 10, 20),
+    fixed: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Iterator[Perturbation]:
     """Yields the multi-step perturbation after each iteration count of `read_at`, in one run (Eq. 5 to 7).
 
     P: [U, D], Q: [I, D]; triples: three int arrays [N] (user, positive, negative), or what `chunk_triples` makes of them, to be
     shared by several attacks; nothing is changed.  The step size is epsilon / 4 unless given; `init` is where the attack starts
-    (zero by default).  The perturbation at L iterations is a prefix of that at more, so a grid costs as much as its last point.
+    (zero by default); `fixed` marks columns of P and of Q (bool [D] each) that are constants, not parameters, such as the column of ones
+    beside a bias.  The perturbation at L iterations is a prefix of that at more, so a grid costs as much as its last point.
 
     Raises ValueError for shapes that do not fit, ids out of range, factors that are not finite, an epsilon or step size that is
     negative or not finite, and iteration counts that are empty, negative or not increasing.
@@ -86,25 +90,29 @@ def trajectory(
     if np.shape(delta.user) != P.shape or np.shape(delta.item) != Q.shape:
         raise ValueError(f"init has shapes {np.shape(delta.user)}, {np.shape(delta.item)} where the factors have {P.shape}, {Q.shape}")
 
+    free = tuple(1 - np.float32(columns) for columns in fixed) if fixed is not None else (np.ones(P.shape[1], np.float32),) * 2
+    if any(columns.shape != P.shape[1:] for columns in free):
+        raise ValueError(f"fixed must be two arrays [{P.shape[1]}], one value a column")
+
     def run():
         state, done = tuple(tf.constant(x, tf.float32) for x in delta), 0
         p, q, parts = tf.constant(P), tf.constant(Q), TripleChunks(*map(tf.constant, chunks))
         for stop in read_at:
-            state = _advance(p, q, *state, parts, tf.constant(stop - done), tf.constant(epsilon), tf.constant(step_size), ball)
+            state = _advance(p, q, *state, free, parts, tf.constant(stop - done), tf.constant(epsilon), tf.constant(step_size), ball)
             done = stop
             yield Perturbation(*(x.numpy() for x in state))
 
     return run()
 
 
-def fgsm(P: np.ndarray, Q: np.ndarray, triples, epsilon: float = 0.5, init: Perturbation | None = None) -> Perturbation:
+def fgsm(P: np.ndarray, Q: np.ndarray, triples, epsilon: float = 0.5, init: Perturbation | None = None, fixed=None) -> Perturbation:
     """The single-step perturbation epsilon Pi / ||Pi|| (Eq. 4): rows of l2 norm epsilon, zero where there is no gradient.
 
     The gradient is taken at P, Q, or at P + init.user, Q + init.item.  Errors as in `trajectory`.
     """
     if init is not None:
         P, Q = np.asarray(P) + init.user, np.asarray(Q) + init.item
-    return next(trajectory(P, Q, triples, epsilon, step_size=epsilon, read_at=(1,)))
+    return next(trajectory(P, Q, triples, epsilon, step_size=epsilon, read_at=(1,), fixed=fixed))
 
 
 def bim(P, Q, triples, epsilon: float = 0.5, iterations: int = 25, step_size: float | None = None, ball: str = "linf") -> Perturbation:

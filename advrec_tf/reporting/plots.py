@@ -2,16 +2,22 @@
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from advrec_tf.files import replacing
 from advrec_tf.reporting import characteristics, curves
 
-matplotlib.use("Agg", force=False)
-
 COLORS = {"FGSM": "#f58518", "BIM": "#4c78a8", "PGD": "#e45756", "BIM, l2 ball": "#72b7b2", "certified, linf": "#54a24b", "certified, l2": "#b279a2"}
+
+
+def _panels(rows: int, columns: int, sharex: bool | str = True) -> tuple[Figure, np.ndarray]:
+    figure = Figure(figsize=(4.2 * columns, 2.7 * rows + 0.5), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex)
+    for axis in axes.flat:
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
 
 
 def save_figure(figure, path: Path) -> None:
@@ -25,31 +31,19 @@ def table1_figure(table: pd.DataFrame, metric: str = "nDCG"):
 
     table: what `tables.table1` returns -> matplotlib Figure
     """
-    import matplotlib.pyplot as plt
-
     shown = table[table["metric"] == metric]
     shown = shown[shown["selection"] == shown.groupby(["dataset", "model"])["selection"].transform("first")]
     panels = list(shown.groupby(["dataset", "model"], sort=False))
-    figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.4), squeeze=False, layout="constrained")
+    figure, axes = _panels(1, len(panels), sharex=False)
     for axis, ((dataset, model), part) in zip(axes[0], panels):
         axis.bar(part["column"], part["mean"], yerr=part["sd"].fillna(0), color="#4c78a8", width=0.7, label="measured")
         axis.plot(part["column"], part["published"], "D", color="#e45756", label="published")
         axis.set_title(f"{model} on {dataset}, {part['selection'].iloc[0]}", fontsize=10)
         axis.set_xticks(range(len(part)), part["column"], rotation=45, ha="right", fontsize=8)
         axis.set_ylim(bottom=0)
-        axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel(f"{metric}@10")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=8, frameon=False)
     return figure
-
-
-def _panels(rows: int, columns: int, sharex: bool | str = True):
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 2.7 * rows + 0.5), squeeze=False, layout="constrained", sharex=sharex)
-    for axis in axes.flat:
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def _curve(axis, points: pd.DataFrame, label: str, style: str = "-") -> None:
@@ -117,3 +111,29 @@ def characteristics_figure(losses: pd.DataFrame):
     figure.suptitle(f"{first['epochs']} epochs, AMF from {first['amf_start']}; L = {characteristics.shown_iterations(losses)}", fontsize=9)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8, frameon=False)
     return figure
+
+
+def audit_figures(result) -> list:
+    """The pictures of an audit: nDCG over epsilon with the certified bounds, and over iterations.  result: audit.Audit"""
+    clean, steps = result.points.iloc[0]["nDCG"], result.facts["iterations"]
+    colors = {"noise": "#999999", **COLORS}
+    over_budget, axes = _panels(1, 1)
+    axis = axes[0, 0]
+    for label in result.half:
+        part = result.points[(result.points["attack"] == label) & result.points["iterations"].isin([0, 1, steps])].drop_duplicates("epsilon")
+        axis.plot(part["epsilon"], part["nDCG"], "o-", color=colors[label], label=label, markersize=3)
+    for ball, part in result.certified[result.certified["epsilon"] > 0].groupby("ball"):
+        axis.plot(part["epsilon"], part[f"nDCG@{result.facts['k']}"], ":", color=COLORS[f"certified, {ball}"], label=f"certified, {ball}")
+    axis.axhline(clean, color="black", linestyle="--", linewidth=1, label="unperturbed")
+    axis.set(xscale="log", xlabel="epsilon", ylabel=f"nDCG@{result.facts['k']}")
+    over_steps, axes = _panels(1, 1)
+    epsilon = result.facts["epsilon of the groups"]
+    part = result.points[(result.points["attack"] == "BIM") & np.isclose(result.points["epsilon"], epsilon)].sort_values("iterations")
+    axes[0, 0].plot(part["iterations"], part["nDCG"], "o-", color=COLORS["BIM"], label=f"BIM at epsilon {epsilon:.3g}")
+    axes[0, 0].axhline(clean, color="black", linestyle="--", linewidth=1, label="unperturbed")
+    axes[0, 0].set(xlabel="iterations L", ylabel=f"nDCG@{result.facts['k']}")
+    for figure in (over_budget, over_steps):
+        figure.set_size_inches(7, 3.6)
+        figure.axes[0].set_ylim(bottom=0)
+        figure.axes[0].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return [over_budget, over_steps]
