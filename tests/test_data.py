@@ -221,3 +221,33 @@ def test_fingerprint_sees_every_part(tmp_path):
         write(tmp_path / "own" / "test.tsv", test)
         prints.add(data.load(str(tmp_path / "own")).fingerprint)
     assert len(prints) == 3
+
+
+def test_k_cores_by_hand(tmp_path):
+    """User 2 has too few; without her, item 9 has too few; without that, user 1 has too few (only the iterated core sees it)."""
+    rows = [(0, 1, 1), (0, 2, 2), (0, 3, 3), (1, 1, 1), (1, 2, 2), (1, 9, 3), (2, 9, 1), (3, 1, 5), (3, 2, 6), (3, 3, 4)]
+    table = write(tmp_path / "own.tsv", "".join(f"{u}\t{i}\t1\t{t}\n" for u, i, t in rows))
+    whole = data.load(str(table))
+    single = data.k_core(whole, 2)
+    assert single.user_ids.tolist() == [0, 1, 3] and single.item_ids.tolist() == [1, 2, 3]
+    # User 1's test item (9) is gone, so the latest that is left is held out; the others keep theirs.
+    assert dict(pairs(single.user_ids[single.test_users], single.item_ids[single.test_items])) == {0: 3, 1: 2, 3: 2}
+    triple = data.k_core(whole, 3, "single_pass")
+    assert triple.user_ids.tolist() == [0, 1, 3] and triple.item_ids.tolist() == [1, 2]
+    with pytest.raises(UserError, match="no user left"):
+        data.k_core(whole, 3, "iterated")
+    with pytest.raises(ValueError, match="protocol"):
+        data.k_core(whole, 3, "twice")
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), k=st.integers(2, 6))
+def test_the_iterated_core_is_a_core(seed, k):
+    whole = data.synthetic(n_users=30, n_items=25, per_user=8, seed=seed)
+    try:
+        core = data.k_core(whole, k, "iterated")
+    except UserError:
+        return
+    for ids in ((core.train_users, core.test_users), (core.train_items, core.test_items)):
+        assert np.bincount(np.concatenate(ids)).min() >= k
+    assert len(core.test_users) == core.n_users

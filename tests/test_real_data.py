@@ -40,3 +40,12 @@ def test_a_few_epochs_on_ml_100k_beat_popularity():
         evaluation.rank_metrics(evaluation.ranks_of_test_items(m.user_embedding, m.item_embedding, built))["HR@10"] for m in (model, popular)
     )
     assert trained > 1.2 * popularity > 0.03
+
+
+@pytest.mark.parametrize(
+    "k, protocol, users, items, density",
+    [(10, "single_pass", 6040, 3260, 0.0507), (100, "single_pass", 2945, 1927, 0.1387), (100, "iterated", 2828, 1919, 0.1428)],
+)
+def test_the_sub_samples_are_the_published_ones(k, protocol, users, items, density):
+    core = data.k_core(data.load("ml-1m"), k, protocol)
+    assert (core.n_users, core.n_items) == (users, items) and round(core.statistics()["density"], 4) == density
