@@ -169,3 +169,85 @@ def test_a_data_set_that_cannot_be_had_is_skipped_and_the_rest_runs(finished):
     result = run(f"--output_dir={folder}", f"--data_dir={folder}", "--dataset=lastfm,synthetic", *SHORT)
     assert result.returncode == 1 and "synthetic: AMF, best" in result.stdout
     assert len(result.stderr.splitlines()) == 1 and "lastfm is skipped: trainingset.tsv is missing" in result.stderr
+
+
+def test_figures_use_the_models_that_are_there(finished):
+    folder, _ = finished
+    models = {name: content for name, content in outcome(folder).items() if name.startswith("models")}
+    for experiment, picture in (("iterations", "iterations.png"), ("budget", "budget.png")):
+        flags = ["--epsilon=0.1,0.5,1"] if experiment == "budget" else []
+        result = run(f"--experiment={experiment}", f"--output_dir={folder}", *SHORT[:4], *flags, "--iterations=2,25", *SHORT[5:])
+        assert result.returncode == 0, result.stderr
+        assert (folder / experiment / "synthetic" / picture).exists()
+    assert {name: content for name, content in outcome(folder).items() if name.startswith("models")} == models
+    result = run("--experiment=claims", "--preset=quick", f"--output_dir={folder}")
+    assert result.returncode == 0 and "SE falls by at least 20%" in result.stdout
+
+
+def test_figure_3_killed_is_figure_3_and_so_it_is_with_one_worker(tmp_path):
+    flags = ("--experiment=characteristics", "--cores=5,15", *SHORT)
+    process = subprocess.Popen(**command(f"--output_dir={tmp_path / 'two'}", *flags))
+    time.sleep(11)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    trained = {path: path.stat().st_mtime_ns for path in (tmp_path / "two").rglob("epoch-0005.npz")}
+    for workers, folder in ((2, "two"), (1, "one")):
+        result = run(f"--output_dir={tmp_path / folder}", f"--workers={workers}", *flags)
+        assert result.returncode == 0, result.stderr
+    assert outcome(tmp_path / "two") == outcome(tmp_path / "one")
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained
+    assert (tmp_path / "one" / "characteristics" / "characteristics.png").exists()
+
+
+@pytest.fixture
+def factors(tmp_path):
+    """A shop of one's own: tables with text ids, factors in another order, and the CSVs that map them."""
+    rng = np.random.default_rng(0)
+    pairs = [(f"u{u}", f"i{i}") for u in range(12) for i in rng.choice(15, 6, replace=False)]
+    pd.DataFrame(pairs, columns=["user", "item"]).to_csv(tmp_path / "shop.csv", index=False)
+    interactions = data.load(str(tmp_path / "shop.csv"))
+    for name, ids in (("user", interactions.user_ids), ("item", interactions.item_ids)):
+        order = rng.permutation(len(ids))
+        pd.DataFrame({"row": range(len(ids)), "id": ids[order]}).to_csv(tmp_path / f"{name}_rows.csv", index=False)
+        np.save(tmp_path / f"{name}.npy", rng.normal(size=(len(ids), 4)))
+    return tmp_path, [f"--train={tmp_path / 'shop.csv'}", f"--output_dir={tmp_path / 'out'}", "--experiment=audit"]
+
+
+def test_audit_of_ones_own_factors(factors):
+    folder, flags = factors
+    flags += [
+        f"--{name}_{kind}={folder / file}" for name in ("user", "item") for kind, file in (("factors", f"{name}.npy"), ("rows", f"{name}_rows.csv"))
+    ]
+    result = run(*flags)
+    assert result.returncode == 0, result.stderr
+    assert "half of nDCG@10 is gone under BIM" in result.stdout
+    assert (folder / "out" / "audit" / "shop" / "audit.html").stat().st_size > 20000
+
+
+def test_audit_faults_are_told_in_one_line(factors):
+    folder, flags = factors
+    (folder / "torn.npy").write_bytes(b"torn")
+    np.save(folder / "nan.npy", np.full((12, 4), np.nan))
+    np.save(folder / "wide.npy", np.zeros((15, 5)))
+    user, item = f"--user_factors={folder / 'user.npy'}", f"--item_factors={folder / 'item.npy'}"
+    for more, message in (
+        ([item], "--user_factors is needed"),
+        ([user.replace("user.npy", "none.npy"), item], "No such file"),
+        ([user.replace("user.npy", "torn.npy"), item], "not an .npy file"),
+        ([user.replace("user.npy", "nan.npy"), item], "finite numbers"),
+        ([user, item.replace("item.npy", "wide.npy")], "user factors have 4 columns, item factors 5"),
+        ([user, item.replace("item.npy", "user.npy")], "12 rows, the data 15 items"),
+    ):
+        result = run(*flags, *more)
+        lines = result.stderr.splitlines()
+        assert result.returncode == 1 and len(lines) == 1 and lines[0].startswith("advrec: ") and message in lines[0], result.stderr
+
+
+def test_a_backend_that_is_not_installed_is_told(tmp_path):
+    try:
+        import ray  # noqa: F401
+    except ImportError:
+        result = run("--backend=ray", f"--output_dir={tmp_path}", *SHORT)
+        assert result.returncode == 1 and result.stderr.strip() == "advrec: --backend=ray needs a package that is not installed (ray)"
+    else:
+        pytest.skip("ray is installed")

@@ -1,5 +1,7 @@
 """Independent jobs side by side in processes of their own, each with one thread."""
 
+import contextlib
+import logging
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,8 +23,8 @@ def run(function: Callable[..., Any], jobs: list[dict], workers: int, backend: s
         return
     one_thread_for_numpy()
     if backend != "loky":
-        _register(backend)
-        yield from joblib.Parallel(workers, backend=backend)(_calls(function, jobs, 1, None))
+        with _cluster(backend), joblib.parallel_config(backend=backend, n_jobs=workers):
+            yield from joblib.Parallel()(_calls(function, jobs, 1, None))
         return
     workers = max(1, min(workers, len(jobs)))
     parent = os.getpid() if workers > 1 else None
@@ -34,20 +36,25 @@ def _calls(function: Callable[..., Any], jobs: list[dict], workers: int, parent:
     return [joblib.delayed(_call)(function, index, job, index % workers, parent) for index, job in enumerate(jobs)]
 
 
-def _register(backend: str) -> None:
-    """Makes joblib know a cluster's backend: the dask scheduler of $DASK_SCHEDULER_ADDRESS, or the ray cluster that is found."""
+@contextlib.contextmanager
+def _cluster(backend: str) -> Iterator[None]:
+    """Connects joblib to dask ($DASK_SCHEDULER_ADDRESS, else processes here) or to ray; the workers must see the output folder."""
     try:
         if backend == "dask":
             from dask.distributed import Client
 
-            Client()
+            logging.getLogger("distributed").setLevel(logging.ERROR)
+            with Client():
+                yield
         else:
             from ray.util.joblib import register_ray
 
             register_ray()
+            yield
     except ImportError as error:
         raise UserError(f"--backend={backend} needs a package that is not installed ({error.name})") from None
 
 
 def _call(function: Callable[..., Any], index: int, job: dict, position: int, parent: int | None) -> tuple[int, Any]:
+    start_tensorflow()
     return index, function(**job, position=position, parent=parent)
