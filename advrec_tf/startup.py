@@ -4,6 +4,8 @@ import contextlib
 import importlib
 import os
 import sys
+import threading
+import time
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -24,6 +26,19 @@ def start_tensorflow() -> None:
     with contextlib.suppress(RuntimeError):  # it runs already, as it was started first
         tensorflow.config.threading.set_intra_op_parallelism_threads(1)
         tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def start_worker() -> None:
+    """What a process that works for another does first: it ends as soon as that one is gone, however that one ended."""
+    parent = os.getppid()
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    start_tensorflow()
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from experiments.points import STARTS, keys_of, list_path, users_path
 
 def measure(
     data: Interactions, seed: int, options: dict, model: str, weights: dict | None, attack: str, ball: str, folder: Path,
-    epoch: int | None = None, lists_dir: Path | None = None, position: int = 0, parent: int | None = None,
+    epoch: int | None = None, lists_dir: Path | None = None, position: int = 0,
 ) -> list[dict]:  # fmt: skip
     """The rows of one attack on one model: the metrics of its lists at every point of its grid.
 

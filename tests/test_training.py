@@ -124,7 +124,7 @@ def test_a_file_is_whole_or_as_before(tmp_path):
     assert (tmp_path / "f").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
 
-def double(x, fails=False, position=0, parent=None):
+def double(x, fails=False, position=0):
     if fails:
         raise UserError("told")
     return 2 * x, position, os.environ["OPENBLAS_NUM_THREADS"]

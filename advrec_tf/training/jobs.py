@@ -2,21 +2,20 @@
 
 import contextlib
 import logging
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import joblib
 
 from advrec_tf.errors import UserError
-from advrec_tf.startup import one_thread_for_numpy, start_tensorflow
+from advrec_tf.startup import one_thread_for_numpy, start_tensorflow, start_worker
 
 
 def run(function: Callable[..., Any], jobs: list[dict], workers: int, backend: str = "loky") -> Iterator[tuple[int, Any]]:
     """Calls function(**job) for every job, at most `workers` at once, and yields (index, result) as they finish.
 
-    The function also gets `position`, where its progress bar goes, and `parent`, the process without which it shall stop (None in that
-    process itself, and on a cluster).  `backend` is one of joblib's: processes here (loky), or a cluster that runs already (dask, ray).
+    The function also gets `position`, where its progress bar goes.  `backend` is one of joblib's: processes here (loky), which end
+    when this one does, or a cluster that runs already (dask, ray).
     A job that raises ends the run with its error; what shall outlive it must be on disk.
     """
     if not jobs:
@@ -24,16 +23,15 @@ def run(function: Callable[..., Any], jobs: list[dict], workers: int, backend: s
     one_thread_for_numpy()
     if backend != "loky":
         with _cluster(backend), joblib.parallel_config(backend=backend, n_jobs=workers):
-            yield from joblib.Parallel()(_calls(function, jobs, 1, None))
+            yield from joblib.Parallel()(_calls(function, jobs, 1))
         return
     workers = max(1, min(workers, len(jobs)))
-    parent = os.getpid() if workers > 1 else None
-    pool = joblib.Parallel(workers, return_as="generator_unordered", pre_dispatch=workers, batch_size=1, initializer=start_tensorflow)
-    yield from pool(_calls(function, jobs, workers, parent))
+    pool = joblib.Parallel(workers, return_as="generator_unordered", pre_dispatch=workers, batch_size=1, initializer=start_worker)
+    yield from pool(_calls(function, jobs, workers))
 
 
-def _calls(function: Callable[..., Any], jobs: list[dict], workers: int, parent: int | None) -> list:
-    return [joblib.delayed(_call)(function, index, job, index % workers, parent) for index, job in enumerate(jobs)]
+def _calls(function: Callable[..., Any], jobs: list[dict], workers: int) -> list:
+    return [joblib.delayed(_call)(function, index, job, index % workers) for index, job in enumerate(jobs)]
 
 
 @contextlib.contextmanager
@@ -55,6 +53,6 @@ def _cluster(backend: str) -> Iterator[None]:
         raise UserError(f"--backend={backend} needs a package that is not installed ({error.name})") from None
 
 
-def _call(function: Callable[..., Any], index: int, job: dict, position: int, parent: int | None) -> tuple[int, Any]:
+def _call(function: Callable[..., Any], index: int, job: dict, position: int) -> tuple[int, Any]:
     start_tensorflow()
-    return index, function(**job, position=position, parent=parent)
+    return index, function(**job, position=position)

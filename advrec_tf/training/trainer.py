@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -40,12 +39,12 @@ def _bprmf(settings: Settings) -> BPRMFSettings:
 
 def train(
     data: Interactions, settings: Settings, seed: int, models_dir: Path, epochs: int, keep_epochs: tuple[int, ...] = (), save_every: int = 50,
-    progress: bool = True, position: int = 0, parent: int | None = None,
+    progress: bool = True, position: int = 0,
 ) -> Path:  # fmt: skip
     """Trains up to `epochs` (counted from BPR-MF's first), or goes on where an earlier run stopped; returns the folder.
 
     The folder holds state.npz (all that a resumed run needs and the weights of the epoch of best test HR@10), epoch-N.npz for
-    every kept epoch and the last, and history.csv.  `parent` is the process without which the work shall stop.
+    every kept epoch and the last, and history.csv.
 
     Raises UserError when AMF's starting epoch is not there, when an epoch to be kept has passed unkept, or the loss diverges.
     """
@@ -63,7 +62,7 @@ def train(
             if start := state or _starting_point(data, settings, seed, models_dir):
                 restore(model, start)
             bprmf = _bprmf(settings)
-            keeper = _Keeper(data, bprmf.eval_every, folder, keep, save_every, parent, state)
+            keeper = _Keeper(data, bprmf.eval_every, folder, keep, save_every, state)
             with tqdm(total=epochs, initial=done, desc=f"{data.name} {settings.name} seed {seed}", unit="epoch", position=position,
                       disable=None if progress else True) as keeper.bar:  # fmt: skip
                 model.fit(data, batch_size=bprmf.batch_size, initial_epoch=done, epochs=epochs, verbose=0, callbacks=[keeper])
@@ -80,20 +79,18 @@ def _starting_point(data: Interactions, settings: Settings, seed: int, models_di
 
 
 class _Keeper(keras.callbacks.Callback):
-    """After every epoch: evaluates, shows progress, keeps what is to be kept, and stops when nobody waits any more."""
+    """After every epoch: evaluates, shows progress, keeps what is to be kept."""
 
-    def __init__(self, data, eval_every, folder, keep, save_every, parent, state):
+    def __init__(self, data, eval_every, folder, keep, save_every, state):
         super().__init__()
         self.data, self.eval_every, self.folder = data, eval_every, folder
-        self.keep, self.save_every, self.parent = keep, save_every, parent
+        self.keep, self.save_every = keep, save_every
         self.shown = {}
         self.history = [] if state is None else state["history"].tolist()
         self.best = {} if state is None else {name: value for name, value in state.items() if name.startswith("best.")}
 
     def on_epoch_end(self, epoch, logs=None):
         epoch, loss = epoch + 1, float(logs["loss"])
-        if self.parent is not None and os.getppid() != self.parent:
-            os._exit(1)  # the run that wanted this was killed
         if not math.isfinite(loss):
             raise UserError(f"{self.folder}: the loss of epoch {epoch} is {loss}; a smaller --learning_rate may help")
         measured = self._evaluate(epoch) if epoch % self.eval_every == 0 else {}
