@@ -94,6 +94,8 @@ def _train(datasets: list[Interactions], seeds: list[int], models_dir: Path, pla
 
 def _jobs(attacks: tuple, data: Interactions, seed: int, models_dir: Path, plan: TrainingPlan, options: dict) -> list[dict]:
     """One job for each attack on each selected epoch of each model, and one for each recommender without factors to perturb."""
+    if not data.has_one_test_item_each:  # what certificates need
+        attacks = tuple(pair for pair in attacks if pair[0] != "certificate")
     common = {"data": data, "seed": seed, "options": options}
     jobs = [{**common, "model": name, "weights": None, "attack": "", "ball": ""} for name in ("Random", "MostPopular")]
     for settings in (plan.bprmf, plan.amf):

@@ -18,6 +18,8 @@ def run(
     Q = align(_factors(item_factors), item_rows, data.item_ids, "item")
     if P.shape[1] != Q.shape[1]:
         raise UserError(f"user factors have {P.shape[1]} columns, item factors {Q.shape[1]}")
+    if not data.has_one_test_item_each:
+        raise UserError(f"{data.name} has users with several test items; an audit needs one a user")
     start_tensorflow()
     result = audit(P, Q, data, k=k, seed=seed)
     page = result.save(Path(output_dir) / "audit" / data.name)

@@ -116,12 +116,20 @@ def _model_selection() -> list[str]:
     return _setting("model_selection")
 
 
+def _loaded(name: str, seed: int) -> data.Interactions:
+    test = FLAGS.test if FLAGS.experiment == "audit" else None
+    loaded = data.load(name, FLAGS.data_dir, seed, test=test, split=FLAGS.split, columns=_columns(), progress=FLAGS.progress)
+    if FLAGS.k > loaded.n_items:
+        raise UserError(f"--k={FLAGS.k} is more than the {loaded.n_items} items of {name}")
+    return loaded
+
+
 def _datasets(seed: int) -> tuple[list[data.Interactions], int]:
     """What can be had, and how many cannot; each of those is told in one line."""
     found, missing = [], 0
     for name in _setting("dataset"):
         try:
-            found.append(data.load(name, FLAGS.data_dir, seed, split=FLAGS.split, columns=_columns(), progress=FLAGS.progress))
+            found.append(_loaded(name, seed))
         except (UserError, OSError) as error:
             print(f"advrec: {name} is skipped: {error}", file=sys.stderr)
             missing += 1
@@ -173,7 +181,7 @@ def _run_audit(seed: int) -> None:
         if FLAGS[name].value is None:
             raise UserError(f"--{name} is needed")
     name = FLAGS.train or _setting("dataset")[0]
-    interactions = data.load(name, FLAGS.data_dir, seed, test=FLAGS.test, split=FLAGS.split, columns=_columns(), progress=FLAGS.progress)
+    interactions = _loaded(name, seed)
     rows = FLAGS.user_rows, FLAGS.item_rows
     audit = importlib.import_module("experiments.audit")
     audit.run(interactions, FLAGS.user_factors, FLAGS.item_factors, *rows, FLAGS.output_dir, FLAGS.k, seed)

@@ -198,6 +198,11 @@ def test_negatives_are_uniform_and_may_be_the_test_item():
     np.testing.assert_allclose(counts[[1, 2, 5, 6]] / len(draws), 0.25, atol=0.02)
 
 
+def test_data_that_cannot_be_tested_are_told(tmp_path):
+    with pytest.raises(UserError, match="nobody can be tested"):
+        data.load(str(write(tmp_path / "own.csv", "0,1\n1,2\n1,2\n")))
+
+
 def test_a_user_who_knows_everything_is_told():
     frames = [pd.DataFrame(rows, columns=["user", "item"]) for rows in ([(0, 0), (0, 1), (1, 0)], [(1, 1)])]
     with pytest.raises(UserError, match="user 0 of frame knows every item"):

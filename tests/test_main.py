@@ -140,6 +140,8 @@ FAULTS = {
     "no iterations": (lambda t: ["--iterations=", "--preset=quick"], "--iterations"),
     "bad seed": (lambda t: ["--seed=one"], "--seed must be whole numbers"),
     "bad selection": (lambda t: ["--model_selection=worst", "--preset=quick"], "--model_selection must be of"),
+    "long lists": (lambda t: ["--preset=quick", "--k=5000"], "--k=5000 is more than the 400 items"),
+    "no results": (lambda t: ["--preset=quick", "--experiment=claims"], "holds no results on synthetic"),
     "amf before its start": (lambda t: ["--preset=quick", "--amf_start=500"], "must be less than --epochs"),
 }
 

@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,15 @@ def double(x, fails=False, position=0):
     if fails:
         raise UserError("told")
     return 2 * x, position, os.environ["OPENBLAS_NUM_THREADS"]
+
+
+def die(position=0):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker_is_told():
+    with pytest.raises(UserError, match="a worker process was killed"):
+        list(jobs.run(die, [{}, {}], 2))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

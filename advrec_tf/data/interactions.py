@@ -37,6 +37,11 @@ class Interactions:
         return np.concatenate([[0], np.cumsum(np.bincount(self.train_users, minlength=self.n_users))])
 
     @cached_property
+    def has_one_test_item_each(self) -> bool:
+        """Whether no user has several test items (leave-one-out)."""
+        return len(np.unique(self.test_users)) == len(self.test_users)
+
+    @cached_property
     def item_counts(self) -> np.ndarray:
         """int64 [n_items]: train interactions of each item."""
         return np.bincount(self.train_items, minlength=self.n_items)
@@ -88,7 +93,7 @@ class Interactions:
         Without `test`, one interaction of every user with at least two is held out: the latest (`split="last"`, the
         default when there are timestamps) or a random one (`split="random"`).
 
-        Raises UserError for a test user that train never saw and for a test pair that is also in train; the message
+        Raises UserError when nobody can be tested, for a test user that train never saw and for a test pair that is also in train; the message
         names `frame.attrs["path"]` and the line, which is the frame's index.
         """
         both = pd.concat([train[["user", "item"]], test[["user", "item"]]]) if test is not None else train
@@ -101,6 +106,8 @@ class Interactions:
         else:
             kept = np.concatenate([_latest_of_pairs(users[part], items[part], None) + at for part, at in _parts(is_test)])
             _check_test(users, items, is_test, test)
+        if not is_test[kept].any():
+            raise UserError(f"{train.attrs.get('path', name)}: no user has two different interactions, so nobody can be tested")
         pairs, times = [], None
         for chosen in (kept[~is_test[kept]], kept[is_test[kept]]):
             chosen = chosen[np.lexsort((items[chosen], users[chosen]))]

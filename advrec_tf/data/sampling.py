@@ -16,16 +16,22 @@ class Triples(NamedTuple):
     negatives: np.ndarray
 
 
+def check_negatives(data: Interactions) -> None:
+    """Raises UserError, naming the user, when somebody knows every item."""
+    degree = np.diff(data.indptr)
+    if np.any(degree == data.n_items):
+        user = data.user_ids[np.argmax(degree == data.n_items)]
+        raise UserError(f"user {user} of {data.name} knows every item: there is no negative to sample")
+
+
 def sample_triples(data: Interactions, seed: int | list[int]) -> Triples:
     """One uniform negative for every train pair, in the order of the train pairs; the test item can be drawn.
 
     The r-th item that a user does not know is r + (number of known items among the first r + that many), found by
     bisection: the same distribution as drawing until an unknown item comes up, in one pass and without a users x items table.
     """
+    check_negatives(data)
     degree = np.diff(data.indptr)
-    if np.any(degree == data.n_items):
-        user = data.user_ids[np.argmax(degree == data.n_items)]
-        raise UserError(f"user {user} of {data.name} knows every item: there is no negative to sample")
     users, positives = data.train_users, data.train_items
     row = users.astype(np.int64) * data.n_items
     # Unknown items before each known one, made increasing over users; within a user it does not decrease.

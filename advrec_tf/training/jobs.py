@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import joblib
@@ -27,7 +28,10 @@ def run(function: Callable[..., Any], jobs: list[dict], workers: int, backend: s
         return
     workers = max(1, min(workers, len(jobs)))
     pool = joblib.Parallel(workers, return_as="generator_unordered", pre_dispatch=workers, batch_size=1, initializer=start_worker)
-    yield from pool(_calls(function, jobs, workers))
+    try:
+        yield from pool(_calls(function, jobs, workers))
+    except BrokenProcessPool:
+        raise UserError("a worker process was killed, perhaps for want of memory: run again, with fewer --workers if so") from None
 
 
 def _calls(function: Callable[..., Any], jobs: list[dict], workers: int) -> list:

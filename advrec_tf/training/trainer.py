@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from advrec_tf.data import Interactions
+from advrec_tf.data import Interactions, check_negatives
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import rank_metrics, ranks_of_test_items
 from advrec_tf.files import locked, replacing, write_text
@@ -58,6 +58,7 @@ def train(
             if epoch <= done and not epoch_file(folder, epoch).exists():
                 raise UserError(f"{folder}: epoch {epoch} has passed and its weights were not kept; remove the folder to train again")
         if done < epochs:
+            check_negatives(data)
             model = build_model(data, settings, seed)
             if start := state or _starting_point(data, settings, seed, models_dir):
                 restore(model, start)
