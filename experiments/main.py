@@ -136,22 +136,11 @@ def _datasets(seed: int) -> tuple[list[data.Interactions], int]:
     return found, missing
 
 
-def _run_attacks(datasets: list[data.Interactions], seeds: list[int]) -> None:
-    """Table 1 and the figures: the same trained models, other attacks and grids."""
+def _attack_settings() -> tuple[attack_runs.TrainingPlan, dict]:
+    """What is trained and what is measured, from the flags alone."""
     epochs, amf_start = _setting("epochs"), _setting("amf_start")
     if not amf_start < epochs:
         raise UserError(f"--amf_start ({amf_start}) must be less than --epochs ({epochs})")
-    plan_options = {"epochs": epochs, "model_selection": _model_selection(), "keep_epochs": _numbers("keep_epochs", int)}
-    options = {
-        "epsilons": sorted(_numbers("epsilon")),
-        "step_size": FLAGS.step_size,
-        "iterations": sorted(_numbers("iterations", int)),
-        "pgd_init": FLAGS.pgd_init,
-        "k": FLAGS.k,
-    }
-    experiment = importlib.import_module(f"experiments.{FLAGS.experiment}")
-    if FLAGS.experiment == "characteristics":
-        datasets = [data.k_core(whole, k, FLAGS.k_core, seeds[0]) for whole in datasets for k in sorted(_numbers("cores", int))]
     bprmf = BPRMFSettings(FLAGS.embedding_dim, FLAGS.learning_rate, FLAGS.batch_size, FLAGS.eval_every)
     amf = AMFSettings(
         start=bprmf,
@@ -163,17 +152,28 @@ def _run_attacks(datasets: list[data.Interactions], seeds: list[int]) -> None:
         step_size=FLAGS.adversary_step_size,
         ball=FLAGS.adversary_ball,
     )
-    attack_runs.run(
-        FLAGS.experiment,
-        experiment.ATTACKS,
-        datasets,
-        seeds,
-        FLAGS.output_dir,
-        attack_runs.TrainingPlan(bprmf, amf, **plan_options),
-        options,
-        attack_runs.Running(FLAGS.workers, FLAGS.backend, FLAGS.save_every, FLAGS.save_lists, FLAGS.progress),
-        experiment.report,
-    )
+    options = {
+        "epsilons": sorted(_numbers("epsilon")),
+        "step_size": FLAGS.step_size,
+        "iterations": sorted(_numbers("iterations", int)),
+        "pgd_init": FLAGS.pgd_init,
+        "k": FLAGS.k,
+    }
+    return attack_runs.TrainingPlan(bprmf, amf, epochs, _model_selection(), _numbers("keep_epochs", int)), options
+
+
+def _run_attacks(seeds: list[int]) -> int:
+    """Table 1 and the figures: the same trained models, other attacks and grids.  Returns how many data sets could not be had."""
+    plan, options = _attack_settings()
+    cores = sorted(_numbers("cores", int))
+    datasets, missing = _datasets(seeds[0])
+    experiment = importlib.import_module(f"experiments.{FLAGS.experiment}")
+    if FLAGS.experiment == "characteristics":
+        datasets = [data.k_core(whole, k, FLAGS.k_core, seeds[0]) for whole in datasets for k in cores]
+    how = attack_runs.Running(FLAGS.workers, FLAGS.backend, FLAGS.save_every, FLAGS.save_lists, FLAGS.progress)
+    if datasets:
+        attack_runs.run(FLAGS.experiment, experiment.ATTACKS, datasets, seeds, FLAGS.output_dir, plan, options, how, experiment.report)
+    return missing
 
 
 def _run_audit(seed: int) -> None:
@@ -194,15 +194,14 @@ def main(argv: list[str]) -> int:
         if FLAGS.experiment == "claims":
             importlib.import_module("experiments.claims").run([Path(name).stem for name in _setting("dataset")], FLAGS.output_dir)
             return 0
-        seeds = _numbers("seed", int)
+        seeds, missing = _numbers("seed", int), 0
         if FLAGS.experiment == "audit":
             _run_audit(seeds[0])
-            return 0
-        datasets, missing = _datasets(seeds[0])
-        if datasets and FLAGS.experiment == "describe":
+        elif FLAGS.experiment == "describe":
+            datasets, missing = _datasets(seeds[0])
             importlib.import_module("experiments.describe").run(datasets)
-        elif datasets:
-            _run_attacks(datasets, seeds)
+        else:
+            missing = _run_attacks(seeds)
         return 1 if missing else 0
     except (UserError, OSError) as error:
         print(f"advrec: {error}", file=sys.stderr)

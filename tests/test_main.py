@@ -138,7 +138,7 @@ FAULTS = {
     "nan epsilon": (lambda t: ["--epsilon=nan"], "--epsilon must be different numbers from 0 up"),
     "unwritable output": (lambda t: ["--preset=quick", "--output_dir=/dev/null/x"], "/dev/null/x"),
     "no iterations": (lambda t: ["--iterations=", "--preset=quick"], "--iterations"),
-    "bad seed": (lambda t: ["--seed=one"], "--seed must be whole numbers"),
+    "bad seed": (lambda t: ["--seed=one"], "--seed must be different whole numbers"),
     "bad selection": (lambda t: ["--model_selection=worst", "--preset=quick"], "--model_selection must be of"),
     "long lists": (lambda t: ["--preset=quick", "--k=5000"], "--k=5000 is more than the 400 items"),
     "no results": (lambda t: ["--preset=quick", "--experiment=claims"], "holds no results on synthetic"),
