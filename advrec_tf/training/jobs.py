@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -26,6 +27,8 @@ def run(function: Callable[..., Any], jobs: list[dict], workers: int, backend: s
         with _cluster(backend), joblib.parallel_config(backend=backend, n_jobs=workers):
             yield from joblib.Parallel()(_calls(function, jobs, 1))
         return
+    # loky replaces a worker that has grown, and warns of it; no job is lost.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
     workers = max(1, min(workers, len(jobs)))
     pool = joblib.Parallel(workers, return_as="generator_unordered", pre_dispatch=workers, batch_size=1, initializer=start_worker)
     try:
