@@ -159,6 +159,9 @@ def _attack_settings() -> tuple[attack_runs.TrainingPlan, dict]:
         "pgd_init": FLAGS.pgd_init,
         "k": FLAGS.k,
     }
+    one = "iterations" if FLAGS.experiment == "budget" else "epsilon"
+    if len(_numbers(one)) > 1:
+        raise UserError(f"--{one} takes one value in the {FLAGS.experiment} experiment")
     return attack_runs.TrainingPlan(bprmf, amf, epochs, _model_selection(), _numbers("keep_epochs", int)), options
 
 

@@ -142,6 +142,7 @@ FAULTS = {
     "bad selection": (lambda t: ["--model_selection=worst", "--preset=quick"], "--model_selection must be of"),
     "long lists": (lambda t: ["--preset=quick", "--k=5000"], "--k=5000 is more than the 400 items"),
     "no results": (lambda t: ["--preset=quick", "--experiment=claims"], "holds no results on synthetic"),
+    "two budgets": (lambda t: ["--preset=quick", "--epsilon=0.1,0.5"], "--epsilon takes one value in the table1"),
     "amf before its start": (lambda t: ["--preset=quick", "--amf_start=500"], "must be less than --epochs"),
 }
 
@@ -178,7 +179,9 @@ def test_figures_use_the_models_that_are_there(finished):
     models = {name: content for name, content in outcome(folder).items() if name.startswith("models")}
     for experiment, picture in (("iterations", "iterations.png"), ("budget", "budget.png")):
         flags = ["--epsilon=0.1,0.5,1"] if experiment == "budget" else []
-        result = run(f"--experiment={experiment}", f"--output_dir={folder}", *SHORT[:4], *flags, "--iterations=2,25", *SHORT[5:])
+        result = run(
+            f"--experiment={experiment}", f"--output_dir={folder}", *SHORT[:4], *flags, f"--iterations={'25' if flags else '2,25'}", *SHORT[5:]
+        )
         assert result.returncode == 0, result.stderr
         assert (folder / experiment / "synthetic" / picture).exists()
     assert {name: content for name, content in outcome(folder).items() if name.startswith("models")} == models

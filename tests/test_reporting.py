@@ -95,6 +95,11 @@ def test_table1_beside_the_published_one(frame):
     assert pd.isna(table.loc["BPR-MF", "best", "RE", "bim l2"]["published"])
 
 
+def test_published_cells_stand_beside_their_own_setting_only(frame):
+    frame.loc[frame["epsilon"] == 0.5, "epsilon"] = 0.25
+    assert tables.table1(frame)["published"].isna().all()
+
+
 def test_the_report_shows_published_measured_and_difference(frame):
     report = tables.table1_report(frame)
     assert "## ml-1m: BPR-MF, best (epoch 5; 2 seed(s))" in report
