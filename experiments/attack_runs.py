@@ -1,17 +1,14 @@
 """What the experiments on perturbed embeddings have in common: train, select epochs, measure, report."""
 
 import contextlib
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from advrec_tf import training
 from advrec_tf.data import Interactions
 from advrec_tf.reporting import published, recorded_run
-from advrec_tf.startup import start_tensorflow
 from advrec_tf.training import AMFSettings, BPRMFSettings, Settings, model_folder, selected_factors
 from advrec_tf.training.jobs import run as run_jobs
 from experiments.points import unmeasured
@@ -64,7 +61,6 @@ def run(
         for data in datasets:
             config = {**settings, **options, "data": data.fingerprint, "statistics": data.statistics()}
             results[data.name] = stack.enter_context(recorded_run(folder / data.name, config))
-        start_tensorflow()  # only now: what can be refused has been refused
         _train(datasets, seeds, models_dir, plan, how)
         jobs = []
         for data in datasets:
@@ -72,7 +68,7 @@ def run(
             lists_dir = folder / data.name / "lists" if how.save_lists else None
             jobs += unmeasured(own, results[data.name], folder / data.name, lists_dir)
         with tqdm(total=len(jobs), desc="attacks", disable=None if how.progress else True) as bar:
-            for index, rows in run_jobs(importlib.import_module("experiments.measuring").measure, jobs, how.workers, how.backend):
+            for index, rows in run_jobs("experiments.measuring:measure", jobs, how.workers, how.backend):
                 results[jobs[index]["data"].name].add(rows)
                 bar.update()
         report([folder / data.name for data in datasets])
@@ -88,7 +84,7 @@ def _train(datasets: list[Interactions], seeds: list[int], models_dir: Path, pla
                 measured = [int(name[6:]) for name in plan.selections(data, settings) if name.startswith("epoch:")]
                 keep = (*plan.keep_epochs, *measured, plan.amf.first_epoch)
                 jobs += [{"data": data, "settings": settings, "seed": seed, "epochs": stop, "keep_epochs": keep, **common} for seed in seeds]
-        for _ in run_jobs(training.train, jobs, how.workers, how.backend):
+        for _ in run_jobs("advrec_tf.training.trainer:train", jobs, how.workers, how.backend):
             pass
 
 

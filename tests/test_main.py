@@ -94,11 +94,6 @@ def test_killed_runs_end_in_the_same_bytes(finished, tmp_path):
     assert outcome(tmp_path) == outcome(finished[0])
 
 
-def test_one_worker_gives_the_bytes_of_two(finished, tmp_path):
-    assert run("--workers=1", "--save_lists", f"--output_dir={tmp_path}", *SHORT).returncode == 0
-    assert outcome(tmp_path) == outcome(finished[0])
-
-
 def test_describe():
     result = run("--experiment=describe", "--dataset=synthetic")
     assert result.returncode == 0

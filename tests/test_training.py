@@ -137,12 +137,12 @@ def die(position=0):
 
 def test_a_killed_worker_is_told():
     with pytest.raises(UserError, match="a worker process was killed"):
-        list(jobs.run(die, [{}, {}], 2))
+        list(jobs.run("test_training:die", [{}, {}], 2))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_jobs_run_side_by_side_and_raise(workers):
-    results = dict(jobs.run(double, [{"x": n} for n in range(5)], workers))
+    results = dict(jobs.run("test_training:double", [{"x": n} for n in range(5)], workers))
     assert [results[n][0] for n in range(5)] == [0, 2, 4, 6, 8] and {r[2] for r in results.values()} == {"1"}
     with pytest.raises(UserError, match="told"):
-        list(jobs.run(double, [{"x": 1, "fails": True}], workers))
+        list(jobs.run("test_training:double", [{"x": 1, "fails": True}], workers))

@@ -1,9 +1,10 @@
 """Independent jobs side by side in processes of their own, each with one thread."""
 
 import contextlib
+import importlib
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
@@ -13,12 +14,12 @@ from advrec_tf.errors import UserError
 from advrec_tf.startup import one_thread_for_numpy, start_tensorflow, start_worker
 
 
-def run(function: Callable[..., Any], jobs: list[dict], workers: int, backend: str = "loky") -> Iterator[tuple[int, Any]]:
-    """Calls function(**job) for every job, at most `workers` at once, and yields (index, result) as they finish.
+def run(function: str, jobs: list[dict], workers: int, backend: str = "loky") -> Iterator[tuple[int, Any]]:
+    """Calls the function named "module:name" with every job's arguments, at most `workers` at once; yields (index, result) as they finish.
 
-    The function also gets `position`, where its progress bar goes.  `backend` is one of joblib's: processes here (loky), which end
-    when this one does, or a cluster that runs already (dask, ray).
-    A job that raises ends the run with its error; what shall outlive it must be on disk.
+    It is named, not given, so that this process need not import TensorFlow only to hand it on.  It also gets `position`, where its
+    progress bar goes.  `backend` is one of joblib's: processes here (loky), which end when this one does, or a cluster that runs
+    already (dask, ray).  A job that raises ends the run with its error; what shall outlive it must be on disk.
     """
     if not jobs:
         return
@@ -29,7 +30,6 @@ def run(function: Callable[..., Any], jobs: list[dict], workers: int, backend: s
         return
     # loky replaces a worker that has grown, and warns of it; no job is lost.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
-    workers = max(1, min(workers, len(jobs)))
     pool = joblib.Parallel(workers, return_as="generator_unordered", pre_dispatch=workers, batch_size=1, initializer=start_worker)
     try:
         yield from pool(_calls(function, jobs, workers))
@@ -37,7 +37,7 @@ def run(function: Callable[..., Any], jobs: list[dict], workers: int, backend: s
         raise UserError("a worker process was killed, perhaps for want of memory: run again, with fewer --workers if so") from None
 
 
-def _calls(function: Callable[..., Any], jobs: list[dict], workers: int) -> list:
+def _calls(function: str, jobs: list[dict], workers: int) -> list:
     return [joblib.delayed(_call)(function, index, job, index % workers) for index, job in enumerate(jobs)]
 
 
@@ -60,6 +60,7 @@ def _cluster(backend: str) -> Iterator[None]:
         raise UserError(f"--backend={backend} needs a package that is not installed ({error.name})") from None
 
 
-def _call(function: Callable[..., Any], index: int, job: dict, position: int) -> tuple[int, Any]:
+def _call(function: str, index: int, job: dict, position: int) -> tuple[int, Any]:
     start_tensorflow()
-    return index, function(**job, position=position)
+    module, _, name = function.partition(":")
+    return index, getattr(importlib.import_module(module), name)(**job, position=position)
