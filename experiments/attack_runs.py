@@ -8,6 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from advrec_tf.data import Interactions
+from advrec_tf.errors import UserError
 from advrec_tf.reporting import published, recorded_run
 from advrec_tf.training import AMFSettings, BPRMFSettings, Settings, model_folder, selected_factors
 from advrec_tf.training.jobs import run as run_jobs
@@ -59,8 +60,11 @@ def run(
     with contextlib.ExitStack() as stack:
         results = {}
         for data in datasets:
-            config = {**settings, **options, "data": data.fingerprint, "statistics": data.statistics()}
-            results[data.name] = stack.enter_context(recorded_run(folder / data.name, config))
+            for model in (plan.bprmf, plan.amf):
+                if not plan.selections(data, model):
+                    raise UserError(f"--model_selection={','.join(plan.model_selection)} names no epoch of {model.name} on {data.name}")
+            config = {**settings, **options, "data": data.fingerprint}
+            results[data.name] = stack.enter_context(recorded_run(folder / data.name, config, data.statistics()))
         _train(datasets, seeds, models_dir, plan, how)
         jobs = []
         for data in datasets:

@@ -1,5 +1,6 @@
 """An audit of factors that any library has trained."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,10 @@ def run(
 def _factors(path: Path) -> np.ndarray:
     try:
         factors = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not an .npy file of numbers ({error})") from None
+    if not isinstance(factors, np.ndarray):
+        raise UserError(f"{path}: an .npz archive; export each matrix as an .npy file")
     if factors.ndim != 2 or not np.issubdtype(factors.dtype, np.number) or not np.isfinite(factors).all():
         raise UserError(f"{path}: factors must be a table of finite numbers, not {factors.dtype} {factors.shape}")
     return factors

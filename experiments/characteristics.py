@@ -1,5 +1,6 @@
 """Figure 3 of the multi-step perturbations paper: how density, size and shape of the data change what perturbations cost."""
 
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
@@ -11,12 +12,13 @@ ATTACKS = (("", ""), ("fgsm", ""), ("bim", "linf"), ("pgd", "linf"))
 
 
 def report(folders: list[Path]) -> None:
-    """Renders, over all sub-samples, report.md, losses.csv and characteristics.png into the folder that holds theirs."""
-    folder = folders[0].parent
-    losses = pd.concat([characteristics.losses(read_results(each)) for each in folders], ignore_index=True)
-    with replacing(folder / "losses.csv") as temporary:
-        losses.to_csv(temporary, index=False)
-    text = characteristics.report(losses)
-    write_text(folder / "report.md", text)
-    plots.save_figure(plots.characteristics_figure(losses), folder / "characteristics.png")
-    print(f"{text}\nKept in {folder}: losses.csv, report.md, characteristics.png")
+    """Renders report.md, losses.csv and characteristics.png over the sub-samples of each data set, into <data set>-<protocol>."""
+    for name, own in groupby(sorted(folders), key=lambda folder: folder.with_name(folder.name.rpartition("-")[0])):
+        losses = pd.concat([characteristics.losses(read_results(each)) for each in own], ignore_index=True)
+        losses = losses.sort_values(["density", "model", "attack", "seed", "iterations"], ignore_index=True)
+        with replacing(name / "losses.csv") as temporary:
+            losses.to_csv(temporary, index=False)
+        text = characteristics.report(losses)
+        write_text(name / "report.md", text)
+        plots.save_figure(plots.characteristics_figure(losses), name / "characteristics.png")
+        print(f"{text}\nKept in {name}: losses.csv, report.md, characteristics.png")

@@ -4,6 +4,7 @@ import importlib
 import math
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from advrec_tf.startup import one_thread_for_numpy
@@ -21,8 +22,15 @@ FLAGS = flags.FLAGS
 GRID = [1, *range(10, 301, 10)]
 BUDGETS = [round(digits * 10.0**power, 6) for power in (-3, -2, -1, 0) for digits in (1, 2.5, 5, 7.5)] + [10.0]
 PRESETS = {
-    "quick": {"dataset": ["synthetic"], "seed": [0, 1], "epochs": 120, "amf_start": 60, "keep_epochs": []},
-    "paper": {"dataset": ["ml-1m", "lastfm"], "seed": [0], "epochs": 2000, "amf_start": 1000, "keep_epochs": [377, 1000, 1162]},
+    "quick": {"dataset": ["synthetic"], "seed": [0, 1], "epochs": 120, "amf_start": 60, "keep_epochs": [], "cores": [5, 10, 15, 20, 25]},
+    "paper": {
+        "dataset": ["ml-1m", "lastfm"],
+        "seed": [0],
+        "epochs": 2000,
+        "amf_start": 1000,
+        "keep_epochs": [377, 1000, 1162],
+        "cores": list(range(10, 101, 10)),
+    },
 }
 # What an experiment measures where the flags do not say.
 EXPERIMENTS = {
@@ -42,6 +50,7 @@ flags.DEFINE_string("data_dir", None, "holds one folder a data set [$ADVREC_DATA
 flags.DEFINE_string("output_dir", "results", "where results and trained weights are kept")
 flags.DEFINE_list("seed", None, "seeds of training, negatives, PGD's start and random recommenders; several give mean and deviation")
 flags.DEFINE_enum("split", None, ["last", "random"], "held-out interaction of each user [last where there are timestamps]")
+flags.DEFINE_integer("split_seed", 0, "seed of a random hold-out and of synthetic data; the same for all --seed")
 flags.DEFINE_list("columns", None, "where the fields of one's own table stand, as user=NAME_OR_POSITION,item=...,timestamp=...")
 flags.DEFINE_string("user_factors", None, "audit: .npy of user factors [users, dim]")
 flags.DEFINE_string("item_factors", None, "audit: .npy of item factors [items, dim]")
@@ -50,7 +59,7 @@ flags.DEFINE_string("item_rows", None, "audit: the same for items")
 flags.DEFINE_string("train", None, "audit: the interactions the factors were trained on, a table or a name [--dataset]")
 flags.DEFINE_string("test", None, "audit: the held-out interactions, a table beside --train")
 flags.DEFINE_enum("k_core", "single_pass", data.K_CORES, "how the characteristics experiment cuts its sub-samples [as the paper]")
-flags.DEFINE_list("cores", [str(k) for k in range(10, 101, 10)], "fewest interactions of a user or item in each of its sub-samples")
+flags.DEFINE_list("cores", None, "fewest interactions of a user or item in each of its sub-samples [10, 20, ..., 100; quick: 5, ..., 25]")
 flags.DEFINE_integer("epochs", None, "epochs of BPR-MF, and the epoch at which AMF ends", lower_bound=1)
 flags.DEFINE_integer("amf_start", None, "epoch of BPR-MF from which AMF is trained", lower_bound=1)
 flags.DEFINE_integer("embedding_dim", 64, "length of the embeddings", lower_bound=1)
@@ -116,24 +125,29 @@ def _model_selection() -> list[str]:
     return _setting("model_selection")
 
 
-def _loaded(name: str, seed: int) -> data.Interactions:
+def _loaded(name: str) -> data.Interactions:
     test = FLAGS.test if FLAGS.experiment == "audit" else None
-    loaded = data.load(name, FLAGS.data_dir, seed, test=test, split=FLAGS.split, columns=_columns(), progress=FLAGS.progress)
-    if FLAGS.k > loaded.n_items:
+    loaded = data.load(name, FLAGS.data_dir, FLAGS.split_seed, test=test, split=FLAGS.split, columns=_columns(), progress=FLAGS.progress)
+    if FLAGS.experiment != "describe" and FLAGS.k > loaded.n_items:
         raise UserError(f"--k={FLAGS.k} is more than the {loaded.n_items} items of {name}")
     return loaded
 
 
-def _datasets(seed: int) -> tuple[list[data.Interactions], int]:
+def _datasets() -> tuple[list[data.Interactions], int]:
     """What can be had, and how many cannot; each of those is told in one line."""
-    found, missing = [], 0
-    for name in _setting("dataset"):
+    if not _setting("dataset"):
+        raise UserError("--dataset is empty")
+    return _those_that_work(_loaded, _setting("dataset"))
+
+
+def _those_that_work(make: Callable, names: list) -> tuple[list, int]:
+    found = []
+    for name in names:
         try:
-            found.append(_loaded(name, seed))
+            found.append(make(name))
         except (UserError, OSError) as error:
             print(f"advrec: {name} is skipped: {error}", file=sys.stderr)
-            missing += 1
-    return found, missing
+    return found, len(names) - len(found)
 
 
 def _attack_settings() -> tuple[attack_runs.TrainingPlan, dict]:
@@ -162,6 +176,8 @@ def _attack_settings() -> tuple[attack_runs.TrainingPlan, dict]:
     one = "iterations" if FLAGS.experiment == "budget" else "epsilon"
     if len(_numbers(one)) > 1:
         raise UserError(f"--{one} takes one value in the {FLAGS.experiment} experiment")
+    if FLAGS.experiment != "table1" and len(_model_selection()) > 1:
+        raise UserError(f"--model_selection takes one value in the {FLAGS.experiment} experiment")
     return attack_runs.TrainingPlan(bprmf, amf, epochs, _model_selection(), _numbers("keep_epochs", int)), options
 
 
@@ -169,10 +185,11 @@ def _run_attacks(seeds: list[int]) -> int:
     """Table 1 and the figures: the same trained models, other attacks and grids.  Returns how many data sets could not be had."""
     plan, options = _attack_settings()
     cores = sorted(_numbers("cores", int))
-    datasets, missing = _datasets(seeds[0])
+    datasets, missing = _datasets()
     experiment = importlib.import_module(f"experiments.{FLAGS.experiment}")
     if FLAGS.experiment == "characteristics":
-        datasets = [data.k_core(whole, k, FLAGS.k_core, seeds[0]) for whole in datasets for k in cores]
+        parts = [_those_that_work(lambda k, whole=whole: data.k_core(whole, k, FLAGS.k_core, FLAGS.split_seed), cores) for whole in datasets]
+        datasets, missing = [core for found, _ in parts for core in found], missing + sum(failed for _, failed in parts)
     how = attack_runs.Running(FLAGS.workers, FLAGS.backend, FLAGS.save_every, FLAGS.save_lists, FLAGS.progress)
     if datasets:
         attack_runs.run(FLAGS.experiment, experiment.ATTACKS, datasets, seeds, FLAGS.output_dir, plan, options, how, experiment.report)
@@ -183,8 +200,9 @@ def _run_audit(seed: int) -> None:
     for name in ("user_factors", "item_factors"):
         if FLAGS[name].value is None:
             raise UserError(f"--{name} is needed")
-    name = FLAGS.train or _setting("dataset")[0]
-    interactions = _loaded(name, seed)
+    if FLAGS.train is None and not _setting("dataset"):
+        raise UserError("--train is needed")
+    interactions = _loaded(FLAGS.train or _setting("dataset")[0])
     rows = FLAGS.user_rows, FLAGS.item_rows
     audit = importlib.import_module("experiments.audit")
     audit.run(interactions, FLAGS.user_factors, FLAGS.item_factors, *rows, FLAGS.output_dir, FLAGS.k, seed)
@@ -201,7 +219,7 @@ def main(argv: list[str]) -> int:
         if FLAGS.experiment == "audit":
             _run_audit(seeds[0])
         elif FLAGS.experiment == "describe":
-            datasets, missing = _datasets(seeds[0])
+            datasets, missing = _datasets()
             importlib.import_module("experiments.describe").run(datasets)
         else:
             missing = _run_attacks(seeds)

@@ -146,7 +146,8 @@ def sub_samples():
         frame = pd.DataFrame(rows).assign(attack=lambda f: f["attack"].fillna(""), ball=lambda f: f["ball"].fillna(""))
         frame["start"] = frame["start"].fillna("")
         statistics = {"density": density, "size": 1e6 / density, "shape": 1 / density}
-        frame.attrs["config"] = {"statistics": statistics, "epochs": 300, "amf": {"first_epoch": 200}, "epsilons": [0.5]}
+        frame.attrs["statistics"] = statistics
+        frame.attrs["config"] = {"epochs": 300, "amf": {"first_epoch": 200}, "epsilons": [0.5]}
         frames.append(characteristics.losses(frame))
     return pd.concat(frames, ignore_index=True)
 

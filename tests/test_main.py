@@ -138,6 +138,8 @@ FAULTS = {
     "long lists": (lambda t: ["--preset=quick", "--k=5000"], "--k=5000 is more than the 400 items"),
     "no results": (lambda t: ["--preset=quick", "--experiment=claims"], "holds no results on synthetic"),
     "two budgets": (lambda t: ["--preset=quick", "--epsilon=0.1,0.5"], "--epsilon takes one value in the table1"),
+    "no epoch left": (lambda t: ["--preset=quick", "--model_selection=epoch:5000"], "names no epoch of BPR-MF on synthetic"),
+    "two selections": (lambda t: ["--preset=quick", "--experiment=budget", "--model_selection=best,last"], "--model_selection takes one value"),
     "amf before its start": (lambda t: ["--preset=quick", "--amf_start=500"], "must be less than --epochs"),
 }
 
@@ -196,7 +198,7 @@ def test_figure_3_killed_is_figure_3_and_so_it_is_with_one_worker(tmp_path):
         assert result.returncode == 0, result.stderr
     assert outcome(tmp_path / "two") == outcome(tmp_path / "one")
     assert {path: path.stat().st_mtime_ns for path in trained} == trained
-    assert (tmp_path / "one" / "characteristics" / "characteristics.png").exists()
+    assert (tmp_path / "one" / "characteristics" / "synthetic-single_pass" / "characteristics.png").exists()
 
 
 @pytest.fixture

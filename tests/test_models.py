@@ -180,3 +180,22 @@ def test_scores_are_inner_products(problem):
     P, Q, _ = problem()
     model = with_factors(BPRMF(23, 31, 7), (P, Q))
     np.testing.assert_allclose(model((tf.constant([1, 2]), tf.constant([3, 4]))), [P[1] @ Q[3], P[2] @ Q[4]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("model_class", [BPRMF, AMF])
+def test_batches_of_all_sizes_go_through_one_model(small, model_class):
+    """Keras relaxes shapes when they change; the numbers must not."""
+    one, other = (model_class(small.n_users, small.n_items, 4) for _ in range(2))
+    for model in (one, other):
+        model.compile()
+    for size in (64, 30, 64, 7):
+        batch = batches(small.n_users, small.n_items, 1, size)[0]
+        assert float(one.train_on_batch(batch)) > 0
+    one.fit(small, epochs=1, batch_size=32, verbose=0)
+    one.fit(small, epochs=1, batch_size=50, verbose=0)
+    batch = batches(small.n_users, small.n_items, 1, 16)[0]
+    other.set_weights(one.get_weights())
+    for mine, theirs in zip(other.optimizer.variables, one.optimizer.variables):
+        mine.assign(theirs)
+    assert float(one.train_on_batch(batch)) == pytest.approx(float(other.train_on_batch(batch)), rel=1e-6)
+    np.testing.assert_allclose(one.user_embedding.numpy(), other.user_embedding.numpy(), atol=1e-7)

@@ -90,6 +90,8 @@ def load(
 
     Raises UserError, in one line, for whatever is missing or malformed.
     """
+    if test is not None and not Path(name).is_file():
+        raise UserError(f"a test table goes with a train table of one's own, not with {name}")
     if name == "synthetic":
         return synthetic(**sizes, seed=seed)
     if name in SOURCES:

@@ -72,10 +72,13 @@ def _positions(path: Path, names: list[str], columns: dict[str, str | int] | Non
         if isinstance(where, str) and where not in names:
             raise UserError(f"{path}, line 1: there is no column {where!r} among {', '.join(names)}")
         positions[field] = names.index(where) if isinstance(where, str) else where
+    beyond = [field for field, at in positions.items() if at >= len(names) and field not in FIELDS[:2]]
+    if beyond:
+        raise UserError(f"{path}, line 1: the {beyond[0]} column is missing")
     for field in FIELDS[:2]:
         if field not in positions or positions[field] >= len(names):
             raise UserError(f"{path}, line 1: the {field} column is missing")
-    return {field: at for field, at in positions.items() if at < len(names)}, header
+    return positions, header
 
 
 def _parse(text: str, separator: str, width: int, positions: dict[str, int], header: int, integer: set[str]) -> pd.DataFrame | None:

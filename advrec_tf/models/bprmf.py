@@ -73,8 +73,8 @@ class BPRMF(keras.Model):
     def train_step(self, data) -> dict[str, tf.Tensor]:
         """Mini-batch updates, one after the other.  data: three int arrays [B], or [steps, B] for many mini-batches in one call."""
         triples = [tf.cast(ids, tf.int32) for ids in tf.nest.flatten(data) if ids is not None]
-        if triples[0].shape.rank == 1:
-            triples = [ids[None] for ids in triples]
+        # Keras may have traced this for several shapes at once: the rank is not known then.
+        triples = [tf.reshape(ids, [-1, tf.shape(ids)[-1]]) for ids in triples]
         steps = tf.shape(triples[0])[0]
 
         def body(step, total):

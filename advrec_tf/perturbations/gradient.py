@@ -24,10 +24,10 @@ def batch_gradient(p: tf.Tensor, q: tf.Tensor, users: tf.Tensor, positives: tf.T
         difference = tf.gather(q, positives) - tf.gather(q, negatives)  # [B, D]
         loss = bpr_loss(tf.reduce_sum(tf.gather(p, users) * difference, axis=1))
     dp, dq = tape.gradient(loss, [p, q])
-    return loss, _sum_rows(dp, p.shape[0]), _sum_rows(dq, q.shape[0])
+    return loss, _sum_rows(dp, tf.shape(p)[0]), _sum_rows(dq, tf.shape(q)[0])
 
 
-def _sum_rows(slices: tf.IndexedSlices, n_rows: int) -> tf.Tensor:
+def _sum_rows(slices: tf.IndexedSlices, n_rows: tf.Tensor) -> tf.Tensor:
     return tf.math.unsorted_segment_sum(slices.values, slices.indices, n_rows)
 
 

@@ -122,7 +122,10 @@ def align(factors: np.ndarray, rows_path: Path | None, ids: np.ndarray, what: st
         if len(factors) != len(ids):
             raise UserError(f"the {what} factors have {len(factors)} rows, the data {len(ids)} {what}s: map rows to ids with --{what}_rows=CSV")
         return factors
-    table = pd.read_csv(rows_path, dtype=str)
+    try:
+        table = pd.read_csv(rows_path, dtype=str)
+    except ValueError as error:  # empty, torn or no text
+        raise UserError(f"{rows_path}: not a CSV with columns row and id ({error})") from None
     if not {"row", "id"} <= set(table.columns):
         raise UserError(f"{rows_path}, line 1: columns row and id are needed")
     places = pd.to_numeric(table["row"], errors="coerce")

@@ -21,7 +21,7 @@ def losses(rows: pd.DataFrame) -> pd.DataFrame:
     FGSM has one iteration.  Beside rho stand the sub-sample's density, size and shape, and the epochs of its training.
     """
     config, found = rows.attrs["config"], []
-    facts = {name: config["statistics"][name] for name in CHARACTERISTICS} | {"dataset": rows["dataset"].iloc[0]}
+    facts = {name: rows.attrs["statistics"][name] for name in CHARACTERISTICS} | {"dataset": rows["dataset"].iloc[0]}
     facts |= {"epochs": config["epochs"], "amf_start": config["amf"]["first_epoch"], "epsilon": config["epsilons"][0]}
     for model in MODELS:
         before = select(rows, model).set_index("seed")["nDCG"]

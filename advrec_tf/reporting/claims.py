@@ -91,8 +91,10 @@ def _ratio_at(model: str, iterations: int, printed: float) -> Callable[[Evidence
         if e.iterations is None:
             return MISSING
         fgsm, pgd = e.users(model, "fgsm"), e.users(model, "pgd", "linf", iterations)
-        if fgsm is None or pgd is None or not pgd.any():
+        if fgsm is None or pgd is None:
             return MISSING
+        if not pgd.any():
+            return Finding("nothing is left", True)
         low, high = bootstrap_interval(fgsm, pgd)
         return Finding(f"{fgsm.mean() / pgd.mean():.2f} [{low:.2f}, {high:.2f}]", high >= printed)
 
@@ -143,6 +145,8 @@ def _slopes(names: tuple[str, ...], sign: int) -> Callable[[Evidence], Finding]:
         fits = _fits(e).loc["BPR-MF"]
         parts = {(a, n): fits.loc[(a, n)] for a in characteristics.ATTACKS for n in names}
         text = ", ".join(f"{a} {n} {fit['slope']:.3g} ± {1.96 * fit['error']:.2g}" for (a, n), fit in parts.items())
+        if any(np.isnan(fit["slope"]) for fit in parts.values()):
+            return MISSING
         return Finding(text, all(sign * fit["slope"] > 0 for fit in parts.values()))
 
     return check
@@ -152,6 +156,8 @@ def _flatter_slopes(e: Evidence) -> Finding:
     if e.losses is None:
         return MISSING
     fits = _fits(e)["slope"].abs()
+    if fits.isna().any():
+        return MISSING
     flatter = [fits["AMF", a, n] < fits["BPR-MF", a, n] for a in characteristics.ATTACKS for n in characteristics.CHARACTERISTICS]
     return Finding(f"{sum(flatter)} of {len(flatter)} slopes", all(flatter))
 

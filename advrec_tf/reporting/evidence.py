@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from advrec_tf.data import K_CORES
 from advrec_tf.reporting import curves, published, tables
 from advrec_tf.reporting.results import read_results, user_path
 
@@ -29,10 +30,9 @@ class Evidence:
         for name in ("table1", "iterations", "budget"):
             folder = Path(output_dir) / name / dataset
             frames.append(read_results(folder) if (folder / "results.csv").exists() else None)
-        losses = Path(output_dir) / "characteristics" / "losses.csv"
-        own = pd.read_csv(losses) if losses.exists() else pd.DataFrame({"dataset": []})
-        own = own[own["dataset"].str.startswith(f"{dataset}-")] if len(own) else own
-        return cls(dataset, Path(output_dir), *frames, own if len(own) else None)
+        files = [Path(output_dir) / "characteristics" / f"{dataset}-{protocol}" / "losses.csv" for protocol in K_CORES]
+        losses = next((pd.read_csv(file) for file in files if file.exists()), None)
+        return cls(dataset, Path(output_dir), *frames, losses)
 
     @cached_property
     def cells(self) -> pd.Series:

@@ -53,13 +53,14 @@ class Results:
 def read_results(folder: Path) -> pd.DataFrame:
     """The rows of <folder>/results.csv as a frame: texts in dataset, model, attack, ball and start, numbers elsewhere.
 
-    Its attrs["config"] are the settings they were measured with.
+    Its attrs are the "config" they were measured with and the "statistics" of the data.
     """
     texts = {name: str for name in ("dataset", "model", "attack", "ball", "start")}
     blanks = {name: [""] for name in COLUMNS if name not in texts}
     frame = pd.read_csv(Path(folder) / "results.csv", dtype=texts, keep_default_na=False, na_values=blanks)
     config = Path(folder) / "config.json"
-    frame.attrs["config"] = json.loads(config.read_text())["config"] if config.exists() else {}
+    record = json.loads(config.read_text()) if config.exists() else {}
+    frame.attrs.update({name: record.get(name, {}) for name in ("config", "statistics")})
     return frame
 
 
@@ -84,17 +85,20 @@ def _is_number(text: str) -> bool:
 
 
 @contextlib.contextmanager
-def recorded_run(folder: Path, config: dict) -> Iterator[Results]:
+def recorded_run(folder: Path, config: dict, statistics: dict | None = None) -> Iterator[Results]:
     """Opens the results of a folder for one run: locked, and of this configuration or of none yet.
 
-    config.json holds the settings and, for every run, versions, commit, wall time and peak memory.
+    config.json holds the settings, the statistics of the data and, for every run, versions, commit, wall time and peak memory.
     Raises UserError when another run is at it, or when what is there was measured with other settings.
     """
     folder = Path(folder)
     with locked(folder):
         path = folder / "config.json"
         asked = json.loads(json.dumps(config))
-        record = json.loads(path.read_text()) if path.exists() else {"config": asked, "runs": []}
+        record = {"config": asked, "runs": []}
+        if (folder / "results.csv").exists() and path.exists():  # without a row nothing is bound to its settings
+            record = json.loads(path.read_text())
+        record["statistics"] = statistics
         for name in sorted({*asked, *record["config"]}):
             there, here = record["config"].get(name), asked.get(name)
             if there != here:
@@ -109,13 +113,16 @@ def recorded_run(folder: Path, config: dict) -> Iterator[Results]:
 
 
 def _surroundings(started: float) -> dict:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+    except OSError:  # no git here
+        commit = ""
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "wall_seconds": round(time.time() - started, 1),
         "peak_memory_mb": round(peak / 1024),
-        "commit": commit.stdout.strip(),
+        "commit": commit,
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("advrec_tf", "tensorflow", "keras", "numpy", "pandas", "scipy")},
+        "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "pandas", "scipy")},
     }
