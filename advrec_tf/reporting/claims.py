@@ -56,7 +56,16 @@ def _no_clear_advantage_of_pgd(e: Evidence) -> Finding:
     if e.cells.empty:
         return MISSING
     changes = [100 * (e.cells[m, "nDCG", "pgd"] / e.cells[m, "nDCG", "bim"] - 1) for m in MODELS]
-    return Finding(", ".join(f"{m} {c:+.1f}%" for m, c in zip(MODELS, changes)), max(map(abs, changes)) < 10)
+    intervals = [_change_interval([e.users(m, "pgd", "linf")], e.users(m, "bim", "linf")) for m in MODELS]
+    return Finding(", ".join(f"{m} {c:+.1f}%{i}" for m, c, i in zip(MODELS, changes, intervals)), max(map(abs, changes)) < 10)
+
+
+def _change_interval(after: list[np.ndarray | None], before: np.ndarray | None) -> str:
+    """The interval, over users, of the mean of `after` in percent above `before`; blank where the users' values are not there."""
+    if before is None or any(each is None for each in after):
+        return ""
+    low, high = (100 * (end - 1) for end in bootstrap_interval(np.mean(after, axis=0), before))
+    return f" [{low:+.1f}, {high:+.1f}]"
 
 
 def _falls_by(metric: str, least: float) -> Callable[[Evidence], Finding]:
@@ -73,7 +82,8 @@ def _amf_starts_above(e: Evidence) -> Finding:
     if e.cells.empty:
         return MISSING
     values = [e.cells[m, "nDCG", "initial"] for m in MODELS]
-    return Finding("{:.4f}, {:.4f}".format(*values), values[1] > values[0])
+    change = _change_interval([e.users("AMF", "")], e.users("BPR-MF", ""))
+    return Finding("{:.4f}, {:.4f}".format(*values) + (change and f", change in percent{change}"), values[1] > values[0])
 
 
 def _amf_loses(attacks: tuple[str, ...], check: Callable[[float], bool]) -> Callable[[Evidence], Finding]:
@@ -81,7 +91,9 @@ def _amf_loses(attacks: tuple[str, ...], check: Callable[[float], bool]) -> Call
         if e.cells.empty:
             return MISSING
         loss = np.mean([100 * (1 - e.cells["AMF", "nDCG", a] / e.cells["AMF", "nDCG", "initial"]) for a in attacks])
-        return Finding(f"{loss:.2f}%", bool(check(loss)))
+        attacked = [e.users("AMF", a, "" if a == "fgsm" else "linf") for a in attacks]
+        change = _change_interval(attacked, e.users("AMF", ""))
+        return Finding(f"{loss:.2f}%" + (change and f", change{change}"), bool(check(loss)))
 
     return find
 

@@ -50,6 +50,8 @@ class Evidence:
 
     def users(self, model: str, attack: str, ball: str = "", iterations: int | None = None) -> np.ndarray | None:
         """Users' own nDCG in the iterations experiment, mean over seeds: after `iterations`, or accumulated over all of Table 1's."""
+        if self.iterations is None:
+            return None
         rows = curves.select(self.iterations, model)
         found = []
         for epoch, seed in rows[["epoch", "seed"]].drop_duplicates().itertuples(index=False):
