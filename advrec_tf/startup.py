@@ -3,9 +3,11 @@
 import contextlib
 import importlib
 import os
+import resource
 import sys
 import threading
 import time
+from pathlib import Path
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -13,6 +15,14 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 def one_thread_for_numpy() -> None:
     """To be called before numpy is imported; processes started later inherit it."""
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+
+
+def peak_memory_mb() -> int:
+    """Most memory this process has held; where the system tells it, without what its parent had held when it was started."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(dict(line.split(":", 1) for line in status.read_text().splitlines())["VmHWM"].split()[0]) // 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def start_tensorflow() -> None:

@@ -4,9 +4,8 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-from advrec_tf.startup import one_thread_for_numpy, start_tensorflow
+from advrec_tf.startup import one_thread_for_numpy, peak_memory_mb, start_tensorflow
 
 one_thread_for_numpy()
 
@@ -77,12 +76,6 @@ def seconds(function) -> float:
     began = time.perf_counter()
     function()
     return time.perf_counter() - began
-
-
-def peak_memory() -> int:
-    """Most memory this process has held, in MB; unlike getrusage it does not count what the parent held."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) // 1024
 
 
 def compare(name: str, goal: str, memory: int, ours, floor, eager) -> None:
@@ -178,7 +171,7 @@ def main(argv: list[str]) -> None:
         start_tensorflow()
         function = jobs(interactions())[argv[0]][0]()
         function(), function()
-        print(peak_memory())
+        print(peak_memory_mb())
         return
     data = interactions()
     command = [sys.executable, "-m", "benchmarks.main"]

@@ -45,6 +45,7 @@ class Running:
     save_every: int
     save_lists: bool
     progress: bool
+    flags: dict
 
 
 def run(
@@ -64,7 +65,7 @@ def run(
                 if not plan.selections(data, model):
                     raise UserError(f"--model_selection={','.join(plan.model_selection)} names no epoch of {model.name} on {data.name}")
             config = {**settings, **options, "data": data.fingerprint}
-            results[data.name] = stack.enter_context(recorded_run(folder / data.name, config, data.statistics()))
+            results[data.name] = stack.enter_context(recorded_run(folder / data.name, config, data.statistics(), how.flags))
         _train(datasets, seeds, models_dir, plan, how)
         jobs = []
         for data in datasets:

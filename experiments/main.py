@@ -150,6 +150,10 @@ def _those_that_work(make: Callable, names: list) -> tuple[list, int]:
     return found, len(names) - len(found)
 
 
+def _own_flags() -> dict:
+    return {flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(sys.argv[0])}
+
+
 def _attack_settings() -> tuple[attack_runs.TrainingPlan, dict]:
     """What is trained and what is measured, from the flags alone."""
     epochs, amf_start = _setting("epochs"), _setting("amf_start")
@@ -190,7 +194,7 @@ def _run_attacks(seeds: list[int]) -> int:
     if FLAGS.experiment == "characteristics":
         parts = [_those_that_work(lambda k, whole=whole: data.k_core(whole, k, FLAGS.k_core, FLAGS.split_seed), cores) for whole in datasets]
         datasets, missing = [core for found, _ in parts for core in found], missing + sum(failed for _, failed in parts)
-    how = attack_runs.Running(FLAGS.workers, FLAGS.backend, FLAGS.save_every, FLAGS.save_lists, FLAGS.progress)
+    how = attack_runs.Running(FLAGS.workers, FLAGS.backend, FLAGS.save_every, FLAGS.save_lists, FLAGS.progress, _own_flags())
     if datasets:
         attack_runs.run(FLAGS.experiment, experiment.ATTACKS, datasets, seeds, FLAGS.output_dir, plan, options, how, experiment.report)
     return missing

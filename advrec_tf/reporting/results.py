@@ -3,7 +3,6 @@
 import contextlib
 import json
 import platform
-import resource
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ import pandas as pd
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import NAMES
 from advrec_tf.files import locked, replacing, write_text
+from advrec_tf.startup import peak_memory_mb
+from advrec_tf.training import jobs
 
 KEYS = ("dataset", "model", "epoch", "attack", "ball", "start", "epsilon", "step_size", "iterations", "seed", "k")
 # Mean l2 norm of the embeddings' rows and of the perturbation's rows.
@@ -85,10 +86,10 @@ def _is_number(text: str) -> bool:
 
 
 @contextlib.contextmanager
-def recorded_run(folder: Path, config: dict, statistics: dict | None = None) -> Iterator[Results]:
+def recorded_run(folder: Path, config: dict, statistics: dict | None = None, flags: dict | None = None) -> Iterator[Results]:
     """Opens the results of a folder for one run: locked, and of this configuration or of none yet.
 
-    config.json holds the settings, the statistics of the data and, for every run, versions, commit, wall time and peak memory.
+    config.json holds the settings, the statistics of the data and, for every run, its flags, versions, commit, wall time and peak memory.
     Raises UserError when another run is at it, or when what is there was measured with other settings.
     """
     folder = Path(folder)
@@ -108,7 +109,7 @@ def recorded_run(folder: Path, config: dict, statistics: dict | None = None) -> 
         try:
             yield Results(folder)
         finally:
-            record["runs"].append(_surroundings(started))
+            record["runs"].append({**_surroundings(started), "flags": flags})
             write_text(path, json.dumps(record, indent=1) + "\n")
 
 
@@ -117,11 +118,10 @@ def _surroundings(started: float) -> dict:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
     except OSError:  # no git here
         commit = ""
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "wall_seconds": round(time.time() - started, 1),
-        "peak_memory_mb": round(peak / 1024),
+        "peak_memory_mb": max(peak_memory_mb(), jobs.peak_workers_mb),  # of the largest process
         "commit": commit,
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "pandas", "scipy")},

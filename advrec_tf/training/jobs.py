@@ -11,7 +11,9 @@ from typing import Any
 import joblib
 
 from advrec_tf.errors import UserError
-from advrec_tf.startup import one_thread_for_numpy, start_tensorflow, start_worker
+from advrec_tf.startup import one_thread_for_numpy, peak_memory_mb, start_tensorflow, start_worker
+
+peak_workers_mb = 0  # the most memory that one process has held for a job of this run
 
 
 def run(function: str, jobs: list[dict], workers: int, backend: str = "loky") -> Iterator[tuple[int, Any]]:
@@ -26,15 +28,21 @@ def run(function: str, jobs: list[dict], workers: int, backend: str = "loky") ->
     one_thread_for_numpy()
     if backend != "loky":
         with _cluster(backend), joblib.parallel_config(backend=backend, n_jobs=workers):
-            yield from joblib.Parallel()(_calls(function, jobs, 1))
+            yield from map(_noted, joblib.Parallel()(_calls(function, jobs, 1)))
         return
     # loky replaces a worker that has grown, and warns of it; no job is lost.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
     pool = joblib.Parallel(workers, return_as="generator_unordered", pre_dispatch=workers, batch_size=1, initializer=start_worker)
     try:
-        yield from pool(_calls(function, jobs, workers))
+        yield from map(_noted, pool(_calls(function, jobs, workers)))
     except BrokenProcessPool:
         raise UserError("a worker process was killed, perhaps for want of memory: run again, with fewer --workers if so") from None
+
+
+def _noted(done: tuple[int, Any, int]) -> tuple[int, Any]:
+    global peak_workers_mb
+    peak_workers_mb = max(peak_workers_mb, done[2])
+    return done[:2]
 
 
 def _calls(function: str, jobs: list[dict], workers: int) -> list:
@@ -60,7 +68,7 @@ def _cluster(backend: str) -> Iterator[None]:
         raise UserError(f"--backend={backend} needs a package that is not installed ({error.name})") from None
 
 
-def _call(function: str, index: int, job: dict, position: int) -> tuple[int, Any]:
+def _call(function: str, index: int, job: dict, position: int) -> tuple[int, Any, int]:
     start_tensorflow()
     module, _, name = function.partition(":")
-    return index, getattr(importlib.import_module(module), name)(**job, position=position)
+    return index, getattr(importlib.import_module(module), name)(**job, position=position), peak_memory_mb()
