@@ -72,11 +72,8 @@ def _positions(path: Path, names: list[str], columns: dict[str, str | int] | Non
         if isinstance(where, str) and where not in names:
             raise UserError(f"{path}, line 1: there is no column {where!r} among {', '.join(names)}")
         positions[field] = names.index(where) if isinstance(where, str) else where
-    beyond = [field for field, at in positions.items() if at >= len(names) and field not in FIELDS[:2]]
-    if beyond:
-        raise UserError(f"{path}, line 1: the {beyond[0]} column is missing")
-    for field in FIELDS[:2]:
-        if field not in positions or positions[field] >= len(names):
+    for field in dict.fromkeys((*FIELDS[:2], *positions)):
+        if positions.get(field, len(names)) >= len(names):
             raise UserError(f"{path}, line 1: the {field} column is missing")
     return positions, header
 

@@ -20,8 +20,8 @@ from advrec_tf.reporting.curves import equal_harm
 # Budgets as shares of the mean l2 norm of the rows of P and Q.
 SHARES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 STEPS = (1, 5, 10, 25, 50, 100)
-# label -> (attack, ball)
-ATTACKS = {"noise": ("noise", "l2"), "FGSM": ("fgsm", "l2"), "BIM, l2 ball": ("bim", "l2"), "BIM": ("bim", "linf")}
+MULTI_STEP_BALLS = {"BIM, l2 ball": "l2", "BIM": "linf"}
+ATTACKS = ("noise", "FGSM", *MULTI_STEP_BALLS)
 
 
 class Audit(NamedTuple):
@@ -69,8 +69,8 @@ def audit(P: np.ndarray, Q: np.ndarray, data: Interactions, k: int = 10, iterati
             "noise": (0, perturbations.noise(P, Q, epsilon, seed)),
             "FGSM": (1, perturbations.Perturbation(*(np.float32(epsilon) * side for side in direction))),
         }
-        for label in ("BIM, l2 ball", "BIM"):
-            run = perturbations.trajectory(P, Q, triples, epsilon, ball=ATTACKS[label][1], read_at=(iterations,), fixed=fixed)
+        for label, ball in MULTI_STEP_BALLS.items():
+            run = perturbations.trajectory(P, Q, triples, epsilon, ball=ball, read_at=(iterations,), fixed=fixed)
             deltas[label] = (iterations, next(run))
         for label, (steps, delta) in deltas.items():
             row, lists = measured(label, epsilon, steps, delta)
