@@ -1,21 +1,28 @@
 """Interactions: loading, splitting, sampling."""
 
+from advrec_tf.data.groups import GROUPS, check_targets, choose_targets, popularity_groups
 from advrec_tf.data.interactions import Interactions
 from advrec_tf.data.loaders import NAMES, default_data_dir, load
-from advrec_tf.data.sampling import Triples, check_negatives, sample_triples, shuffled_batches
+from advrec_tf.data.sampling import Triples, UserBatches, check_negatives, sample_triples, shuffled_batches, user_batches
 from advrec_tf.data.splits import K_CORES, k_core
 from advrec_tf.data.synthetic import synthetic
 
 __all__ = [
+    "GROUPS",
     "K_CORES",
     "NAMES",
     "Interactions",
     "Triples",
+    "UserBatches",
     "check_negatives",
+    "check_targets",
+    "choose_targets",
     "default_data_dir",
     "k_core",
     "load",
+    "popularity_groups",
     "sample_triples",
     "shuffled_batches",
     "synthetic",
+    "user_batches",
 ]

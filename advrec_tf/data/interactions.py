@@ -7,13 +7,13 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from advrec_tf.data.splits import leave_one_out
+from advrec_tf.data.splits import leave_one_out, one_in_five
 from advrec_tf.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
-    """Implicit feedback (every recorded interaction is a 1), split into train and test.
+    """Interactions split into train and test; implicit feedback (each is a 1) to all models but those that ask for ratings.
 
     Users and items are numbered 0 ... n-1 in the order of their sorted ids; `user_ids[u]` and `item_ids[i]` are the ids
     of the file.  Train pairs are sorted by (user, item) and unique; so are the test pairs.
@@ -30,6 +30,8 @@ class Interactions:
     item_ids: np.ndarray  # [n_items]
     duplicates: int = 0  # interactions that repeated an earlier pair and were collapsed
     train_timestamps: np.ndarray | None = None  # float64 [N], NaN where unknown; None where the data have none
+    train_ratings: np.ndarray | None = None  # float32 [N]; None where the data have none
+    test_ratings: np.ndarray | None = None  # float32 [M]
 
     @cached_property
     def indptr(self) -> np.ndarray:
@@ -88,10 +90,10 @@ class Interactions:
     def from_frames(
         cls, train: pd.DataFrame, test: pd.DataFrame | None = None, *, name: str = "frame", split: str | None = None, seed: int = 0
     ) -> "Interactions":
-        """Builds a data set from frames with columns user, item and, optionally, timestamp.
+        """Builds a data set from frames with columns user, item and, optionally, rating and timestamp.
 
         Without `test`, one interaction of every user with at least two is held out: the latest (`split="last"`, the
-        default when there are timestamps) or a random one (`split="random"`).
+        default when there are timestamps) or a random one (`split="random"`); or a random fifth of them (`split="80:20"`).
 
         Raises UserError when nobody can be tested, for a test user that train never saw and for a test pair that is also in train; the message
         names `frame.attrs["path"]` and the line, which is the frame's index.
@@ -102,19 +104,25 @@ class Interactions:
         if test is None:
             timestamps = _split_timestamps(train, split)
             kept = _latest_of_pairs(users, items, timestamps)
-            is_test[kept] = leave_one_out(users[kept], items[kept], timestamps if timestamps is None else timestamps[kept], seed)
+            if split == "80:20":
+                is_test[kept] = one_in_five(users[kept], seed)
+            else:
+                is_test[kept] = leave_one_out(users[kept], items[kept], timestamps if timestamps is None else timestamps[kept], seed)
         else:
             kept = np.concatenate([_latest_of_pairs(users[part], items[part], None) + at for part, at in _parts(is_test)])
             _check_test(users, items, is_test, test)
         if not is_test[kept].any():
             raise UserError(f"{train.attrs.get('path', name)}: no user has two different interactions, so nobody can be tested")
-        pairs, times = [], None
-        for chosen in (kept[~is_test[kept]], kept[is_test[kept]]):
-            chosen = chosen[np.lexsort((items[chosen], users[chosen]))]
-            pairs += [users[chosen].astype(np.int32), items[chosen].astype(np.int32)]
-            if times is None and "timestamp" in train:
-                times = train["timestamp"].to_numpy(np.float64)[chosen]
-        return cls(name, len(user_ids), len(item_ids), *pairs, np.asarray(user_ids), np.asarray(item_ids), len(both) - len(kept), times)
+        parts = [chosen[np.lexsort((items[chosen], users[chosen]))] for chosen in (kept[~is_test[kept]], kept[is_test[kept]])]
+        pairs = [ids[chosen].astype(np.int32) for chosen in parts for ids in (users, items)]
+        times, ratings = None, (None, None)
+        if "timestamp" in train:
+            times = train["timestamp"].to_numpy(np.float64)[parts[0]]
+        if "rating" in train and (test is None or "rating" in test):
+            values = np.concatenate([frame["rating"].to_numpy(np.float32) for frame in (train, test) if frame is not None])
+            ratings = tuple(values[chosen] for chosen in parts)
+        ids = np.asarray(user_ids), np.asarray(item_ids)
+        return cls(name, len(user_ids), len(item_ids), *pairs, *ids, len(both) - len(kept), times, *ratings)
 
 
 def _parts(is_test: np.ndarray) -> list[tuple[slice, int]]:
@@ -131,11 +139,11 @@ def _latest_of_pairs(users: np.ndarray, items: np.ndarray, timestamps: np.ndarra
 
 
 def _split_timestamps(frame: pd.DataFrame, split: str | None) -> np.ndarray | None:
-    if split not in (None, "last", "random"):
-        raise UserError(f"split {split!r} is neither last nor random")
+    if split not in (None, "last", "random", "80:20"):
+        raise UserError(f"split {split!r} is neither last nor random nor 80:20")
     if split == "last" and "timestamp" not in frame:
         raise UserError(f"{frame.attrs.get('path', 'the data')} has no timestamps to split by: use the random split")
-    if split == "random" or "timestamp" not in frame:
+    if split in ("random", "80:20") or "timestamp" not in frame:
         return None
     return frame["timestamp"].to_numpy(np.float64)
 

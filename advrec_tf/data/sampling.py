@@ -52,3 +52,52 @@ def shuffled_batches(data: Interactions, batch_size: int, seed: int, epoch: int)
     triples = sample_triples(data, [seed, epoch, 0])
     order = np.random.default_rng([seed, epoch, 1]).permutation(len(data.train_users))[: steps * batch_size]
     return Triples(*(part[order].reshape(steps, batch_size) for part in triples))
+
+
+class UserBatches(NamedTuple):
+    """The mini-batches of users of one epoch, each with all that its users know.
+
+    A pair that only fills a batch up has target 0 and weight 1, with which its correction of the sum over all items is 0.
+    """
+
+    users: np.ndarray  # int32 [steps, B], -1 where the last batch has no more users
+    rows: np.ndarray  # int32 [steps, N], a pair's user as a place in `users`
+    items: np.ndarray  # int32 [steps, N]
+    targets: np.ndarray  # float32 [steps, N]
+    weights: np.ndarray  # float32 [steps, N]
+
+
+def user_batches(data: Interactions, targets: np.ndarray, weights: np.ndarray, batch_size: int, seed: int, epoch: int) -> UserBatches:
+    """All users once, in an order drawn from (seed, epoch).  targets, weights: float32 [train pairs]
+
+    All epochs have arrays of the same shape: of the orders drawn, the first is taken in which no batch has more pairs than
+    `_most_pairs` allows, and that is nearly always the first at all.
+    """
+    batch_size = min(batch_size, data.n_users)
+    steps, width = -(-data.n_users // batch_size), _most_pairs(data, batch_size)
+    rng = np.random.default_rng([seed, epoch])
+    while True:
+        shuffled = rng.permutation(data.n_users)
+        place = np.argsort(shuffled)[data.train_users]
+        sizes = np.bincount(place // batch_size, minlength=steps)
+        if sizes.max() <= width:
+            break
+    users = np.full(steps * batch_size, -1, np.int32)
+    users[: data.n_users] = shuffled
+    order = np.argsort(place, kind="stable")
+    at = np.repeat(np.arange(steps) * width - (np.cumsum(sizes) - sizes), sizes) + np.arange(len(order))
+
+    def laid_out(values, filler, kind):
+        flat = np.full(steps * width, filler, kind)
+        flat[at] = values[order]
+        return flat.reshape(steps, width)
+
+    pairs = laid_out(place % batch_size, 0, np.int32), laid_out(data.train_items, 0, np.int32)
+    return UserBatches(users.reshape(steps, -1), *pairs, laid_out(targets, 0, np.float32), laid_out(weights, 1, np.float32))
+
+
+def _most_pairs(data: Interactions, batch_size: int) -> int:
+    """Four deviations above the pairs that a batch of users has on average, and no more than there can be."""
+    degree = np.diff(data.indptr)
+    likely = batch_size * degree.mean() + 4 * np.sqrt(batch_size) * degree.std()
+    return int(min(np.ceil(likely), np.sort(degree)[-batch_size:].sum()))

@@ -34,6 +34,19 @@ def leave_one_out(users: np.ndarray, items: np.ndarray, timestamps: np.ndarray |
     return held_out
 
 
+def one_in_five(users: np.ndarray, seed: int) -> np.ndarray:
+    """Marks a random fifth of every user's interactions, rounded, and at least one of two or more: the 80:20 split.
+
+    users: [N] -> bool [N]
+    """
+    order = np.lexsort((np.random.default_rng(seed).random(len(users)), users))
+    counts = np.bincount(users)
+    place = np.arange(len(users)) - np.repeat(np.cumsum(counts) - counts, counts)  # of an interaction among its user's
+    held_out = np.zeros(len(users), bool)
+    held_out[order] = place < np.where(counts > 1, np.maximum(1, np.rint(counts / 5)), 0)[users[order]]
+    return held_out
+
+
 def k_core(data: Interactions, k: int, protocol: str = "single_pass", seed: int = 0) -> Interactions:
     """The sub-sample without users and items of fewer than k interactions, train and test counted together (section 5.2).
 

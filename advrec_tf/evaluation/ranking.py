@@ -48,7 +48,7 @@ def ranks_of_test_items(P: np.ndarray, Q: np.ndarray, data: Interactions) -> np.
     Much cheaper than lists: what training evaluates after every epoch.  -> int32 [M], in the order of data.test_users
     """
     ranks = np.empty(len(data.test_users), np.int32)
-    for start, scores in _masked(_score_blocks(P, Q, data), data):
+    for start, scores in masked_scores(P, Q, data):
         part = slice(*np.searchsorted(data.test_users, [start, start + len(scores)]))
         for users, items, at in _one_item_a_user(data.test_users[part] - start, data.test_items[part]):
             own = scores if len(users) == len(scores) else scores[users]
@@ -62,6 +62,11 @@ def _one_item_a_user(users: np.ndarray, items: np.ndarray) -> Iterator[tuple[np.
     for n in range(turn.max(initial=-1) + 1):
         at = np.flatnonzero(turn == n)
         yield users[at], items[at], at
+
+
+def masked_scores(P: np.ndarray, Q: np.ndarray, data: Interactions) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields (first user, scores [B, I]) in blocks of users, every user's train items at -inf.  Raises ValueError as `top_k`."""
+    return _masked(_score_blocks(P, Q, data), data)
 
 
 def _score_blocks(P: np.ndarray, Q: np.ndarray, data: Interactions) -> Iterator[np.ndarray]:

@@ -37,7 +37,23 @@ class AMFSettings:
     name = "AMF"
 
 
-Settings = BPRMFSettings | AMFSettings
+@dataclass(frozen=True)
+class WRMFSettings:
+    """What WRMF's weights depend on, beside the data and the seed (Tang et al.'s WRMF, for which see `models.WRMF`)."""
+
+    embedding_dim: int = 128
+    learning_rate: float = 0.01
+    decay: float = 1e-5
+    weight: float = 20.0
+    batch_size: int = 2048
+    feedback: str = "binary"
+    eval_every: int = 25
+
+    name = "WRMF"
+    first_epoch = 0
+
+
+Settings = BPRMFSettings | AMFSettings | WRMFSettings
 
 
 def model_folder(models_dir: Path, data: Interactions, settings: Settings, seed: int) -> Path:

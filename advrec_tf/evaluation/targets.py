@@ -1,0 +1,58 @@
+"""How well a recommender serves its users, and how often it shows them the targets of an attack."""
+
+import numpy as np
+
+from advrec_tf.data import Interactions
+from advrec_tf.evaluation.metrics import metrics, per_user_metrics
+from advrec_tf.evaluation.ranking import masked_scores, top_k
+
+TARGET_NAMES = ("Recall", "Precision", "HR", "nDCG", "EFD", "SE", "ICov", "target_Recall", "target_HR", "target_rank")
+
+
+def poisoning_metrics(P: np.ndarray, Q: np.ndarray, data: Interactions, targets: tuple[int, ...], k: int) -> dict[str, float]:
+    """Metrics over the real users who have test items; `data` are the clean ones, and the rows of P beyond their users (the fakes) are not asked.
+
+    Recall = hits / test items, Precision = hits / k, HR = share of users with a hit, nDCG, EFD, SE and ICov as in `metrics`;
+    target_HR = share of users with a target among their k, target_Recall = mean share of the targets there, target_rank = mean rank
+    of the targets among the items a user does not know (users who know a target count neither for nor against it: it is not shown).
+    """
+    P = P[: data.n_users]
+    lists = top_k(P, Q, data, k)
+    own, (shown, ranks) = per_user_poisoning_metrics(lists, data, targets), (target_hits(lists, data, targets), target_ranks(P, Q, data, targets))
+    all_lists = metrics(lists, data)
+    return {
+        **{name: float(values.mean()) for name, values in own.items() if name != "target_HR"},
+        **{name: all_lists[name] for name in ("SE", "ICov")},
+        "target_Recall": float(shown.mean()),
+        "target_HR": float(own["target_HR"].mean()),
+        "target_rank": float(np.nanmean(ranks)),
+    }
+
+
+def per_user_poisoning_metrics(lists: np.ndarray, data: Interactions, targets: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Recall, Precision, HR, nDCG, EFD and target_HR of every tested user, float64 [tested users] each, for intervals and paired tests."""
+    own = per_user_metrics(lists, data)
+    return {
+        "Recall": own["RE"],
+        "Precision": own["PR"],
+        "HR": (own["PR"] > 0).astype(float),
+        "nDCG": own["nDCG"],
+        "EFD": own["EFD"],
+        "target_HR": target_hits(lists, data, targets).any(axis=1).astype(float),
+    }
+
+
+def target_hits(lists: np.ndarray, data: Interactions, targets: tuple[int, ...]) -> np.ndarray:
+    """Whether each target is in each tested user's list.  lists: int [U, K] -> bool [tested users, targets]"""
+    tested = np.unique(data.test_users)
+    return np.stack([(lists[tested] == target).any(axis=1) for target in targets], axis=1)
+
+
+def target_ranks(P: np.ndarray, Q: np.ndarray, data: Interactions, targets: tuple[int, ...]) -> np.ndarray:
+    """Rank of each target among the items a tested user does not know, NaN where he knows it.  -> float64 [tested users, targets]"""
+    blocks = []
+    for _, scores in masked_scores(P, Q, data):
+        own = scores[:, list(targets)]
+        ranks = np.stack([np.count_nonzero(scores >= column[:, None], axis=1) for column in own.T], axis=1)
+        blocks.append(np.where(np.isneginf(own), np.nan, ranks))
+    return np.concatenate(blocks)[np.unique(data.test_users)]

@@ -1,0 +1,86 @@
+"""What all models here are: a row of factors for every user and every item, trained on Interactions."""
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from advrec_tf.data import Interactions
+
+
+class FactorModel(keras.Model):
+    """Scores s(u, i) = p_u . q_i; a model says what its mini-batches are (`batches`) and what one step does (`train_step`).
+
+    `fit(data)` takes Interactions and runs every epoch in one compiled call.
+    """
+
+    def __init__(
+        self, n_users: int, n_items: int, embedding_dim: int, seed: int, initializer: type[keras.initializers.Initializer], stddev: float, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.n_users, self.n_items, self.embedding_dim, self.seed = n_users, n_items, embedding_dim, seed
+
+        def embedding(n_rows, name, seed):
+            return self.add_weight(shape=(n_rows, embedding_dim), initializer=initializer(stddev=stddev, seed=seed), name=name)
+
+        self.user_embedding = embedding(n_users, "user_embedding", 2 * seed)
+        self.item_embedding = embedding(n_items, "item_embedding", 2 * seed + 1)
+        self.built = True
+
+    @property
+    def metrics(self):
+        """None: `train_step` returns the loss itself, which Keras then logs as it is."""
+        return []
+
+    @property
+    def factors(self) -> tuple[np.ndarray, np.ndarray]:
+        """P [U, D] and Q [I, D], whose inner products rank the items."""
+        return self.user_embedding.numpy().copy(), self.item_embedding.numpy().copy()
+
+    def call(self, inputs):
+        """(users, items), int [B] each -> scores [B]."""
+        users, items = inputs
+        return tf.reduce_sum(tf.gather(self.user_embedding.value, users) * tf.gather(self.item_embedding.value, items), axis=-1)
+
+    def compile(self, optimizer=None, jit_compile=True, **kwargs):
+        """Prepares training, by default with the model's own optimiser; any other Keras optimiser gets the dense gradient."""
+        super().compile(optimizer=self.default_optimizer() if optimizer is None else optimizer, jit_compile=jit_compile, **kwargs)
+        self.optimizer.build(self.trainable_variables)
+
+    def compile_from_config(self, config):
+        """Restores the optimiser of a saved model (Keras skips this for models with a compile() of their own)."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def fit(self, x=None, batch_size: int | None = None, initial_epoch: int = 0, **kwargs):
+        """keras.Model.fit on Interactions, whose mini-batches are drawn anew every epoch; other inputs go to Keras as they are.
+
+        The draws of an epoch follow from the model's seed and from how many epochs the optimiser has done.
+        """
+        batch_size = self.default_batch_size if batch_size is None else batch_size
+        if not isinstance(x, Interactions):
+            return super().fit(x, batch_size=batch_size, initial_epoch=initial_epoch, **kwargs)
+        if (x.n_users, x.n_items) != (self.n_users, self.n_items):
+            raise ValueError(f"the model is for {self.n_users} users x {self.n_items} items, the data have {x.n_users} x {x.n_items}")
+        return super().fit(self._epochs(x, batch_size), steps_per_epoch=1, initial_epoch=initial_epoch, shuffle=False, **kwargs)
+
+    def _epochs(self, data: Interactions, batch_size: int) -> Iterator[tuple]:
+        epoch = int(self.optimizer.iterations) // self.steps(data, batch_size)
+        while True:
+            yield self.batches(data, batch_size, epoch)
+            epoch += 1
+
+    def get_config(self):
+        sizes = {"n_users": self.n_users, "n_items": self.n_items, "embedding_dim": self.embedding_dim, "seed": self.seed}
+        return {**super().get_config(), **sizes}
+
+
+def mini_batches(data, update):
+    """Runs `update(*batch)` on one mini-batch after the other and averages what it returns.  data: arrays [steps, ...] of the same steps"""
+    steps = tf.shape(data[0])[0]
+
+    def body(step, total):
+        return step + 1, total + update(*(part[step] for part in data))
+
+    _, total = tf.while_loop(lambda step, _: step < steps, body, (0, 0.0))
+    return {"loss": total / tf.cast(steps, tf.float32)}

@@ -1,0 +1,138 @@
+"""RecSys20: fake profiles by bi-level optimisation (Tang, Wen and Wang, RecSys 2020), Attack I of the low-rank defences paper."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from advrec_tf.data import Interactions
+from advrec_tf.errors import UserError
+from advrec_tf.evaluation import poisoning_metrics
+from advrec_tf.models import WRMF, CoupledAdam
+from advrec_tf.poisoning.profiles import Profiles
+from advrec_tf.poisoning.trajectory import Trajectory
+from advrec_tf.poisoning.unrolled import State, Unroller, adversarial_loss, unrolled_batches
+from advrec_tf.training.settings import WRMFSettings
+
+
+@dataclass(frozen=True)
+class RecSys20Settings:
+    """What the profiles depend on, beside the data, the targets and the seed (sections III-A and IV-A.1, Tang et al.'s public code)."""
+
+    fakes: int
+    targets: tuple[int, ...]
+    surrogate: WRMFSettings = WRMFSettings()
+    epochs: int = 50
+    unrolled_epochs: int = 10
+    learning_rate: float = 1.0
+    momentum: float = 0.95
+    threshold: float = 0.05
+    click_limit: int = 100  # of the real users whose profiles the fakes start from
+    clicks: int | None = None  # most clicks of a profile
+    click_targets: bool = False  # whether every profile clicks all targets
+    k: int = 50
+
+    name = "recsys20"
+
+
+def initial_profiles(data: Interactions, fakes: int, click_limit: int) -> np.ndarray:
+    """The first real users with at most `click_limit` clicks, as rows of 0 and 1: float32 [fakes, items].
+
+    Raises UserError when there are not so many.
+    """
+    clicks = np.diff(data.indptr)
+    users = np.flatnonzero((clicks > 0) & (clicks <= click_limit))[:fakes]
+    if len(users) < fakes:
+        raise UserError(f"{len(users)} users of {data.name} have at most {click_limit} clicks, fewer than the {fakes} fakes that start from them")
+    X = np.zeros((fakes, data.n_items), np.float32)
+    for row, user in enumerate(users):
+        X[row, data.train_items[data.indptr[user] : data.indptr[user + 1]]] = 1
+    return X
+
+
+def binarised(X: np.ndarray, settings: RecSys20Settings) -> np.ndarray:
+    """1 above the threshold and 0 below; under a budget only each row's largest values can be 1; the targets are, if that is asked for."""
+    clicked = X > settings.threshold
+    if settings.click_targets:
+        X = X.copy()
+        X[:, list(settings.targets)] = np.inf
+        clicked[:, list(settings.targets)] = True
+    if settings.clicks is not None:
+        kept = np.argsort(-X, axis=1, kind="stable")[:, : settings.clicks]
+        within = np.zeros_like(clicked)
+        np.put_along_axis(within, kept, True, axis=1)
+        clicked &= within
+    return clicked.astype(np.float32)
+
+
+class Surrogate:
+    """The attacker's own WRMF: trained on real and fake users, and differentiated with respect to the fake rows."""
+
+    def __init__(self, data: Interactions, settings: RecSys20Settings, seed: int):
+        self.data, self.settings, self.seed = data, settings, seed
+        wrmf, n_users = settings.surrogate, data.n_users + settings.fakes
+        self.model = WRMF(n_users, data.n_items, wrmf.embedding_dim, seed, weight=wrmf.weight)
+        self.model.compile(CoupledAdam(wrmf.learning_rate, wrmf.decay))
+        self.start = [variable.numpy() for variable in (*self.model.weights, *self.model.optimizer.variables)]
+        self.unroller = Unroller(self.model.optimizer)
+        self.empty = replace(data, n_users=n_users)  # the fakes have no pairs of their own here
+
+    def trained_and_differentiated(self, X: np.ndarray, W: np.ndarray | None = None) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+        """Trains from scratch with fake rows X; returns the adversarial loss, P, Q and d loss / dX through the last epochs.
+
+        The loss weights of the fake rows, `weight` where X > 0 and 1 elsewhere unless W is given, are held fixed.  X, W: [F, I]
+        """
+        settings, wrmf, model = self.settings, self.settings.surrogate, self.model
+        first = settings.epochs - settings.unrolled_epochs
+        for variable, value in zip((*model.weights, *model.optimizer.variables), self.start):
+            variable.assign(value)
+        if first:
+            stacked = Profiles.from_matrix("fakes", X, self.data, settings.targets).stacked_on(self.data)
+            model.fit(stacked, epochs=first, batch_size=wrmf.batch_size, verbose=0)
+        moments = [slot.value for slots in (model.optimizer._momentums, model.optimizer._velocities) for slot in slots]
+        state = State(*(tf.identity(value) for value in (model.user_embedding.value, model.item_embedding.value, *moments)))
+        step = int(model.optimizer.iterations) + 1
+        X = tf.constant(X)
+        W = tf.where(X > 0, wrmf.weight, 1.0) if W is None else tf.constant(W)
+        epochs = [
+            unrolled_batches(self.empty, settings.fakes, wrmf.weight, wrmf.batch_size, self.seed, epoch) for epoch in range(first, settings.epochs)
+        ]
+        before, last = self.unroller.train(state, step, epochs, X, W)
+        loss, dP, dQ = adversarial_loss(last.P, last.Q, self.data.n_users, settings.targets)
+        if not math.isfinite(loss):
+            raise UserError(f"the surrogate's loss is {loss}: a smaller learning rate of the surrogate may help")
+        cotangent = State(dP, dQ, *map(tf.zeros_like, last[2:]))
+        gradient = self.unroller.backward(before, step, epochs, X, W, cotangent)
+        return loss, last.P.numpy(), last.Q.numpy(), gradient.numpy()
+
+
+def attack(data: Interactions, settings: RecSys20Settings, seed: int, folder: Path, outer_epochs: int = 30, progress: bool = True) -> Profiles:
+    """Fake profiles whose training makes a recommender show the targets; the best so far is in `folder` after every outer epoch.
+
+    Each outer epoch trains a fresh surrogate on the current profiles, takes the gradient of the adversarial loss with respect to them, scales its
+    rows to l2 norm 1, makes a step with momentum and binarises.  The best by the surrogate's target HR@k is kept.
+
+    Raises UserError when too few users have few clicks, and when the surrogate's loss is not finite.
+    """
+    with Trajectory(folder, ("outer_epoch", "loss", "target_HR", "HR", "Recall", "clicks")) as run:
+        X = run.state.get("X")
+        if X is None:
+            X = binarised(initial_profiles(data, settings.fakes, settings.click_limit), settings)
+        buffer = run.state.get("buffer", np.zeros_like(X))
+        if run.done < outer_epochs:
+            surrogate = Surrogate(data, settings, seed)
+        bar = tqdm(range(run.done, outer_epochs), desc=f"{data.name} recsys20", unit="epoch", initial=run.done, total=outer_epochs, disable=not progress or None)
+        for epoch in bar:
+            loss, P, Q, gradient = surrogate.trained_and_differentiated(X)
+            measured = poisoning_metrics(P, Q, data, settings.targets, settings.k)
+            bar.set_postfix({"target HR": f"{measured['target_HR']:.4f}", "HR": f"{measured['HR']:.4f}"})
+            row = [epoch, loss, *(measured[name] for name in ("target_HR", "HR", "Recall")), X.sum() / len(X)]
+            profiles = Profiles.from_matrix(settings.name, X, data, settings.targets)
+            norms = np.linalg.norm(gradient, axis=1, keepdims=True)
+            buffer = settings.momentum * buffer + gradient / np.maximum(norms, 1e-12)
+            X = binarised(X - settings.learning_rate * buffer, settings)
+            run.add(row, profiles, score=measured["target_HR"], state={"X": X, "buffer": buffer})
+    return Profiles.load(folder / "profiles.npz")
