@@ -18,6 +18,7 @@ setup(
         "scipy>=1.15",
         "absl-py>=2.0",
         "matplotlib>=3.8",
+        "scikit-learn>=1.4",
         "joblib>=1.3",
         "tqdm>=4.65",
     ],

@@ -16,7 +16,7 @@ from absl import app, flags  # noqa: E402
 from advrec_tf import data  # noqa: E402
 from advrec_tf.errors import UserError  # noqa: E402
 from advrec_tf.training import AMFSettings, BPRMFSettings  # noqa: E402
-from experiments import attack_runs  # noqa: E402
+from experiments import attack_runs, poison_flags  # noqa: E402
 
 FLAGS = flags.FLAGS
 GRID = [1, *range(10, 301, 10)]
@@ -41,7 +41,9 @@ EXPERIMENTS = {
     "claims": {},
     "audit": {},
     "describe": {},
+    "poison": {},
 }
+POISONING = ("poison",)
 
 flags.DEFINE_enum("experiment", "table1", list(EXPERIMENTS), "what to run")
 flags.DEFINE_enum("preset", "paper", list(PRESETS), "the paper's setting, or one of minutes on synthetic data; single flags override it")
@@ -49,7 +51,7 @@ flags.DEFINE_list("dataset", None, f"names among {', '.join(data.NAMES)}, or pat
 flags.DEFINE_string("data_dir", None, "holds one folder a data set [$ADVREC_DATA_DIR, else the user's cache folder]")
 flags.DEFINE_string("output_dir", "results", "where results and trained weights are kept")
 flags.DEFINE_list("seed", None, "seeds of training, negatives, PGD's start and random recommenders; several give mean and deviation")
-flags.DEFINE_enum("split", None, ["last", "random"], "held-out interaction of each user [last where there are timestamps]")
+flags.DEFINE_enum("split", None, ["last", "random", "80:20"], "what is held out of each user [last where there are timestamps; poison: 80:20]")
 flags.DEFINE_integer("split_seed", 0, "seed of a random hold-out and of synthetic data; the same for all --seed")
 flags.DEFINE_list("columns", None, "where the fields of one's own table stand, as user=NAME_OR_POSITION,item=...,timestamp=...")
 flags.DEFINE_string("user_factors", None, "audit: .npy of user factors [users, dim]")
@@ -79,7 +81,7 @@ flags.DEFINE_list("epsilon", None, "budgets of the perturbations that are measur
 flags.DEFINE_float("step_size", None, "step of BIM and PGD [epsilon / 4]")
 flags.DEFINE_list("iterations", None, "iteration counts at which BIM and PGD are measured [1, 10, 20, ..., 300; of the budget experiment 25]")
 flags.DEFINE_float("pgd_init", 0.05, "PGD starts uniform in plus or minus this")
-flags.DEFINE_integer("k", 10, "length of the lists", lower_bound=1)
+flags.DEFINE_integer("k", None, "length of the lists [10; on poisoned Gowalla 50]", lower_bound=1)
 flags.DEFINE_bool("save_lists", False, "write the lists of every point (user, item, rank, score) beside the results")
 flags.DEFINE_enum("backend", "loky", ["loky", "dask", "ray"], "joblib's backend: processes here, or a cluster that runs already")
 flags.DEFINE_integer("workers", os.cpu_count(), "processes side by side", lower_bound=1)
@@ -125,11 +127,16 @@ def _model_selection() -> list[str]:
     return _setting("model_selection")
 
 
+def _k() -> int:
+    return FLAGS.k or 10
+
+
 def _loaded(name: str) -> data.Interactions:
     test = FLAGS.test if FLAGS.experiment == "audit" else None
-    loaded = data.load(name, FLAGS.data_dir, FLAGS.split_seed, test=test, split=FLAGS.split, columns=_columns(), progress=FLAGS.progress)
-    if FLAGS.experiment != "describe" and FLAGS.k > loaded.n_items:
-        raise UserError(f"--k={FLAGS.k} is more than the {loaded.n_items} items of {name}")
+    split = FLAGS.split or ("80:20" if FLAGS.experiment in POISONING else None)
+    loaded = data.load(name, FLAGS.data_dir, FLAGS.split_seed, test=test, split=split, columns=_columns(), progress=FLAGS.progress)
+    if FLAGS.experiment != "describe" and _k() > loaded.n_items:
+        raise UserError(f"--k={_k()} is more than the {loaded.n_items} items of {name}")
     return loaded
 
 
@@ -151,7 +158,8 @@ def _those_that_work(make: Callable, names: list) -> tuple[list, int]:
 
 
 def _own_flags() -> dict:
-    return {flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(sys.argv[0])}
+    modules = sys.argv[0], poison_flags
+    return {flag.name: flag.value for module in modules for flag in FLAGS.get_key_flags_for_module(module)}
 
 
 def _attack_settings() -> tuple[attack_runs.TrainingPlan, dict]:
@@ -175,7 +183,7 @@ def _attack_settings() -> tuple[attack_runs.TrainingPlan, dict]:
         "step_size": FLAGS.step_size,
         "iterations": sorted(_numbers("iterations", int)),
         "pgd_init": FLAGS.pgd_init,
-        "k": FLAGS.k,
+        "k": _k(),
     }
     one = "iterations" if FLAGS.experiment == "budget" else "epsilon"
     if len(_numbers(one)) > 1:
@@ -194,9 +202,24 @@ def _run_attacks(seeds: list[int]) -> int:
     if FLAGS.experiment == "characteristics":
         parts = [_those_that_work(lambda k, whole=whole: data.k_core(whole, k, FLAGS.k_core, FLAGS.split_seed), cores) for whole in datasets]
         datasets, missing = [core for found, _ in parts for core in found], missing + sum(failed for _, failed in parts)
-    how = attack_runs.Running(FLAGS.workers, FLAGS.backend, FLAGS.save_every, FLAGS.save_lists, FLAGS.progress, _own_flags())
     if datasets:
-        attack_runs.run(FLAGS.experiment, experiment.ATTACKS, datasets, seeds, FLAGS.output_dir, plan, options, how, experiment.report)
+        attack_runs.run(FLAGS.experiment, experiment.ATTACKS, datasets, seeds, FLAGS.output_dir, plan, options, _running(), experiment.report)
+    return missing
+
+
+def _running() -> attack_runs.Running:
+    return attack_runs.Running(FLAGS.workers, FLAGS.backend, FLAGS.save_every, FLAGS.save_lists, FLAGS.progress, _own_flags())
+
+
+def _run_poison(seeds: list[int]) -> int:
+    """Attacks by fake profiles.  Returns how many data sets could not be had."""
+    attacks, victim = poison_flags.attack_names(), poison_flags.victim()
+    given = [importlib.import_module("advrec_tf.poisoning").Profiles.load(Path(path)) for path in FLAGS.profiles or []]
+    datasets, missing = _datasets()
+    poison = importlib.import_module("experiments.poison")
+    for loaded in datasets:
+        plans = {group: poison_flags.attack_plan(loaded, group) for group in FLAGS.target_group}
+        poison.run(loaded, plans, attacks, given, victim, seeds, poison_flags.list_length(loaded), FLAGS.output_dir, _running())
     return missing
 
 
@@ -209,7 +232,7 @@ def _run_audit(seed: int) -> None:
     interactions = _loaded(FLAGS.train or _setting("dataset")[0])
     rows = FLAGS.user_rows, FLAGS.item_rows
     audit = importlib.import_module("experiments.audit")
-    audit.run(interactions, FLAGS.user_factors, FLAGS.item_factors, *rows, FLAGS.output_dir, FLAGS.k, seed)
+    audit.run(interactions, FLAGS.user_factors, FLAGS.item_factors, *rows, FLAGS.output_dir, _k(), seed)
 
 
 def main(argv: list[str]) -> int:
@@ -224,7 +247,9 @@ def main(argv: list[str]) -> int:
             _run_audit(seeds[0])
         elif FLAGS.experiment == "describe":
             datasets, missing = _datasets()
-            importlib.import_module("experiments.describe").run(datasets)
+            importlib.import_module("experiments.describe").run(datasets, [Path(path) for path in FLAGS.profiles or []])
+        elif FLAGS.experiment == "poison":
+            missing = _run_poison(seeds)
         else:
             missing = _run_attacks(seeds)
         return 1 if missing else 0

@@ -3,7 +3,16 @@
 from advrec_tf.data.groups import GROUPS, check_targets, choose_targets, popularity_groups
 from advrec_tf.data.interactions import Interactions
 from advrec_tf.data.loaders import NAMES, default_data_dir, load
-from advrec_tf.data.sampling import Triples, UserBatches, check_negatives, sample_triples, shuffled_batches, user_batches
+from advrec_tf.data.sampling import (
+    RatingBatches,
+    Triples,
+    UserBatches,
+    check_negatives,
+    rating_batches,
+    sample_triples,
+    shuffled_batches,
+    user_batches,
+)
 from advrec_tf.data.splits import K_CORES, k_core
 from advrec_tf.data.synthetic import synthetic
 
@@ -12,6 +21,7 @@ __all__ = [
     "K_CORES",
     "NAMES",
     "Interactions",
+    "RatingBatches",
     "Triples",
     "UserBatches",
     "check_negatives",
@@ -21,6 +31,7 @@ __all__ = [
     "k_core",
     "load",
     "popularity_groups",
+    "rating_batches",
     "sample_triples",
     "shuffled_batches",
     "synthetic",

@@ -61,6 +61,12 @@ class Interactions:
         return digest.hexdigest()
 
     @cached_property
+    def ratings_fingerprint(self) -> str:
+        """The same with the train ratings, for what is trained on them."""
+        ratings = b"" if self.train_ratings is None else np.ascontiguousarray(self.train_ratings, dtype="<f4").tobytes()
+        return hashlib.sha256(self.fingerprint.encode() + ratings).hexdigest()
+
+    @cached_property
     def unseen_test_items(self) -> int:
         """Number of distinct test items without a train interaction."""
         return int(np.sum(self.item_counts[np.unique(self.test_items)] == 0))

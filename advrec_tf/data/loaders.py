@@ -84,8 +84,8 @@ def load(
 
     A named set is read from `data_dir`/name, in its original layout or pre-split (trainingset.tsv and testset.tsv), and
     downloaded there when it is missing.  A path names a table (.csv, .tsv, ...) that is split here, unless `test` names the test
-    table beside it, or a folder with train and test tables.  `split` ("last" or "random") and `seed` choose the held-out
-    interaction, `columns` says where the fields
+    table beside it, or a folder with train and test tables.  `split` ("last", "random" or "80:20") and `seed` choose what is
+    held out, `columns` says where the fields
     stand (see `read_table`), and `sizes` are the arguments of `synthetic`.
 
     Raises UserError, in one line, for whatever is missing or malformed.
@@ -93,7 +93,7 @@ def load(
     if test is not None and not Path(name).is_file():
         raise UserError(f"a test table goes with a train table of one's own, not with {name}")
     if name == "synthetic":
-        return synthetic(**sizes, seed=seed)
+        return synthetic(**sizes, seed=seed, split=split)
     if name in SOURCES:
         folder = Path(data_dir or default_data_dir()) / name
         tables = _split_tables(folder) or _tables(SOURCES[name], folder, progress)

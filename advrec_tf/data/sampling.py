@@ -101,3 +101,22 @@ def _most_pairs(data: Interactions, batch_size: int) -> int:
     degree = np.diff(data.indptr)
     likely = batch_size * degree.mean() + 4 * np.sqrt(batch_size) * degree.std()
     return int(min(np.ceil(likely), np.sort(degree)[-batch_size:].sum()))
+
+
+class RatingBatches(NamedTuple):
+    """The mini-batches of ratings of one epoch; `present` is 0 where the last batch has no more of them."""
+
+    users: np.ndarray  # int32 [steps, B]
+    items: np.ndarray  # int32 [steps, B]
+    ratings: np.ndarray  # float32 [steps, B]
+    present: np.ndarray  # float32 [steps, B]
+
+
+def rating_batches(data: Interactions, batch_size: int, seed: int, epoch: int) -> RatingBatches:
+    """All train ratings once, in an order drawn from (seed, epoch)."""
+    n = len(data.train_users)
+    steps = -(-n // batch_size)
+    order = np.resize(np.random.default_rng([seed, epoch]).permutation(n), steps * batch_size)
+    present = (np.arange(steps * batch_size) < n).astype(np.float32)
+    parts = data.train_users[order], data.train_items[order], data.train_ratings[order], present
+    return RatingBatches(*(part.reshape(steps, batch_size) for part in parts))

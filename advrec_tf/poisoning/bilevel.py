@@ -124,7 +124,14 @@ def attack(data: Interactions, settings: RecSys20Settings, seed: int, folder: Pa
         buffer = run.state.get("buffer", np.zeros_like(X))
         if run.done < outer_epochs:
             surrogate = Surrogate(data, settings, seed)
-        bar = tqdm(range(run.done, outer_epochs), desc=f"{data.name} recsys20", unit="epoch", initial=run.done, total=outer_epochs, disable=not progress or None)
+        bar = tqdm(
+            range(run.done, outer_epochs),
+            desc=f"{data.name} recsys20",
+            unit="epoch",
+            initial=run.done,
+            total=outer_epochs,
+            disable=not progress or None,
+        )
         for epoch in bar:
             loss, P, Q, gradient = surrogate.trained_and_differentiated(X)
             measured = poisoning_metrics(P, Q, data, settings.targets, settings.k)

@@ -42,7 +42,9 @@ class Profiles:
         """Writes <path>.npz, and the same as <path>.csv (profile, item, rating) with the ids of the catalogue."""
         ratings = np.empty(0, np.float32) if self.ratings is None else self.ratings
         arrays = {"users": self.users, "items": self.items, "ratings": ratings, "targets": np.array(self.targets, np.int32)}
-        checkpoints.save(path.with_suffix(".npz"), {"name": np.array(self.name), "n_users": np.int64(self.n_users), "item_ids": self.item_ids, **arrays})
+        checkpoints.save(
+            path.with_suffix(".npz"), {"name": np.array(self.name), "n_users": np.int64(self.n_users), "item_ids": self.item_ids, **arrays}
+        )
         frame = pd.DataFrame({"profile": self.users, "item": self.item_ids[self.items]})
         with replacing(path.with_suffix(".csv")) as temporary:
             (frame if self.ratings is None else frame.assign(rating=self.ratings)).to_csv(temporary, index=False)

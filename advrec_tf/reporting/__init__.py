@@ -1,6 +1,6 @@
 """Reports: results on disk, the published numbers, tables and figures."""
 
-from advrec_tf.reporting import characteristics, claims, curves, plots, published, tables
+from advrec_tf.reporting import characteristics, claims, curves, plots, poisoning, published, tables
 from advrec_tf.reporting.audit import Audit, audit
 from advrec_tf.reporting.evidence import Evidence
 from advrec_tf.reporting.results import Results, read_results, recorded_run, user_path
@@ -14,6 +14,7 @@ __all__ = [
     "claims",
     "curves",
     "plots",
+    "poisoning",
     "published",
     "read_results",
     "recorded_run",

@@ -137,3 +137,45 @@ def audit_figures(result) -> list:
         figure.axes[0].set_ylim(bottom=0)
         figure.axes[0].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return [over_budget, over_steps]
+
+
+def trajectory_figure(folder: Path, name: str):
+    """How an attack went: what it raised over its outer epochs, and of recsys19 the losses of its GAN.  -> matplotlib Figure"""
+    run = pd.read_csv(Path(folder) / "trajectory.csv")
+    gan = Path(folder) / "gan.csv"
+    figure, axes = _panels(1, 3 if gan.exists() else 2, sharex=False)
+    raised = "target_HR" if "target_HR" in run else "goal"
+    axes[0, 0].plot(run["outer_epoch"], run[raised], "o-", color="#e45756", markersize=3)
+    axes[0, 0].set_ylabel(f"{raised} of the surrogate")
+    axes[0, 1].plot(run["outer_epoch"], run["clicks"], "o-", color="#4c78a8", markersize=3)
+    axes[0, 1].set_ylabel("clicks per fake profile")
+    for axis in axes[0, :2]:
+        axis.set_xlabel("outer epoch")
+        axis.set_ylim(bottom=0)
+    if gan.exists():
+        for column, values in pd.read_csv(gan).set_index("epoch").items():
+            axes[0, 2].plot(values.index, values, label=column)
+        axes[0, 2].set_xlabel("epoch of the GAN")
+        axes[0, 2].set_ylabel("loss")
+        axes[0, 2].legend(fontsize=8, frameon=False)
+    figure.suptitle(name, fontsize=10)
+    return figure
+
+
+def poison_figure(table: pd.DataFrame):
+    """Target and overall hit ratio of every attack, mean and deviation over victim seeds, the published value as a mark.
+
+    table: what `poisoning.summary` returns -> matplotlib Figure
+    """
+    figure, axes = _panels(1, 2, sharex=False)
+    for axis, metric in zip(axes[0], ("target_HR", "HR")):
+        part = table[table["metric"] == metric]
+        several = part["group"].nunique() > 1
+        names = [f"{row['attack']}, {row['group']}" if several else row["attack"] for _, row in part.iterrows()]
+        places = range(len(part))
+        axis.bar(places, part["mean"], yerr=part["sd"].fillna(0), color="#4c78a8", width=0.7, label="measured")
+        axis.plot(places, part["published"], "D", color="#e45756", label="published")
+        axis.set_xticks(places, names, rotation=45, ha="right", fontsize=8)
+        axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=8, frameon=False)
+    return figure

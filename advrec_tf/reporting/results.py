@@ -8,11 +8,12 @@ import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from advrec_tf.errors import UserError
-from advrec_tf.evaluation import NAMES
+from advrec_tf.evaluation import NAMES, TARGET_NAMES
 from advrec_tf.files import locked, replacing, write_text
 from advrec_tf.startup import peak_memory_mb
 from advrec_tf.training import jobs
@@ -20,45 +21,63 @@ from advrec_tf.training import jobs
 KEYS = ("dataset", "model", "epoch", "attack", "ball", "start", "epsilon", "step_size", "iterations", "seed", "k")
 # Mean l2 norm of the embeddings' rows and of the perturbation's rows.
 NORMS = ("user_norm", "item_norm", "user_shift", "item_shift")
-COLUMNS = (*KEYS, *NAMES, *NORMS)
+
+
+class Layout(NamedTuple):
+    """The columns of a results.csv: first those that tell its rows apart, then what was measured."""
+
+    keys: tuple[str, ...]
+    values: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return *self.keys, *self.values
+
+
+PERTURBED = Layout(KEYS, (*NAMES, *NORMS))
+# Of poisoned and defended data: which profiles, what was done about them, and how much of it.
+POISONED = Layout((*KEYS, "profiles", "group", "defense", "patch", "rank", "share"), (*TARGET_NAMES, "RMSE"))
+TEXTS = ("dataset", "model", "attack", "ball", "start", "profiles", "group", "defense", "patch")
 
 
 class Results:
     """The rows of one experiment on one data set, in <folder>/results.csv; the file is whole after every `add`."""
 
-    def __init__(self, folder: Path):
-        self.path = Path(folder) / "results.csv"
+    def __init__(self, folder: Path, layout: Layout = PERTURBED):
+        self.path, self.layout = Path(folder) / "results.csv", layout
         self._rows: dict[tuple[str, ...], dict[str, str]] = {}
         if self.path.exists():
             frame = pd.read_csv(self.path, dtype=str, keep_default_na=False)
-            if tuple(frame.columns) != COLUMNS:
+            if tuple(frame.columns) != layout.columns:
                 raise UserError(f"{self.path}: its columns are not those of this version; move the file away")
             self._take(frame.to_dict("records"))
 
     def __contains__(self, key: dict) -> bool:
-        return tuple(_text(key.get(name)) for name in KEYS) in self._rows
+        return tuple(_text(key.get(name)) for name in self.layout.keys) in self._rows
 
     def _take(self, rows: list[dict]) -> None:
         for row in rows:
-            texts = {name: _text(row.get(name)) for name in COLUMNS}
-            self._rows[tuple(texts[name] for name in KEYS)] = texts
+            texts = {name: _text(row.get(name)) for name in self.layout.columns}
+            self._rows[tuple(texts[name] for name in self.layout.keys)] = texts
 
     def add(self, rows: list[dict]) -> None:
         """Adds rows, or replaces those of the same key, and writes the file; its order does not depend on that of the calls."""
         self._take(rows)
         ordered = sorted(self._rows, key=lambda key: [(0, float(part), "") if _is_number(part) else (1, 0.0, part) for part in key])
         with replacing(self.path) as temporary:
-            pd.DataFrame([self._rows[key] for key in ordered], columns=COLUMNS).to_csv(temporary, index=False)
+            pd.DataFrame([self._rows[key] for key in ordered], columns=self.layout.columns).to_csv(temporary, index=False)
 
 
 def read_results(folder: Path) -> pd.DataFrame:
-    """The rows of <folder>/results.csv as a frame: texts in dataset, model, attack, ball and start, numbers elsewhere.
+    """The rows of <folder>/results.csv as a frame: texts in the columns of `TEXTS`, numbers elsewhere.
 
     Its attrs are the "config" they were measured with and the "statistics" of the data.
     """
-    texts = {name: str for name in ("dataset", "model", "attack", "ball", "start")}
-    blanks = {name: [""] for name in COLUMNS if name not in texts}
-    frame = pd.read_csv(Path(folder) / "results.csv", dtype=texts, keep_default_na=False, na_values=blanks)
+    path = Path(folder) / "results.csv"
+    columns = pd.read_csv(path, nrows=0).columns
+    texts = {name: str for name in TEXTS if name in columns}
+    blanks = {name: [""] for name in columns if name not in texts}
+    frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=blanks)
     config = Path(folder) / "config.json"
     record = json.loads(config.read_text()) if config.exists() else {}
     frame.attrs.update({name: record.get(name, {}) for name in ("config", "statistics")})
@@ -86,7 +105,9 @@ def _is_number(text: str) -> bool:
 
 
 @contextlib.contextmanager
-def recorded_run(folder: Path, config: dict, statistics: dict | None = None, flags: dict | None = None) -> Iterator[Results]:
+def recorded_run(
+    folder: Path, config: dict, statistics: dict | None = None, flags: dict | None = None, layout: Layout = PERTURBED
+) -> Iterator[Results]:
     """Opens the results of a folder for one run: locked, and of this configuration or of none yet.
 
     config.json holds the settings, the statistics of the data and, for every run, its flags, versions, commit, wall time and peak memory.
@@ -107,7 +128,7 @@ def recorded_run(folder: Path, config: dict, statistics: dict | None = None, fla
         write_text(path, json.dumps(record, indent=1) + "\n")
         started = time.time()
         try:
-            yield Results(folder)
+            yield Results(folder, layout)
         finally:
             record["runs"].append({**_surroundings(started), "flags": flags})
             write_text(path, json.dumps(record, indent=1) + "\n")

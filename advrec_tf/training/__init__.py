@@ -1,9 +1,9 @@
 """Training: settings, train or resume, checkpoints, jobs side by side."""
 
 from advrec_tf.training.checkpoints import selected_factors
-from advrec_tf.training.settings import AMFSettings, BPRMFSettings, Settings, WRMFSettings, epoch_file, model_folder
+from advrec_tf.training.settings import AMFSettings, BPRMFSettings, PMFSettings, Settings, WRMFSettings, epoch_file, model_folder
 
-__all__ = ["AMFSettings", "BPRMFSettings", "Settings", "WRMFSettings", "epoch_file", "model_folder", "selected_factors", "train"]
+__all__ = ["AMFSettings", "BPRMFSettings", "PMFSettings", "Settings", "WRMFSettings", "epoch_file", "model_folder", "selected_factors", "train"]
 
 
 def __getattr__(name: str):

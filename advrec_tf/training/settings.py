@@ -47,18 +47,37 @@ class WRMFSettings:
     weight: float = 20.0
     batch_size: int = 2048
     feedback: str = "binary"
-    eval_every: int = 25
+    solver: str = "sgd"
+    eval_every: int = 0  # never
 
     name = "WRMF"
     first_epoch = 0
 
 
-Settings = BPRMFSettings | AMFSettings | WRMFSettings
+@dataclass(frozen=True)
+class PMFSettings:
+    """What PMF's weights depend on, beside the data and the seed; the papers do not say, so these are what served ML-100K (`models.PMF`)."""
+
+    embedding_dim: int = 10
+    learning_rate: float = 0.002
+    momentum: float = 0.8
+    regularization: float = 0.1
+    biases: bool = False
+    batch_size: int = 1000
+    eval_every: int = 0  # never
+
+    name = "PMF"
+    first_epoch = 0
+
+
+Settings = BPRMFSettings | AMFSettings | WRMFSettings | PMFSettings
 
 
 def model_folder(models_dir: Path, data: Interactions, settings: Settings, seed: int) -> Path:
     """models_dir/<data set>/<hash of data and settings>/seed=N, where the weights of one training live."""
-    identity = json.dumps({"model": settings.name, "data": data.fingerprint, **asdict(settings)}, sort_keys=True)
+    reads_ratings = isinstance(settings, PMFSettings) or getattr(settings, "feedback", "binary") != "binary"
+    fingerprint = data.ratings_fingerprint if reads_ratings else data.fingerprint
+    identity = json.dumps({"model": settings.name, "data": fingerprint, **asdict(settings)}, sort_keys=True)
     return Path(models_dir) / data.name / hashlib.sha256(identity.encode()).hexdigest()[:12] / f"seed={seed}"
 
 

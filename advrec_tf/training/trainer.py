@@ -14,26 +14,36 @@ from advrec_tf.data import Interactions, check_negatives
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import rank_metrics, ranks_of_test_items
 from advrec_tf.files import locked, replacing, write_text
-from advrec_tf.models import AMF, BPRMF, RowAdagrad
+from advrec_tf.models import AMF, BPRMF, PMF, WRMF, CoupledAdam, RowAdagrad
 from advrec_tf.training.checkpoints import capture, load, restore, save
-from advrec_tf.training.settings import AMFSettings, BPRMFSettings, Settings, epoch_file, model_folder
+from advrec_tf.training.settings import AMFSettings, BPRMFSettings, PMFSettings, Settings, WRMFSettings, epoch_file, model_folder
 
 HISTORY = ("epoch", "loss", "HR@10", "nDCG@10")
 
 
 def build_model(data: Interactions, settings: Settings, seed: int) -> keras.Model:
     """The compiled model of these settings, untrained."""
+    sizes = data.n_users, data.n_items
+    if isinstance(settings, WRMFSettings):
+        model = WRMF(*sizes, settings.embedding_dim, seed, weight=settings.weight, feedback=settings.feedback)
+        model.compile(CoupledAdam(settings.learning_rate, settings.decay))
+        return model
+    if isinstance(settings, PMFSettings):
+        model = PMF(*sizes, settings.embedding_dim, seed, regularization=settings.regularization, biases=settings.biases)
+        model.compile(keras.optimizers.SGD(settings.learning_rate, settings.momentum))
+        return model
     bprmf = _bprmf(settings)
     if settings is bprmf:
-        model = BPRMF(data.n_users, data.n_items, bprmf.embedding_dim, seed)
+        model = BPRMF(*sizes, bprmf.embedding_dim, seed)
     else:
         own = {name: value for name, value in vars(settings).items() if name not in ("start", "first_epoch")}
-        model = AMF(data.n_users, data.n_items, bprmf.embedding_dim, seed, **own)
+        model = AMF(*sizes, bprmf.embedding_dim, seed, **own)
     model.compile(RowAdagrad(bprmf.learning_rate))
     return model
 
 
-def _bprmf(settings: Settings) -> BPRMFSettings:
+def _bprmf(settings: Settings) -> Settings:
+    """The settings that hold the batch size and the like: AMF's are those of its start."""
     return settings.start if isinstance(settings, AMFSettings) else settings
 
 
@@ -58,7 +68,8 @@ def train(
             if epoch <= done and not epoch_file(folder, epoch).exists():
                 raise UserError(f"{folder}: epoch {epoch} has passed and its weights were not kept; remove the folder to train again")
         if done < epochs:
-            check_negatives(data)
+            if isinstance(_bprmf(settings), BPRMFSettings):
+                check_negatives(data)
             model = build_model(data, settings, seed)
             if start := state or _starting_point(data, settings, seed, models_dir):
                 restore(model, start)
@@ -94,7 +105,7 @@ class _Keeper(keras.callbacks.Callback):
         epoch, loss = epoch + 1, float(logs["loss"])
         if not math.isfinite(loss):
             raise UserError(f"{self.folder}: the loss of epoch {epoch} is {loss}; a smaller --learning_rate may help")
-        measured = self._evaluate(epoch) if epoch % self.eval_every == 0 else {}
+        measured = self._evaluate(epoch) if self.eval_every and epoch % self.eval_every == 0 else {}
         self.history.append([epoch, loss, *(measured.get(name, math.nan) for name in HISTORY[2:])])
         self.shown.update({name: f"{value:.4f}" for name, value in ({"loss": loss} | measured).items()})
         self.bar.set_postfix(self.shown, refresh=False)
@@ -109,7 +120,7 @@ class _Keeper(keras.callbacks.Callback):
 
     def _evaluate(self, epoch: int) -> dict[str, float]:
         factors = {variable.name: variable.numpy().copy() for variable in self.model.weights}
-        measured = rank_metrics(ranks_of_test_items(factors["user_embedding"], factors["item_embedding"], self.data))
+        measured = rank_metrics(ranks_of_test_items(*self.model.factors, self.data))
         if measured["HR@10"] > self.best.get("best.HR", -1):
             named = {f"best.{name}": value for name, value in factors.items()}
             self.best = {"best.epoch": np.int64(epoch), "best.HR": np.float64(measured["HR@10"]), **named}
