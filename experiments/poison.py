@@ -9,13 +9,12 @@ from tqdm import tqdm
 from advrec_tf.data import Interactions
 from advrec_tf.files import write_text
 from advrec_tf.poisoning import Profiles, likeness
-from advrec_tf.reporting import Results, plots, poisoning, read_results, recorded_run, tables
+from advrec_tf.reporting import Results, plots, poisoning, read_results, recorded_run, tables, victim_path
 from advrec_tf.reporting.results import POISONED
 from advrec_tf.training import Settings
 from advrec_tf.training.jobs import run as run_jobs
 from experiments.attack_runs import Running
 from experiments.attacks import Plan
-from experiments.victims import users_file
 
 NAME = "poison"
 
@@ -39,7 +38,7 @@ def made(data: Interactions, plans: dict[str, Plan], attacks: list[str], k: int,
 
 def measured(jobs: list[dict], results: Results, folder: Path, cache_dir: Path, how: Running) -> None:
     """Adds the rows of the jobs (arguments of `victims.measure`) that are not there yet."""
-    left = [job for job in jobs if job["key"] not in results or not users_file(folder, job["key"]).exists()]
+    left = [job for job in jobs if job["key"] not in results or not victim_path(folder, job["key"]).exists()]
     left = [{**job, "folder": folder, "cache_dir": cache_dir, "progress": how.progress} for job in left]
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(left), desc="victims", unit="model", disable=not how.progress or None)
     for _, rows in run_jobs("experiments.victims:measure", left, how.workers, how.backend):
@@ -74,7 +73,7 @@ def run(
         measured(jobs, results, folder, cache_dir, how)
     rows = read_results(folder)
     likenesses = _likenesses(data, {**profiles, **{("", each.name): each for each in given}})
-    text = poisoning.poison_report(rows, folder, users_file, likenesses)
+    text = poisoning.poison_report(rows, folder, likenesses)
     write_text(folder / "report.md", text)
     plots.save_figure(plots.poison_figure(poisoning.summary(rows)), folder / "poison.png")
     print(f"{text}\nKept in {folder}: results.csv, report.md, poison.png; profiles in {Path(output_dir) / 'profiles' / data.name}")

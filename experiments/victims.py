@@ -11,6 +11,7 @@ from advrec_tf.data import Interactions
 from advrec_tf.defenses import Defense
 from advrec_tf.models.pmf import rmse
 from advrec_tf.poisoning import Profiles
+from advrec_tf.reporting import victim_path
 from advrec_tf.training import Settings, cache, checkpoints, epoch_file
 from advrec_tf.training.trainer import build_model, train
 
@@ -30,12 +31,6 @@ def victim(data: Interactions, settings: Settings, epochs: int, seed: int, folde
     return cache.cached(folder, identity, build)
 
 
-def users_file(folder: Path, key: dict) -> Path:
-    """Where the tested users' own metrics of a row are kept."""
-    named = ("model", "epoch", "attack", "profiles", "group", "defense", "patch", "rank", "share", "seed")
-    return Path(folder) / "users" / f"{'_'.join(f'{name}={key[name]}' for name in named if key.get(name) not in (None, ''))}.npz"
-
-
 def measure(
     data: Interactions, profiles: Profiles | None, defense: Defense | None, settings: Settings, epochs: int, seed: int, targets: tuple[int, ...],
     key: dict, folder: Path, cache_dir: Path, progress: bool = True, position: int = 0,
@@ -52,5 +47,5 @@ def measure(
     if settings.name == "PMF" and data.test_ratings is not None:
         row["RMSE"] = rmse(P, Q, float(trained["mean"]), data)
     own = evaluation.per_user_poisoning_metrics(evaluation.top_k(P, Q, data, key["k"]), data, targets)
-    checkpoints.save(users_file(folder, key), {name: values.astype(np.float32) for name, values in own.items()})
+    checkpoints.save(victim_path(folder, key), {name: values.astype(np.float32) for name, values in own.items()})
     return [row]

@@ -3,7 +3,7 @@
 from advrec_tf.reporting import characteristics, claims, curves, plots, poisoning, published, tables
 from advrec_tf.reporting.audit import Audit, audit
 from advrec_tf.reporting.evidence import Evidence
-from advrec_tf.reporting.results import Results, read_results, recorded_run, user_path
+from advrec_tf.reporting.results import Results, read_results, recorded_run, user_path, victim_path
 
 __all__ = [
     "Audit",
@@ -20,4 +20,5 @@ __all__ = [
     "recorded_run",
     "tables",
     "user_path",
+    "victim_path",
 ]

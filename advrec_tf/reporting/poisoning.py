@@ -7,6 +7,7 @@ import pandas as pd
 
 from advrec_tf.evaluation import TARGET_NAMES, paired_test
 from advrec_tf.reporting import published
+from advrec_tf.reporting.results import victim_path
 from advrec_tf.reporting.tables import markdown, number
 
 POINT = ["dataset", "model", "group", "defense", "patch", "rank", "share", "attack", "profiles", "k"]
@@ -49,7 +50,7 @@ def _name(value) -> str:
     return str(value)
 
 
-def before_and_after(rows: pd.DataFrame, folder: Path, users_file) -> str:
+def before_and_after(rows: pd.DataFrame, folder: Path) -> str:
     """For each attack on each group: how target_HR and HR changed, with a paired test over users whose values are means over victim seeds."""
     undefended = rows[rows["defense"] == "none"]
     body = []
@@ -61,7 +62,7 @@ def before_and_after(rows: pd.DataFrame, folder: Path, users_file) -> str:
             continue
         cells = []
         for metric in ("target_HR", "HR"):
-            means = [_users(found, folder, users_file, metric) for found in (clean, part)]
+            means = [_users(found, folder, metric) for found in (clean, part)]
             if any(values is None for values in means):
                 cells += ["", ""]
                 continue
@@ -71,12 +72,12 @@ def before_and_after(rows: pd.DataFrame, folder: Path, users_file) -> str:
     return markdown(["data", "victim", "targets", "attack", "target_HR", "p", "HR", "p"], body) if body else ""
 
 
-def _users(rows: pd.DataFrame, folder: Path, users_file, metric: str) -> np.ndarray | None:
+def _users(rows: pd.DataFrame, folder: Path, metric: str) -> np.ndarray | None:
     """The users' own values of a metric, mean over victim seeds."""
     found = []
     for _, row in rows.iterrows():
         key = {name: (int(value) if isinstance(value, float) and value == int(value) else value) for name, value in row.items() if not pd.isna(value)}
-        path = users_file(folder, key)
+        path = victim_path(folder, key)
         if not path.exists():
             return None
         with np.load(path, allow_pickle=False) as file:
@@ -84,7 +85,7 @@ def _users(rows: pd.DataFrame, folder: Path, users_file, metric: str) -> np.ndar
     return np.mean(found, axis=0)
 
 
-def poison_report(rows: pd.DataFrame, folder: Path, users_file, likenesses: str) -> str:
+def poison_report(rows: pd.DataFrame, folder: Path, likenesses: str) -> str:
     """report.md of the poison experiment."""
     parts = ["# Poisoned recommenders\n"]
     parts.append(
@@ -97,7 +98,7 @@ def poison_report(rows: pd.DataFrame, folder: Path, users_file, likenesses: str)
         parts.append(lines(part, ["group", "attack"], MAIN))
         rest = [name for name in ("Precision", "nDCG", "target_rank", "EFD", "SE", "ICov", "RMSE") if (part["metric"] == name).any()]
         parts.append(lines(part, ["group", "attack"], tuple(rest)))
-    parts.append("\n## Before and after, over users\n\n" + before_and_after(rows, folder, users_file))
+    parts.append("\n## Before and after, over users\n\n" + before_and_after(rows, folder))
     if (table["published"].notna() & (table["attack"] == "recsys20") & (table["k"] == 50)).any():
         parts.append(published.CONTRADICTION)
     return "\n".join([*parts, likenesses])

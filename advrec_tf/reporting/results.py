@@ -90,6 +90,12 @@ def user_path(folder: Path, model: str, epoch: int | None, attack: str, ball: st
     return Path(folder) / "users" / f"{'_'.join([model, *(f'{name}={value}' for name, value in named.items() if value not in (None, ''))])}.npz"
 
 
+def victim_path(folder: Path, key: dict) -> Path:
+    """Where the tested users' own metrics of a row of poisoned data are kept: an .npz of one array [users] a metric."""
+    named = [name for name in POISONED.keys if name not in ("dataset", "k") and key.get(name) not in (None, "")]
+    return Path(folder) / "users" / f"{'_'.join(f'{name}={key[name]}' for name in named)}.npz"
+
+
 def _text(value) -> str:
     if value is None:
         return ""

@@ -1,0 +1,244 @@
+"""Local low-rank reconstruction of interactions (section III-B.2), and low-rank transformation of factors (section III-B.3)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import joblib
+import numpy as np
+from scipy import linalg, sparse
+
+from advrec_tf.data import Interactions
+from advrec_tf.errors import UserError
+from advrec_tf.training import cache
+
+ENTER = ("binarize", "binarize_and_keep", "weights", "dense", "ratings")
+CHOICES = ("magnitude", "random")
+FLOOR = 0.1  # a reconstruction is kept without what is smaller: neither a rating nor a click comes of it
+_ROWS = 512  # rows of a wide product that are held at a time
+_WIDE = 4096  # above this many rows a patch is decomposed in single precision
+
+
+def matrix_of(data: Interactions, ratings: bool = False) -> sparse.csr_matrix:
+    """The train interactions as a sparse matrix [users, items] of ones, or of ratings."""
+    values = data.train_ratings if ratings else np.ones(len(data.train_users), np.float32)
+    return sparse.csr_matrix((values, data.train_items, data.indptr), shape=(data.n_users, data.n_items))
+
+
+def row_basis(block: np.ndarray | sparse.csr_matrix, rank: int) -> np.ndarray:
+    """The left singular vectors of the `rank` largest singular values, [m, rank], from the Gram matrix of the block's rows.  block: [m, n]"""
+    kind = np.float32 if block.shape[0] > _WIDE else np.float64
+    wide = block.astype(kind)
+    gram = wide @ wide.T
+    gram = gram.toarray() if sparse.issparse(gram) else gram
+    return linalg.eigh(gram, driver="evd", overwrite_a=True, check_finite=False)[1][:, ::-1][:, :rank]
+
+
+def truncated(block: np.ndarray, rank: int) -> np.ndarray:
+    """The best approximation of a dense block of at most that rank, U_k U_k^T X; a block that cannot have a higher rank as it is."""
+    if min(block.shape) <= rank:
+        return block
+    if block.shape[0] > block.shape[1]:
+        return truncated(block.T, rank).T
+    basis = row_basis(block, rank)
+    return basis @ (basis.T @ block)
+
+
+def reconstruct_strip(strip: sparse.csr_matrix, size: int, rank: int, threshold: float) -> sparse.csr_matrix:
+    """Low-rank approximations of the patches of one strip of rows, side by side, without what is not above the threshold in magnitude.
+
+    Empty rows and columns of a patch stay empty in its approximation, so they are left out of it.  strip: [size, items]
+    """
+    rows, columns, values = [], [], []
+    by_column = strip.tocsc()
+    for start in range(0, strip.shape[1], size):
+        patch = by_column[:, start : start + size].tocoo()
+        if not patch.nnz:
+            continue
+        kept_rows, row_places = np.unique(patch.row, return_inverse=True)
+        kept_columns, column_places = np.unique(patch.col, return_inverse=True)
+        block = np.zeros((len(kept_rows), len(kept_columns)))
+        block[row_places, column_places] = patch.data
+        low = truncated(block, rank)
+        r, c = np.nonzero(np.abs(low) > threshold)
+        rows.append(kept_rows[r])
+        columns.append(kept_columns[c] + start)
+        values.append(low[r, c].astype(np.float32))
+    parts = [np.concatenate(part) if part else np.empty(0) for part in (values, rows, columns)]
+    return sparse.csr_matrix((parts[0].astype(np.float32), (parts[1].astype(int), parts[2].astype(int))), shape=strip.shape)
+
+
+def reconstruct(
+    matrix: sparse.csr_matrix, size: int, rank: int, threshold: float = 0.0, workers: int = 1, seed: int | None = None
+) -> sparse.csr_matrix:
+    """The matrix rebuilt from rank-`rank` approximations of its size x size patches, entries not above the threshold in magnitude left out.
+
+    Patches are cut in the order of rows and columns, or of both shuffled by `seed`.  Strips of patches are worked on in `workers` threads and come
+    back in order, so that the number of workers changes nothing and only a few strips are held at a time.
+    """
+    _check(size, rank)
+    orders = [np.arange(n) if seed is None else np.random.default_rng([seed, axis]).permutation(n) for axis, n in enumerate(matrix.shape)]
+    shuffled = matrix if seed is None else matrix[orders[0]][:, orders[1]]
+    strips = (shuffled[start : start + size] for start in range(0, matrix.shape[0], size))
+    pool = joblib.Parallel(workers, backend="threading", return_as="generator", pre_dispatch=2 * workers)
+    rebuilt = sparse.vstack(list(pool(joblib.delayed(reconstruct_strip)(strip, size, rank, threshold) for strip in strips)), format="csr")
+    if seed is None:
+        return rebuilt
+    back = [np.argsort(order) for order in orders]
+    return rebuilt[back[0]][:, back[1]]
+
+
+def reconstruct_full(matrix: sparse.csr_matrix, ranks: tuple[int, ...], threshold: float = 0.0) -> Iterator[sparse.csr_matrix]:
+    """`reconstruct` with one patch for the whole matrix, for several ranks at the price of one decomposition; yields them in the order of `ranks`."""
+    for rank in ranks:
+        _check(max(matrix.shape), rank)
+    flip = matrix.shape[0] > matrix.shape[1]
+    narrow = (matrix.T if flip else matrix).tocsr()
+    filled = [np.flatnonzero(np.diff(part.indptr)) for part in (narrow, narrow.tocsc())]
+    inner = narrow[filled[0]][:, filled[1]]
+    basis = row_basis(inner, max(ranks))
+    for rank in ranks:
+        if rank >= min(inner.shape):
+            low = inner.copy()
+            low.data[np.abs(low.data) <= threshold] = 0
+        else:
+            right = (inner.T @ basis[:, :rank]).T.astype(basis.dtype)  # [rank, n]
+            low = sparse.vstack([_above(basis[start : start + _ROWS, :rank] @ right, threshold) for start in range(0, inner.shape[0], _ROWS)])
+        low = low.tocoo()
+        full = sparse.csr_matrix((low.data, (filled[0][low.row], filled[1][low.col])), shape=narrow.shape)
+        full.eliminate_zeros()
+        yield full.T.tocsr() if flip else full
+
+
+def _above(block: np.ndarray, threshold: float) -> sparse.csr_matrix:
+    return sparse.csr_matrix(np.where(np.abs(block) > threshold, block, 0).astype(np.float32))
+
+
+def _check(size: int, rank: int) -> None:
+    if size < 1 or rank < 1:
+        raise UserError(f"a patch and its rank must be at least 1, not [{size}, {rank}]")
+    if rank > size:
+        raise UserError(f"the rank {rank} is more than the patch size {size}: nothing would be left out")
+
+
+def projection(matrix: sparse.csr_matrix, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """U_k [users, rank] and V_k [items, rank], the singular vectors of the largest singular values.  (Eq. 1)"""
+    if not 1 <= rank <= min(matrix.shape):
+        raise UserError(f"the rank {rank} must lie in 1 ... {min(matrix.shape)}")
+    dense = matrix.toarray().astype(np.float64)
+    U, _, Vt = linalg.svd(dense, full_matrices=False, check_finite=False)
+    return U[:, :rank], Vt[:rank].T
+
+
+def transform(A: np.ndarray, B: np.ndarray, U: np.ndarray, V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A' = U U^T A and B' = V V^T B, without the square matrices.  (Eq. 2)  A: [users, D], B: [items, D], U: [users, k], V: [items, k]"""
+    return (U @ (U.T @ A)).astype(A.dtype), (V @ (V.T @ B)).astype(B.dtype)
+
+
+def entered(data: Interactions, rebuilt: sparse.csr_matrix, enter: str, threshold: float) -> Interactions:
+    """The data with their train interactions taken from a reconstruction.
+
+    binarize: a 1 where the reconstruction is above the threshold; binarize_and_keep: the same, and every original interaction;
+    weights: the original interactions with their reconstructed values, from 0 to 1, as ratings that scale WRMF's weight;
+    dense: every value above the threshold in magnitude as a rating, to be WRMF's target (`WRMFSettings.feedback`).
+    """
+    if enter == "weights":
+        values = np.asarray(rebuilt[data.train_users, data.train_items]).ravel()
+        return replace(data, name=f"{data.name}-low-rank", train_ratings=np.clip(values, 0, 1).astype(np.float32), train_timestamps=None)
+    if enter == "dense":
+        return _with_train(data, rebuilt, ratings=True)
+    kept = rebuilt > threshold
+    return _with_train(data, kept.maximum(matrix_of(data) > 0) if enter == "binarize_and_keep" else kept, ratings=False)
+
+
+def entered_ratings(
+    data: Interactions, rebuilt: sparse.csr_matrix, share: float = 100, choose: str = "magnitude", keep_originals: bool = False, seed: int = 0
+) -> Interactions:
+    """The data with ratings from a reconstruction: clipped to the scale, and of the new ones `share` percent.
+
+    New are the reconstructed values from half of the lowest rating up where there was none; those of largest magnitude are taken, or random ones.
+    The ratings that were there are the reconstructed ones, or stay as they are (`keep_originals`).
+    """
+    if not 0 <= share <= 100 or choose not in CHOICES:
+        raise UserError(f"the share of new ratings must lie in 0 ... 100 and be chosen by {' or '.join(CHOICES)}, not {share}, {choose}")
+    low, high = data.train_ratings.min(), data.train_ratings.max()
+    original = matrix_of(data, ratings=True)
+    found = rebuilt.tocoo()
+    is_new = ~np.isin(data.pairs(found.row, found.col), data.pairs(data.train_users, data.train_items)) & (found.data >= low / 2)
+    places = np.flatnonzero(is_new)
+    count = round(len(places) * share / 100)
+    by = found.data[places] if choose == "magnitude" else np.random.default_rng(seed).random(len(places))
+    places = places[np.argsort(-by, kind="stable")[:count]]
+    here = original.data if keep_originals else np.asarray(rebuilt[data.train_users, data.train_items]).ravel()
+    users, items = np.concatenate([data.train_users, found.row[places]]), np.concatenate([data.train_items, found.col[places]])
+    values = np.clip(np.concatenate([here, found.data[places]]), low, high).astype(np.float32)
+    return _with_train(data, sparse.csr_matrix((values, (users, items)), shape=original.shape), ratings=True)
+
+
+def _with_train(data: Interactions, matrix: sparse.csr_matrix, ratings: bool) -> Interactions:
+    matrix = matrix.tocsr()
+    matrix.sort_indices()
+    users, items = matrix.nonzero() if not ratings else matrix.tocoo().coords
+    values = matrix.tocoo().data.astype(np.float32) if ratings else None
+    parts = {"train_users": users.astype(np.int32), "train_items": items.astype(np.int32), "train_ratings": values, "train_timestamps": None}
+    return replace(data, name=f"{data.name}-low-rank", **parts)
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """Local low-rank reconstruction as a defence: [patch, rank], patch None for the whole matrix."""
+
+    patch: int | None
+    rank: int
+    enter: str = "binarize"
+    threshold: float = 0.5
+    shuffle_seed: int | None = None
+    share: float = 100.0  # of the new ratings, percent
+    choose: str = "magnitude"
+    keep_originals: bool = False
+
+    name = "low_rank"
+
+    @property
+    def feedback(self) -> str:
+        """What the ratings of the data that come out mean to WRMF."""
+        return {"weights": "weights", "dense": "values"}.get(self.enter, "binary")
+
+    def applied(self, data: Interactions, n_real: int, cache_dir: Path, workers: int = 1) -> Interactions:
+        """The data to train on; the reconstruction is kept in cache_dir."""
+        rebuilt = self.rebuilt(data, cache_dir, workers)
+        if self.enter == "ratings":
+            return entered_ratings(data, rebuilt, self.share, self.choose, self.keep_originals)
+        return entered(data, rebuilt, self.enter, self.threshold)
+
+    def rebuilt(self, data: Interactions, cache_dir: Path, workers: int = 1) -> sparse.csr_matrix:
+        """The reconstruction without what is below FLOOR, from the cache when it was made before."""
+        matrix = matrix_of(data, self.enter == "ratings")
+
+        def build():
+            if self.patch is None:
+                return _parts_of(next(reconstruct_full(matrix, (self.rank,), FLOOR)))
+            return _parts_of(reconstruct(matrix, self.patch, self.rank, FLOOR, workers, self.shuffle_seed))
+
+        parts = cache.cached(cache_dir / "reconstructions", self.identity(data), build)
+        return sparse.csr_matrix((parts["data"], parts["indices"], parts["indptr"]), shape=matrix.shape)
+
+    def identity(self, data: Interactions) -> dict:
+        """What the reconstruction depends on."""
+        ratings = self.enter == "ratings"
+        fingerprint = data.ratings_fingerprint if ratings else data.fingerprint
+        return {"patch": self.patch, "rank": self.rank, "shuffle": self.shuffle_seed, "floor": FLOOR, "ratings": ratings, "data": fingerprint}
+
+
+def prepare_full(data: Interactions, ranks: tuple[int, ...], cache_dir: Path, position: int = 0) -> None:
+    """Puts the reconstructions of the whole matrix at several ranks into the cache, from one decomposition."""
+    entries = {rank: LowRank(None, rank).identity(data) for rank in ranks}
+    missing = [rank for rank in ranks if not cache.entry(cache_dir / "reconstructions", entries[rank]).with_suffix(".npz").exists()]
+    for rank, rebuilt in zip(missing, reconstruct_full(matrix_of(data), tuple(missing), FLOOR) if missing else ()):
+        cache.cached(cache_dir / "reconstructions", entries[rank], partial(_parts_of, rebuilt))
+
+
+def _parts_of(matrix: sparse.csr_matrix) -> dict[str, np.ndarray]:
+    matrix.sort_indices()
+    return {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
