@@ -26,6 +26,11 @@ class Plan:
     seed: int
     folder: Path
 
+    @property
+    def identity(self) -> dict:
+        """All of it but the folder, as plain values."""
+        return json.loads(json.dumps({name: value for name, value in asdict(self).items() if name != "folder"}))
+
 
 def attack(data: Interactions, name: str, plan: Plan, k: int, progress: bool = True, position: int = 0) -> Profiles:
     """The profiles of an attack; if they are finished on disk they are read."""

@@ -41,9 +41,8 @@ EXPERIMENTS = {
     "claims": {},
     "audit": {},
     "describe": {},
-    "poison": {},
+    **{name: {} for name in poison_flags.EXPERIMENTS},
 }
-POISONING = ("poison",)
 
 flags.DEFINE_enum("experiment", "table1", list(EXPERIMENTS), "what to run")
 flags.DEFINE_enum("preset", "paper", list(PRESETS), "the paper's setting, or one of minutes on synthetic data; single flags override it")
@@ -133,7 +132,7 @@ def _k() -> int:
 
 def _loaded(name: str) -> data.Interactions:
     test = FLAGS.test if FLAGS.experiment == "audit" else None
-    split = FLAGS.split or ("80:20" if FLAGS.experiment in POISONING else None)
+    split = FLAGS.split or ("80:20" if FLAGS.experiment in poison_flags.EXPERIMENTS else None)
     loaded = data.load(name, FLAGS.data_dir, FLAGS.split_seed, test=test, split=split, columns=_columns(), progress=FLAGS.progress)
     if FLAGS.experiment != "describe" and _k() > loaded.n_items:
         raise UserError(f"--k={_k()} is more than the {loaded.n_items} items of {name}")
@@ -211,15 +210,14 @@ def _running() -> attack_runs.Running:
     return attack_runs.Running(FLAGS.workers, FLAGS.backend, FLAGS.save_every, FLAGS.save_lists, FLAGS.progress, _own_flags())
 
 
-def _run_poison(seeds: list[int]) -> int:
-    """Attacks by fake profiles.  Returns how many data sets could not be had."""
-    attacks, victim = poison_flags.attack_names(), poison_flags.victim()
+def _run_poisoned(seeds: list[int]) -> int:
+    """Attacks by fake profiles, and defences against them.  Returns how many data sets could not be had."""
+    attacks = poison_flags.attack_names()
     given = [importlib.import_module("advrec_tf.poisoning").Profiles.load(Path(path)) for path in FLAGS.profiles or []]
     datasets, missing = _datasets()
-    poison = importlib.import_module("experiments.poison")
+    experiment = importlib.import_module(f"experiments.{FLAGS.experiment}")
     for loaded in datasets:
-        plans = {group: poison_flags.attack_plan(loaded, group) for group in FLAGS.target_group}
-        poison.run(loaded, plans, attacks, given, victim, seeds, poison_flags.list_length(loaded), FLAGS.output_dir, _running())
+        experiment.run(poison_flags.setting_of(loaded, seeds), attacks, given, _running())
     return missing
 
 
@@ -248,8 +246,8 @@ def main(argv: list[str]) -> int:
         elif FLAGS.experiment == "describe":
             datasets, missing = _datasets()
             importlib.import_module("experiments.describe").run(datasets, [Path(path) for path in FLAGS.profiles or []])
-        elif FLAGS.experiment == "poison":
-            missing = _run_poison(seeds)
+        elif FLAGS.experiment in poison_flags.EXPERIMENTS:
+            missing = _run_poisoned(seeds)
         else:
             missing = _run_attacks(seeds)
         return 1 if missing else 0

@@ -6,15 +6,20 @@ from pathlib import Path
 from absl import flags
 
 from advrec_tf.data import GROUPS, Interactions, check_targets, choose_targets
+from advrec_tf.defenses.low_rank import CHOICES, ENTER
 from advrec_tf.errors import UserError
 from advrec_tf.training import PMFSettings, Settings, WRMFSettings
 from experiments.attacks import ATTACKS, Plan
+from experiments.defended import Setting
 
 FLAGS = flags.FLAGS
 VICTIMS = ("wrmf", "pmf")
+EXPERIMENTS = ("poison", "lowrank_table1", "lowrank_table2", "lowrank_table3", *(f"lowrank_figure{n}" for n in range(1, 7)))
+PMF_EXPERIMENTS = ("lowrank_figure3", "lowrank_figure4", "lowrank_figure5", "lowrank_figure6")
 # What the papers' setting is where a flag does not say, and what serves a look on synthetic data.
 PRESETS = {
     "paper": {
+        "fakes": None,
         "victim_epochs": 50,
         "victim_dim": None,
         "surrogate_epochs": 50,
@@ -22,15 +27,28 @@ PRESETS = {
         "unrolled_epochs": 10,
         "outer_epochs": None,
         "gan_epochs": 64,
+        "patches": None,
+        "svd_ranks": [10, 20, 30, 50, 80, 100, 120, 150, 200],
+        "pmf_dims": [5, 10, 20, 40, 60, 80, 100],
+        "svm_components": [5, *range(10, 101, 10)],
+        "folds": 10,
+        "other_outer_epochs": 10,
     },
     "quick": {
-        "victim_epochs": 25,
+        "fakes": 24,
+        "victim_epochs": 50,
         "victim_dim": 8,
-        "surrogate_epochs": 25,
+        "surrogate_epochs": 50,
         "surrogate_dim": 8,
         "unrolled_epochs": 10,
         "outer_epochs": 4,
         "gan_epochs": 2,
+        "patches": ["50x20", "100x10", "fullx40"],
+        "svd_ranks": [5, 20, 80],
+        "pmf_dims": [4, 8],
+        "svm_components": [2, 4],
+        "folds": 3,
+        "other_outer_epochs": 2,
     },
 }
 
@@ -42,7 +60,7 @@ flags.DEFINE_list("target_group", ["head"], f"groups of items the targets are dr
 flags.DEFINE_integer("target_count", 5, "targets drawn", lower_bound=1)
 flags.DEFINE_integer("target_seed", 0, "seed of the targets drawn")
 flags.DEFINE_integer("attack_seed", 0, "seed of the attacks")
-flags.DEFINE_enum("victim", "wrmf", list(VICTIMS), "recommender that is trained on the poisoned data")
+flags.DEFINE_enum("victim", None, list(VICTIMS), "recommender that is trained on the poisoned data [wrmf; of Figures 3 to 6 pmf]")
 flags.DEFINE_integer("victim_epochs", None, "its epochs [50]", lower_bound=1)
 flags.DEFINE_integer("victim_dim", None, "length of its embeddings [128; PMF 10]", lower_bound=1)
 flags.DEFINE_enum("solver", "sgd", ["sgd", "als"], "how the victim WRMF is trained")
@@ -58,12 +76,24 @@ flags.DEFINE_integer("unrolled_epochs", None, "recsys20: its last epochs that ar
 flags.DEFINE_integer("click_limit", 100, "recsys20: the fakes start from the first users with at most this many clicks", lower_bound=1)
 flags.DEFINE_integer("clicks", None, "most clicks of a fake profile [recsys20: no limit; heuristics: the users' mean]", lower_bound=1)
 flags.DEFINE_bool("click_targets", False, "recsys20: every profile clicks all targets")
+flags.DEFINE_bool("fresh_seeds", False, "recsys20: each outer epoch's surrogate has a seed of its own")
 flags.DEFINE_integer("gan_epochs", None, "recsys19: epochs of the GAN [64]", lower_bound=1)
 flags.DEFINE_integer("zo_directions", 5, "recsys19: directions a zeroth-order step probes", lower_bound=1)
 flags.DEFINE_float("zo_smoothing", 50.0, "recsys19: length of a probe")
 flags.DEFINE_float("zo_step", 100.0, "recsys19: step size")
 flags.DEFINE_enum("zo_goal", "hit_ratio", ["hit_ratio", "score"], "recsys19: what its steps raise")
 flags.DEFINE_enum("zo_recommender", "wrmf", list(VICTIMS), "recsys19: the oblivious recommender it probes")
+
+flags.DEFINE_list("patches", None, "reconstructions as SIZExRANK or fullxRANK [as the paper's table]")
+flags.DEFINE_enum("enter", "binarize", list(ENTER[:-1]), "how reconstructed values enter WRMF")
+flags.DEFINE_float("threshold", 0.5, "reconstructed values above this count", lower_bound=0.1)
+flags.DEFINE_integer("shuffle_seed", None, "cut patches from rows and columns shuffled by this seed [in the order given]")
+flags.DEFINE_list("svd_ranks", None, "ranks of Figures 3 to 6 and of the experiment on perturbations")
+flags.DEFINE_list("pmf_dims", None, "lengths of PMF's factors in Figure 4")
+flags.DEFINE_enum("choose_ratings", "magnitude", list(CHOICES), "which new ratings are taken first")
+flags.DEFINE_list("svm_components", None, "principal components in Figure 2")
+flags.DEFINE_integer("folds", None, "folds of the detectors' cross-validation [10]", lower_bound=2)
+flags.DEFINE_integer("other_outer_epochs", None, "outer epochs of the attack run that detectors have not seen [10]", lower_bound=1)
 
 for _name in ("positive_weight", "pmf_regularization", "pmf_learning_rate", "zo_smoothing", "zo_step"):
     flags.register_validator(_name, lambda value: math.isfinite(value) and value >= 0, "must be a number from 0 up")
@@ -72,16 +102,6 @@ for _name in ("positive_weight", "pmf_regularization", "pmf_learning_rate", "zo_
 def setting(name: str):
     """A flag's value, or the preset's where the flag was not given."""
     return PRESETS[FLAGS.preset][name] if FLAGS[name].value is None else FLAGS[name].value
-
-
-def victim() -> tuple[Settings, int]:
-    """The recommender that is attacked, and its epochs."""
-    return _recommender(FLAGS.victim, setting("victim_dim")), setting("victim_epochs")
-
-
-def list_length(data: Interactions) -> int:
-    """The papers' length of the lists: 50 on Gowalla, else 10."""
-    return FLAGS.k or (50 if data.name == "gowalla" else 10)
 
 
 def _recommender(name: str, dim: int | None = None) -> Settings:
@@ -107,7 +127,7 @@ def targets(data: Interactions, group: str) -> tuple[int, ...]:
 
 def fakes(data: Interactions) -> int:
     """How many fake profiles an attack makes.  Raises UserError when they are more than the users."""
-    count = FLAGS.fakes or (125 if data.name == "ml-100k" else max(1, data.n_users // 100))
+    count = setting("fakes") or (125 if data.name == "ml-100k" else max(1, data.n_users // 100))
     if count > data.n_users:
         raise UserError(f"--fakes={count} are more than the {data.n_users} users of {data.name}")
     return count
@@ -123,6 +143,7 @@ def attack_plan(data: Interactions, group: str) -> Plan:
         "click_limit": FLAGS.click_limit,
         "clicks": FLAGS.clicks,
         "click_targets": FLAGS.click_targets,
+        "fresh_seeds": FLAGS.fresh_seeds,
     }
     if recsys20["unrolled_epochs"] > recsys20["epochs"]:
         raise UserError(f"--unrolled_epochs ({recsys20['unrolled_epochs']}) are more than --surrogate_epochs ({recsys20['epochs']})")
@@ -138,6 +159,34 @@ def attack_plan(data: Interactions, group: str) -> Plan:
     return Plan(
         fakes(data), targets(data, group), options, FLAGS.clicks, setting("outer_epochs"), FLAGS.attack_seed, Path(FLAGS.output_dir) / "profiles"
     )
+
+
+def setting_of(data: Interactions, seeds: list[int]) -> Setting:
+    """What the experiments on these data depend on."""
+    plans = {group: attack_plan(data, group) for group in FLAGS.target_group}
+    k = FLAGS.k or (50 if data.name == "gowalla" else 10)
+    victim = _recommender(FLAGS.victim or ("pmf" if FLAGS.experiment in PMF_EXPERIMENTS else "wrmf"), setting("victim_dim"))
+    return Setting(data, plans, victim, setting("victim_epochs"), seeds, k, Path(FLAGS.output_dir), _options(data))
+
+
+def _options(data: Interactions) -> dict:
+    """What single experiments on defences need."""
+    others = ["bandwagon", "random", *(["recsys19"] if data.n_items < 5000 else [])]
+    numbers = {name: list(map(int, setting(name))) for name in ("svd_ranks", "pmf_dims", "svm_components")}
+    reconstruction = {"enter": FLAGS.enter, "threshold": FLAGS.threshold, "shuffle_seed": FLAGS.shuffle_seed}
+    ratings = {"choose": FLAGS.choose_ratings}
+    given = [_patch(text) for text in setting("patches") or []]
+    return {"patches": given, "reconstruction": reconstruction, "ratings": ratings, "other_attacks": others, **numbers} | {
+        name: setting(name) for name in ("other_outer_epochs", "folds")
+    }
+
+
+def _patch(text: str) -> tuple[int | None, int]:
+    """SIZExRANK or fullxRANK."""
+    size, _, rank = text.partition("x")
+    if not (rank.isdecimal() and (size == "full" or size.isdecimal())):
+        raise UserError(f"--patches must be SIZExRANK or fullxRANK with commas between, not {text!r}")
+    return None if size == "full" else int(size), int(rank)
 
 
 def attack_names() -> list[str]:

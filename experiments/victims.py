@@ -10,7 +10,6 @@ from advrec_tf import evaluation
 from advrec_tf.data import Interactions
 from advrec_tf.defenses import Defense
 from advrec_tf.models.pmf import rmse
-from advrec_tf.poisoning import Profiles
 from advrec_tf.reporting import victim_path
 from advrec_tf.training import Settings, cache, checkpoints, epoch_file
 from advrec_tf.training.trainer import build_model, train
@@ -24,7 +23,7 @@ def victim(data: Interactions, settings: Settings, epochs: int, seed: int, folde
         model = build_model(data, settings, seed)
         checkpoints.restore(model, checkpoints.load(epoch_file(scratch, epochs)))
         P, Q = model.factors
-        shutil.rmtree(scratch.parent)
+        shutil.rmtree(scratch)
         return {"P": P, "Q": Q, "mean": np.float64(model.mean.numpy() if hasattr(model, "mean") else 0)}
 
     identity = {"model": settings.name, **asdict(settings), "data": data.ratings_fingerprint, "epochs": epochs, "seed": seed}
@@ -32,17 +31,19 @@ def victim(data: Interactions, settings: Settings, epochs: int, seed: int, folde
 
 
 def measure(
-    data: Interactions, profiles: Profiles | None, defense: Defense | None, settings: Settings, epochs: int, seed: int, targets: tuple[int, ...],
+    data: Interactions, poisoned: Interactions, defense: Defense | None, settings: Settings, epochs: int, seed: int, targets: tuple[int, ...],
     key: dict, folder: Path, cache_dir: Path, progress: bool = True, position: int = 0,
 ) -> list[dict]:  # fmt: skip
-    """The row of one recommender: trained on `data` with the profiles, after the defense, and measured on the clean data's real users.
+    """The row of one recommender: trained on the poisoned data (or the clean ones) after the defense, and measured on the clean data's real users.
 
     Beside it, in a file of `folder`/users, every tested user's own metrics, for intervals and paired tests.
     """
-    poisoned = data if profiles is None else profiles.stacked_on(data)
     cleaned = poisoned if defense is None else defense.applied(poisoned, data.n_users, cache_dir)
     trained = victim(cleaned, settings, epochs, seed, cache_dir / "victims", progress, position)
-    P, Q = trained["P"][: data.n_users], trained["Q"]
+    P, Q = trained["P"], trained["Q"]
+    if hasattr(defense, "transformed"):
+        P, Q = defense.transformed(P, Q, poisoned, cache_dir)
+    P = P[: data.n_users]
     row = key | evaluation.poisoning_metrics(P, Q, data, targets, key["k"])
     if settings.name == "PMF" and data.test_ratings is not None:
         row["RMSE"] = rmse(P, Q, float(trained["mean"]), data)

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Protocol
 
 from advrec_tf.data import Interactions
+from advrec_tf.defenses.detection import KERNELS, Svm, sanitize, unsupervised_scores
+from advrec_tf.defenses.low_rank import ENTER, LowRank, Transformation, projection, reconstruct, reconstruct_full, transform
 
 
 class Defense(Protocol):
@@ -14,4 +16,7 @@ class Defense(Protocol):
         ...
 
 
-__all__ = ["Defense"]
+__all__ = [
+    "ENTER", "KERNELS", "Defense", "LowRank", "Svm", "Transformation", "projection", "reconstruct", "reconstruct_full", "sanitize",
+    "transform", "unsupervised_scores",
+]  # fmt: skip

@@ -231,6 +231,32 @@ class LowRank:
         return {"patch": self.patch, "rank": self.rank, "shuffle": self.shuffle_seed, "floor": FLOOR, "ratings": ratings, "data": fingerprint}
 
 
+@dataclass(frozen=True)
+class Transformation:
+    """Low-rank transformation as a defence: the factors learnt from the data (or from what `before` makes of them) are projected on the first
+    `rank` singular vectors of the data's own matrix."""
+
+    rank: int
+    before: LowRank | None = None
+
+    name = "transformation"
+    feedback = "binary"
+
+    def applied(self, data: Interactions, n_real: int, cache_dir: Path) -> Interactions:
+        """The data to train on."""
+        return data if self.before is None else self.before.applied(data, n_real, cache_dir)
+
+    def transformed(self, P: np.ndarray, Q: np.ndarray, data: Interactions, cache_dir: Path) -> tuple[np.ndarray, np.ndarray]:
+        """The factors in the space of the data's singular vectors, which are kept in cache_dir.  data: as they were before `applied`"""
+        matrix = matrix_of(data, data.train_ratings is not None)
+        if not 1 <= self.rank <= min(matrix.shape):
+            raise UserError(f"the rank {self.rank} of the transformation must lie in 1 ... {min(matrix.shape)}")
+        found = cache.cached(
+            cache_dir / "bases", {"basis": data.ratings_fingerprint}, lambda: dict(zip(("U", "V"), projection(matrix, min(matrix.shape))))
+        )
+        return transform(P, Q, found["U"][:, : self.rank], found["V"][:, : self.rank])
+
+
 def prepare_full(data: Interactions, ranks: tuple[int, ...], cache_dir: Path, position: int = 0) -> None:
     """Puts the reconstructions of the whole matrix at several ranks into the cache, from one decomposition."""
     entries = {rank: LowRank(None, rank).identity(data) for rank in ranks}

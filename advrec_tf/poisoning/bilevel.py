@@ -33,6 +33,7 @@ class RecSys20Settings:
     click_limit: int = 100  # of the real users whose profiles the fakes start from
     clicks: int | None = None  # most clicks of a profile
     click_targets: bool = False  # whether every profile clicks all targets
+    fresh_seeds: bool = False  # whether each outer epoch's surrogate has a seed of its own; in the public code all have the same
     k: int = 50
 
     name = "recsys20"
@@ -73,21 +74,28 @@ class Surrogate:
 
     def __init__(self, data: Interactions, settings: RecSys20Settings, seed: int):
         self.data, self.settings, self.seed = data, settings, seed
-        wrmf, n_users = settings.surrogate, data.n_users + settings.fakes
-        self.model = WRMF(n_users, data.n_items, wrmf.embedding_dim, seed, weight=wrmf.weight)
-        self.model.compile(CoupledAdam(wrmf.learning_rate, wrmf.decay))
-        self.start = [variable.numpy() for variable in (*self.model.weights, *self.model.optimizer.variables)]
+        self.model = self._untrained(seed)
         self.unroller = Unroller(self.model.optimizer)
-        self.empty = replace(data, n_users=n_users)  # the fakes have no pairs of their own here
+        self.empty = replace(data, n_users=data.n_users + settings.fakes)  # the fakes have no pairs of their own here
 
-    def trained_and_differentiated(self, X: np.ndarray, W: np.ndarray | None = None) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
-        """Trains from scratch with fake rows X; returns the adversarial loss, P, Q and d loss / dX through the last epochs.
+    def _untrained(self, seed: int) -> WRMF:
+        wrmf = self.settings.surrogate
+        model = WRMF(self.data.n_users + self.settings.fakes, self.data.n_items, wrmf.embedding_dim, seed, weight=wrmf.weight)
+        model.compile(CoupledAdam(wrmf.learning_rate, wrmf.decay))
+        return model
+
+    def trained_and_differentiated(
+        self, X: np.ndarray, W: np.ndarray | None = None, seed: int | None = None
+    ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+        """Trains from scratch, from `seed` or its own, with fake rows X; returns the adversarial loss, P, Q and d loss / dX through the last epochs.
 
         The loss weights of the fake rows, `weight` where X > 0 and 1 elsewhere unless W is given, are held fixed.  X, W: [F, I]
         """
         settings, wrmf, model = self.settings, self.settings.surrogate, self.model
         first = settings.epochs - settings.unrolled_epochs
-        for variable, value in zip((*model.weights, *model.optimizer.variables), self.start):
+        model.seed = self.seed if seed is None else seed
+        start = self._untrained(model.seed)  # the model itself is kept: it is compiled
+        for variable, value in zip((*model.weights, *model.optimizer.variables), (*start.weights, *start.optimizer.variables)):
             variable.assign(value)
         if first:
             stacked = Profiles.from_matrix("fakes", X, self.data, settings.targets).stacked_on(self.data)
@@ -98,7 +106,7 @@ class Surrogate:
         X = tf.constant(X)
         W = tf.where(X > 0, wrmf.weight, 1.0) if W is None else tf.constant(W)
         epochs = [
-            unrolled_batches(self.empty, settings.fakes, wrmf.weight, wrmf.batch_size, self.seed, epoch) for epoch in range(first, settings.epochs)
+            unrolled_batches(self.empty, settings.fakes, wrmf.weight, wrmf.batch_size, model.seed, epoch) for epoch in range(first, settings.epochs)
         ]
         before, last = self.unroller.train(state, step, epochs, X, W)
         loss, dP, dQ = adversarial_loss(last.P, last.Q, self.data.n_users, settings.targets)
@@ -133,7 +141,7 @@ def attack(data: Interactions, settings: RecSys20Settings, seed: int, folder: Pa
             disable=not progress or None,
         )
         for epoch in bar:
-            loss, P, Q, gradient = surrogate.trained_and_differentiated(X)
+            loss, P, Q, gradient = surrogate.trained_and_differentiated(X, seed=seed + settings.fresh_seeds * epoch)
             measured = poisoning_metrics(P, Q, data, settings.targets, settings.k)
             bar.set_postfix({"target HR": f"{measured['target_HR']:.4f}", "HR": f"{measured['HR']:.4f}"})
             row = [epoch, loss, *(measured[name] for name in ("target_HR", "HR", "Recall")), X.sum() / len(X)]

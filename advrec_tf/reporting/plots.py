@@ -179,3 +179,27 @@ def poison_figure(table: pd.DataFrame):
         axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=8, frameon=False)
     return figure
+
+
+def defense_figure(table: pd.DataFrame):
+    """Target and overall hit ratio of every defence, a bar for each attack, the published value as a mark.
+
+    table: what `poisoning.summary` returns -> matplotlib Figure
+    """
+    figure, axes = _panels(2, 1, sharex=False)
+    attacks = list(table["attack"].unique())
+    width = 0.8 / len(attacks)
+    for axis, metric in zip(axes[:, 0], ("target_HR", "HR")):
+        part = table[table["metric"] == metric]
+        names = [" ".join(filter(None, (d, p, "" if pd.isna(r) else f"{r:g}"))) for d, p, r in zip(part["defense"], part["patch"], part["rank"])]
+        points = list(dict.fromkeys(names))
+        for number, attack in enumerate(attacks):
+            chosen = (part["attack"] == attack).to_numpy()
+            at = [points.index(name) + (number - (len(attacks) - 1) / 2) * width for name, kept in zip(names, chosen) if kept]
+            own = part[chosen]
+            axis.bar(at, own["mean"], width, yerr=own["sd"].fillna(0), label=attack, error_kw={"linewidth": 0.8})
+            axis.plot(at, own["published"], "D", color="black", markersize=3, label="published" if number == 0 else None)
+        axis.set_xticks(range(len(points)), points, rotation=20, ha="right", fontsize=8)
+        axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(attacks) + 1, fontsize=8, frameon=False)
+    return figure

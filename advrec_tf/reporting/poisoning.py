@@ -23,7 +23,13 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     long = rows.melt([*POINT, "seed"], names, "metric", "value")
     table = long.groupby([*POINT, "metric"], sort=False, dropna=False)["value"].agg(mean="mean", sd="std", seeds="count").reset_index()
     table = table.merge(published.lowrank(), how="left", on=["dataset", "model", "group", "defense", "patch", "rank", "attack", "k", "metric"])
+    table = table.sort_values(["model", "group", "defense", "patch", "rank", "share", "attack"], key=_in_order, kind="stable")
     return table.assign(difference=100 * (table["mean"] - table["published"]) / table["published"])
+
+
+def _in_order(column: pd.Series) -> pd.Series:
+    """What was not done comes first, patches by size."""
+    return column.map({"none": "", "full": "~"}).fillna(column.astype(str).str.zfill(12)) if column.dtype == object else column
 
 
 def cell(row: pd.Series) -> str:
@@ -102,3 +108,23 @@ def poison_report(rows: pd.DataFrame, folder: Path, likenesses: str) -> str:
     if (table["published"].notna() & (table["attack"] == "recsys20") & (table["k"] == 50)).any():
         parts.append(published.CONTRADICTION)
     return "\n".join([*parts, likenesses])
+
+
+def defense_report(rows: pd.DataFrame, title: str, metrics: tuple[str, ...] = MAIN) -> str:
+    """report.md of a table or figure of defences: published beside measured, and what a defence costs beyond accuracy."""
+    table = summary(rows)
+    shown = [
+        name
+        for name in ("model", "defense", "patch", "rank", "share", "attack")
+        if table[name].nunique(dropna=False) > 1 or name in ("defense", "attack")
+    ]
+    rest = [name for name in (*TARGET_NAMES, "RMSE") if name not in metrics and (table["metric"] == name).any()]
+    parts = [
+        f"# {title}\n",
+        f"{table['dataset'].iloc[0]}, top-{rows['k'].iloc[0]:.0f} lists of real users, {rows['seed'].nunique()} victim seed(s). "
+        "Cells: published / mean ± deviation over victim seeds (difference), or measured alone.\n",
+        lines(table, shown, metrics),
+        "\n## Beyond\n",
+        lines(table, shown, tuple(rest)),
+    ]
+    return "\n".join(parts) + (published.CONTRADICTION if (table["dataset"] == "gowalla").any() else "")

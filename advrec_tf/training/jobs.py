@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import joblib
+from joblib.externals.loky import get_reusable_executor
 
 from advrec_tf.errors import UserError
 from advrec_tf.startup import one_thread_for_numpy, peak_memory_mb, start_tensorflow, start_worker
@@ -35,7 +36,10 @@ def run(function: str, jobs: list[dict], workers: int, backend: str = "loky") ->
     pool = joblib.Parallel(workers, return_as="generator_unordered", pre_dispatch=workers, batch_size=1, initializer=start_worker)
     try:
         yield from map(_noted, pool(_calls(function, jobs, workers)))
-    except BrokenProcessPool:
+    except BaseException as error:
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)  # nothing of it is left to complain at exit
+        if not isinstance(error, BrokenProcessPool):
+            raise
         raise UserError("a worker process was killed, perhaps for want of memory: run again, with fewer --workers if so") from None
 
 

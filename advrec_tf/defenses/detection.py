@@ -1,0 +1,177 @@
+"""Finding fake users: PCA and a support vector machine (section III-B.1), and a detector that needs no labels."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+from sklearn.decomposition import PCA
+from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
+from sklearn.model_selection import StratifiedKFold
+from sklearn.svm import SVC
+
+from advrec_tf.data import Interactions
+from advrec_tf.defenses.low_rank import matrix_of
+from advrec_tf.errors import UserError
+from advrec_tf.poisoning import Profiles
+from advrec_tf.training import cache
+
+KERNELS = {
+    "linear": {"kernel": "linear"},
+    "rbf": {"kernel": "rbf"},
+    "poly2": {"kernel": "poly", "degree": 2},
+    "poly3": {"kernel": "poly", "degree": 3},
+    "sigmoid": {"kernel": "sigmoid"},
+}
+SAMPLINGS = ("imbalanced", "down-sampled")
+SCORES = ("recall", "precision", "F1", "AUROC", "AUPRC")
+
+
+def principal_components(matrix: sparse.csr_matrix, components: int, seed: int = 0) -> PCA:
+    """PCA of the centred rows, without a dense copy of the matrix; components come by falling variance, so the first k are a smaller PCA's."""
+    if not 1 <= components < min(matrix.shape):
+        raise UserError(f"PCA of {matrix.shape[0]} profiles and {matrix.shape[1]} items has fewer than {components} components")
+    # Integers defeat ARPACK; centring is done inside its products.
+    return PCA(components, svd_solver="arpack", random_state=seed).fit(matrix.astype(np.float64))
+
+
+def support_vector_machine(kernel: str, c: float = 1.0, seed: int = 0) -> SVC:
+    """One of KERNELS with scikit-learn's defaults: C = 1, gamma = 1 / (components x variance)."""
+    if kernel not in KERNELS:
+        raise UserError(f"the kernel must be one of {', '.join(KERNELS)}, not {kernel!r}")
+    return SVC(C=c, random_state=seed, **KERNELS[kernel])
+
+
+def labels_of(data: Interactions, n_real: int) -> np.ndarray:
+    """True for the fake users: those from n_real on."""
+    return np.arange(data.n_users) >= n_real
+
+
+def _folds(labels: np.ndarray, folds: int, seed: int) -> StratifiedKFold:
+    if labels.sum() < folds:
+        raise UserError(f"{folds}-fold cross-validation needs at least as many fake users as folds, not {labels.sum()}")
+    return StratifiedKFold(folds, shuffle=True, random_state=seed)
+
+
+def down_sampled(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Positions of all fakes and of as many random real users, ascending."""
+    fakes, real = np.flatnonzero(labels), np.flatnonzero(~labels)
+    return np.sort(np.concatenate([fakes, np.random.default_rng(seed).choice(real, min(len(fakes), len(real)), replace=False)]))
+
+
+def fold_scores(
+    matrix: sparse.csr_matrix, labels: np.ndarray, sampling: str, kernels: tuple[str, ...], dimensions: tuple[int, ...], fold: int,
+    folds: int = 10, c: float = 1.0, seed: int = 0, position: int = 0,
+) -> list[dict]:  # fmt: skip
+    """Scores on one fold of a stratified cross-validation, of every kernel on every number of components; PCA sees the training folds alone.
+
+    matrix: [users, items], labels: bool [users] -> one row a kernel and dimension
+    """
+    if sampling == "down-sampled":
+        chosen = down_sampled(labels, seed)
+        matrix, labels = matrix[chosen], labels[chosen]
+    train, test = list(_folds(labels, folds, seed).split(labels, labels))[fold]
+    widest = min(max(dimensions), len(train) - 1, matrix.shape[1] - 1)
+    pca = principal_components(matrix[train], widest, seed)
+    known, unknown = (pca.transform(matrix[part].astype(np.float64)) for part in (train, test))
+    rows = []
+    for dimension in dimensions:
+        if dimension > widest:
+            continue
+        for kernel in kernels:
+            machine = support_vector_machine(kernel, c, seed).fit(known[:, :dimension], labels[train])
+            scores = machine.decision_function(unknown[:, :dimension])
+            row = {"sampling": sampling, "kernel": kernel, "components": dimension, "fold": fold}
+            rows.append(row | detection_scores(labels[test], scores > 0, scores))
+    return rows
+
+
+def detection_scores(labels: np.ndarray, flagged: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    """Recall, precision and F1 of what is flagged, and AUROC and AUPRC of the scores; fakes are the positives."""
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, flagged, average="binary", zero_division=0)
+    return dict(zip(SCORES, map(float, (recall, precision, f1, roc_auc_score(labels, scores), average_precision_score(labels, scores)))))
+
+
+@dataclass(frozen=True, eq=False)
+class Svm:
+    """PCA and SVM as a defence, trained on the real users and the `known` fakes of one attack run.
+
+    Every user who took part in the training is judged by machines that did not see him (out of fold); fakes of another run, by the one that saw all.
+    """
+
+    known: Profiles
+    kernel: str = "poly2"
+    components: int = 20
+    sampling: str = "imbalanced"
+    folds: int = 10
+    c: float = 1.0
+    seed: int = 0
+
+    name = "svm"
+    feedback = "binary"
+
+    def applied(self, data: Interactions, n_real: int, cache_dir: Path, workers: int = 1) -> Interactions:
+        """The data without the interactions of the users that are flagged."""
+        return sanitize(data, self.judged(data, n_real, cache_dir)[0])[0]
+
+    def judged(self, data: Interactions, n_real: int, cache_dir: Path) -> tuple[np.ndarray, np.ndarray]:
+        """Who is flagged, and the score of everybody, [users]; kept in cache_dir."""
+        settings = [self.kernel, self.components, self.sampling, self.folds, self.c, self.seed]
+        identity = {"detector": settings, "known": self.known.digest(), "data": data.fingerprint, "n_real": n_real}
+        found = cache.cached(cache_dir / "detectors", identity, lambda: self._judge(data, n_real))
+        return found["flagged"], found["scores"]
+
+    def _judge(self, data: Interactions, n_real: int) -> dict[str, np.ndarray]:
+        matrix = matrix_of(data)
+        fakes = sparse.csr_matrix(self.known.matrix() > 0, dtype=np.float32)
+        seen = sparse.vstack([matrix[:n_real], fakes], format="csr")
+        labels = np.arange(seen.shape[0]) >= n_real
+        scores = np.full(seen.shape[0], np.nan)
+        for train, test in _folds(labels, self.folds, self.seed).split(labels, labels):
+            scores[test] = self._scores(seen, labels, train, seen[test])
+        others = matrix[n_real:]
+        if (others.shape != fakes.shape) or (others != fakes).nnz:
+            beside = self._scores(seen, labels, np.arange(len(labels)), others) if others.shape[0] else np.empty(0)
+            scores = np.concatenate([scores[:n_real], beside])
+        return {"flagged": scores > 0, "scores": scores}
+
+    def _scores(self, matrix: sparse.csr_matrix, labels: np.ndarray, train: np.ndarray, asked: sparse.csr_matrix) -> np.ndarray:
+        if self.sampling == "down-sampled":
+            train = train[down_sampled(labels[train], self.seed)]
+        pca = principal_components(matrix[train], self.components, self.seed)
+        machine = support_vector_machine(self.kernel, self.c, self.seed).fit(pca.transform(matrix[train].astype(np.float64)), labels[train])
+        return machine.decision_function(pca.transform(asked.astype(np.float64)))
+
+
+def unsupervised_scores(data: Interactions, components: int = 20, seed: int = 0) -> np.ndarray:
+    """How far out a user is among all: the Mahalanobis distance in the space of the first principal components.  No labels; float64 [users]"""
+    matrix = matrix_of(data)
+    pca = principal_components(matrix, components, seed)
+    return np.sqrt(np.sum(pca.transform(matrix.astype(np.float64)) ** 2 / pca.explained_variance_, axis=1))
+
+
+def sanitize(data: Interactions, flagged: np.ndarray) -> tuple[Interactions, np.ndarray]:
+    """The data without the train interactions of flagged users, and the ids of those.  Users keep their numbers; flagged: bool [users]"""
+    kept = ~flagged[data.train_users]
+    names = ("train_users", "train_items", "train_ratings", "train_timestamps")
+    parts = {name: getattr(data, name)[kept] for name in names if getattr(data, name) is not None}
+    return replace(data, name=f"{data.name}-sanitized", **parts), data.user_ids[flagged]
+
+
+def grid_jobs(
+    matrix: sparse.csr_matrix, labels: np.ndarray, kernels: tuple[str, ...], dimensions: tuple[int, ...], folds: int, **more
+) -> Iterator[dict]:
+    """The arguments of `fold_scores` for all of Figure 2."""
+    for sampling in SAMPLINGS:
+        for fold in range(folds):
+            yield {
+                "matrix": matrix,
+                "labels": labels,
+                "sampling": sampling,
+                "kernels": kernels,
+                "dimensions": dimensions,
+                "fold": fold,
+                "folds": folds,
+                **more,
+            }
