@@ -1,7 +1,7 @@
 """What the experiments on perturbed embeddings have in common: train, select epochs, measure, report."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def run(
                     raise UserError(f"--model_selection={','.join(plan.model_selection)} names no epoch of {model.name} on {data.name}")
             config = {**settings, **options, "data": data.fingerprint}
             results[data.name] = stack.enter_context(recorded_run(folder / data.name, config, data.statistics(), how.flags))
-        _train(datasets, seeds, models_dir, plan, how)
+        train(datasets, seeds, models_dir, plan, how)
         jobs = []
         for data in datasets:
             own = [job for seed in seeds for job in _jobs(attacks, data, seed, models_dir, plan, options)]
@@ -79,7 +79,7 @@ def run(
         report([folder / data.name for data in datasets])
 
 
-def _train(datasets: list[Interactions], seeds: list[int], models_dir: Path, plan: TrainingPlan, how: Running) -> None:
+def train(datasets: list[Interactions], seeds: list[int], models_dir: Path, plan: TrainingPlan, how: Running) -> None:
     """Every model of every data set and seed, as many at once as there are workers."""
     common = {"models_dir": models_dir, "save_every": how.save_every, "progress": how.progress}
     for stage in plan.stages():
@@ -99,12 +99,16 @@ def _jobs(attacks: tuple, data: Interactions, seed: int, models_dir: Path, plan:
         attacks = tuple(pair for pair in attacks if pair[0] != "certificate")
     common = {"data": data, "seed": seed, "options": options}
     jobs = [{**common, "model": name, "weights": None, "attack": "", "ball": ""} for name in ("Random", "MostPopular")]
+    for model, epoch, weights in selected_models(data, seed, models_dir, plan):
+        jobs += [{**common, "model": model, "epoch": epoch, "weights": weights, "attack": a, "ball": b} for a, b in attacks]
+    return jobs
+
+
+def selected_models(data: Interactions, seed: int, models_dir: Path, plan: TrainingPlan) -> Iterator[tuple[str, int, dict]]:
+    """The name, the epoch and the arguments of `selected_factors` of every trained model that is to be measured."""
     for settings in (plan.bprmf, plan.amf):
-        folder = model_folder(models_dir, data, settings, seed)
         chosen = {}
         for selection in plan.selections(data, settings):
-            weights = {"folder": folder, "selection": selection, "epochs": plan.epochs}
+            weights = {"folder": model_folder(models_dir, data, settings, seed), "selection": selection, "epochs": plan.epochs}
             chosen[selected_factors(**weights)[0]] = weights
-        for epoch, weights in chosen.items():
-            jobs += [{**common, "model": settings.name, "epoch": epoch, "weights": weights, "attack": a, "ball": b} for a, b in attacks]
-    return jobs
+        yield from ((settings.name, epoch, weights) for epoch, weights in chosen.items())

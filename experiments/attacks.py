@@ -7,7 +7,7 @@ from pathlib import Path
 from advrec_tf.data import Interactions
 from advrec_tf.files import write_text
 from advrec_tf.poisoning import HEURISTICS, Profiles, heuristic
-from advrec_tf.reporting import plots
+from advrec_tf.reporting import plots, poisoning_plots
 from advrec_tf.training import cache
 
 ATTACKS = ("recsys20", "recsys19", *HEURISTICS)
@@ -45,5 +45,5 @@ def attack(data: Interactions, name: str, plan: Plan, k: int, progress: bool = T
     folder = plan.folder / data.name / f"{name}-{cache.entry(Path(), identity).name}"
     write_text(folder / "settings.json", json.dumps(identity, indent=1, default=str) + "\n")
     profiles = make(data, settings, plan.seed, folder, outer_epochs, progress)
-    plots.save_figure(plots.trajectory_figure(folder, name), folder / "trajectory.png")
+    plots.save_figure(poisoning_plots.trajectory_figure(folder, name), folder / "trajectory.png")
     return profiles

@@ -12,9 +12,9 @@ from advrec_tf.defenses import Defense, LowRank, Svm
 from advrec_tf.errors import UserError
 from advrec_tf.files import write_text
 from advrec_tf.poisoning import Profiles
-from advrec_tf.reporting import Results, plots, poisoning, read_results, recorded_run, victim_path
+from advrec_tf.reporting import Results, plots, poisoning, poisoning_plots, read_results, recorded_run, victim_path
 from advrec_tf.reporting.results import POISONED
-from advrec_tf.training import Settings, WRMFSettings
+from advrec_tf.training import PMFSettings, Settings, WRMFSettings
 from advrec_tf.training.jobs import run as run_jobs
 from experiments.attack_runs import Running
 from experiments.attacks import Plan
@@ -73,6 +73,7 @@ def run_defended(
     given: profiles from files, attacks of their own.  Returns the folder of the results, and the profiles by (group, attack).
     """
     data = setting.data
+    _with_ratings(setting)
     for fakes in given:
         fakes.stacked_on(data)  # tells profiles of another catalogue before anything is trained
     folder = Path(setting.output_dir) / name / data.name
@@ -85,6 +86,11 @@ def run_defended(
         prepare_full([(job["poisoned"], job["defense"]) for job in jobs if _is_missing(job, results, folder)], setting.cache_dir, how)
         measured(jobs, results, folder, setting.cache_dir, how)
     return folder, profiles
+
+
+def _with_ratings(setting: Setting) -> None:
+    if isinstance(setting.victim, PMFSettings) and setting.data.train_ratings is None:
+        raise UserError(f"{setting.data.name} has no ratings, which PMF needs: choose another --dataset or --victim=wrmf")
 
 
 def _jobs(setting: Setting, attacks: list[str], profiles: dict, defenses: list) -> list[dict]:
@@ -144,5 +150,21 @@ def report(folder: Path, title: str, name: str, more: str = "", metrics: tuple[s
     rows = read_results(folder)
     text = poisoning.defense_report(rows, title, metrics) + more
     write_text(folder / "report.md", text)
-    plots.save_figure(plots.defense_figure(poisoning.summary(rows)), folder / f"{name}.png")
+    plots.save_figure(poisoning_plots.defense_figure(poisoning.summary(rows)), folder / f"{name}.png")
+    print(f"{text}\nKept in {folder}: results.csv, report.md, {name}.png")
+
+
+def ratings_rebuilt(rank: int, options: dict, share: float = 100.0, keep_originals: bool = False) -> tuple[dict, LowRank]:
+    """The key columns and the defence that rebuilds a rating matrix as a whole at one rank."""
+    defense = LowRank(None, rank, "ratings", share=share, keep_originals=keep_originals, **options["ratings"])
+    name = "new ratings" if keep_originals else "low_rank"
+    return {"defense": name, "patch": "full", "rank": rank, "share": share}, defense
+
+
+def report_curves(folder: Path, title: str, name: str, over: str) -> None:
+    """Renders report.md and <name>.png from the results of a figure of PMF, and prints the report.  over: rank, dim or share"""
+    rows = read_results(folder)
+    text = poisoning.defense_report(rows, title, ("Recall", "Precision", "RMSE", "HR", "target_HR"))
+    write_text(folder / "report.md", text)
+    plots.save_figure(poisoning_plots.defense_curves_figure(poisoning.summary(rows), over), folder / f"{name}.png")
     print(f"{text}\nKept in {folder}: results.csv, report.md, {name}.png")

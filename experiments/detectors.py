@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from advrec_tf.defenses import Svm, unsupervised_scores
-from advrec_tf.defenses.detection import SCORES, detection_scores
+from advrec_tf.defenses.detection import detection_scores
+from advrec_tf.evaluation import DETECTION
 from advrec_tf.files import replacing
 from advrec_tf.poisoning import Profiles
 from advrec_tf.reporting import tables
@@ -37,7 +38,7 @@ def protocols(setting: Setting, attack: str, profiles: dict[tuple[str, str], Pro
         scores = unsupervised_scores(fakes.stacked_on(data), COMPONENTS if data.n_users > 500 else 5)
         flagged = scores >= np.sort(scores)[-fakes.n_users]
         rows.append(["Mahalanobis distance, as many as there are fakes", tested, *_measured(data.n_users, flagged, scores)])
-    frame = pd.DataFrame(rows, columns=["detector", "tested on", *SCORES, "real users flagged"])
+    frame = pd.DataFrame(rows, columns=["detector", "tested on", *DETECTION, "real users flagged"])
     with replacing(folder / "detectors.csv") as temporary:
         frame.to_csv(temporary, index=False)
     body = [[*row[:2], *(f"{value:.4f}" for value in row[2:-1]), f"{row[-1]:.0f}"] for row in rows]

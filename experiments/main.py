@@ -38,6 +38,7 @@ EXPERIMENTS = {
     "iterations": {"epsilon": [0.5], "iterations": sorted([*GRID, 25]), "model_selection": ["best"]},
     "budget": {"epsilon": BUDGETS, "iterations": [25], "model_selection": ["best"]},
     "characteristics": {"epsilon": [0.5], "iterations": [1, 5, 10, 15, 20, 25, 30, 40, 50], "model_selection": ["best"]},
+    "low_rank_against_perturbations": {"epsilon": [0.5], "iterations": [25], "model_selection": ["best"]},
     "claims": {},
     "audit": {},
     "describe": {},
@@ -94,7 +95,10 @@ for name in _NOT_NEGATIVE:
 def _setting(name: str):
     """A flag's value, or that of the preset or the experiment where the flag was not given."""
     value = FLAGS[name].value
-    return {**PRESETS[FLAGS.preset], **EXPERIMENTS[FLAGS.experiment]}[name] if value is None else value
+    if value is not None:
+        return value
+    paper = poison_flags.EXPERIMENTS.get(FLAGS.experiment, {}) if FLAGS.preset == "paper" else {}
+    return {**PRESETS[FLAGS.preset], **EXPERIMENTS[FLAGS.experiment], **paper}[name]
 
 
 def _numbers(name: str, kind: type = float) -> list:
@@ -198,6 +202,10 @@ def _run_attacks(seeds: list[int]) -> int:
     cores = sorted(_numbers("cores", int))
     datasets, missing = _datasets()
     experiment = importlib.import_module(f"experiments.{FLAGS.experiment}")
+    if FLAGS.experiment == "low_rank_against_perturbations":
+        if datasets:
+            experiment.run(datasets, seeds, FLAGS.output_dir, plan, {**options, "svd_ranks": poison_flags.svd_ranks()}, _running())
+        return missing
     if FLAGS.experiment == "characteristics":
         parts = [_those_that_work(lambda k, whole=whole: data.k_core(whole, k, FLAGS.k_core, FLAGS.split_seed), cores) for whole in datasets]
         datasets, missing = [core for found, _ in parts for core in found], missing + sum(failed for _, failed in parts)

@@ -3,7 +3,7 @@
 from advrec_tf.data import Interactions
 from advrec_tf.files import write_text
 from advrec_tf.poisoning import Profiles, likeness
-from advrec_tf.reporting import plots, poisoning, read_results, tables
+from advrec_tf.reporting import plots, poisoning, poisoning_plots, read_results, tables
 from experiments.attack_runs import Running
 from experiments.defended import UNDEFENDED, Setting, run_defended
 
@@ -18,7 +18,7 @@ def run(setting: Setting, attacks: list[str], given: list[Profiles], how: Runnin
     rows = read_results(folder)
     text = poisoning.poison_report(rows, folder, _likenesses(setting.data, profiles))
     write_text(folder / "report.md", text)
-    plots.save_figure(plots.poison_figure(poisoning.summary(rows)), folder / "poison.png")
+    plots.save_figure(poisoning_plots.poison_figure(poisoning.summary(rows)), folder / "poison.png")
     print(f"{text}\nKept in {folder}: results.csv, report.md, poison.png; profiles in {setting.output_dir}/profiles/{setting.data.name}")
 
 

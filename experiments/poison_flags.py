@@ -14,7 +14,14 @@ from experiments.defended import Setting
 
 FLAGS = flags.FLAGS
 VICTIMS = ("wrmf", "pmf")
-EXPERIMENTS = ("poison", "lowrank_table1", "lowrank_table2", "lowrank_table3", *(f"lowrank_figure{n}" for n in range(1, 7)))
+# What the paper's setting of each experiment is measured on, and against what.
+_GOWALLA = {"dataset": ["gowalla"], "seed": [0, 1, 2, 3, 4], "attack": ["recsys20"]}
+_ML100K = {"dataset": ["ml-100k"], "seed": [0, 1, 2, 3, 4], "attack": ["recsys19"]}
+EXPERIMENTS = {
+    "poison": _GOWALLA,
+    **{f"lowrank_{name}": _GOWALLA for name in ("table1", "table2", "figure1", "figure2")},
+    **{f"lowrank_{name}": _ML100K for name in ("table3", "figure3", "figure4", "figure5", "figure6")},
+}
 PMF_EXPERIMENTS = ("lowrank_figure3", "lowrank_figure4", "lowrank_figure5", "lowrank_figure6")
 # What the papers' setting is where a flag does not say, and what serves a look on synthetic data.
 PRESETS = {
@@ -30,6 +37,8 @@ PRESETS = {
         "patches": None,
         "svd_ranks": [10, 20, 30, 50, 80, 100, 120, 150, 200],
         "pmf_dims": [5, 10, 20, 40, 60, 80, 100],
+        "figure6_ranks": [50, 150],
+        "shares": [0, 20, 40, 60, 80, 100],
         "svm_components": [5, *range(10, 101, 10)],
         "folds": 10,
         "other_outer_epochs": 10,
@@ -46,6 +55,8 @@ PRESETS = {
         "patches": ["50x20", "100x10", "fullx40"],
         "svd_ranks": [5, 20, 80],
         "pmf_dims": [4, 8],
+        "figure6_ranks": [20],
+        "shares": [0, 100],
         "svm_components": [2, 4],
         "folds": 3,
         "other_outer_epochs": 2,
@@ -90,6 +101,8 @@ flags.DEFINE_float("threshold", 0.5, "reconstructed values above this count", lo
 flags.DEFINE_integer("shuffle_seed", None, "cut patches from rows and columns shuffled by this seed [in the order given]")
 flags.DEFINE_list("svd_ranks", None, "ranks of Figures 3 to 6 and of the experiment on perturbations")
 flags.DEFINE_list("pmf_dims", None, "lengths of PMF's factors in Figure 4")
+flags.DEFINE_list("figure6_ranks", None, "SVD ranks of Figure 6 [50, 150]")
+flags.DEFINE_list("shares", None, "percentages of new ratings in Figure 6 [0, 20, ..., 100]")
 flags.DEFINE_enum("choose_ratings", "magnitude", list(CHOICES), "which new ratings are taken first")
 flags.DEFINE_list("svm_components", None, "principal components in Figure 2")
 flags.DEFINE_integer("folds", None, "folds of the detectors' cross-validation [10]", lower_bound=2)
@@ -176,9 +189,15 @@ def _options(data: Interactions) -> dict:
     reconstruction = {"enter": FLAGS.enter, "threshold": FLAGS.threshold, "shuffle_seed": FLAGS.shuffle_seed}
     ratings = {"choose": FLAGS.choose_ratings}
     given = [_patch(text) for text in setting("patches") or []]
+    numbers |= {"figure6_ranks": list(map(int, setting("figure6_ranks"))), "shares": list(map(float, setting("shares")))}
     return {"patches": given, "reconstruction": reconstruction, "ratings": ratings, "other_attacks": others, **numbers} | {
         name: setting(name) for name in ("other_outer_epochs", "folds")
     }
+
+
+def svd_ranks() -> list[int]:
+    """The ranks of the experiment on perturbations."""
+    return sorted(map(int, setting("svd_ranks")))
 
 
 def _patch(text: str) -> tuple[int | None, int]:
@@ -191,7 +210,7 @@ def _patch(text: str) -> tuple[int | None, int]:
 
 def attack_names() -> list[str]:
     """The attacks asked for.  Raises UserError for one that is not known."""
-    names = FLAGS.attack if FLAGS.attack is not None else ([] if FLAGS.profiles else ["recsys20"])
+    names = FLAGS.attack if FLAGS.attack is not None else [] if FLAGS.profiles else EXPERIMENTS[FLAGS.experiment]["attack"]
     for name in names:
         unknown = [part for part in name.split("+") if part not in (*ATTACKS, *(["none"] if name == "none" else []))]
         if unknown:

@@ -1,6 +1,5 @@
 """Finding fake users: PCA and a support vector machine (section III-B.1), and a detector that needs no labels."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from sklearn.svm import SVC
 from advrec_tf.data import Interactions
 from advrec_tf.defenses.low_rank import matrix_of
 from advrec_tf.errors import UserError
+from advrec_tf.evaluation import DETECTION
 from advrec_tf.poisoning import Profiles
 from advrec_tf.training import cache
 
@@ -25,7 +25,6 @@ KERNELS = {
     "sigmoid": {"kernel": "sigmoid"},
 }
 SAMPLINGS = ("imbalanced", "down-sampled")
-SCORES = ("recall", "precision", "F1", "AUROC", "AUPRC")
 
 
 def principal_components(matrix: sparse.csr_matrix, components: int, seed: int = 0) -> PCA:
@@ -90,7 +89,7 @@ def fold_scores(
 def detection_scores(labels: np.ndarray, flagged: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     """Recall, precision and F1 of what is flagged, and AUROC and AUPRC of the scores; fakes are the positives."""
     precision, recall, f1, _ = precision_recall_fscore_support(labels, flagged, average="binary", zero_division=0)
-    return dict(zip(SCORES, map(float, (recall, precision, f1, roc_auc_score(labels, scores), average_precision_score(labels, scores)))))
+    return dict(zip(DETECTION, map(float, (recall, precision, f1, roc_auc_score(labels, scores), average_precision_score(labels, scores)))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,21 +156,3 @@ def sanitize(data: Interactions, flagged: np.ndarray) -> tuple[Interactions, np.
     names = ("train_users", "train_items", "train_ratings", "train_timestamps")
     parts = {name: getattr(data, name)[kept] for name in names if getattr(data, name) is not None}
     return replace(data, name=f"{data.name}-sanitized", **parts), data.user_ids[flagged]
-
-
-def grid_jobs(
-    matrix: sparse.csr_matrix, labels: np.ndarray, kernels: tuple[str, ...], dimensions: tuple[int, ...], folds: int, **more
-) -> Iterator[dict]:
-    """The arguments of `fold_scores` for all of Figure 2."""
-    for sampling in SAMPLINGS:
-        for fold in range(folds):
-            yield {
-                "matrix": matrix,
-                "labels": labels,
-                "sampling": sampling,
-                "kernels": kernels,
-                "dimensions": dimensions,
-                "fold": fold,
-                "folds": folds,
-                **more,
-            }

@@ -123,12 +123,19 @@ def _check(size: int, rank: int) -> None:
 
 
 def projection(matrix: sparse.csr_matrix, rank: int) -> tuple[np.ndarray, np.ndarray]:
-    """U_k [users, rank] and V_k [items, rank], the singular vectors of the largest singular values.  (Eq. 1)"""
+    """U_k [users, k] and V_k [items, k], the singular vectors of the `rank` largest singular values (Eq. 1), or of all above 0 if there are fewer.
+
+    The vectors of the shorter side come from its Gram matrix, and the others are their images, scaled.
+    """
     if not 1 <= rank <= min(matrix.shape):
         raise UserError(f"the rank {rank} must lie in 1 ... {min(matrix.shape)}")
-    dense = matrix.toarray().astype(np.float64)
-    U, _, Vt = linalg.svd(dense, full_matrices=False, check_finite=False)
-    return U[:, :rank], Vt[:rank].T
+    if matrix.shape[0] > matrix.shape[1]:
+        return projection(matrix.T.tocsr(), rank)[::-1]
+    U = row_basis(matrix.astype(np.float64), rank)
+    images = matrix.T @ U  # [items, k], V_k times the singular values
+    norms = np.linalg.norm(images, axis=0)
+    kept = norms > 1e-6 * norms.max()
+    return U[:, kept], images[:, kept] / norms[kept]
 
 
 def transform(A: np.ndarray, B: np.ndarray, U: np.ndarray, V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ from advrec_tf.data import Interactions
 
 NAMES = ("PR", "RE", "nDCG", "EFD", "SE", "ICov")
 PER_USER = NAMES[:4]
+DETECTION = ("recall", "precision", "F1", "AUROC", "AUPRC")  # of a detector of fake users
 
 
 def per_user_metrics(lists: np.ndarray, data: Interactions) -> dict[str, np.ndarray]:

@@ -15,9 +15,9 @@ from advrec_tf.perturbations.attacks import (
     trajectory,
     uniform_start,
 )
-from advrec_tf.perturbations.gradient import batch_gradient, bpr_loss, chunk_triples, full_gradient
+from advrec_tf.perturbations.gradient import TripleChunks, batch_gradient, bpr_loss, chunk_triples, full_gradient
 
 __all__ = [
-    "BALLS", "PGD_INIT", "Perturbation", "ascend", "batch_gradient", "bim", "bpr_loss", "chunk_triples", "fgsm", "full_gradient", "noise",
-    "normalize_rows", "pgd", "project_l2", "project_linf", "trajectory", "uniform_start",
+    "BALLS", "PGD_INIT", "Perturbation", "TripleChunks", "ascend", "batch_gradient", "bim", "bpr_loss", "chunk_triples", "fgsm",
+    "full_gradient", "noise", "normalize_rows", "pgd", "project_l2", "project_linf", "trajectory", "uniform_start",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from advrec_tf.reporting import characteristics, curves
 COLORS = {"FGSM": "#f58518", "BIM": "#4c78a8", "PGD": "#e45756", "BIM, l2 ball": "#72b7b2", "certified, linf": "#54a24b", "certified, l2": "#b279a2"}
 
 
-def _panels(rows: int, columns: int, sharex: bool | str = True) -> tuple[Figure, np.ndarray]:
+def panels(rows: int, columns: int, sharex: bool | str = True) -> tuple[Figure, np.ndarray]:
     figure = Figure(figsize=(4.2 * columns, 2.7 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex)
     for axis in axes.flat:
@@ -34,7 +34,7 @@ def table1_figure(table: pd.DataFrame, metric: str = "nDCG"):
     shown = table[table["metric"] == metric]
     shown = shown[shown["selection"] == shown.groupby(["dataset", "model"])["selection"].transform("first")]
     panels = list(shown.groupby(["dataset", "model"], sort=False))
-    figure, axes = _panels(1, len(panels), sharex=False)
+    figure, axes = panels(1, len(panels), sharex=False)
     for axis, ((dataset, model), part) in zip(axes[0], panels):
         axis.bar(part["column"], part["mean"], yerr=part["sd"].fillna(0), color="#4c78a8", width=0.7, label="measured")
         axis.plot(part["column"], part["published"], "D", color="#e45756", label="published")
@@ -53,7 +53,7 @@ def _curve(axis, points: pd.DataFrame, label: str, style: str = "-") -> None:
 
 def iterations_figure(rows: pd.DataFrame, metrics: tuple[str, ...]):
     """Figure 1: a row of panels a metric, a column a model; curves over L, and the unperturbed model, FGSM and random as lines."""
-    figure, axes = _panels(len(metrics), len(curves.MODELS))
+    figure, axes = panels(len(metrics), len(curves.MODELS))
     for line, metric in zip(axes, metrics):
         for axis, model in zip(line, curves.MODELS):
             for attack, label in curves.MULTI_STEP.items():
@@ -73,7 +73,7 @@ def iterations_figure(rows: pd.DataFrame, metrics: tuple[str, ...]):
 
 def budget_figure(rows: pd.DataFrame):
     """Figure 2: nDCG over epsilon on a logarithmic axis, a panel a model, with FGSM at .5 as a line and the certified bounds."""
-    figure, axes = _panels(1, len(curves.MODELS))
+    figure, axes = panels(1, len(curves.MODELS))
     for axis, model in zip(axes[0], curves.MODELS):
         for attack, label in ({curves.FGSM: "FGSM"} | curves.MULTI_STEP).items():
             _curve(axis, curves.over(curves.select(rows, model, attack), "epsilon", "nDCG"), label, "o-")
@@ -94,7 +94,7 @@ def characteristics_figure(losses: pd.DataFrame):
     """Figure 3: rho over density, size and shape, a row of panels a model, with fitted lines.  losses: of `characteristics.losses`"""
     shown = characteristics.at_iterations(losses, characteristics.shown_iterations(losses))
     fits = characteristics.slopes(shown).set_index(["model", "attack", "characteristic"])
-    figure, axes = _panels(len(curves.MODELS), len(characteristics.CHARACTERISTICS), sharex="col")
+    figure, axes = panels(len(curves.MODELS), len(characteristics.CHARACTERISTICS), sharex="col")
     for line, model in zip(axes, curves.MODELS):
         for axis, name in zip(line, characteristics.CHARACTERISTICS):
             for attack in characteristics.ATTACKS:
@@ -117,7 +117,7 @@ def audit_figures(result) -> list:
     """The pictures of an audit: nDCG over epsilon with the certified bounds, and over iterations.  result: audit.Audit"""
     clean, steps = result.points.iloc[0]["nDCG"], result.facts["iterations"]
     colors = {"noise": "#999999", **COLORS}
-    over_budget, axes = _panels(1, 1)
+    over_budget, axes = panels(1, 1)
     axis = axes[0, 0]
     for label in result.half:
         part = result.points[(result.points["attack"] == label) & result.points["iterations"].isin([0, 1, steps])].drop_duplicates("epsilon")
@@ -126,7 +126,7 @@ def audit_figures(result) -> list:
         axis.plot(part["epsilon"], part[f"nDCG@{result.facts['k']}"], ":", color=COLORS[f"certified, {ball}"], label=f"certified, {ball}")
     axis.axhline(clean, color="black", linestyle="--", linewidth=1, label="unperturbed")
     axis.set(xscale="log", xlabel="epsilon", ylabel=f"nDCG@{result.facts['k']}")
-    over_steps, axes = _panels(1, 1)
+    over_steps, axes = panels(1, 1)
     epsilon = result.facts["epsilon of the groups"]
     part = result.points[(result.points["attack"] == "BIM") & np.isclose(result.points["epsilon"], epsilon)].sort_values("iterations")
     axes[0, 0].plot(part["iterations"], part["nDCG"], "o-", color=COLORS["BIM"], label=f"BIM at epsilon {epsilon:.3g}")
@@ -137,69 +137,3 @@ def audit_figures(result) -> list:
         figure.axes[0].set_ylim(bottom=0)
         figure.axes[0].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return [over_budget, over_steps]
-
-
-def trajectory_figure(folder: Path, name: str):
-    """How an attack went: what it raised over its outer epochs, and of recsys19 the losses of its GAN.  -> matplotlib Figure"""
-    run = pd.read_csv(Path(folder) / "trajectory.csv")
-    gan = Path(folder) / "gan.csv"
-    figure, axes = _panels(1, 3 if gan.exists() else 2, sharex=False)
-    raised = "target_HR" if "target_HR" in run else "goal"
-    axes[0, 0].plot(run["outer_epoch"], run[raised], "o-", color="#e45756", markersize=3)
-    axes[0, 0].set_ylabel(f"{raised} of the surrogate")
-    axes[0, 1].plot(run["outer_epoch"], run["clicks"], "o-", color="#4c78a8", markersize=3)
-    axes[0, 1].set_ylabel("clicks per fake profile")
-    for axis in axes[0, :2]:
-        axis.set_xlabel("outer epoch")
-        axis.set_ylim(bottom=0)
-    if gan.exists():
-        for column, values in pd.read_csv(gan).set_index("epoch").items():
-            axes[0, 2].plot(values.index, values, label=column)
-        axes[0, 2].set_xlabel("epoch of the GAN")
-        axes[0, 2].set_ylabel("loss")
-        axes[0, 2].legend(fontsize=8, frameon=False)
-    figure.suptitle(name, fontsize=10)
-    return figure
-
-
-def poison_figure(table: pd.DataFrame):
-    """Target and overall hit ratio of every attack, mean and deviation over victim seeds, the published value as a mark.
-
-    table: what `poisoning.summary` returns -> matplotlib Figure
-    """
-    figure, axes = _panels(1, 2, sharex=False)
-    for axis, metric in zip(axes[0], ("target_HR", "HR")):
-        part = table[table["metric"] == metric]
-        several = part["group"].nunique() > 1
-        names = [f"{row['attack']}, {row['group']}" if several else row["attack"] for _, row in part.iterrows()]
-        places = range(len(part))
-        axis.bar(places, part["mean"], yerr=part["sd"].fillna(0), color="#4c78a8", width=0.7, label="measured")
-        axis.plot(places, part["published"], "D", color="#e45756", label="published")
-        axis.set_xticks(places, names, rotation=45, ha="right", fontsize=8)
-        axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=8, frameon=False)
-    return figure
-
-
-def defense_figure(table: pd.DataFrame):
-    """Target and overall hit ratio of every defence, a bar for each attack, the published value as a mark.
-
-    table: what `poisoning.summary` returns -> matplotlib Figure
-    """
-    figure, axes = _panels(2, 1, sharex=False)
-    attacks = list(table["attack"].unique())
-    width = 0.8 / len(attacks)
-    for axis, metric in zip(axes[:, 0], ("target_HR", "HR")):
-        part = table[table["metric"] == metric]
-        names = [" ".join(filter(None, (d, p, "" if pd.isna(r) else f"{r:g}"))) for d, p, r in zip(part["defense"], part["patch"], part["rank"])]
-        points = list(dict.fromkeys(names))
-        for number, attack in enumerate(attacks):
-            chosen = (part["attack"] == attack).to_numpy()
-            at = [points.index(name) + (number - (len(attacks) - 1) / 2) * width for name, kept in zip(names, chosen) if kept]
-            own = part[chosen]
-            axis.bar(at, own["mean"], width, yerr=own["sd"].fillna(0), label=attack, error_kw={"linewidth": 0.8})
-            axis.plot(at, own["published"], "D", color="black", markersize=3, label="published" if number == 0 else None)
-        axis.set_xticks(range(len(points)), points, rotation=20, ha="right", fontsize=8)
-        axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(attacks) + 1, fontsize=8, frameon=False)
-    return figure

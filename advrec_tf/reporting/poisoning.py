@@ -29,7 +29,9 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _in_order(column: pd.Series) -> pd.Series:
     """What was not done comes first, patches by size."""
-    return column.map({"none": "", "full": "~"}).fillna(column.astype(str).str.zfill(12)) if column.dtype == object else column
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    return column.astype(object).map(lambda text: {"none": "", "full": "~"}.get(text, text.zfill(12)))
 
 
 def cell(row: pd.Series) -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from advrec_tf.errors import UserError
-from advrec_tf.evaluation import NAMES, TARGET_NAMES
+from advrec_tf.evaluation import DETECTION, NAMES, TARGET_NAMES
 from advrec_tf.files import locked, replacing, write_text
 from advrec_tf.startup import peak_memory_mb
 from advrec_tf.training import jobs
@@ -37,7 +37,10 @@ class Layout(NamedTuple):
 PERTURBED = Layout(KEYS, (*NAMES, *NORMS))
 # Of poisoned and defended data: which profiles, what was done about them, and how much of it.
 POISONED = Layout((*KEYS, "profiles", "group", "defense", "patch", "rank", "share"), (*TARGET_NAMES, "RMSE"))
-TEXTS = ("dataset", "model", "attack", "ball", "start", "profiles", "group", "defense", "patch")
+DETECTED = Layout(("dataset", "attack", "profiles", "sampling", "kernel", "components", "fold", "seed"), DETECTION)
+# Perturbations of factors that are projected on the data's singular vectors, by an attacker who knows of it or not.
+PROJECTED = Layout((*KEYS, "defense", "rank"), NAMES)
+TEXTS = ("sampling", "kernel", "dataset", "model", "attack", "ball", "start", "profiles", "group", "defense", "patch")
 
 
 class Results:
