@@ -75,6 +75,7 @@ flags.DEFINE_enum("victim", None, list(VICTIMS), "recommender that is trained on
 flags.DEFINE_integer("victim_epochs", None, "its epochs [50]", lower_bound=1)
 flags.DEFINE_integer("victim_dim", None, "length of its embeddings [128; PMF 10]", lower_bound=1)
 flags.DEFINE_enum("solver", "sgd", ["sgd", "als"], "how the victim WRMF is trained")
+flags.DEFINE_float("als_regularization", 10.0, "WRMF by als: weight of the squared factors")
 flags.DEFINE_float("positive_weight", 20.0, "WRMF: weight of what was clicked; all else has 1")
 flags.DEFINE_float("pmf_regularization", 0.1, "PMF: strength of the priors")
 flags.DEFINE_float("pmf_learning_rate", 0.002, "PMF: learning rate")
@@ -122,7 +123,12 @@ def _recommender(name: str, dim: int | None = None) -> Settings:
         return PMFSettings(
             embedding_dim=dim or 10, learning_rate=FLAGS.pmf_learning_rate, regularization=FLAGS.pmf_regularization, biases=FLAGS.pmf_biases
         )
-    return WRMFSettings(embedding_dim=dim or 128, weight=FLAGS.positive_weight, solver=FLAGS.solver)
+    return _wrmf(dim or 128, FLAGS.solver)
+
+
+def _wrmf(dim: int, solver: str) -> WRMFSettings:
+    decay = FLAGS.als_regularization if solver == "als" else WRMFSettings.decay
+    return WRMFSettings(embedding_dim=dim, decay=decay, weight=FLAGS.positive_weight, solver=solver)
 
 
 def targets(data: Interactions, group: str) -> tuple[int, ...]:

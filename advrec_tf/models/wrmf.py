@@ -6,8 +6,10 @@ import tensorflow as tf
 
 from advrec_tf.data import Interactions, UserBatches, user_batches
 from advrec_tf.models.adam import CoupledAdam
+from advrec_tf.models.als import both_sides, half_sweep
 from advrec_tf.models.factors import FactorModel, mini_batches
 
+SOLVERS = ("sgd", "als")
 FEEDBACK = ("binary", "values", "weights")
 
 
@@ -19,6 +21,8 @@ class WRMF(FactorModel):
     is summed; the default optimiser is Adam(0.01) with weight decay 1e-5 in the gradient, as in the public code of Tang et al. (RecSys 2020).
     Embeddings start normal with deviation 0.1; there are no biases.
 
+    solver: "sgd" as above, or "als": every epoch solves all users and then all items in closed form, with `regularization` |.|^2 of each row added
+    to the loss; mini-batches and the optimiser mean nothing then.
     feedback: what the ratings of the data mean: nothing, each interaction is a 1 (`binary`); they are the x (`values`);
     or x is 1 and w = 1 + (weight - 1) rating (`weights`).
     """
@@ -27,12 +31,15 @@ class WRMF(FactorModel):
     default_optimizer = CoupledAdam
 
     def __init__(
-        self, n_users: int, n_items: int, embedding_dim: int = 128, seed: int = 0, *, weight: float = 20.0, feedback: str = "binary", **kwargs
-    ):
+        self, n_users: int, n_items: int, embedding_dim: int = 128, seed: int = 0, *, weight: float = 20.0, feedback: str = "binary",
+        solver: str = "sgd", regularization: float = 10.0, **kwargs,
+    ):  # fmt: skip
         super().__init__(n_users, n_items, embedding_dim, seed, keras.initializers.RandomNormal, 0.1, **kwargs)
         if feedback not in FEEDBACK or not 0 < weight < float("inf"):
             raise ValueError(f"feedback must be one of {', '.join(FEEDBACK)} and weight a number above 0, not {feedback}, {weight}")
-        self.weight, self.feedback = weight, feedback
+        if solver not in SOLVERS or not 0 <= regularization < float("inf"):
+            raise ValueError(f"solver must be one of {', '.join(SOLVERS)} and regularization a number from 0 up, not {solver}, {regularization}")
+        self.weight, self.feedback, self.solver, self.regularization = weight, feedback, solver, regularization
 
     @staticmethod
     def steps(data: Interactions, batch_size: int) -> int:
@@ -40,6 +47,21 @@ class WRMF(FactorModel):
 
     def batches(self, data: Interactions, batch_size: int, epoch: int) -> UserBatches:
         return user_batches(data, *targets_and_weights(data, self.weight, self.feedback), batch_size, self.seed, epoch)
+
+    def fit(self, x=None, *args, initial_epoch: int = 0, epochs: int = 1, callbacks=None, verbose=0, **kwargs):
+        """As `FactorModel.fit`; by ALS, `epochs` sweeps over Interactions."""
+        if self.solver == "sgd" or not isinstance(x, Interactions):
+            return super().fit(x, *args, initial_epoch=initial_epoch, epochs=epochs, callbacks=callbacks, verbose=verbose, **kwargs)
+        users, items = both_sides(x, *targets_and_weights(x, self.weight, self.feedback))
+        listeners = keras.callbacks.CallbackList(callbacks, add_history=True, model=self, verbose=verbose, epochs=epochs, steps=1)
+        listeners.on_train_begin()
+        for epoch in range(initial_epoch, epochs):
+            listeners.on_epoch_begin(epoch)
+            self.user_embedding.assign(half_sweep(self.item_embedding.value, users, self.n_users, self.regularization))
+            self.item_embedding.assign(half_sweep(self.user_embedding.value, items, self.n_items, self.regularization))
+            listeners.on_epoch_end(epoch, {"loss": weighted_loss(*self.factors, x, *targets_and_weights(x, self.weight, self.feedback))})
+        listeners.on_train_end()
+        return self.history
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
         """Mini-batch updates, one after the other.  data: the arrays of `UserBatches`"""
@@ -52,7 +74,8 @@ class WRMF(FactorModel):
         return loss
 
     def get_config(self):
-        return {**super().get_config(), "weight": self.weight, "feedback": self.feedback}
+        own = {"weight": self.weight, "feedback": self.feedback, "solver": self.solver, "regularization": self.regularization}
+        return {**super().get_config(), **own}
 
 
 def targets_and_weights(data: Interactions, weight: float, feedback: str = "binary") -> tuple[np.ndarray, np.ndarray]:
@@ -88,3 +111,14 @@ def weighted_gradient(p, q, rows, items, targets, weights):
     dq = 2 * (tf.matmul(q, user_gram) + tf.math.unsorted_segment_sum(slope[:, None] * pair_p, items, tf.shape(q)[0]))
     loss = tf.reduce_sum(user_gram * item_gram) + tf.reduce_sum(weights * tf.square(targets - scores) - tf.square(scores))
     return loss, dp, dq
+
+
+def weighted_loss(P: np.ndarray, Q: np.ndarray, data: Interactions, targets: np.ndarray, weights: np.ndarray) -> float:
+    """sum_u sum_i w (x - s)^2 over ALL users x items, through Gram matrices as `weighted_gradient`.  P: [U, D], Q: [I, D]"""
+    grams = (np.float64(x).T @ np.float64(x) for x in (P, Q))
+    scores = np.concatenate([np.einsum("nd,nd->n", P[u], Q[i]) for u, i in _in_blocks(data)]) if len(targets) else np.zeros(0)
+    return float(np.sum(np.prod(list(grams), axis=0)) + np.sum(weights * (targets - scores) ** 2 - scores**2, dtype=np.float64))
+
+
+def _in_blocks(data: Interactions, size: int = 1 << 16):
+    return ((data.train_users[at : at + size], data.train_items[at : at + size]) for at in range(0, len(data.train_users), size))

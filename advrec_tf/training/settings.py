@@ -43,7 +43,7 @@ class WRMFSettings:
 
     embedding_dim: int = 128
     learning_rate: float = 0.01
-    decay: float = 1e-5
+    decay: float = 1e-5  # by sgd in Adam's gradient, by als the regularization
     weight: float = 20.0
     batch_size: int = 2048
     feedback: str = "binary"

@@ -25,7 +25,8 @@ def build_model(data: Interactions, settings: Settings, seed: int) -> keras.Mode
     """The compiled model of these settings, untrained."""
     sizes = data.n_users, data.n_items
     if isinstance(settings, WRMFSettings):
-        model = WRMF(*sizes, settings.embedding_dim, seed, weight=settings.weight, feedback=settings.feedback)
+        own = {name: getattr(settings, name) for name in ("weight", "feedback", "solver")} | {"regularization": settings.decay}
+        model = WRMF(*sizes, settings.embedding_dim, seed, **own)
         model.compile(CoupledAdam(settings.learning_rate, settings.decay))
         return model
     if isinstance(settings, PMFSettings):
