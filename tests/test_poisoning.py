@@ -232,7 +232,7 @@ def test_fakes_start_from_the_first_users_with_few_clicks(shop):
     limit = int(np.median(clicks))
     X, users = initial_profiles(shop, 4, limit), np.flatnonzero(clicks <= limit)[:4]
     assert X.sum(axis=1).tolist() == clicks[users].tolist()
-    with pytest.raises(UserError, match="0 users of synthetic have at most 1 clicks"):
+    with pytest.raises(UserError, match="users of synthetic have at most 1 clicks, fewer than the 4 fakes"):
         initial_profiles(shop, 4, 1)
 
 
@@ -271,16 +271,16 @@ def test_the_synthetic_check_target_hit_ratio_rises_clearly(tmp_path):
     """900 real users, 100 fake, 300 items of rank 20, unrolled in full (Tang et al., section 4.2)."""
     interactions = data.synthetic(n_users=900, n_items=300, per_user=25, rank=20, seed=0, split="80:20")
     targets = data.choose_targets(interactions, "upper_torso", 5)
-    wrmf = WRMFSettings(embedding_dim=16, batch_size=500)
-    options = RecSys20Settings(100, targets, wrmf, epochs=12, unrolled_epochs=12, k=10)
-    profiles = bilevel.attack(interactions, options, 0, tmp_path, 6, progress=False)
+    wrmf = WRMFSettings(embedding_dim=20, batch_size=500)
+    options = RecSys20Settings(100, targets, wrmf, epochs=40, unrolled_epochs=40, k=10)
+    profiles = bilevel.attack(interactions, options, 0, tmp_path, 8, progress=False)
     hit_ratios = []
     for each in (interactions, profiles.stacked_on(interactions)):
-        model = WRMF(each.n_users, each.n_items, 16, seed=1)
+        model = WRMF(each.n_users, each.n_items, 20, seed=1)
         model.compile()
-        model.fit(each, epochs=12, batch_size=500, verbose=0)
+        model.fit(each, epochs=40, batch_size=500, verbose=0)
         hit_ratios.append(evaluation.poisoning_metrics(*model.factors, interactions, targets, 10)["target_HR"])
-    assert hit_ratios[1] > 1.5 * hit_ratios[0]
+    assert hit_ratios[1] > 1.3 * hit_ratios[0]
 
 
 # RecSys19
