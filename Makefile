@@ -8,11 +8,15 @@ FLAGS ?=
 RUN = .venv/bin/python -m experiments.main --preset=$(PRESET) --output_dir=$(OUTPUT) \
 	$(if $(DATASETS),--dataset=$(DATASETS)) $(if $(SEEDS),--seed=$(SEEDS)) $(FLAGS)
 
-.PHONY: help install reproduce-table1 reproduce-figure1 reproduce-figure2 reproduce-figure3 claims describe notebooks test lint bench clean
+LOWRANK = table1 table2 table3 figure1 figure2 figure3 figure4 figure5 figure6
+
+.PHONY: help install reproduce-table1 reproduce-figure1 reproduce-figure2 reproduce-figure3 poison-gowalla poison-ml100k reproduce-lowrank \
+	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations claims describe notebooks test lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## list all targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-32s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  reproduce-lowrank-NAME           one of them: $(LOWRANK)"
 	@echo "Variables: PRESET=paper|quick, DATASETS=ml-1m,lastfm,..., SEEDS=0,1,..., OUTPUT=results, FLAGS='--epochs=500 ...'"
 
 install: .venv/installed ## make .venv and install the package into it
@@ -41,6 +45,20 @@ reproduce-figure2: .venv/installed ## Figure 2: performance over the budget, and
 
 reproduce-figure3: .venv/installed ## Figure 3: ten sub-samples, twenty trainings; FLAGS='--epochs=300 --amf_start=200' shortens them
 	$(RUN) --experiment=characteristics
+
+poison-gowalla: .venv/installed ## RecSys20 against WRMF on Gowalla
+	$(RUN) --experiment=poison $(if $(DATASETS),,--dataset=$(if $(filter quick,$(PRESET)),synthetic,gowalla))
+
+poison-ml100k: .venv/installed ## RecSys19, RecSys20 and both against WRMF on ML-100K
+	$(RUN) --experiment=poison $(if $(DATASETS),,--dataset=$(if $(filter quick,$(PRESET)),synthetic,ml-100k)) --attack=recsys19,recsys20,recsys19+recsys20
+
+reproduce-lowrank: $(LOWRANK:%=reproduce-lowrank-%) ## Tables I to III and Figures 1 to 6 of the low-rank paper
+
+$(LOWRANK:%=reproduce-lowrank-%): reproduce-lowrank-%: .venv/installed
+	$(RUN) --experiment=lowrank_$*
+
+low-rank-against-perturbations: .venv/installed ## both papers together: the low-rank transformation against FGSM, BIM and PGD
+	$(RUN) --experiment=low_rank_against_perturbations
 
 claims: .venv/installed ## the paper's statements as checks over what has been measured
 	$(RUN) --experiment=claims

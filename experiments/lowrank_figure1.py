@@ -28,10 +28,12 @@ def run(setting: Setting, attacks: list[str], given: list[Profiles], how: Runnin
     with replacing(folder / "points.csv") as temporary:
         points.to_csv(temporary, index=False)
     apart = [roc_auc_score(is_fake, points[name]) for name in ("first", "second")]
+    shares, apart = (
+        ", ".join(found) for found in ([f"{100 * x:.2f}%" for x in pca.explained_variance_ratio_], [f"{max(a, 1 - a):.4f}" for a in apart])
+    )
     text = (
-        f"# Figure 1: {data.name} and {attack} on two principal components\n\n{is_fake.sum()} fakes, {data.n_users} real users. They hold "
-        f"{', '.join(f'{100 * share:.2f}%' for share in pca.explained_variance_ratio_)} of the variance. AUROC of each as a detector (or of its opposite): "
-        f"{', '.join(f'{max(a, 1 - a):.4f}' for a in apart)}.\n"
+        f"# Figure 1: {data.name} and {attack} on two principal components\n\n{is_fake.sum()} fakes, {data.n_users} real users. The components hold "
+        f"{shares} of the variance. AUROC of each as a detector (or of its opposite): {apart}.\n"
     )
     write_text(folder / "report.md", text)
     plots.save_figure(poisoning_plots.components_figure(points), folder / "figure1.png")
