@@ -78,6 +78,7 @@ lint: .venv/installed ## ruff
 
 bench: .venv/bench ## speed and memory beside the plain loop and the eager dense baseline
 	.venv/bin/python -m benchmarks.main
+	.venv/bin/python -m benchmarks.poisoning
 
 clean: ## remove the environment; results stay
 	rm -rf .venv build *.egg-info

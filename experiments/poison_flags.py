@@ -88,7 +88,7 @@ flags.DEFINE_integer("unrolled_epochs", None, "recsys20: its last epochs that ar
 flags.DEFINE_integer("click_limit", 100, "recsys20: the fakes start from the first users with at most this many clicks", lower_bound=1)
 flags.DEFINE_integer("clicks", None, "most clicks of a fake profile [recsys20: no limit; heuristics: the users' mean]", lower_bound=1)
 flags.DEFINE_bool("click_targets", False, "recsys20: every profile clicks all targets")
-flags.DEFINE_bool("fresh_seeds", False, "recsys20: each outer epoch's surrogate has a seed of its own")
+flags.DEFINE_bool("fresh_seeds", True, "recsys20: each outer epoch's surrogate has a seed of its own; --nofresh_seeds as in the public code")
 flags.DEFINE_integer("gan_epochs", None, "recsys19: epochs of the GAN [64]", lower_bound=1)
 flags.DEFINE_integer("zo_directions", 5, "recsys19: directions a zeroth-order step probes", lower_bound=1)
 flags.DEFINE_float("zo_smoothing", 50.0, "recsys19: length of a probe")

@@ -117,5 +117,7 @@ def test_a_fault_is_one_line_and_a_status(tmp_path, name):
 
 def test_pmf_without_ratings_is_told(tmp_path):
     (tmp_path / "shop.csv").write_text("user,item\n" + "".join(f"{u},{i}\n" for u in range(30) for i in range(u % 3, 20, 2)))
-    result = run("--experiment=poison", f"--dataset={tmp_path / 'shop.csv'}", "--victim=pmf", f"--output_dir={tmp_path / 'out'}", *TINY)
+    result = run(
+        "--experiment=poison", f"--dataset={tmp_path / 'shop.csv'}", "--victim=pmf", "--target_group=tail", f"--output_dir={tmp_path / 'out'}", *TINY
+    )
     assert result.returncode == 1 and result.stderr.strip().startswith("advrec: shop has no ratings, which PMF needs")

@@ -33,7 +33,7 @@ class RecSys20Settings:
     click_limit: int = 100  # of the real users whose profiles the fakes start from
     clicks: int | None = None  # most clicks of a profile
     click_targets: bool = False  # whether every profile clicks all targets
-    fresh_seeds: bool = False  # whether each outer epoch's surrogate has a seed of its own; in the public code all have the same
+    fresh_seeds: bool = True  # whether each outer epoch's surrogate has a seed of its own; in the public code all have the same
     k: int = 50
 
     name = "recsys20"

@@ -274,13 +274,14 @@ def report(evidence: Evidence) -> str:
     header += ["follows from its LastFM numbers", "from its ML-1M numbers", f"measured on {evidence.dataset} [95%]", "holds here"]
     lines = []
     for claim in claims():
-        printed = [_verdict(_printed_finding(claim, dataset), with_value=True) for dataset in ("lastfm", "ml-1m")]
+        printed = [verdict(_printed_finding(claim, dataset), with_value=True) for dataset in ("lastfm", "ml-1m")]
         found = claim.check(evidence)
-        verdict = "" if claim.place == "ours" and found.holds and "paired" not in claim.sentence else _verdict(found)
-        lines.append([*claim[:4], *printed, found.value, verdict])
+        word = "" if claim.place == "ours" and found.holds and "paired" not in claim.sentence else verdict(found)
+        lines.append([*claim[:4], *printed, found.value, word])
     return "## Claims\n\n" + tables.markdown(header, [[cell.replace("|", "\\|") for cell in line] for line in lines])
 
 
-def _verdict(finding: Finding, with_value: bool = False) -> str:
+def verdict(finding: Finding, with_value: bool = False) -> str:
+    """Whether a sentence holds, in words."""
     word = {True: "holds", False: "does not hold", None: "not measured"}[finding.holds]
     return f"{word} ({finding.value})" if with_value and finding.value else word

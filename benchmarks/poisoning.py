@@ -1,0 +1,135 @@
+"""Speed and memory of the poisoning attacks and the low-rank defences at Gowalla's size, part of make bench; one row: -m benchmarks.poisoning ROW"""
+
+import subprocess
+import sys
+import time
+
+from advrec_tf.startup import one_thread_for_numpy, peak_memory_mb, start_tensorflow
+
+one_thread_for_numpy()
+
+import numpy as np  # noqa: E402
+
+from benchmarks.main import interactions  # noqa: E402
+
+USERS, ITEMS, PAIRS, FAKES = 13_149, 14_007, 433_356, 131  # Gowalla
+PATCHES_TIMED = 300  # of the plain loop, spread over the matrix
+
+
+def gowalla():
+    """Random pairs of Gowalla's size and skew, so that no download is needed."""
+    return interactions(USERS, ITEMS, PAIRS)
+
+
+def wrmf():
+    """50 epochs of WRMF by SGD, and the same step on the dense users x items block (scores, errors, two products), compiled as well."""
+    import tensorflow as tf
+
+    from advrec_tf.models import WRMF
+
+    data = gowalla()
+    model = WRMF(data.n_users, data.n_items)
+    model.compile()
+    seconds = timed(lambda: model.fit(data, epochs=50, verbose=0))
+    memory = peak_memory_mb()
+    X = np.zeros((2048, ITEMS), np.float32)
+    known = data.train_users < 2048
+    X[data.train_users[known], data.train_items[known]] = 1
+
+    @tf.function(jit_compile=True)
+    def dense_step(p, q, x):
+        with tf.GradientTape() as tape:
+            tape.watch([p, q])
+            loss = tf.reduce_sum(tf.where(x > 0, 20.0, 1.0) * tf.square(x - tf.matmul(p, q, transpose_b=True)))
+        return tape.gradient(loss, [p, q])
+
+    p, q, x = model.user_embedding.value[:2048], model.item_embedding.value, tf.constant(X)
+    dense_step(p, q, x)
+    dense = min(timed(lambda: dense_step(p, q, x)[0].numpy()) for _ in range(3))
+    steps = 50 * model.steps(data, 2048)
+    return (
+        "WRMF by SGD, 50 epochs (goal: 60 s, 1 GB)",
+        seconds,
+        memory,
+        f"dense gradient of one step {dense / (seconds / steps):.1f} x ours with its update",
+    )
+
+
+def recsys20():
+    """One outer epoch of the bi-level attack, 10 epochs unrolled, without compilation; the same with 20."""
+    from advrec_tf.poisoning.bilevel import RecSys20Settings, Surrogate, initial_profiles
+
+    data, found = gowalla(), []
+    for unrolled in (10, 20):
+        surrogate = Surrogate(data, RecSys20Settings(FAKES, (1, 2, 3, 4, 5), unrolled_epochs=unrolled), 0)
+        X = initial_profiles(data, FAKES, 100)
+        surrogate.trained_and_differentiated(X)
+        found.append((timed(lambda: surrogate.trained_and_differentiated(X)), peak_memory_mb()))
+    return "RecSys20, one outer epoch, 10 unrolled (goal: 120 s, 6 GB)", *found[0], "20 unrolled: {:.0f} s, {} MB".format(*found[1])
+
+
+def patches(size: int, rank: int):
+    """All patches, and a plain loop of numpy.linalg.svd over some of them, empty rows and columns included."""
+    from advrec_tf.defenses.low_rank import matrix_of, reconstruct
+
+    matrix = matrix_of(gowalla())
+    seconds = timed(lambda: reconstruct(matrix, size, rank, 0.1))
+    memory = peak_memory_mb()
+    starts = [(r, c) for r in range(0, USERS, size) for c in range(0, ITEMS, size)]
+    some = starts[:: max(1, len(starts) // PATCHES_TIMED)]
+
+    def plain():
+        for row, column in some:
+            U, s, Vt = np.linalg.svd(matrix[row : row + size, column : column + size].toarray(), full_matrices=False)
+            (U[:, :rank] * s[:rank]) @ Vt[:rank]
+
+    loop = timed(plain) / len(some) * len(starts)
+    return f"[{size}, {rank}], {len(starts)} patches (goal: 180 s, 2 GB)", seconds, memory, f"plain loop {loop:.0f} s, {loop / seconds:.0f} x"
+
+
+def detectors():
+    """Figure 2: one fold of each sampling, all kernels and dimensions, times ten."""
+    from advrec_tf.defenses.detection import KERNELS, SAMPLINGS, fold_scores, labels_of
+    from advrec_tf.defenses.low_rank import matrix_of
+    from advrec_tf.poisoning import heuristic
+
+    data = gowalla()
+    poisoned = heuristic("bandwagon", data, FAKES, (1, 2, 3, 4, 5)).stacked_on(data)
+    common = matrix_of(poisoned), labels_of(poisoned, USERS)
+    seconds = sum(timed(lambda: fold_scores(*common, sampling, tuple(KERNELS), (5, *range(10, 101, 10)), 0)) for sampling in SAMPLINGS)
+    return "Figure 2, one fold of ten (goal: 60 s)", seconds, peak_memory_mb(), ""
+
+
+ROWS = {
+    "wrmf": wrmf,
+    "recsys20": recsys20,
+    "100x90": lambda: patches(100, 90),
+    "300x80": lambda: patches(300, 80),
+    "150x20": lambda: patches(150, 20),
+    "figure2": detectors,
+}
+
+
+def timed(function) -> float:
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def main(argv: list[str]) -> None:
+    if argv:
+        start_tensorflow()
+        name, seconds, memory, beside = ROWS[argv[0]]()
+        print(f"| {name} | {seconds:.1f} | {memory} | {beside} |")
+        return
+    print(f"\n{USERS} users x {ITEMS} items, {PAIRS} interactions, one thread, each row in a process of its own\n")
+    print("| | s | peak MB | beside it |\n| --- | --- | --- | --- |")
+    for name in ROWS:
+        print(
+            subprocess.run([sys.executable, "-m", "benchmarks.poisoning", name], capture_output=True, text=True, check=True).stdout.strip(),
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
