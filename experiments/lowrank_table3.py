@@ -11,6 +11,6 @@ PATCHES = ((200, 50),)
 
 def run(setting: Setting, attacks: list[str], given: list[Profiles], how: Running) -> None:
     """No defence and [200, 50], under no attack, each and both."""
-    defenses = [UNDEFENDED, *(low_rank(patch, rank, setting.options) for patch, rank in setting.options["patches"] or PATCHES)]
+    defenses = [UNDEFENDED, *(low_rank(patch, rank, setting) for patch, rank in setting.options["patches"] or PATCHES)]
     folder, _ = run_defended("lowrank_table3", setting, ATTACKS, defenses, how, tuple(given))
     report(folder, "Table III: local low-rank reconstruction under several attacks", "table3")

@@ -154,7 +154,7 @@ def fakes(data: Interactions) -> int:
 
 def attack_plan(data: Interactions, group: str) -> Plan:
     """Everything the attacks of this run depend on."""
-    surrogate = WRMFSettings(embedding_dim=setting("surrogate_dim"), weight=FLAGS.positive_weight, solver=FLAGS.surrogate_solver)
+    surrogate = _wrmf(setting("surrogate_dim"), FLAGS.surrogate_solver)
     recsys20 = {
         "surrogate": surrogate,
         "epochs": setting("surrogate_epochs"),

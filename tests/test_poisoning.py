@@ -210,6 +210,44 @@ def test_the_gradient_is_that_of_full_unrolling_and_of_finite_differences(shop):
         assert expected[fake, item] == pytest.approx((up - down) / 2e-4, rel=1e-3, abs=1e-6)
 
 
+def als_loss_by_tape(shop, options, X, W, seed=3):
+    """Sweeps of alternating least squares as one differentiable program over the dense matrix, in double precision."""
+    real = np.zeros((shop.n_users, shop.n_items))
+    real[shop.train_users, shop.train_items] = 1
+    weights = tf.constant(np.vstack([np.where(real > 0, 20.0, 1), W]))
+    x, Q = tf.concat([tf.constant(real), X], axis=0), tf.constant(WRMF(shop.n_users + len(W), shop.n_items, 3, seed=seed).factors[1], tf.float64)
+    ridge = 2 * tf.eye(3, dtype=tf.float64)
+
+    def solved(Y, w, x):
+        return tf.linalg.solve(tf.einsum("ri,id,ie->rde", w, Y, Y) + ridge, tf.matmul(w * x, Y)[..., None])[..., 0]
+
+    for _ in range(options.epochs):
+        P = solved(Q, weights, x)
+        Q = solved(P, tf.transpose(weights), tf.transpose(x))
+    scores = tf.matmul(P[: shop.n_users], Q, transpose_b=True)
+    return -tf.reduce_sum(tf.reduce_mean(tf.gather(tf.nn.log_softmax(scores), options.targets, axis=1), axis=1))
+
+
+def test_the_gradient_through_sweeps_of_als_is_exact(shop):
+    options = replace(settings(shop, epochs=3, unrolled_epochs=3), surrogate=replace(TINY, solver="als", decay=2.0))
+    X = initial_profiles(shop, 4, 100)
+    loss, P, Q, gradient = Surrogate(shop, options, seed=3).trained_and_differentiated(X)
+    with tf.GradientTape() as tape:
+        x = tf.constant(X, tf.float64)
+        tape.watch(x)
+        by_tape = als_loss_by_tape(shop, options, x, np.where(X > 0, 20.0, 1.0))
+    expected = tf.convert_to_tensor(tape.gradient(by_tape, x)).numpy()
+    assert loss == pytest.approx(float(by_tape), rel=1e-5)
+    np.testing.assert_allclose(gradient, expected, atol=2e-3 * np.abs(expected).max())
+    model = WRMF(28, 17, 3, seed=3, solver="als", regularization=2.0)
+    model.compile()
+    model.fit(Profiles.from_matrix("x", X, shop, ()).stacked_on(shop), epochs=3)
+    np.testing.assert_allclose(P, model.factors[0], atol=1e-4)
+    np.testing.assert_allclose(Q, model.factors[1], atol=1e-4)
+    shorter = Surrogate(shop, replace(options, unrolled_epochs=1), seed=3).trained_and_differentiated(X)
+    np.testing.assert_allclose(shorter[2], Q, atol=1e-4)
+
+
 def test_truncated_unrolling_leaves_the_first_epochs_constant(shop):
     """The gradient through the last epoch alone is that of the training that starts where the epochs before it ended."""
     X = initial_profiles(shop, 4, 100)

@@ -15,6 +15,7 @@ from advrec_tf.models import WRMF, CoupledAdam
 from advrec_tf.poisoning.profiles import Profiles
 from advrec_tf.poisoning.trajectory import Trajectory
 from advrec_tf.poisoning.unrolled import State, Unroller, adversarial_loss, unrolled_batches
+from advrec_tf.poisoning.unrolled_als import AlsUnroller
 from advrec_tf.training.settings import WRMFSettings
 
 
@@ -75,12 +76,15 @@ class Surrogate:
     def __init__(self, data: Interactions, settings: RecSys20Settings, seed: int):
         self.data, self.settings, self.seed = data, settings, seed
         self.model = self._untrained(seed)
-        self.unroller = Unroller(self.model.optimizer)
+        wrmf = settings.surrogate
+        self.by_als = wrmf.solver == "als"
+        self.unroller = AlsUnroller(data, settings.fakes, wrmf.weight, wrmf.decay) if self.by_als else Unroller(self.model.optimizer)
         self.empty = replace(data, n_users=data.n_users + settings.fakes)  # the fakes have no pairs of their own here
 
     def _untrained(self, seed: int) -> WRMF:
         wrmf = self.settings.surrogate
-        model = WRMF(self.data.n_users + self.settings.fakes, self.data.n_items, wrmf.embedding_dim, seed, weight=wrmf.weight)
+        model = WRMF(self.data.n_users + self.settings.fakes, self.data.n_items, wrmf.embedding_dim, seed, weight=wrmf.weight,
+                     solver=wrmf.solver, regularization=wrmf.decay)  # fmt: skip
         model.compile(CoupledAdam(wrmf.learning_rate, wrmf.decay))
         return model
 
@@ -100,21 +104,40 @@ class Surrogate:
         if first:
             stacked = Profiles.from_matrix("fakes", X, self.data, settings.targets).stacked_on(self.data)
             model.fit(stacked, epochs=first, batch_size=wrmf.batch_size, verbose=0)
+        X = tf.constant(X)
+        W = tf.where(X > 0, wrmf.weight, 1.0) if W is None else tf.constant(W)
+        loss, P, Q, gradient = self._by_sweeps(X, W) if self.by_als else self._by_steps(first, X, W)
+        if not math.isfinite(loss):
+            raise UserError(f"the surrogate's loss is {loss}: a smaller learning rate of the surrogate may help")
+        return loss, P.numpy(), Q.numpy(), gradient.numpy()
+
+    def _by_sweeps(self, X: tf.Tensor, W: tf.Tensor) -> tuple[float, tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The last sweeps of alternating least squares, forth and back."""
+        before, Q = [], tf.identity(self.model.item_embedding.value)
+        for _ in range(self.settings.unrolled_epochs):
+            start = Q
+            P, Q = self.unroller.sweep(start, X, W)
+            before.append((start, P))
+        loss, dP, dQ = adversarial_loss(P, Q, self.data.n_users, self.settings.targets)
+        gradient = tf.zeros_like(X)
+        for start, users in reversed(before):
+            dQ, dX = self.unroller.sweep_vjp(start, X, W, users, dP, dQ)
+            gradient, dP = gradient + dX, tf.zeros_like(dP)
+        return loss, P, Q, gradient
+
+    def _by_steps(self, first: int, X: tf.Tensor, W: tf.Tensor) -> tuple[float, tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The last epochs of stochastic gradient descent, forth and back."""
+        settings, wrmf, model = self.settings, self.settings.surrogate, self.model
         moments = [slot.value for slots in (model.optimizer._momentums, model.optimizer._velocities) for slot in slots]
         state = State(*(tf.identity(value) for value in (model.user_embedding.value, model.item_embedding.value, *moments)))
         step = int(model.optimizer.iterations) + 1
-        X = tf.constant(X)
-        W = tf.where(X > 0, wrmf.weight, 1.0) if W is None else tf.constant(W)
         epochs = [
             unrolled_batches(self.empty, settings.fakes, wrmf.weight, wrmf.batch_size, model.seed, epoch) for epoch in range(first, settings.epochs)
         ]
         before, last = self.unroller.train(state, step, epochs, X, W)
         loss, dP, dQ = adversarial_loss(last.P, last.Q, self.data.n_users, settings.targets)
-        if not math.isfinite(loss):
-            raise UserError(f"the surrogate's loss is {loss}: a smaller learning rate of the surrogate may help")
         cotangent = State(dP, dQ, *map(tf.zeros_like, last[2:]))
-        gradient = self.unroller.backward(before, step, epochs, X, W, cotangent)
-        return loss, last.P.numpy(), last.Q.numpy(), gradient.numpy()
+        return loss, last.P, last.Q, self.unroller.backward(before, step, epochs, X, W, cotangent)
 
 
 def attack(data: Interactions, settings: RecSys20Settings, seed: int, folder: Path, outer_epochs: int = 30, progress: bool = True) -> Profiles:
