@@ -1,10 +1,10 @@
-"""How fragile is a recommender, and what helps?  Adversarial perturbations of factorisation models in TensorFlow 2."""
+"""How fragile is a recommender, and what helps?  Perturbed factors, poisoned interactions and defences, in TensorFlow 2."""
 
 import importlib
 
 __version__ = "0.1.0"
-_ROOMS = ("data", "evaluation", "models", "perturbations", "reporting", "training")
-_MODELS = ("AMF", "BPRMF", "MostPopular", "Random")
+_ROOMS = ("data", "defenses", "evaluation", "models", "perturbations", "poisoning", "reporting", "training")
+_MODELS = ("AMF", "BPRMF", "MostPopular", "PMF", "Random", "WRMF")
 
 
 def __getattr__(name: str):
