@@ -118,7 +118,7 @@ class Svm:
         """Who is flagged, and the score of everybody, [users]; kept in cache_dir."""
         settings = [self.kernel, self.components, self.sampling, self.folds, self.c, self.seed]
         identity = {"detector": settings, "known": self.known.digest(), "data": data.fingerprint, "n_real": n_real}
-        found = cache.cached(cache_dir / "detectors", identity, lambda: self._judge(data, n_real))
+        found = cache.cached(Path(cache_dir) / "detectors", identity, lambda: self._judge(data, n_real))
         return found["flagged"], found["scores"]
 
     def _judge(self, data: Interactions, n_real: int) -> dict[str, np.ndarray]:

@@ -228,7 +228,7 @@ class LowRank:
                 return _parts_of(next(reconstruct_full(matrix, (self.rank,), FLOOR)))
             return _parts_of(reconstruct(matrix, self.patch, self.rank, FLOOR, workers, self.shuffle_seed))
 
-        parts = cache.cached(cache_dir / "reconstructions", self.identity(data), build)
+        parts = cache.cached(Path(cache_dir) / "reconstructions", self.identity(data), build)
         return sparse.csr_matrix((parts["data"], parts["indices"], parts["indptr"]), shape=matrix.shape)
 
     def identity(self, data: Interactions) -> dict:
@@ -259,7 +259,7 @@ class Transformation:
         if not 1 <= self.rank <= min(matrix.shape):
             raise UserError(f"the rank {self.rank} of the transformation must lie in 1 ... {min(matrix.shape)}")
         found = cache.cached(
-            cache_dir / "bases", {"basis": data.ratings_fingerprint}, lambda: dict(zip(("U", "V"), projection(matrix, min(matrix.shape))))
+            Path(cache_dir) / "bases", {"basis": data.ratings_fingerprint}, lambda: dict(zip(("U", "V"), projection(matrix, min(matrix.shape))))
         )
         return transform(P, Q, found["U"][:, : self.rank], found["V"][:, : self.rank])
 
@@ -269,7 +269,7 @@ def prepare_full(data: Interactions, ranks: tuple[int, ...], cache_dir: Path, po
     entries = {rank: LowRank(None, rank).identity(data) for rank in ranks}
     missing = [rank for rank in ranks if not cache.entry(cache_dir / "reconstructions", entries[rank]).with_suffix(".npz").exists()]
     for rank, rebuilt in zip(missing, reconstruct_full(matrix_of(data), tuple(missing), FLOOR) if missing else ()):
-        cache.cached(cache_dir / "reconstructions", entries[rank], partial(_parts_of, rebuilt))
+        cache.cached(Path(cache_dir) / "reconstructions", entries[rank], partial(_parts_of, rebuilt))
 
 
 def _parts_of(matrix: sparse.csr_matrix) -> dict[str, np.ndarray]:
