@@ -40,6 +40,7 @@ class Profiles:
 
     def save(self, path: Path) -> None:
         """Writes <path>.npz, and the same as <path>.csv (profile, item, rating) with the ids of the catalogue."""
+        path = Path(path)
         ratings = np.empty(0, np.float32) if self.ratings is None else self.ratings
         arrays = {"users": self.users, "items": self.items, "ratings": ratings, "targets": np.array(self.targets, np.int32)}
         checkpoints.save(
@@ -54,7 +55,7 @@ class Profiles:
         """Reads the .npz of `save`.  Raises UserError for a file that is damaged or something else."""
         if not Path(path).exists():
             raise UserError(f"{path}: there is no such file of profiles")
-        arrays = checkpoints.load(path)
+        arrays = checkpoints.load(Path(path))
         try:
             ratings = arrays["ratings"] if len(arrays["ratings"]) else None
             parts = arrays["item_ids"], arrays["users"], arrays["items"], ratings

@@ -33,9 +33,9 @@ def table1_figure(table: pd.DataFrame, metric: str = "nDCG"):
     """
     shown = table[table["metric"] == metric]
     shown = shown[shown["selection"] == shown.groupby(["dataset", "model"])["selection"].transform("first")]
-    panels = list(shown.groupby(["dataset", "model"], sort=False))
-    figure, axes = panels(1, len(panels), sharex=False)
-    for axis, ((dataset, model), part) in zip(axes[0], panels):
+    parts = list(shown.groupby(["dataset", "model"], sort=False))
+    figure, axes = panels(1, len(parts), sharex=False)
+    for axis, ((dataset, model), part) in zip(axes[0], parts):
         axis.bar(part["column"], part["mean"], yerr=part["sd"].fillna(0), color="#4c78a8", width=0.7, label="measured")
         axis.plot(part["column"], part["published"], "D", color="#e45756", label="published")
         axis.set_title(f"{model} on {dataset}, {part['selection'].iloc[0]}", fontsize=10)

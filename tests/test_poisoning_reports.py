@@ -1,0 +1,96 @@
+"""Tables, figures and claims of poisoned and defended recommenders, from made-up rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from advrec_tf.reporting import Results, detection, lowrank_claims, poisoning, poisoning_plots, published, read_results
+from advrec_tf.reporting.results import DETECTED, POISONED, victim_path
+from advrec_tf.training import checkpoints
+
+
+def row(seed, attack="none", defense="none", **more):
+    base = {"dataset": "gowalla", "model": "WRMF", "epoch": 50, "attack": attack, "seed": seed, "k": 50, "profiles": attack[:3], "group": "head"}
+    metrics = {"Recall": 0.29, "Precision": 0.04, "HR": 0.75, "nDCG": 0.2, "target_Recall": 0.02, "target_HR": 0.1, "target_rank": 100.0}
+    return base | {"defense": defense} | metrics | {"EFD": 0.6, "SE": 12.0, "ICov": 10000} | more
+
+
+@pytest.fixture
+def rows(tmp_path):
+    results = Results(tmp_path, POISONED)
+    made = [row(seed, target_HR=0.10 + seed / 100) for seed in (0, 1)]
+    made += [row(seed, "recsys20", target_HR=0.14 + seed / 100) for seed in (0, 1)]
+    made += [row(0, attack, "low_rank", patch="300", rank=80, target_HR=0.12) for attack in ("none", "recsys20")]
+    results.add(made)
+    rng = np.random.default_rng(0)
+    for key in made:
+        values = {name: rng.random(50) < key[name] for name in ("target_HR", "HR")}
+        checkpoints.save(victim_path(tmp_path, {name: key.get(name) for name in POISONED.keys}), {n: v.astype(np.float32) for n, v in values.items()})
+    return tmp_path
+
+
+def test_summary_puts_published_beside_measured(rows):
+    table = poisoning.summary(read_results(rows)).set_index(["defense", "attack", "metric"])
+    cell = table.loc[("none", "recsys20", "target_HR")]
+    assert cell["mean"] == pytest.approx(0.145) and cell["sd"] == pytest.approx(0.01 / np.sqrt(2)) and cell["seeds"] == 2
+    assert cell["published"] == 0.1415 and cell["difference"] == pytest.approx(100 * (0.145 / 0.1415 - 1))
+    single = table.loc[("low_rank", "none", "target_HR")]
+    assert single["published"] == 0.0987 and np.isnan(single["sd"])
+    assert list(dict.fromkeys(table.index.get_level_values("defense"))) == ["none", "low_rank"]  # what was not done comes first
+
+
+def test_reports_show_what_is_there(rows):
+    table = read_results(rows)
+    text = poisoning.poison_report(table, rows, "")
+    assert "0.1415 / 0.1450 ± 0.0071 (+2.5%)" in text and "contradicts itself" in text
+    assert "| gowalla | WRMF | head | recsys20 |" in text  # before and after, from the users' own values
+    defended = poisoning.defense_report(table, "Table II")
+    assert "| low_rank | 300 | 80 | recsys20 |" in defended and "0.1091 / 0.1200 (+10.0%)" in defended and "EFD" in defended
+    for figure in (poisoning_plots.poison_figure, poisoning_plots.defense_figure):
+        assert len(figure(poisoning.summary(table)).axes) == 2
+
+
+def test_the_printed_tables_are_those_of_the_paper():
+    table = published.lowrank()
+    assert len(table) == 14 * 4 + 8 * 2
+    cell = table[(table["patch"] == "full") & (table["rank"] == 5000) & (table["attack"] == "recsys20") & (table["metric"] == "target_HR")]
+    assert cell["published"].item() == 0.1226
+    both = table[(table["attack"] == "recsys19+recsys20") & (table["defense"] == "low_rank") & (table["metric"] == "target_HR")]
+    assert both["published"].item() == 0.1569
+
+
+def test_the_papers_own_tables_follow_their_sentences_or_not():
+    printed = lowrank_claims.printed_evidence()
+    found = {claim.sentence: claim.check(printed) for claim in lowrank_claims.claims()}
+    assert found["Local reconstruction lowers target HR"].holds
+    assert not found["while the overall performance is kept"].holds  # .7090 of .7580 under [x, 3500]
+    assert found["Both attacks together are stronger than each"].holds
+    assert found["The SVM finds about 85% of the fakes"].holds is None
+    assert "0.2354 -> 0.1569" in found["Under both together target HR falls from .2354 to .1569"].value
+    assert "not measured" in lowrank_claims.report(lowrank_claims.LowRankEvidence({}, None))
+
+
+def test_detectors_are_averaged_over_folds(tmp_path):
+    scores = {"precision": 1.0, "F1": 1.0, "AUROC": 1.0, "AUPRC": 1.0}
+    named = {"dataset": "gowalla", "attack": "recsys20", "profiles": "x", "sampling": "imbalanced", "seed": 0, "components": 20}
+    recalls = {"poly2": (0.8, 0.9), "linear": (0.5, 0.6)}
+    rows = [named | scores | {"kernel": kernel, "fold": fold, "recall": r} for kernel, values in recalls.items() for fold, r in enumerate(values)]
+    Results(tmp_path, DETECTED).add(rows)
+    frame = read_results(tmp_path)
+    assert detection.over_folds(frame)["recall", "mean"]["imbalanced", "poly2", 20] == pytest.approx(0.85)
+    assert "highest recall by poly2 at 20 components, 0.8500" in detection.report(frame)
+    found = {claim.sentence: claim.check(lowrank_claims.LowRankEvidence({}, frame)) for claim in lowrank_claims.claims()}
+    assert found["The SVM finds about 85% of the fakes"].holds and found["Degree 2 at 20 components has the highest recall"].holds
+    assert len(poisoning_plots.detection_figure(frame).axes) == 1
+
+
+def test_curves_over_rank_share_and_length():
+    points = (("none", None, None), ("low_rank", 50.0, 0.0), ("low_rank", 100.0, 100.0))
+    grid = [(attack, length, point) for attack in ("none", "recsys19") for length in (5, 10) for point in points]
+    base = pd.DataFrame([row(0, a, d, model=f"PMF({n})", rank=r, share=s, RMSE=0.9) for a, n, (d, r, s) in grid])
+    for name in (*POISONED.columns,):
+        base[name] = base.get(name, np.nan if name not in ("ball", "start", "patch") else "")
+    base["patch"] = base["patch"].fillna("")
+    for over in ("rank", "share", "dim"):
+        figure = poisoning_plots.defense_curves_figure(poisoning.summary(base), over)
+        assert all(axis.has_data() for axis in figure.axes)
