@@ -73,12 +73,12 @@ def run_defended(
     given: profiles from files, attacks of their own.  Returns the folder of the results, and the profiles by (group, attack).
     """
     data = setting.data
-    _with_ratings(setting)
-    for fakes in given:
-        fakes.stacked_on(data)  # tells profiles of another catalogue before anything is trained
+    _check(setting, attacks, defenses, given)
     folder = Path(setting.output_dir) / name / data.name
     config = {"data": data.ratings_fingerprint, "k": setting.k, "attacks": {group: plan.identity for group, plan in setting.plans.items()}}
     config |= {setting.victim.name: asdict(setting.victim) | ({"embedding_dim": None} if setting.dims else {}), "epochs": setting.epochs}
+    if defenses != [UNDEFENDED]:
+        config |= {name: setting.options[name] for name in ("reconstruction", "ratings", "folds")}
     with recorded_run(folder, config, data.statistics(), how.flags, POISONED) as results:
         profiles = made(setting, [attack for attack in attacks if attack != "none"], how)
         profiles |= {(group, fakes.name): fakes for group in setting.plans for fakes in given}
@@ -88,9 +88,21 @@ def run_defended(
     return folder, profiles
 
 
-def _with_ratings(setting: Setting) -> None:
-    if isinstance(setting.victim, PMFSettings) and setting.data.train_ratings is None:
-        raise UserError(f"{setting.data.name} has no ratings, which PMF needs: choose another --dataset or --victim=wrmf")
+def _check(setting: Setting, attacks: list[str], defenses: list, given: tuple[Profiles, ...]) -> None:
+    """Tells, before anything is trained, of profiles that do not fit and of ratings that are not there."""
+    data = setting.data
+    recommenders = [plan.options["recsys19"]["recommender"] for plan in setting.plans.values() if any("recsys19" in attack for attack in attacks)]
+    probes_pmf = any(isinstance(recommender, PMFSettings) for recommender in recommenders)
+    rebuilds_ratings = any(getattr(getattr(defense, "before", defense), "enter", "") == "ratings" for _, defense in defenses)
+    if data.train_ratings is None and (isinstance(setting.victim, PMFSettings) or probes_pmf or rebuilds_ratings):
+        raise UserError(f"{data.name} has no ratings, which PMF needs: choose another --dataset or recommender")
+    names = [*attacks, *(fakes.name for fakes in given)]
+    if len(set(names)) < len(names):
+        raise UserError(f"two attacks have the same name among {', '.join(names)}: run them one by one, with an --output_dir each")
+    for fakes in given:
+        fakes.stacked_on(data)  # tells profiles of another catalogue
+        if any(set(plan.targets) != set(fakes.targets) for plan in setting.plans.values()):
+            raise UserError(f"the profiles {fakes.name} promote other items: add --targets={','.join(map(str, fakes.targets))}")
 
 
 def _jobs(setting: Setting, attacks: list[str], profiles: dict, defenses: list) -> list[dict]:
@@ -101,7 +113,9 @@ def _jobs(setting: Setting, attacks: list[str], profiles: dict, defenses: list) 
             poisoned = setting.data if fakes is None else fakes.stacked_on(setting.data)
             for (model, settings), (named, defense) in product(setting.victims, defenses):
                 if isinstance(defense, str):  # a kind of detector, which learns from the first attack's fakes
-                    defense = Svm(next(iter(profiles.values())), defense, named["rank"], folds=setting.options["folds"])
+                    defense = Svm(
+                        next(fakes for (own, _), fakes in profiles.items() if own == group), defense, named["rank"], folds=setting.options["folds"]
+                    )
                 if defense is not None and isinstance(settings, WRMFSettings):
                     settings = replace(settings, feedback=defense.feedback)
                 common = {"data": setting.data, "poisoned": poisoned, "defense": defense, "settings": settings, "epochs": setting.epochs}

@@ -28,7 +28,8 @@ def run(datasets: list[Interactions], seeds: list[int], output_dir: Path, plan: 
     for data in datasets:
         folder = Path(output_dir) / NAME / data.name
         ranks = sorted({min(rank, *matrix_of(data).shape) for rank in options["svd_ranks"]})
-        config = {"bprmf": asdict(plan.bprmf), "amf": asdict(plan.amf), "epochs": plan.epochs, **options, "data": data.fingerprint}
+        config = {"bprmf": asdict(plan.bprmf), "amf": asdict(plan.amf), "epochs": plan.epochs}
+        config |= {"model_selection": plan.model_selection, **options, "data": data.fingerprint}
         with recorded_run(folder, config, data.statistics(), how.flags, PROJECTED) as results:
             jobs = []
             for seed in seeds:

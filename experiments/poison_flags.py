@@ -109,7 +109,8 @@ flags.DEFINE_list("svm_components", None, "principal components in Figure 2")
 flags.DEFINE_integer("folds", None, "folds of the detectors' cross-validation [10]", lower_bound=2)
 flags.DEFINE_integer("other_outer_epochs", None, "outer epochs of the attack run that detectors have not seen [10]", lower_bound=1)
 
-for _name in ("positive_weight", "pmf_regularization", "pmf_learning_rate", "zo_smoothing", "zo_step"):
+flags.register_validator("positive_weight", lambda value: 0 < value < math.inf, "must be a number above 0")
+for _name in ("als_regularization", "pmf_regularization", "pmf_learning_rate", "zo_smoothing", "zo_step"):
     flags.register_validator(_name, lambda value: math.isfinite(value) and value >= 0, "must be a number from 0 up")
 
 
@@ -182,6 +183,8 @@ def attack_plan(data: Interactions, group: str) -> Plan:
 
 def setting_of(data: Interactions, seeds: list[int]) -> Setting:
     """What the experiments on these data depend on."""
+    if not FLAGS.target_group or (FLAGS.targets is not None and len(FLAGS.target_group) > 1):
+        raise UserError("--target_group must name a group, and one only beside --targets")
     plans = {group: attack_plan(data, group) for group in FLAGS.target_group}
     k = FLAGS.k or (50 if data.name == "gowalla" else 10)
     victim = _recommender(FLAGS.victim or ("pmf" if FLAGS.experiment in PMF_EXPERIMENTS else "wrmf"), setting("victim_dim"))
@@ -190,12 +193,12 @@ def setting_of(data: Interactions, seeds: list[int]) -> Setting:
 
 def _options(data: Interactions) -> dict:
     """What single experiments on defences need."""
-    others = ["bandwagon", "random", *(["recsys19"] if data.n_items < 5000 else [])]
-    numbers = {name: list(map(int, setting(name))) for name in ("svd_ranks", "pmf_dims", "svm_components")}
+    others = ["bandwagon", "random", "recsys20", *(["recsys19"] if data.n_items < 5000 else [])]  # the GAN of a large catalogue takes a day
+    numbers = {name: _numbers(name) for name in ("svd_ranks", "pmf_dims", "svm_components", "figure6_ranks")}
     reconstruction = {"enter": FLAGS.enter, "threshold": FLAGS.threshold, "shuffle_seed": FLAGS.shuffle_seed}
     ratings = {"choose": FLAGS.choose_ratings}
     given = [_patch(text) for text in setting("patches") or []]
-    numbers |= {"figure6_ranks": list(map(int, setting("figure6_ranks"))), "shares": list(map(float, setting("shares")))}
+    numbers |= {"shares": _numbers("shares", float, 0, 100)}
     return {"patches": given, "reconstruction": reconstruction, "ratings": ratings, "other_attacks": others, **numbers} | {
         name: setting(name) for name in ("other_outer_epochs", "folds")
     }
@@ -203,7 +206,20 @@ def _options(data: Interactions) -> dict:
 
 def svd_ranks() -> list[int]:
     """The ranks of the experiment on perturbations."""
-    return sorted(map(int, setting("svd_ranks")))
+    return sorted(_numbers("svd_ranks"))
+
+
+def _numbers(name: str, kind: type = int, low: float = 1, high: float = math.inf) -> list:
+    """A list flag as different numbers within bounds."""
+    texts = list(map(str, setting(name)))
+    try:
+        numbers = [kind(text) for text in texts]
+    except ValueError:
+        numbers = []
+    if not numbers or len(set(numbers)) < len(numbers) or not all(low <= number <= high for number in numbers):
+        what, bounds = "whole numbers" if kind is int else "numbers", f"from {low} up" if high == math.inf else f"from {low} to {high}"
+        raise UserError(f"--{name} must be different {what} {bounds} with commas between, not {','.join(texts)}")
+    return numbers
 
 
 def _patch(text: str) -> tuple[int | None, int]:
@@ -211,6 +227,8 @@ def _patch(text: str) -> tuple[int | None, int]:
     size, _, rank = text.partition("x")
     if not (rank.isdecimal() and (size == "full" or size.isdecimal())):
         raise UserError(f"--patches must be SIZExRANK or fullxRANK with commas between, not {text!r}")
+    if int(rank) < 1 or (size != "full" and int(rank) > int(size)):
+        raise UserError(f"--patches: the rank {rank} must lie in 1 ... {'the size of the matrix' if size == 'full' else size}")
     return None if size == "full" else int(size), int(rank)
 
 

@@ -42,7 +42,10 @@ def measure(
     trained = victim(cleaned, settings, epochs, seed, cache_dir / "victims", progress, position)
     P, Q = trained["P"], trained["Q"]
     if hasattr(defense, "transformed"):
-        P, Q = defense.transformed(P, Q, poisoned, cache_dir)
+        # Biases are columns of their own beyond the factors, and no part of the transformation.
+        dim = settings.embedding_dim
+        moved = defense.transformed(P[:, :dim], Q[:, :dim], poisoned, cache_dir)
+        P, Q = (np.hstack([new, old[:, dim:]]) for new, old in zip(moved, (P, Q)))
     P = P[: data.n_users]
     row = key | evaluation.poisoning_metrics(P, Q, data, targets, key["k"])
     if settings.name == "PMF" and data.test_ratings is not None:

@@ -76,6 +76,8 @@ def test_profiles_from_a_file_are_described_and_used(poisoned):
     victims = sorted((folder / "cache" / "victims").glob("*.npz"))
     result = run("--experiment=poison", f"--profiles={path}", f"--output_dir={folder}", *TINY)
     assert result.returncode == 0, result.stderr
+    result = run("--experiment=poison", f"--profiles={path}", "--targets=1,2,3,4,5", f"--output_dir={folder}", *TINY)
+    assert result.returncode == 1 and "the profiles recsys20 promote other items: add --targets=" in result.stderr
     assert sorted((folder / "cache" / "victims").glob("*.npz")) == victims  # the same fakes train the same victim
 
 
@@ -99,8 +101,11 @@ FAULTS = {
     "wrong patch": (lambda t: ["--experiment=lowrank_table2", "--patches=20by5"], "--patches must be SIZExRANK"),
     "rank above the patch": (
         lambda t: ["--experiment=lowrank_table2", "--attack=random", "--patches=20x25"],
-        "the rank 25 is more than the patch size 20",
+        "--patches: the rank 25 must lie in 1 ... 20",
     ),
+    "no rank": (lambda t: ["--experiment=lowrank_figure5", "--svd_ranks=ten"], "--svd_ranks must be different whole numbers from 1 up"),
+    "too large a share": (lambda t: ["--experiment=lowrank_figure6", "--shares=0,150"], "--shares must be different numbers from 0 to 100"),
+    "no group": (lambda t: ["--target_group="], "--target_group must name a group"),
     "two attacks": (lambda t: ["--experiment=lowrank_table1", "--attack=random,popular"], "this experiment takes one --attack, not random, popular"),
 }
 

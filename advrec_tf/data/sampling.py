@@ -97,10 +97,11 @@ def user_batches(data: Interactions, targets: np.ndarray, weights: np.ndarray, b
 
 
 def _most_pairs(data: Interactions, batch_size: int) -> int:
-    """Four deviations above the pairs that a batch of users has on average, and no more than there can be."""
+    """Four deviations above the pairs that a batch of users has on average, enough for the most active user, and no more than there can be."""
     degree = np.diff(data.indptr)
     likely = batch_size * degree.mean() + 4 * np.sqrt(batch_size) * degree.std()
-    return int(min(np.ceil(likely), np.sort(degree)[-batch_size:].sum()))
+    with_largest = degree.max() + batch_size * degree.mean()
+    return int(min(np.ceil(max(likely, with_largest)), np.sort(degree)[-batch_size:].sum()))
 
 
 class RatingBatches(NamedTuple):

@@ -110,30 +110,29 @@ class Svm:
     name = "svm"
     feedback = "binary"
 
-    def applied(self, data: Interactions, n_real: int, cache_dir: Path, workers: int = 1) -> Interactions:
+    def applied(self, data: Interactions, n_real: int, cache_dir: Path) -> Interactions:
         """The data without the interactions of the users that are flagged."""
         return sanitize(data, self.judged(data, n_real, cache_dir)[0])[0]
 
     def judged(self, data: Interactions, n_real: int, cache_dir: Path) -> tuple[np.ndarray, np.ndarray]:
-        """Who is flagged, and the score of everybody, [users]; kept in cache_dir."""
-        settings = [self.kernel, self.components, self.sampling, self.folds, self.c, self.seed]
-        identity = {"detector": settings, "known": self.known.digest(), "data": data.fingerprint, "n_real": n_real}
-        found = cache.cached(Path(cache_dir) / "detectors", identity, lambda: self._judge(data, n_real))
-        return found["flagged"], found["scores"]
-
-    def _judge(self, data: Interactions, n_real: int) -> dict[str, np.ndarray]:
-        matrix = matrix_of(data)
-        fakes = sparse.csr_matrix(self.known.matrix() > 0, dtype=np.float32)
+        """Who is flagged, and the score of everybody, [users]; the slow part, which knows the real users alone, is kept in cache_dir."""
+        matrix, fakes = matrix_of(data), sparse.csr_matrix(self.known.matrix() > 0, dtype=np.float32)
         seen = sparse.vstack([matrix[:n_real], fakes], format="csr")
         labels = np.arange(seen.shape[0]) >= n_real
-        scores = np.full(seen.shape[0], np.nan)
-        for train, test in _folds(labels, self.folds, self.seed).split(labels, labels):
-            scores[test] = self._scores(seen, labels, train, seen[test])
+        settings = [self.kernel, self.components, self.sampling, self.folds, self.c, self.seed]
+        identity = {"detector": settings, "known": self.known.digest(), "real": cache.digest({"i": seen.indices, "p": seen.indptr})}
+        scores = cache.cached(Path(cache_dir) / "detectors", identity, lambda: {"scores": self._out_of_fold(seen, labels)})["scores"]
         others = matrix[n_real:]
-        if (others.shape != fakes.shape) or (others != fakes).nnz:
+        if others.shape != fakes.shape or (others != fakes).nnz:
             beside = self._scores(seen, labels, np.arange(len(labels)), others) if others.shape[0] else np.empty(0)
             scores = np.concatenate([scores[:n_real], beside])
-        return {"flagged": scores > 0, "scores": scores}
+        return scores > 0, scores
+
+    def _out_of_fold(self, matrix: sparse.csr_matrix, labels: np.ndarray) -> np.ndarray:
+        scores = np.full(len(labels), np.nan)
+        for train, test in _folds(labels, self.folds, self.seed).split(labels, labels):
+            scores[test] = self._scores(matrix, labels, train, matrix[test])
+        return scores
 
     def _scores(self, matrix: sparse.csr_matrix, labels: np.ndarray, train: np.ndarray, asked: sparse.csr_matrix) -> np.ndarray:
         if self.sampling == "down-sampled":

@@ -75,7 +75,7 @@ def reconstruct(
     """The matrix rebuilt from rank-`rank` approximations of its size x size patches, entries not above the threshold in magnitude left out.
 
     Patches are cut in the order of rows and columns, or of both shuffled by `seed`.  Strips of patches are worked on in `workers` threads and come
-    back in order, so that the number of workers changes nothing and only a few strips are held at a time.
+    back in order, so that the number of workers changes nothing; dense are only the patches in work, and what is kept of the others is sparse.
     """
     _check(size, rank)
     orders = [np.arange(n) if seed is None else np.random.default_rng([seed, axis]).permutation(n) for axis, n in enumerate(matrix.shape)]
@@ -148,7 +148,7 @@ def entered(data: Interactions, rebuilt: sparse.csr_matrix, enter: str, threshol
 
     binarize: a 1 where the reconstruction is above the threshold; binarize_and_keep: the same, and every original interaction;
     weights: the original interactions with their reconstructed values, from 0 to 1, as ratings that scale WRMF's weight;
-    dense: every value above the threshold in magnitude as a rating, to be WRMF's target (`WRMFSettings.feedback`).
+    dense: every value of the reconstruction as a rating, to be WRMF's target (`WRMFSettings.feedback`).
     """
     if enter == "weights":
         values = np.asarray(rebuilt[data.train_users, data.train_items]).ravel()
@@ -235,7 +235,14 @@ class LowRank:
         """What the reconstruction depends on."""
         ratings = self.enter == "ratings"
         fingerprint = data.ratings_fingerprint if ratings else data.fingerprint
-        return {"patch": self.patch, "rank": self.rank, "shuffle": self.shuffle_seed, "floor": FLOOR, "ratings": ratings, "data": fingerprint}
+        return {
+            "patch": self.patch,
+            "rank": self.rank,
+            "shuffle": self.patch and self.shuffle_seed,
+            "floor": FLOOR,
+            "ratings": ratings,
+            "data": fingerprint,
+        }
 
 
 @dataclass(frozen=True)

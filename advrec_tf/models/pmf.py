@@ -12,9 +12,9 @@ from advrec_tf.models.factors import FactorModel, mini_batches
 class PMF(FactorModel):
     """Minimises over the observed ratings the sum of (r - mean - p_u . q_i)^2 + regularization (|p_u|^2 + |q_i|^2).
 
-    That is the logarithm of the posterior under Gaussian noise and Gaussian priors on the factors; with `biases` b_u + b_i is added to the
-    prediction, and their squares to the prior.  The mean is that of the training ratings.  The default optimiser is SGD with momentum on
-    mini-batches of ratings, whose loss is summed.
+    That is the logarithm of the posterior under Gaussian noise and Gaussian priors on the factors, the prior of a row counted once for each of
+    its ratings, as mini-batches do; with `biases` b_u + b_i is added to the prediction, and their squares to the prior.  The mean is that of the
+    training ratings.  The default optimiser is SGD with momentum on mini-batches of ratings, whose loss is summed.
     """
 
     default_batch_size = 1000

@@ -86,7 +86,7 @@ def targets_and_weights(data: Interactions, weight: float, feedback: str = "bina
     if data.train_ratings is None:
         raise ValueError(f"{data.name} has no ratings to use as {feedback}")
     if feedback == "values":
-        return data.train_ratings, weight * ones
+        return data.train_ratings, np.where(data.train_ratings > 0, np.float32(weight), 1).astype(np.float32)
     return ones, 1 + (np.float32(weight) - 1) * data.train_ratings
 
 

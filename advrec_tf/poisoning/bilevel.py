@@ -164,10 +164,10 @@ def attack(data: Interactions, settings: RecSys20Settings, seed: int, folder: Pa
             disable=not progress or None,
         )
         for epoch in bar:
-            loss, P, Q, gradient = surrogate.trained_and_differentiated(X, seed=seed + settings.fresh_seeds * epoch)
+            loss, P, Q, gradient = surrogate.trained_and_differentiated(X, seed=1000 * seed + epoch if settings.fresh_seeds else seed)
             measured = poisoning_metrics(P, Q, data, settings.targets, settings.k)
             bar.set_postfix({"target HR": f"{measured['target_HR']:.4f}", "HR": f"{measured['HR']:.4f}"})
-            row = [epoch, loss, *(measured[name] for name in ("target_HR", "HR", "Recall")), X.sum() / len(X)]
+            row = [epoch, loss, *(measured[name] for name in ("target_HR", "HR", "Recall")), float(X.sum()) / len(X)]
             profiles = Profiles.from_matrix(settings.name, X, data, settings.targets)
             norms = np.linalg.norm(gradient, axis=1, keepdims=True)
             buffer = settings.momentum * buffer + gradient / np.maximum(norms, 1e-12)

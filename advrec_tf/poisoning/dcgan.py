@@ -81,7 +81,7 @@ def _normal(seed: int, number: int) -> keras.initializers.Initializer:
 
 
 class DCGAN:
-    """Generator and discriminator with their optimisers, Adam(2e-4, beta_1 = .5), trained in turn on the usual logistic losses."""
+    """Generator and discriminator with their optimisers, Adam(2e-4, beta_1 = .5), both trained on every mini-batch, on the usual logistic losses."""
 
     def __init__(self, height: int, width: int, seed: int, learning_rate: float = 2e-4, beta_1: float = 0.5):
         self.seed = seed

@@ -63,6 +63,8 @@ class Oblivious:
         profiles = Profiles.from_matrix("probe", discrete(F), data, settings.targets, rated=data.train_ratings is not None)
         self.model.fit(profiles.stacked_on(data), epochs=epochs, batch_size=settings.recommender.batch_size, verbose=0)
         P, Q = self.model.factors
+        if not (np.isfinite(P).all() and np.isfinite(Q).all()):
+            raise UserError("the oblivious recommender's factors are not finite: a smaller learning rate of it may help")
         P = P[: data.n_users]
         if settings.goal == "score":
             return float(np.mean(P @ Q[list(settings.targets)].T))

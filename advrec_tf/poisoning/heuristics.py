@@ -9,7 +9,7 @@ from advrec_tf.poisoning.profiles import Profiles
 HEURISTICS = ("random", "average", "bandwagon", "popular")
 
 
-def heuristic(name: str, data: Interactions, fakes: int, targets: tuple[int, ...], seed: int = 0, clicks: int | None = None, k: int = 10) -> Profiles:
+def heuristic(name: str, data: Interactions, fakes: int, targets: tuple[int, ...], seed: int = 0, clicks: int | None = None) -> Profiles:
     """Profiles that hold all targets, rated highest, and filler items up to `clicks` (default: a real user's mean).
 
     random: fillers uniformly, rated around the mean of all ratings; average: the same items, rated around the item's own mean;

@@ -21,18 +21,41 @@ def likeness(profiles: Profiles, data: Interactions, seed: int = 0) -> dict[str,
     Total variation and Jensen-Shannon divergence (bits) of the rating histograms over no rating and 1 ... 5, clicks per profile,
     and the accuracy, over five folds, of a logistic classifier of fakes and as many real users (.5: it cannot tell them apart).
     """
-    real, fake = rating_matrix(data), profiles.matrix()
-    p, q = (np.bincount(np.rint(x).astype(int).ravel(), minlength=6) / x.size for x in (real, fake))
+    p, q = (
+        _shares(data.train_ratings, len(data.train_users), data.n_users * data.n_items),
+        _shares(profiles.ratings, len(profiles.users), profiles.n_users * data.n_items),
+    )
     middle = (p + q) / 2
     divergence = sum(np.sum(x[x > 0] * np.log2(x[x > 0] / middle[x > 0])) for x in (p, q)) / 2
-    chosen = np.random.default_rng(seed).choice(len(real), min(len(fake), len(real)), replace=False)
-    labels = np.repeat([0, 1], [len(chosen), len(fake)])
-    folds = StratifiedKFold(min(5, len(fake), len(chosen)), shuffle=True, random_state=seed)
-    accuracy = cross_val_score(LogisticRegression(max_iter=1000), np.vstack([real[chosen], fake]), labels, cv=folds).mean()
     return {
         "total variation of ratings": float(np.abs(p - q).sum() / 2),
         "Jensen-Shannon divergence of ratings, bits": float(divergence),
-        "clicks per fake profile": float((fake > 0).sum() / len(fake)),
-        "clicks per real profile": float((real > 0).sum() / len(real)),
-        "accuracy of a classifier": float(accuracy),
+        "clicks per fake profile": len(profiles.users) / profiles.n_users,
+        "clicks per real profile": len(data.train_users) / data.n_users,
+        "accuracy of a classifier": _classifier_accuracy(profiles, data, seed),
     }
+
+
+def _shares(ratings: np.ndarray | None, n: int, cells: int) -> np.ndarray:
+    """The shares of no rating and of 1 ... 5 (and above) among all cells.  -> float64 [6]"""
+    rounded = np.full(n, 5) if ratings is None else np.clip(np.rint(ratings), 1, 5).astype(int)
+    counts = np.bincount(rounded, minlength=6)
+    counts[0] = cells - n
+    return counts / cells
+
+
+def _classifier_accuracy(profiles: Profiles, data: Interactions, seed: int) -> float:
+    """NaN where there are too few fakes to cross-validate."""
+    count = min(profiles.n_users, data.n_users)
+    if count < 2:
+        return float("nan")
+    chosen = np.random.default_rng(seed).choice(data.n_users, count, replace=False)
+    place = np.full(data.n_users, -1)
+    place[chosen] = np.arange(count)
+    kept = place[data.train_users] >= 0
+    real = np.zeros((count, data.n_items), np.float32)
+    real[place[data.train_users[kept]], data.train_items[kept]] = 5 if data.train_ratings is None else data.train_ratings[kept]
+    labels = np.repeat([0, 1], [count, profiles.n_users])
+    folds = StratifiedKFold(min(5, count), shuffle=True, random_state=seed)
+    fake = profiles.matrix() * (5 if profiles.ratings is None else 1)
+    return float(cross_val_score(LogisticRegression(max_iter=1000), np.vstack([real, fake]), labels, cv=folds).mean())

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from advrec_tf.data import Interactions
+from advrec_tf.data import Interactions, popularity_groups
 from advrec_tf.errors import UserError
 from advrec_tf.files import replacing
 from advrec_tf.training import checkpoints
@@ -55,6 +55,8 @@ class Profiles:
         """Reads the .npz of `save`.  Raises UserError for a file that is damaged or something else."""
         if not Path(path).exists():
             raise UserError(f"{path}: there is no such file of profiles")
+        if Path(path).suffix != ".npz":
+            raise UserError(f"{path}: profiles are read from .npz files")
         arrays = checkpoints.load(Path(path))
         try:
             ratings = arrays["ratings"] if len(arrays["ratings"]) else None
@@ -114,9 +116,7 @@ class Profiles:
         for fake in range(self.n_users):
             shared[fake] = np.bincount(data.train_users, matrix[fake][data.train_items], data.n_users)
         jaccard = shared / np.maximum(sizes[:, None] + np.diff(data.indptr) - shared, 1)
-        edges = np.percentile(data.item_counts, [0, 50, 75, 95, 100])
-        share = np.histogram(data.item_counts[self.items], edges)[0] / max(1, len(self.items))
-        names = ("tail (up to the median)", "lower torso (to 75%)", "upper torso (to 95%)", "head (above)")
+        shares = {group: np.isin(self.items, items).mean() for group, items in popularity_groups(data).items()}
         return {
             "profiles": self.n_users,
             "clicks": len(self.items),
@@ -129,7 +129,7 @@ class Profiles:
             "distinct profiles": len(np.unique(matrix, axis=0)),
             "largest Jaccard with a real user: mean": float(jaccard.max(axis=1).mean()),
             "largest Jaccard with a real user: most": float(jaccard.max()),
-            **{f"share of clicks in the {name}": float(value) for name, value in zip(names, share)},
+            **{f"share of clicks in the {group.replace('_', ' ')}": float(share) for group, share in shares.items()},
         }
 
 
