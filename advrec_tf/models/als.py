@@ -56,6 +56,7 @@ def solve_block(Y, gram, ids, targets, weights, regularization):
 
 def half_sweep(Y: tf.Tensor, blocks: list[Block], n_rows: int, regularization: float) -> tf.Tensor:
     """All rows of one side from the other side Y; rows without pairs are 0.  -> [n_rows, D]"""
+    Y = tf.convert_to_tensor(Y)  # of a variable the compiled function would remember the shape
     gram, solved = tf.matmul(Y, Y, transpose_a=True), np.zeros((n_rows, Y.shape[1]), np.float32)
     for block in blocks:
         solved[block.rows] = solve_block(Y, gram, *map(tf.constant, block[1:]), tf.constant(regularization, tf.float32)).numpy()
