@@ -13,6 +13,7 @@ COLORS = {"FGSM": "#f58518", "BIM": "#4c78a8", "PGD": "#e45756", "BIM, l2 ball":
 
 
 def panels(rows: int, columns: int, sharex: bool | str = True) -> tuple[Figure, np.ndarray]:
+    """A figure of this house's size and manner, and its axes [rows, columns]."""
     figure = Figure(figsize=(4.2 * columns, 2.7 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex)
     for axis in axes.flat:
