@@ -20,6 +20,7 @@ def shop():
     return data.synthetic(n_users=24, n_items=17, per_user=6, seed=2, split="80:20")
 
 
+@pytest.mark.parametrize("n_items, shape", [(1682, (29, 58)), (300, (15, 20)), (3706, (53, 70)), (7, (2, 4)), (1, (1, 1))])
 def test_image_shapes_hold_every_profile(n_items, shape):
     height, width = dcgan.image_shape(n_items)
     assert (height, width) == shape and height * width >= n_items and height <= width <= 2 * height
