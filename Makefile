@@ -71,7 +71,7 @@ notebooks: .venv/notebooks ## run the notebooks and render them to notebooks/htm
 		.venv/bin/jupyter nbconvert --to html --execute --output-dir notebooks/html notebooks/*.ipynb
 
 test: .venv/installed ## the test suite
-	.venv/bin/python -m pytest -q tests
+	.venv/bin/python -m pytest -q --numprocesses=2 --dist=loadfile tests
 
 lint: .venv/installed ## ruff
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .

@@ -23,7 +23,7 @@ setup(
         "tqdm>=4.65",
     ],
     extras_require={
-        "test": ["pytest>=8", "hypothesis>=6.90", "ruff>=0.6", "nbclient>=0.10", "ipykernel>=6"],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.90", "ruff>=0.6", "nbclient>=0.10", "ipykernel>=6"],
         "notebooks": ["jupyter-core>=5", "nbclient>=0.10", "nbconvert>=7", "ipykernel>=6"],
         "bench": ["numba>=0.60"],
         "implicit": ["implicit>=0.7"],

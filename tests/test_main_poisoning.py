@@ -41,7 +41,7 @@ def test_poison_writes_profiles_trajectories_and_victims(poisoned):
 
 def test_a_killed_poison_run_ends_in_the_same_bytes(poisoned, tmp_path):
     rng = np.random.default_rng(int(os.environ.get("KILL_SEED", 0)))
-    for delay in rng.uniform(8, 30, int(os.environ.get("KILLS", 2))):
+    for delay in rng.uniform(8, 30, int(os.environ.get("KILLS", 1))):
         process = subprocess.Popen(**command(f"--output_dir={tmp_path}", *POISON))
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
@@ -53,8 +53,7 @@ def test_a_killed_poison_run_ends_in_the_same_bytes(poisoned, tmp_path):
 
 @pytest.mark.parametrize("name, shown", [
     ("lowrank_table1", "Detectors trained on recsys20"), ("lowrank_table2", "Table II"), ("lowrank_table3", "recsys19+recsys20"),
-    ("lowrank_figure1", "principal components"), ("lowrank_figure2", "down-sampled"), ("lowrank_figure3", "Figure 3"),
-    ("lowrank_figure5", "transformation"),
+    ("lowrank_figure2", "down-sampled"), ("lowrank_figure5", "transformation"),
 ])  # fmt: skip
 def test_the_low_rank_papers_tables_and_figures_share_attacks_and_models(poisoned, name, shown):
     folder, _ = poisoned
