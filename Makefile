@@ -11,7 +11,7 @@ RUN = .venv/bin/python -m experiments.main --preset=$(PRESET) --output_dir=$(OUT
 LOWRANK = table1 table2 table3 figure1 figure2 figure3 figure4 figure5 figure6
 
 .PHONY: help install reproduce-table1 reproduce-figure1 reproduce-figure2 reproduce-figure3 poison-gowalla poison-ml100k reproduce-lowrank \
-	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations claims describe notebooks test lint bench clean
+	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate claims describe notebooks test lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## list all targets
@@ -52,7 +52,10 @@ poison-gowalla: .venv/installed ## RecSys20 against WRMF on Gowalla
 poison-ml100k: .venv/installed ## RecSys19, RecSys20 and both against WRMF on ML-100K
 	$(RUN) --experiment=poison $(if $(DATASETS),,--dataset=$(if $(filter quick,$(PRESET)),synthetic,ml-100k)) --attack=recsys19,recsys20,recsys19+recsys20
 
-reproduce-lowrank: $(LOWRANK:%=reproduce-lowrank-%) ## Tables I to III and Figures 1 to 6 of the low-rank paper
+reproduce-lowrank: lowrank-estimate $(LOWRANK:%=reproduce-lowrank-%) ## Tables I to III and Figures 1 to 6 of the low-rank paper
+
+lowrank-estimate:
+	@echo "advrec: $(if $(filter quick,$(PRESET)),about 5 minutes,about 3 hours on two cores); what is in $(OUTPUT) already is not done again"
 
 $(LOWRANK:%=reproduce-lowrank-%): reproduce-lowrank-%: .venv/installed
 	$(RUN) --experiment=lowrank_$*

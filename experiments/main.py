@@ -188,9 +188,10 @@ def _attack_settings() -> tuple[attack_runs.TrainingPlan, dict]:
         "pgd_init": FLAGS.pgd_init,
         "k": _k(),
     }
-    one = "iterations" if FLAGS.experiment == "budget" else "epsilon"
-    if len(_numbers(one)) > 1:
-        raise UserError(f"--{one} takes one value in the {FLAGS.experiment} experiment")
+    single = {"budget": ["iterations"], "low_rank_against_perturbations": ["epsilon", "iterations"]}.get(FLAGS.experiment, ["epsilon"])
+    for name in single:
+        if len(_numbers(name)) > 1:
+            raise UserError(f"--{name} takes one value in the {FLAGS.experiment} experiment")
     if FLAGS.experiment != "table1" and len(_model_selection()) > 1:
         raise UserError(f"--model_selection takes one value in the {FLAGS.experiment} experiment")
     return attack_runs.TrainingPlan(bprmf, amf, epochs, _model_selection(), _numbers("keep_epochs", int)), options
