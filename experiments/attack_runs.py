@@ -72,11 +72,17 @@ def run(
             own = [job for seed in seeds for job in _jobs(attacks, data, seed, models_dir, plan, options)]
             lists_dir = folder / data.name / "lists" if how.save_lists else None
             jobs += unmeasured(own, results[data.name], folder / data.name, lists_dir)
-        with tqdm(total=len(jobs), desc="attacks", disable=None if how.progress else True) as bar:
-            for index, rows in run_jobs("experiments.measuring:measure", jobs, how.workers, how.backend):
-                results[jobs[index]["data"].name].add(rows)
-                bar.update()
+        for job, rows in finished("experiments.measuring:measure", jobs, "attacks", how):
+            results[job["data"].name].add(rows)
         report([folder / data.name for data in datasets])
+
+
+def finished(function: str, jobs: list[dict], label: str, how: Running, done: int = 0) -> Iterator[tuple[dict, list[dict]]]:
+    """Runs the jobs side by side behind a progress bar; yields each with its rows as it ends.  done: how many more were there before"""
+    with tqdm(total=len(jobs) + done, initial=done, desc=label, disable=None if how.progress else True) as bar:
+        for index, rows in run_jobs(function, jobs, how.workers, how.backend):
+            yield jobs[index], rows
+            bar.update()
 
 
 def train(datasets: list[Interactions], seeds: list[int], models_dir: Path, plan: TrainingPlan, how: Running) -> None:

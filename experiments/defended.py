@@ -5,8 +5,6 @@ from functools import reduce
 from itertools import product
 from pathlib import Path
 
-from tqdm import tqdm
-
 from advrec_tf.data import Interactions
 from advrec_tf.defenses import Defense, LowRank, Svm
 from advrec_tf.errors import UserError
@@ -16,7 +14,7 @@ from advrec_tf.reporting import Results, plots, poisoning, poisoning_plots, read
 from advrec_tf.reporting.results import POISONED
 from advrec_tf.training import PMFSettings, Settings, WRMFSettings
 from advrec_tf.training.jobs import run as run_jobs
-from experiments.attack_runs import Running
+from experiments.attack_runs import Running, finished
 from experiments.attacks import Plan
 
 UNDEFENDED = ({"defense": "none"}, None)
@@ -133,11 +131,8 @@ def measured(jobs: list[dict], results: Results, folder: Path, cache_dir: Path, 
     """Adds the rows of the jobs (arguments of `victims.measure`) that are not there yet."""
     left = [job for job in jobs if _is_missing(job, results, folder)]
     left = [{**job, "folder": folder, "cache_dir": cache_dir, "progress": how.progress} for job in left]
-    bar = tqdm(total=len(jobs), initial=len(jobs) - len(left), desc="victims", unit="model", disable=not how.progress or None)
-    for _, rows in run_jobs("experiments.victims:measure", left, how.workers, how.backend):
+    for _, rows in finished("experiments.victims:measure", left, "victims", how, len(jobs) - len(left)):
         results.add(rows)
-        bar.update()
-    bar.close()
 
 
 def prepare_full(asked: list[tuple[Interactions, Defense | None]], cache_dir: Path, how: Running) -> None:

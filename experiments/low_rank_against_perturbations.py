@@ -4,7 +4,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from advrec_tf import evaluation, perturbations
 from advrec_tf.data import Interactions, sample_triples
@@ -13,8 +12,7 @@ from advrec_tf.files import write_text
 from advrec_tf.reporting import plots, poisoning_plots, projected, read_results, recorded_run
 from advrec_tf.reporting.results import PROJECTED
 from advrec_tf.training import cache, selected_factors
-from advrec_tf.training.jobs import run as run_jobs
-from experiments.attack_runs import Running, TrainingPlan, selected_models, train
+from experiments.attack_runs import Running, TrainingPlan, finished, selected_models, train
 from experiments.points import STARTS
 
 NAME = "low_rank_against_perturbations"
@@ -37,10 +35,8 @@ def run(datasets: list[Interactions], seeds: list[int], output_dir: Path, plan: 
                     common = {"data": data, "seed": seed, "model": model, "epoch": epoch, "weights": weights, "options": options, "ranks": ranks}
                     jobs += [{**common, "attack": attack, "cache_dir": Path(output_dir) / "cache"} for attack in ATTACKS]
             left = [job for job in jobs if not all(key in results for key in keys_of(job))]
-            with tqdm(total=len(left), desc="attacks", disable=not how.progress or None) as bar:
-                for _, rows in run_jobs("experiments.low_rank_against_perturbations:measure", left, how.workers, how.backend):
-                    results.add(rows)
-                    bar.update()
+            for _, rows in finished("experiments.low_rank_against_perturbations:measure", left, "attacks", how):
+                results.add(rows)
         rows = read_results(folder)
         text = projected.report(rows)
         write_text(folder / "report.md", text)

@@ -2,16 +2,13 @@
 
 from pathlib import Path
 
-from tqdm import tqdm
-
 from advrec_tf.defenses.detection import KERNELS, SAMPLINGS, labels_of
 from advrec_tf.defenses.low_rank import matrix_of
 from advrec_tf.files import write_text
 from advrec_tf.poisoning import Profiles
 from advrec_tf.reporting import detection, plots, poisoning_plots, read_results, recorded_run
 from advrec_tf.reporting.results import DETECTED
-from advrec_tf.training.jobs import run as run_jobs
-from experiments.attack_runs import Running
+from experiments.attack_runs import Running, finished
 from experiments.defended import Setting, first_attack, made
 
 
@@ -30,10 +27,8 @@ def run(setting: Setting, attacks: list[str], given: list[Profiles], how: Runnin
         # The widest PCA may not be had on few profiles; the narrowest always is.
         first = {"kernel": next(iter(KERNELS)), "components": min(dimensions)}
         left = [job for job in jobs if named | first | {"sampling": job["sampling"], "fold": job["fold"]} not in results]
-        with tqdm(total=len(left), desc="folds", disable=not how.progress or None) as bar:
-            for _, rows in run_jobs("advrec_tf.defenses.detection:fold_scores", left, how.workers, how.backend):
-                results.add([named | row for row in rows])
-                bar.update()
+        for _, rows in finished("advrec_tf.defenses.detection:fold_scores", left, "folds", how):
+            results.add([named | row for row in rows])
     rows = read_results(folder)
     text = detection.report(rows)
     write_text(folder / "report.md", text)

@@ -47,9 +47,10 @@ def measure(
         moved = defense.transformed(P[:, :dim], Q[:, :dim], poisoned, cache_dir)
         P, Q = (np.hstack([new, old[:, dim:]]) for new, old in zip(moved, (P, Q)))
     P = P[: data.n_users]
-    row = key | evaluation.poisoning_metrics(P, Q, data, targets, key["k"])
+    lists = evaluation.top_k(P, Q, data, key["k"])
+    row = key | evaluation.poisoning_metrics(P, Q, data, targets, key["k"], lists)
     if settings.name == "PMF" and data.test_ratings is not None:
         row["RMSE"] = rmse(P, Q, float(trained["mean"]), data)
-    own = evaluation.per_user_poisoning_metrics(evaluation.top_k(P, Q, data, key["k"]), data, targets)
+    own = evaluation.per_user_poisoning_metrics(lists, data, targets)
     checkpoints.save(victim_path(folder, key), {name: values.astype(np.float32) for name, values in own.items()})
     return [row]

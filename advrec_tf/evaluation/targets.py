@@ -9,23 +9,27 @@ from advrec_tf.evaluation.ranking import masked_scores, top_k
 TARGET_NAMES = ("Recall", "Precision", "HR", "nDCG", "EFD", "SE", "ICov", "target_Recall", "target_HR", "target_rank")
 
 
-def poisoning_metrics(P: np.ndarray, Q: np.ndarray, data: Interactions, targets: tuple[int, ...], k: int) -> dict[str, float]:
+def poisoning_metrics(
+    P: np.ndarray, Q: np.ndarray, data: Interactions, targets: tuple[int, ...], k: int, lists: np.ndarray | None = None
+) -> dict[str, float]:
     """Metrics over the real users who have test items; `data` are the clean ones, and the rows of P beyond their users (the fakes) are not asked.
 
+    lists: those of `top_k`, where they are there already.
     Recall = hits / test items, Precision = hits / k, HR = share of users with a hit, nDCG, EFD, SE and ICov as in `metrics`;
     target_HR = share of users with a target among their k, target_Recall = mean share of the targets there, target_rank = mean rank
     of the targets among the items a user does not know (users who know a target count neither for nor against it: it is not shown).
     """
     P = P[: data.n_users]
-    lists = top_k(P, Q, data, k)
-    own, (shown, ranks) = per_user_poisoning_metrics(lists, data, targets), (target_hits(lists, data, targets), target_ranks(P, Q, data, targets))
-    all_lists = metrics(lists, data)
+    lists = top_k(P, Q, data, k) if lists is None else lists
+    all_lists, shown = metrics(lists, data), target_hits(lists, data, targets)
     return {
-        **{name: float(values.mean()) for name, values in own.items() if name != "target_HR"},
-        **{name: all_lists[name] for name in ("SE", "ICov")},
+        "Recall": all_lists["RE"],
+        "Precision": all_lists["PR"],
+        "HR": float((per_user_metrics(lists, data)["PR"] > 0).mean()),
+        **{name: all_lists[name] for name in ("nDCG", "EFD", "SE", "ICov")},
         "target_Recall": float(shown.mean()),
-        "target_HR": float(own["target_HR"].mean()),
-        "target_rank": float(np.nanmean(ranks)),
+        "target_HR": float(shown.any(axis=1).mean()),
+        "target_rank": float(np.nanmean(target_ranks(P, Q, data, targets))),
     }
 
 
