@@ -13,7 +13,7 @@ from advrec_tf.data.sampling import (
     shuffled_batches,
     user_batches,
 )
-from advrec_tf.data.splits import K_CORES, k_core
+from advrec_tf.data.subsampling import K_CORES, k_core
 from advrec_tf.data.synthetic import synthetic
 
 __all__ = [

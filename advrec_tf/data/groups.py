@@ -3,6 +3,7 @@
 import numpy as np
 
 from advrec_tf.data.interactions import Interactions
+from advrec_tf.data.seeds import generator
 from advrec_tf.errors import UserError
 
 # Percentiles of the items' train clicks: a group holds the items above the first and up to the second.
@@ -27,7 +28,7 @@ def choose_targets(data: Interactions, group: str = "head", count: int = 5, seed
     items = popularity_groups(data)[group]
     if len(items) < count:
         raise UserError(f"the {group} of {data.name} has {len(items)} items, fewer than the {count} targets asked for")
-    return tuple(np.sort(np.random.default_rng(seed).choice(items, count, replace=False)).tolist())
+    return tuple(np.sort(generator(seed).choice(items, count, replace=False)).tolist())
 
 
 def check_targets(data: Interactions, targets: tuple[int, ...]) -> None:

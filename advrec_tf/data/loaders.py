@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from advrec_tf.data.download import Remote, fetch, unpack_member, verify
 from advrec_tf.data.interactions import Interactions
+from advrec_tf.data.seeds import check_seed
 from advrec_tf.data.synthetic import synthetic
 from advrec_tf.data.tables import read_table
 from advrec_tf.errors import UserError
@@ -90,6 +91,7 @@ def load(
 
     Raises UserError, in one line, for whatever is missing or malformed.
     """
+    check_seed(seed)
     if test is not None and not Path(name).is_file():
         raise UserError(f"a test table goes with a train table of one's own, not with {name}")
     if name == "synthetic":

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from advrec_tf.data.interactions import Interactions
+from advrec_tf.data.seeds import generator
 from advrec_tf.errors import UserError
 
 
@@ -36,7 +37,7 @@ def sample_triples(data: Interactions, seed: int | list[int]) -> Triples:
     row = users.astype(np.int64) * data.n_items
     # Unknown items before each known one, made increasing over users; within a user it does not decrease.
     unknown_before = row + positives - (np.arange(len(users)) - data.indptr[users])
-    r = np.random.default_rng(seed).integers(0, (data.n_items - degree)[users])
+    r = generator(seed).integers(0, (data.n_items - degree)[users])
     known_before = np.searchsorted(unknown_before, row + r, side="right") - data.indptr[users]
     return Triples(users, positives, (r + known_before).astype(np.int32))
 
@@ -50,7 +51,7 @@ def shuffled_batches(data: Interactions, batch_size: int, seed: int, epoch: int)
     batch_size = min(batch_size, len(data.train_users))
     steps = len(data.train_users) // batch_size
     triples = sample_triples(data, [seed, epoch, 0])
-    order = np.random.default_rng([seed, epoch, 1]).permutation(len(data.train_users))[: steps * batch_size]
+    order = generator([seed, epoch, 1]).permutation(len(data.train_users))[: steps * batch_size]
     return Triples(*(part[order].reshape(steps, batch_size) for part in triples))
 
 
@@ -75,7 +76,7 @@ def user_batches(data: Interactions, targets: np.ndarray, weights: np.ndarray, b
     """
     batch_size = min(batch_size, data.n_users)
     steps, width = -(-data.n_users // batch_size), _most_pairs(data, batch_size)
-    rng = np.random.default_rng([seed, epoch])
+    rng = generator([seed, epoch])
     while True:
         shuffled = rng.permutation(data.n_users)
         place = np.argsort(shuffled)[data.train_users]
@@ -117,7 +118,7 @@ def rating_batches(data: Interactions, batch_size: int, seed: int, epoch: int) -
     """All train ratings once, in an order drawn from (seed, epoch)."""
     n = len(data.train_users)
     steps = -(-n // batch_size)
-    order = np.resize(np.random.default_rng([seed, epoch]).permutation(n), steps * batch_size)
+    order = np.resize(generator([seed, epoch]).permutation(n), steps * batch_size)
     present = (np.arange(steps * batch_size) < n).astype(np.float32)
     parts = data.train_users[order], data.train_items[order], data.train_ratings[order], present
     return RatingBatches(*(part.reshape(steps, batch_size) for part in parts))

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from advrec_tf.data.interactions import Interactions
+from advrec_tf.data.seeds import generator
 
 
 def synthetic(n_users: int = 600, n_items: int = 400, per_user: int = 30, rank: int = 6, seed: int = 0, split: str | None = None) -> Interactions:
@@ -13,7 +14,7 @@ def synthetic(n_users: int = 600, n_items: int = 400, per_user: int = 30, rank: 
     without replacement, through the Gumbel trick; the order of the draws is the timestamp, so the hold-out is the last unless `split` says
     otherwise.  A rating is the fifth, from 1 to 5, in which p_u . q_i lies among all chosen pairs.
     """
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     p = rng.normal(size=(n_users, rank))  # [U, R]
     q = rng.normal(size=(n_items, rank))  # [I, R]
     popularity = -0.6 * np.log(1 + rng.permutation(n_items))
