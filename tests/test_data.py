@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -256,3 +258,53 @@ def test_the_iterated_core_is_a_core(seed, k):
     for ids in ((core.train_users, core.test_users), (core.train_items, core.test_items)):
         assert np.bincount(np.concatenate(ids)).min() >= k
     assert len(core.test_users) == core.n_users
+
+
+def frame_of(rows, *columns):
+    return pd.DataFrame(rows, columns=["user", "item", *columns])
+
+
+def test_the_train_matrix_holds_ones_or_ratings(small):
+    clicks, rated = small.matrix(), small.matrix(ratings=True)
+    assert clicks.shape == rated.shape == (small.n_users, small.n_items) and clicks.dtype == rated.dtype == np.float32
+    dense = np.zeros(clicks.shape, np.float32)
+    dense[small.train_users, small.train_items] = small.train_ratings
+    np.testing.assert_array_equal(rated.toarray(), dense)
+    np.testing.assert_array_equal(clicks.toarray(), dense > 0)
+
+
+def test_the_rating_scale_is_that_of_the_train_ratings():
+    built = data.Interactions.from_frames(frame_of([(0, 0, 2), (0, 1, 4.5), (1, 0, 3)], "rating"), frame_of([(1, 1, 5)], "rating"))
+    assert built.rating_scale == (2, 4.5) and all(type(end) is float for end in built.rating_scale)
+
+
+def test_ratings_that_are_not_there_are_told():
+    built = data.Interactions.from_frames(frame_of([(0, 0), (0, 1)]), name="shop")
+    for ask in (lambda: built.matrix(ratings=True), lambda: built.rating_scale):
+        with pytest.raises(UserError, match="shop has no ratings"):
+            ask()
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, None, "0"])
+def test_a_seed_is_a_whole_number_from_0_up(small, tmp_path, seed):
+    table = write(tmp_path / "own.csv", "0,1\n0,2\n")
+    for draw in (
+        lambda: data.load(str(table), seed=seed),
+        lambda: data.load("synthetic", seed=seed),
+        lambda: data.synthetic(n_users=3, n_items=4, per_user=2, seed=seed),
+        lambda: data.sample_triples(small, seed),
+        lambda: data.sample_triples(small, [0, seed]),
+        lambda: data.choose_targets(small, "tail", 2, seed),
+        lambda: data.k_core(replace(small, train_timestamps=None), 2, seed=seed),
+        lambda: data.shuffled_batches(small, 8, seed, 0),
+        lambda: data.user_batches(small, small.train_ratings, small.train_ratings, 8, seed, 0),
+        lambda: data.rating_batches(small, 8, seed, 0),
+        lambda: data.Interactions.from_frames(frame_of([(0, 0), (0, 1)]), split="80:20", seed=seed),
+    ):
+        with pytest.raises(UserError, match=f"^the seed must be a whole number from 0 up, not {seed}$"):
+            draw()
+
+
+def test_a_seed_may_be_huge(small):
+    assert len(data.sample_triples(small, 2**200).users) == len(small.train_users)
+    assert len(data.choose_targets(small, "tail", 2, np.int64(3))) == 2

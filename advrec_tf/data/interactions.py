@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from advrec_tf.data.splits import leave_one_out, one_in_five
 from advrec_tf.errors import UserError
@@ -47,6 +48,22 @@ class Interactions:
     def item_counts(self) -> np.ndarray:
         """int64 [n_items]: train interactions of each item."""
         return np.bincount(self.train_items, minlength=self.n_items)
+
+    @cached_property
+    def rating_scale(self) -> tuple[float, float]:
+        """The least and the largest train rating.  Raises UserError when there are no ratings."""
+        ratings = self._ratings()
+        return float(ratings.min()), float(ratings.max())
+
+    def matrix(self, ratings: bool = False) -> sparse.csr_matrix:
+        """The train interactions as ones, or their ratings: float32 [users, items].  Raises UserError for ratings that are not there."""
+        values = self._ratings() if ratings else np.ones(len(self.train_users), np.float32)
+        return sparse.csr_matrix((values, self.train_items, self.indptr), shape=(self.n_users, self.n_items))
+
+    def _ratings(self) -> np.ndarray:
+        if self.train_ratings is None:
+            raise UserError(f"{self.name} has no ratings")
+        return self.train_ratings
 
     def pairs(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """One int64 for each (user, item), to look pairs up by."""
