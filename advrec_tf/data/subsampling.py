@@ -14,30 +14,32 @@ K_CORES = ("single_pass", "iterated")
 def k_core(data: Interactions, k: int, protocol: str = "single_pass", seed: int = 0) -> Interactions:
     """The sub-sample without users and items of fewer than k interactions, train and test counted together (section 5.2).
 
-    `single_pass` removes such users, then such items of what is left, once, which gives the densities the paper prints; `iterated`
-    goes on until nothing more falls away.  A user whose test item survives keeps it; of the others with at least two interactions left
-    the latest is held out, or one drawn from `seed` where there are no timestamps.
+      `single_pass` removes such users, then such items of what is left, once, which gives the densities the paper prints; `iterated`
+      goes on until nothing more falls away.  A user whose test item survives keeps it; of the others with at least two interactions left
+      the latest is held out, or one drawn from `seed` where there are no timestamps.
+    Timestamps of train rows are kept, and ratings where train and test have them.
 
-    Raises UserError when nothing testable is left.
+      Raises UserError when nothing testable is left.
     """
     if protocol not in K_CORES:
         raise ValueError(f"protocol must be one of {', '.join(K_CORES)}, not {protocol!r}")
-    times = data.train_timestamps if data.train_timestamps is not None else generator(seed).random(len(data.train_users))
-    both = pd.DataFrame(
-        {
-            "user": np.concatenate([data.train_users, data.test_users]),
-            "item": np.concatenate([data.train_items, data.test_items]),
-            "timestamp": np.concatenate([times, np.full(len(data.test_users), np.inf)]),  # a surviving test row is the latest
-        }
-    )
+    age = generator(seed).random(len(data.train_users)) if data.train_timestamps is None else data.train_timestamps
+    columns = {
+        "user": (data.train_users, data.test_users),
+        "item": (data.train_items, data.test_items),
+        "age": (age, np.full(len(data.test_users), np.inf)),  # a surviving test row is the latest
+        "timestamp": (data.train_timestamps, np.full(len(data.test_users), np.nan)),
+        "rating": (data.train_ratings, data.test_ratings),
+    }
+    both = pd.DataFrame({name: np.concatenate(parts) for name, parts in columns.items() if all(part is not None for part in parts)})
     while True:
         before = len(both)
         for column in ("user", "item"):
             both = both[np.bincount(both[column])[both[column]] >= k]
         if protocol == "single_pass" or len(both) == before:
             break
-    held_out = leave_one_out(*(both[column].to_numpy() for column in ("user", "item", "timestamp")), seed) if len(both) else np.empty(0, bool)
+    held_out = leave_one_out(*(both[column].to_numpy() for column in ("user", "item", "age")), seed) if len(both) else np.empty(0, bool)
     if not held_out.any():
         raise UserError(f"the {k}-core of {data.name} has no user left with two interactions")
-    both = both.assign(user=data.user_ids[both["user"]], item=data.item_ids[both["item"]], timestamp=both["timestamp"].replace(np.inf, np.nan))
+    both = both.assign(user=data.user_ids[both["user"]], item=data.item_ids[both["item"]])
     return Interactions.from_frames(both[~held_out], both[held_out], name=f"{data.name}-{protocol}-{k}")
