@@ -308,3 +308,90 @@ def test_a_seed_is_a_whole_number_from_0_up(small, tmp_path, seed):
 def test_a_seed_may_be_huge(small):
     assert len(data.sample_triples(small, 2**200).users) == len(small.train_users)
     assert len(data.choose_targets(small, "tail", 2, np.int64(3))) == 2
+
+
+TEXT_IDS = {
+    "str": lambda ids: pd.Series(ids, dtype="str"),
+    "string": lambda ids: pd.Series(ids, dtype="string"),
+    "object": lambda ids: pd.Series(ids, dtype=object),
+    "category": lambda ids: pd.Series(pd.Categorical(ids, categories=sorted(set(ids), reverse=True))),
+    "mixed": lambda ids: pd.Series([7 if each == "7" else each for each in ids], dtype=object),
+}
+
+
+@pytest.mark.parametrize("kind", TEXT_IDS)
+def test_text_ids_are_plain_sorted_arrays_and_survive_a_file(tmp_path, kind):
+    frame = pd.DataFrame({"user": TEXT_IDS[kind](["b", "b", "7", "7"]), "item": TEXT_IDS[kind](["long", "7", "c", "7"])})
+    built = data.Interactions.from_frames(frame, split="random")
+    assert (built.user_ids.dtype.kind, built.user_ids.tolist(), built.item_ids.tolist()) == ("U", ["7", "b"], ["7", "c", "long"])
+    assert sorted(pairs(*(np.concatenate([getattr(built, f"{part}_{of}") for part in ("train", "test")]) for of in ("users", "items")))) == [
+        (0, 0), (0, 1), (1, 0), (1, 2),
+    ]  # fmt: skip
+    np.savez(tmp_path / "ids.npz", ids=built.item_ids)
+    with np.load(tmp_path / "ids.npz", allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["ids"], built.item_ids)
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint8", "Int64", "object", "category"])
+def test_integer_ids_stay_integers(kind):
+    built = data.Interactions.from_frames(frame_of([(10, 3), (10, 20), (9, 3)]).astype(kind))
+    assert built.user_ids.dtype.kind in "iu" and built.user_ids.tolist() == [9, 10] and built.item_ids.tolist() == [3, 20]
+
+
+def test_a_missing_id_is_told():
+    with pytest.raises(UserError, match="shop, line 1: the item is missing"):
+        data.Interactions.from_frames(frame_of([("a", "x"), ("a", None)]), name="shop")
+
+
+def test_ratings_of_the_train_table_stay_where_the_test_table_has_none(tmp_path):
+    write(tmp_path / "shop" / "train.csv", "user,item,rating\n0,1,4\n0,0,2\n")
+    write(tmp_path / "shop" / "test.csv", "user,item\n0,2\n")
+    built = data.load(str(tmp_path / "shop"))
+    assert built.train_ratings.tolist() == [2, 4] and built.test_ratings is None
+    assert data.Interactions.from_frames(frame_of([(0, 1), (0, 0)]), frame_of([(0, 2, 1)], "rating")).test_ratings is None
+
+
+def test_repeated_pairs_of_split_tables_keep_the_latest():
+    columns = "rating", "timestamp"
+    train = frame_of([(0, 0, 1, 9), (0, 0, 2, 9), (0, 0, 3, 8), (0, 0, 4, np.nan), (0, 1, 5, np.nan), (0, 1, 6, np.nan)], *columns)
+    built = data.Interactions.from_frames(train, frame_of([(0, 2, 7, 3), (0, 2, 8, 2)], *columns))
+    assert built.duplicates == 5 and built.train_ratings.tolist() == [2, 6] and built.test_ratings.tolist() == [7]
+    np.testing.assert_array_equal(built.train_timestamps, [9, np.nan])
+    untimed = data.Interactions.from_frames(train[["user", "item", "rating"]], frame_of([(0, 2, 7, 3), (0, 2, 8, 2)], *columns))
+    assert untimed.train_ratings.tolist() == [4, 6] and untimed.test_ratings.tolist() == [7]
+
+
+def test_repeated_pairs_of_a_random_split_keep_the_latest():
+    frame = frame_of([(0, 0, 1, 9), (0, 0, 2, 8), (0, 1, 3, 9), (0, 1, 4, 8)], "rating", "timestamp")
+    built = data.Interactions.from_frames(frame, split="random")
+    assert sorted([*built.train_ratings, *built.test_ratings]) == [1, 3]
+
+
+def by_ids(built, part, values):
+    """The values of the train or test pairs by the ids of their users and items."""
+    users, items = (getattr(built, f"{part}_{of}") for of in ("users", "items"))
+    return dict(zip(pairs(built.user_ids[users], built.item_ids[items]), values.tolist()))
+
+
+def test_a_core_keeps_ratings_and_timestamps(small):
+    core = data.k_core(small, 11)
+    assert core.n_users < small.n_users and core.n_items < small.n_items
+    times = by_ids(small, "train", small.train_timestamps)
+    ratings = by_ids(small, "train", small.train_ratings) | by_ids(small, "test", small.test_ratings)
+    assert by_ids(core, "train", core.train_timestamps).items() <= times.items()
+    kept = by_ids(core, "train", core.train_ratings) | by_ids(core, "test", core.test_ratings)
+    assert len(kept) == len(core.train_users) + len(core.test_users) and kept.items() <= ratings.items()
+
+
+def test_a_core_of_data_without_timestamps_has_none_and_keeps_the_test_rows(small):
+    whole = replace(small, train_timestamps=None)
+    core, other = (data.k_core(whole, 11, seed=seed) for seed in (0, 1))
+    assert core.train_timestamps is None and core.fingerprint == data.k_core(whole, 11).fingerprint != other.fingerprint
+    first, second = (by_ids(each, "test", each.test_items) for each in (core, other))
+    before = {pair for pair in by_ids(whole, "test", whole.test_items) if pair[1] in core.item_ids and pair[0] in core.user_ids}
+    assert before <= first.keys() & second.keys() and len(before) < len(first)
+
+
+def test_a_core_of_data_whose_test_rows_have_no_ratings_has_none(small):
+    core = data.k_core(replace(small, test_ratings=None), 11)
+    assert core.train_ratings is core.test_ratings is None

@@ -27,12 +27,12 @@ class Interactions:
     train_items: np.ndarray  # int32 [N]
     test_users: np.ndarray  # int32 [M]
     test_items: np.ndarray  # int32 [M]
-    user_ids: np.ndarray  # [n_users]
+    user_ids: np.ndarray  # [n_users], integers or numpy texts
     item_ids: np.ndarray  # [n_items]
     duplicates: int = 0  # interactions that repeated an earlier pair and were collapsed
     train_timestamps: np.ndarray | None = None  # float64 [N], NaN where unknown; None where the data have none
     train_ratings: np.ndarray | None = None  # float32 [N]; None where the data have none
-    test_ratings: np.ndarray | None = None  # float32 [M]
+    test_ratings: np.ndarray | None = None  # float32 [M]; None where the test data have none
 
     @cached_property
     def indptr(self) -> np.ndarray:
@@ -121,54 +121,61 @@ class Interactions:
         Raises UserError when nobody can be tested, for a test user that train never saw and for a test pair that is also in train; the message
         names `frame.attrs["path"]` and the line, which is the frame's index.
         """
-        both = pd.concat([train[["user", "item"]], test[["user", "item"]]]) if test is not None else train
-        (users, user_ids), (items, item_ids) = (pd.factorize(both[column], sort=True) for column in ("user", "item"))
+        frames = [train] if test is None else [train, test]
+        both = pd.concat([frame[["user", "item"]] for frame in frames])
+        (users, user_ids), (items, item_ids) = (_numbered(both[column], train.attrs.get("path", name)) for column in ("user", "item"))
         is_test = np.arange(len(both)) >= len(train)
-        if test is None:
-            timestamps = _split_timestamps(train, split)
-            kept = _latest_of_pairs(users, items, timestamps)
-            if split == "80:20":
-                is_test[kept] = one_in_five(users[kept], seed)
-            else:
-                is_test[kept] = leave_one_out(users[kept], items[kept], timestamps if timestamps is None else timestamps[kept], seed)
-        else:
-            kept = np.concatenate([_latest_of_pairs(users[part], items[part], None) + at for part, at in _parts(is_test)])
+        times, values = (_column(frames, field) for field in ("timestamp", "rating"))
+        kept = _latest_of_pairs(users, items, is_test, times)
+        if test is not None:
             _check_test(users, items, is_test, test)
+        elif split == "80:20":
+            is_test[kept] = one_in_five(users[kept], seed)
+        else:
+            is_test[kept] = leave_one_out(users[kept], items[kept], times[kept] if _splits_by_time(train, split) else None, seed)
         if not is_test[kept].any():
             raise UserError(f"{train.attrs.get('path', name)}: no user has two different interactions, so nobody can be tested")
         parts = [chosen[np.lexsort((items[chosen], users[chosen]))] for chosen in (kept[~is_test[kept]], kept[is_test[kept]])]
         pairs = [ids[chosen].astype(np.int32) for chosen in parts for ids in (users, items)]
-        times, ratings = None, (None, None)
-        if "timestamp" in train:
-            times = train["timestamp"].to_numpy(np.float64)[parts[0]]
-        if "rating" in train and (test is None or "rating" in test):
-            values = np.concatenate([frame["rating"].to_numpy(np.float32) for frame in (train, test) if frame is not None])
-            ratings = tuple(values[chosen] for chosen in parts)
-        ids = np.asarray(user_ids), np.asarray(item_ids)
-        return cls(name, len(user_ids), len(item_ids), *pairs, *ids, len(both) - len(kept), times, *ratings)
+        return cls(
+            name, len(user_ids), len(item_ids), *pairs, user_ids, item_ids, len(both) - len(kept),
+            train_timestamps=times[parts[0]] if "timestamp" in train else None,
+            train_ratings=values[parts[0]].astype(np.float32) if "rating" in train else None,
+            test_ratings=values[parts[1]].astype(np.float32) if all("rating" in frame for frame in frames) else None,
+        )  # fmt: skip
 
 
-def _parts(is_test: np.ndarray) -> list[tuple[slice, int]]:
-    n_train = int(np.sum(~is_test))
-    return [(slice(None, n_train), 0), (slice(n_train, None), n_train)]
+def _numbered(column: pd.Series, source: str) -> tuple[np.ndarray, np.ndarray]:
+    """The place of every id among the sorted ones, int64 [N], and these: integers, or texts that np.load takes back."""
+    codes, ids = pd.factorize(column)
+    if codes.min(initial=0) < 0:
+        raise UserError(f"{source}, line {column.index[np.argmin(codes)]}: the {column.name} is missing")
+    ids = np.asarray(ids)
+    if ids.dtype.kind not in "iu":
+        ids = ids.astype(np.int64 if pd.api.types.infer_dtype(ids) == "integer" else str)
+    ids, places = np.unique(ids, return_inverse=True)
+    return places[codes], ids
 
 
-def _latest_of_pairs(users: np.ndarray, items: np.ndarray, timestamps: np.ndarray | None) -> np.ndarray:
-    """Positions of one interaction for each (user, item) pair: the latest, a blank timestamp being the oldest."""
-    age = np.zeros(len(users)) if timestamps is None else np.where(np.isnan(timestamps), -np.inf, timestamps)
-    order = np.lexsort((age, items, users))
-    u, i = users[order], items[order]
-    return order[np.append((u[1:] != u[:-1]) | (i[1:] != i[:-1]), True)]
+def _column(frames: list[pd.DataFrame], field: str) -> np.ndarray:
+    """A column of several frames in one, float64, NaN where a frame does not have it."""
+    return np.concatenate([frame[field].to_numpy(np.float64) if field in frame else np.full(len(frame), np.nan) for frame in frames])
 
 
-def _split_timestamps(frame: pd.DataFrame, split: str | None) -> np.ndarray | None:
-    if split not in (None, "last", "random", "80:20"):
+def _latest_of_pairs(users: np.ndarray, items: np.ndarray, is_test: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
+    """Positions of one interaction for each (user, item) pair of train and of test: the latest, a blank timestamp being the oldest."""
+    keys = (np.where(np.isnan(timestamps), -np.inf, timestamps), items, users, is_test)
+    order = np.lexsort(keys)
+    changes = [np.diff(key[order]) != 0 for key in keys[1:]]
+    return order[np.append(np.any(changes, axis=0), True)]
+
+
+def _splits_by_time(frame: pd.DataFrame, split: str | None) -> bool:
+    if split not in (None, "last", "random"):
         raise UserError(f"split {split!r} is neither last nor random nor 80:20")
     if split == "last" and "timestamp" not in frame:
         raise UserError(f"{frame.attrs.get('path', 'the data')} has no timestamps to split by: use the random split")
-    if split in ("random", "80:20") or "timestamp" not in frame:
-        return None
-    return frame["timestamp"].to_numpy(np.float64)
+    return split != "random" and "timestamp" in frame
 
 
 def _check_test(users: np.ndarray, items: np.ndarray, is_test: np.ndarray, test: pd.DataFrame) -> None:
