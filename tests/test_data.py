@@ -1,4 +1,6 @@
+import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advrec_tf import data
+from advrec_tf.data.loaders import SOURCES
 from advrec_tf.data.splits import leave_one_out
 from advrec_tf.data.tables import read_table
 from advrec_tf.errors import UserError
@@ -395,3 +398,51 @@ def test_a_core_of_data_without_timestamps_has_none_and_keeps_the_test_rows(smal
 def test_a_core_of_data_whose_test_rows_have_no_ratings_has_none(small):
     core = data.k_core(replace(small, test_ratings=None), 11)
     assert core.train_ratings is core.test_ratings is None
+
+
+def public(tmp_path, monkeypatch, users=2, items=3, interactions=5):
+    """A data folder with a small gowalla of 2 users, 3 items and 5 pairs; the published sizes are those given."""
+    write(tmp_path / "gowalla" / "train.csv", "uid,sid\n0,0\n0,0\n0,1\n1,2\n")
+    write(tmp_path / "gowalla" / "test.csv", "uid,sid\n0,2\n1,0\n")
+    monkeypatch.setitem(SOURCES, "gowalla", SOURCES["gowalla"]._replace(users=users, items=items, interactions=interactions))
+    return tmp_path
+
+
+def test_a_named_data_set_of_the_published_sizes_is_registered(tmp_path, monkeypatch):
+    built = data.load("gowalla", public(tmp_path, monkeypatch))
+    assert built.registered and replace(built, name="other").registered
+    assert not data.k_core(built, 1).registered
+    assert not data.load(str(tmp_path / "gowalla")).registered and not data.load("synthetic").registered
+    assert data.load("gowalla", public(tmp_path, monkeypatch, items=None, interactions=None)).registered
+
+
+@pytest.mark.parametrize("part", ["users", "items", "interactions"])
+def test_a_named_data_set_of_other_sizes_is_not_registered(tmp_path, monkeypatch, part):
+    assert not data.load("gowalla", public(tmp_path, monkeypatch, **{part: 4})).registered
+
+
+def test_only_the_registered_gowalla_has_built_in_targets():
+    counts = np.arange(1, 101)
+    clicks = pd.DataFrame({"user": np.concatenate([np.arange(n) for n in counts]), "item": np.repeat(counts, counts)})
+    built = data.Interactions.from_frames(clicks, frame_of([(50, 1)]), name="gowalla")
+    drawn = [data.choose_targets(built, seed=seed) for seed in (0, 1)]
+    assert drawn[0] == data.choose_targets(replace(built, name="shop", registered=True)) and set(drawn[0]) == {95, 96, 97, 98, 99}
+    with pytest.raises(UserError, match="target 259 is not an item"):
+        data.choose_targets(replace(built, registered=True))
+
+
+def test_ones_own_inputs_never_have_the_name_of_a_public_data_set(tmp_path):
+    for name, expected in (("ml-1m.csv", "own-ml-1m"), ("gowalla.tsv", "own-gowalla"), ("synthetic.csv", "own-synthetic"), ("ml-2m.csv", "ml-2m")):
+        assert data.load(str(write(tmp_path / name, "0,1\n0,2\n"))).name == expected
+    for table in ("train.csv", "test.csv"):
+        write(tmp_path / "any" / "ml-1m" / table, f"0,{len(table)}\n")
+    assert data.load(str(tmp_path / "any" / "ml-1m")).name == "own-ml-1m"
+
+
+def test_inputs_of_the_same_name_are_told_apart(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paths = ["a/shop.csv", str(tmp_path / "b" / "shop.csv"), "other.csv", "ml-1m", "ml-1m"]
+    named = data.distinct_names([replace(small, name=Path(path).stem) for path in paths], paths)
+    marks = [hashlib.sha256(str(tmp_path / folder / "shop.csv").encode()).hexdigest()[:6] for folder in "ab"]
+    assert [each.name for each in named] == [f"shop-{marks[0]}", f"shop-{marks[1]}", "other", "ml-1m", "ml-1m"]
+    assert named[0].fingerprint == small.fingerprint and data.distinct_names([small], ["synthetic"]) == [small]

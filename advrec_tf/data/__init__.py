@@ -2,7 +2,7 @@
 
 from advrec_tf.data.groups import GROUPS, check_targets, choose_targets, popularity_groups
 from advrec_tf.data.interactions import Interactions
-from advrec_tf.data.loaders import NAMES, default_data_dir, load
+from advrec_tf.data.loaders import NAMES, default_data_dir, distinct_names, load
 from advrec_tf.data.sampling import (
     RatingBatches,
     Triples,
@@ -28,6 +28,7 @@ __all__ = [
     "check_targets",
     "choose_targets",
     "default_data_dir",
+    "distinct_names",
     "k_core",
     "load",
     "popularity_groups",

@@ -19,12 +19,14 @@ def popularity_groups(data: Interactions) -> dict[str, np.ndarray]:
 
 
 def choose_targets(data: Interactions, group: str = "head", count: int = 5, seed: int = 0) -> tuple[int, ...]:
-    """Random items of a group, ascending; for the head of Gowalla the five of Tang et al.
+    """Random items of a group, ascending; for the head of the public Gowalla the five of Tang et al.
 
     Raises UserError when the group is smaller than `count`.
     """
-    if group == "head" and count == len(PUBLISHED_TARGETS.get(data.name, ())):
-        return PUBLISHED_TARGETS[data.name]
+    published = PUBLISHED_TARGETS.get(data.name, ()) if data.registered else ()
+    if group == "head" and count == len(published):
+        check_targets(data, published)
+        return published
     items = popularity_groups(data)[group]
     if len(items) < count:
         raise UserError(f"the {group} of {data.name} has {len(items)} items, fewer than the {count} targets asked for")

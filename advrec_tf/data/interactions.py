@@ -33,6 +33,7 @@ class Interactions:
     train_timestamps: np.ndarray | None = None  # float64 [N], NaN where unknown; None where the data have none
     train_ratings: np.ndarray | None = None  # float32 [N]; None where the data have none
     test_ratings: np.ndarray | None = None  # float32 [M]; None where the test data have none
+    registered: bool = False  # whether this is a public data set, loaded by its name, of the published sizes
 
     @cached_property
     def indptr(self) -> np.ndarray:

@@ -1,6 +1,9 @@
 """Data sets by name, or of one's own by path."""
 
+import hashlib
 import os
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +20,13 @@ _GROUPLENS = "https://files.grouplens.org/datasets/"
 
 
 class Source(NamedTuple):
-    """Where a named data set comes from: one table to be split (a member of an archive), or a train and a test table."""
+    """Where a named data set comes from: one table to be split (a member of an archive), or a train and a test table; and its published sizes."""
 
     files: tuple[str, ...]
     remotes: tuple[Remote, ...]
+    users: int
+    items: int | None  # None: not known
+    interactions: int | None
     member: str = ""
 
 
@@ -28,12 +34,18 @@ SOURCES = {
     "ml-1m": Source(
         ("ratings.dat",),
         (Remote(_GROUPLENS + "movielens/ml-1m.zip", "md5:c4d9eecfca2ab87c1945afe126590906"),),
-        "ml-1m/ratings.dat",
+        users=6_040,
+        items=3_706,
+        interactions=1_000_209,
+        member="ml-1m/ratings.dat",
     ),
     "ml-100k": Source(
         ("u.data",),
         (Remote(_GROUPLENS + "movielens/ml-100k.zip", "md5:0e33842e24a9c977be4e0107933c0723"),),
-        "ml-100k/u.data",
+        users=943,
+        items=1_682,
+        interactions=100_000,
+        member="ml-100k/u.data",
     ),
     "lastfm": Source(
         ("trainingset.tsv", "testset.tsv"),
@@ -41,6 +53,9 @@ SOURCES = {
             Remote(_MSAP + "trainingset.tsv", "git:b14bd9af89b55b0fb7d336f2d4134b125c4eeeb4"),
             Remote(_MSAP + "testset.tsv", "git:dffe4e11f8a5e6e154810f1a24703420da10d02c"),
         ),
+        users=2_847,
+        items=None,
+        interactions=None,
     ),
     "lastfm-2k": Source(
         ("user_artists.dat",),
@@ -50,7 +65,10 @@ SOURCES = {
                 "sha256:6738f48195667ff03caaab4d32ca9a3133d8cc026b7c3cdaf6ce1010e913c59c",
             ),
         ),
-        "user_artists.dat",
+        users=1_892,
+        items=17_632,
+        interactions=92_834,
+        member="user_artists.dat",
     ),
     "gowalla": Source(
         ("train.csv", "test.csv"),
@@ -58,6 +76,9 @@ SOURCES = {
             Remote(_GOWALLA + "train.csv", "git:59cbde2efcb9e30b71fb041f498cb20394c4b0f6"),
             Remote(_GOWALLA + "test.csv", "git:462be2a823ab15050e32cb0df3d79c9ed61015e7"),
         ),
+        users=13_149,
+        items=14_007,
+        interactions=535_610,
     ),
 }
 NAMES = (*SOURCES, "synthetic")
@@ -84,10 +105,10 @@ def load(
     """Loads a data set by name (see NAMES), or one's own from a table or a folder.
 
     A named set is read from `data_dir`/name, in its original layout or pre-split (trainingset.tsv and testset.tsv), and
-    downloaded there when it is missing.  A path names a table (.csv, .tsv, ...) that is split here, unless `test` names the test
-    table beside it, or a folder with train and test tables.  `split` ("last", "random" or "80:20") and `seed` choose what is
-    held out, `columns` says where the fields
-    stand (see `read_table`), and `sizes` are the arguments of `synthetic`.
+    downloaded there when it is missing; it is `registered` when it has the published sizes.  A path names a table (.csv,
+    .tsv, ...) that is split here, unless `test` names the test table beside it, or a folder with train and test tables; the
+    data are named by its stem, after "own-" where that is one of NAMES.  `split` ("last", "random" or "80:20") and `seed`
+    choose what is held out, `columns` says where the fields stand (see `read_table`), and `sizes` are the arguments of `synthetic`.
 
     Raises UserError, in one line, for whatever is missing or malformed.
     """
@@ -108,7 +129,31 @@ def load(
             wanted = " or ".join(" + ".join(pair) for pair in _SPLIT_FILES)
             raise UserError(f"{own}: the folder holds no {wanted}; name the table itself to have it split")
     frames = [read_table(path, columns) for path in tables]
-    return Interactions.from_frames(*frames, name=Path(name).stem if name not in SOURCES else name, split=split, seed=seed)
+    built = Interactions.from_frames(*frames, name=name if name in SOURCES else _own_name(name), split=split, seed=seed)
+    return replace(built, registered=name in SOURCES and _has_sizes_of(built, SOURCES[name]))
+
+
+def distinct_names(datasets: list[Interactions], paths: list[str]) -> list[Interactions]:
+    """The inputs of one command, those of different paths that share a name told apart: <name>-<6 digits of their absolute path's SHA-256>."""
+    absolute = [os.path.abspath(path) for path in paths]
+    sharing = defaultdict(set)
+    for data, path in zip(datasets, absolute):
+        sharing[data.name].add(path)
+    return [
+        replace(data, name=f"{data.name}-{hashlib.sha256(path.encode()).hexdigest()[:6]}") if len(sharing[data.name]) > 1 else data
+        for data, path in zip(datasets, absolute)
+    ]
+
+
+def _own_name(path: str) -> str:
+    """The name of the file or folder, and never that of a public data set."""
+    stem = Path(path).stem
+    return f"own-{stem}" if stem in NAMES else stem
+
+
+def _has_sizes_of(data: Interactions, source: Source) -> bool:
+    sizes = data.n_users, data.n_items, len(data.train_users) + len(data.test_users)
+    return all(published in (None, size) for published, size in zip((source.users, source.items, source.interactions), sizes))
 
 
 def _split_tables(folder: Path) -> tuple[Path, ...]:
