@@ -118,6 +118,24 @@ BAD_TABLES = {
     "empty": ("", "line 1: the file is empty"),
     "header only": ("user\titem\n", "line 2: there is a header and nothing else"),
     "blank text id": ("a\tx\n\ty\n", "line 2: the user is blank"),
+    "header with other names": (
+        "who,what,when\n1,2,5\n1,3,6\n",
+        "line 1: a header without a user and an item: say with --columns which of who",
+    ),
+    "header of text ids": ("who,what,stars\nann,x,5\nann,y,6\n", "line 1: a header without a user and an item: say with --columns"),
+    "header and blanks": ("who,what,when\n1,2,\n1,3,\n", "line 1: a header without a user and an item: say with --columns"),
+    "header and an index": (",who,what\n0,1,2\n1,1,3\n", "line 1: a header without a user and an item: say with --columns"),
+    "header with half": ("user,what\nann,x\n", "line 1: a header without a user and an item: say with --columns which of user, what are"),
+    "same name twice": ("user,item,Item\n1,2,5\n", "line 1: 2 columns have the name 'item': say by position with --columns which is the item"),
+    "huge user": (f"1\t2\n{2**63}\t2\n", f"line 2: the user {2**63} is too large"),
+    "huge item first": (f"1\t{10**400}\n1\t2\n", "line 1: the item 1000"),
+    "infinite rating": ("0\t1\t5\t9\n0\t2\tinf\t9\n", "line 2: the rating 'inf' is not a number"),
+    "infinite time": ("0\t1\t5\t9\n0\t2\t5\t-inf\n", "line 2: the timestamp '-inf' is not a number"),
+    "late time": ("0\t1\t5\t9\n0\t2\t5\tInf\n", "line 2: the timestamp 'Inf' is not a number"),
+    "nan time": ("0\t1\t5\t9\n0\t2\t5\tnan\n", "line 2: the timestamp 'nan' is not a number"),
+    "text in the first row only": ("0\t1\t5\tnoon\n0\t2\t5\t9\n", "line 1: the timestamp 'noon' is not a number"),
+    "blank first line": ("\n1,2\n", "line 1: the user column is missing"),
+    "digits of another script": ("0\t1\n\u0663\t2\n", "line 2: the user '\u0663' is not an integer id"),
 }
 
 
@@ -446,3 +464,48 @@ def test_inputs_of_the_same_name_are_told_apart(small, tmp_path, monkeypatch):
     marks = [hashlib.sha256(str(tmp_path / folder / "shop.csv").encode()).hexdigest()[:6] for folder in "ab"]
     assert [each.name for each in named] == [f"shop-{marks[0]}", f"shop-{marks[1]}", "other", "ml-1m", "ml-1m"]
     assert named[0].fingerprint == small.fingerprint and data.distinct_names([small], ["synthetic"]) == [small]
+
+
+BAD_COLUMNS = {
+    "one column by name": ({"user": "who", "item": "who"}, "line 1: the user and the item are the same column"),
+    "one column by position": ({"user": 1, "item": 0, "rating": 1}, "line 1: the user and the rating are the same column"),
+    "by name and position": ({"user": "who", "item": 0}, "line 1: the user and the item are the same column"),
+    "a name that is there twice": ({"user": "who", "item": "x"}, "line 1: 2 columns have the name 'x'"),
+    "after the last": ({"user": 0, "item": 4}, "line 1: the item column is missing"),
+    "before the first": ({"user": 0, "item": -1}, "line 1: the item column is missing"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_COLUMNS)
+def test_bad_columns_are_told(tmp_path, name):
+    columns, message = BAD_COLUMNS[name]
+    table = write(tmp_path / "own.csv", "who,what,x,x\n1,2,3,4\n1,3,3,4\n")
+    with pytest.raises(UserError) as error:
+        data.load(str(table), columns=columns)
+    assert str(error.value).startswith(f"{table}, {message}")
+
+
+def test_a_blank_first_line_is_told_with_columns_too(tmp_path):
+    with pytest.raises(UserError, match="line 1: the user column is missing"):
+        read_table(write(tmp_path / "own.csv", "\n1,2\n"), {"user": 0, "item": 1})
+
+
+def test_a_header_is_skipped_when_columns_are_given_by_position(tmp_path):
+    table = write(tmp_path / "own.csv", "who,x,x\n1,2,3\n1,3,4\n")
+    assert data.load(str(table), columns={"user": 0, "item": 2}).item_ids.tolist() == [3, 4]
+
+
+@pytest.mark.parametrize(
+    "text", ["ann,x\nann,y\n", "ann,x,,\nann,y,3,4\n", "ann,1\nann,2\n", "ann,1\n7,2\n7,3\n", "ann,x,5\nann,y,6\n", "ann,x,5,\nann,y,6,7\n"]
+)
+def test_a_table_without_a_header_loses_no_line(tmp_path, text):
+    columns = {"user": 0, "item": 1}
+    assert len(read_table(write(tmp_path / "own.csv", text), columns)) == text.count("\n")
+
+
+def test_text_ids_without_a_header_stay_readable(tmp_path):
+    assert data.load(str(write(tmp_path / "own.csv", "ann,x\nann,y\nbob,1\nbob,2\n"))).item_ids.tolist() == ["1", "2", "x", "y"]
+
+
+def test_the_largest_integer_id_is_one(tmp_path):
+    assert data.load(str(write(tmp_path / "own.csv", f"0,1\n0,{2**63 - 1}\n"))).item_ids.tolist() == [1, 2**63 - 1]

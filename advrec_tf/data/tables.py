@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from advrec_tf.errors import UserError
 
 FIELDS = ("user", "item", "rating", "timestamp")
+_LOOKED_AT = 20  # lines below the first that tell whether it is a header
 _SEPARATORS = ("::", "\t", ",", ";", "|", " ")
 _HEADERS = {
     "user": {"user", "userid", "user_id", "uid"},
@@ -23,13 +25,14 @@ def read_table(path: Path, columns: dict[str, str | int] | None = None) -> pd.Da
     """Reads users, items and, where there are any, ratings and timestamps of a text table.
 
     The separator is seen from the first line.  `columns` says where user, item, rating and timestamp stand, by name or by
-    position from 0; without it a header with common names is understood, else the columns are taken in that order.
+    position from 0; without it a header with common names is understood, one with others is refused, and without a
+    header the columns are taken in that order.  A line of words above numbers is a header.
     Ids are integers from 0 when those of the first row are, and strings otherwise; ratings and timestamps are numbers,
     and a timestamp may be blank (NaN).
 
     Returns a frame with the columns found; its index is the line number, its attrs["path"] the file.
-    Raises UserError, naming file and line, for an empty file, a missing column or field, a value that is not a number
-    where one is due, and a negative one.
+    Raises UserError, naming file and line, for an empty file, a missing column or field, a column that is named or meant
+    twice, a value that is not a finite number where one is due, a negative one, and an integer id above 2^63 - 1.
     """
     path = Path(path)
     try:
@@ -40,11 +43,11 @@ def read_table(path: Path, columns: dict[str, str | int] | None = None) -> pd.Da
         raise UserError(f"{path}, line 1: the file is empty")
     first, _, rest = text.partition("\n")
     separator = next((s for s in _SEPARATORS if s in first), ",")
-    names = next(csv.reader([first.strip("\r")], delimiter=separator)) if len(separator) == 1 else first.split(separator)
-    positions, header = _positions(path, [name.strip() for name in names], columns)
+    names, *below = (_fields(line, separator) for line in (first, *rest.split("\n", _LOOKED_AT)[:_LOOKED_AT]))
+    positions, header = _positions(path, names, columns, below)
     if header and not rest:
         raise UserError(f"{path}, line 2: there is a header and nothing else")
-    sample = _fields((rest if header else text).partition("\n")[0], separator)
+    sample = below[0] if header else names
     integer = {name for name in ("user", "item") if positions[name] < len(sample) and _is_integer(sample[positions[name]])}
     frame = _parse(text, separator, len(names), positions, header, integer)
     if frame is None or _first_fault(frame, integer) is not None:
@@ -54,28 +57,45 @@ def read_table(path: Path, columns: dict[str, str | int] | None = None) -> pd.Da
     return frame
 
 
-def _positions(path: Path, names: list[str], columns: dict[str, str | int] | None) -> tuple[dict[str, int], int]:
-    """Where each field stands, and the number of header lines (0 or 1)."""
-    lower = [name.lower() for name in names]
+def _positions(path: Path, names: list[str], columns: dict[str, str | int] | None, below: list[list[str]]) -> tuple[dict[str, int], int]:
+    """Where each field stands, and the number of header lines (0 or 1).  below: the fields of the next lines"""
+    spelled, header = names, _is_above_numbers(names, below)
     if columns is None:
-        found = {field: lower.index(name) for field, known in _HEADERS.items() for name in lower if name in known}
-        if "user" in found or "item" in found:
-            columns, header = found, 1
-        else:
-            columns, header = {field: at for at, field in enumerate(FIELDS[: len(names)])}, 0
+        spelled = [name.lower() for name in names]
+        columns = {field: name for field, known in _HEADERS.items() for name in spelled if name in known}
+        header = header or "user" in columns or "item" in columns
+        if header and not {"user", "item"} <= columns.keys():
+            raise UserError(f"{path}, line 1: a header without a user and an item: say with --columns which of {', '.join(names)} are which")
+        if not header:
+            columns = dict(zip(FIELDS, range(len(names))))
     else:
-        header = int(any(isinstance(where, str) for where in columns.values()) or lower[0] in _HEADERS["user"])
+        header = header or any(isinstance(where, str) for where in columns.values()) or any(name.lower() in _HEADERS["user"] for name in names[:1])
     positions = {}
     for field, where in columns.items():
         if field not in FIELDS:
             raise UserError(f"column {field!r} is none of {', '.join(FIELDS)}")
-        if isinstance(where, str) and where not in names:
+        if isinstance(where, str) and where not in spelled:
             raise UserError(f"{path}, line 1: there is no column {where!r} among {', '.join(names)}")
-        positions[field] = names.index(where) if isinstance(where, str) else where
+        if spelled.count(where) > 1:
+            raise UserError(
+                f"{path}, line 1: {spelled.count(where)} columns have the name {where!r}: say by position with --columns which is the {field}"
+            )
+        positions[field] = spelled.index(where) if isinstance(where, str) else where
+    field_at = {}
     for field in dict.fromkeys((*FIELDS[:2], *positions)):
-        if positions.get(field, len(names)) >= len(names):
+        at = positions.get(field, -1)
+        if not 0 <= at < len(names):
             raise UserError(f"{path}, line 1: the {field} column is missing")
-    return positions, header
+        if field_at.setdefault(at, field) != field:
+            raise UserError(f"{path}, line 1: the {field_at[at]} and the {field} are the same column")
+    return positions, int(header)
+
+
+def _is_above_numbers(names: list[str], below: list[list[str]]) -> bool:
+    """Whether the first line has words, and no number, where the next lines have numbers."""
+    columns = [[row[at] for row in below if at < len(row) and row[at]] for at in range(len(names))]
+    above = [name for name, values in zip(names, columns) if values and None not in map(_number, values)]
+    return any(above) and all(_number(name) is None for name in above)
 
 
 def _parse(text: str, separator: str, width: int, positions: dict[str, int], header: int, integer: set[str]) -> pd.DataFrame | None:
@@ -88,7 +108,7 @@ def _parse(text: str, separator: str, width: int, positions: dict[str, int], hea
             io.StringIO(text), sep=separator[0], header=None, skiprows=header, usecols=sorted(at), dtype=types,
             keep_default_na=False, na_values={p: [""] for p, f in at.items() if f == "timestamp"}, skip_blank_lines=False,
         )  # fmt: skip
-    except ValueError:  # ParserError is one
+    except (ValueError, OverflowError):  # ParserError is a ValueError
         return None
     # The reader fills short lines and cuts long ones; only a quoted field may hold separators of its own.
     surplus = text.count(separator) - (width - 1) * (len(frame) + header)
@@ -101,23 +121,26 @@ def _first_fault(frame: pd.DataFrame, integer: set[str]) -> int | None:
     bad = np.zeros(len(frame), bool)
     for field in frame.columns:
         values = frame[field]
-        if field in integer or field == "timestamp":
+        if field in integer:
             bad |= (values < 0).to_numpy()
         elif field == "rating":
             bad |= ~(np.isfinite(values) & (values >= 0)).to_numpy()
+        elif field == "timestamp":
+            bad |= ((values < 0) | np.isinf(values)).to_numpy()
         else:
             bad |= (values == "").to_numpy()
     return int(np.argmax(bad)) if bad.any() else None
 
 
 def _fields(line: str, separator: str) -> list[str]:
+    line = line.strip("\r")
     return [f.strip() for f in (next(csv.reader([line], delimiter=separator), []) if len(separator) == 1 else line.split(separator))]
 
 
 def _complaint(path: Path, text: str, separator: str, width: int, positions: dict[str, int], header: int, integer: set[str]) -> str:
     """Finds the first line that does not fit, slowly, and says why."""
     for number, line in enumerate(text.split("\n")[header:], 1 + header):
-        fields = _fields(line.strip("\r"), separator)
+        fields = _fields(line, separator)
         if len(fields) != width:
             return f"{path}, line {number}: {len(fields)} column(s) where there should be {width}"
         for field, at in positions.items():
@@ -133,15 +156,27 @@ def _complaint(path: Path, text: str, separator: str, width: int, positions: dic
                 return f"{path}, line {number}: the {field} {value!r} is not {kind}"
             if float(value) < 0:
                 return f"{path}, line {number}: the {field} {value} is negative"
+            if field in integer and _is_too_large(value):
+                return f"{path}, line {number}: the {field} {value} is too large an id"
     return f"{path}: the table cannot be read"
 
 
 def _is_integer(value: str) -> bool:
-    return value.removeprefix("-").isdecimal()
+    return value.isascii() and value.removeprefix("-").isdecimal()
+
+
+def _is_too_large(value: str) -> bool:
+    digits = value.lstrip("0")
+    return len(digits) > 19 or int(digits or 0) >= 2**63  # int() refuses thousands of digits
+
+
+def _number(value: str) -> float | None:
+    try:
+        return float(value)
+    except ValueError:
+        return None
 
 
 def _is_number(value: str) -> bool:
-    try:
-        return bool(np.isfinite(float(value)))
-    except ValueError:
-        return False
+    number = _number(value)
+    return number is not None and math.isfinite(number)
