@@ -1,5 +1,6 @@
 """Downloads from a server on this machine; no test needs another."""
 
+import concurrent.futures
 import functools
 import hashlib
 import http.server
@@ -12,6 +13,7 @@ from advrec_tf import data
 from advrec_tf.data import download, loaders
 from advrec_tf.data.download import Remote, checksum, fetch, unpack_member
 from advrec_tf.errors import UserError
+from advrec_tf.files import locked
 
 RATINGS = "".join(f"{u}::{i}::5::{u * i}\n" for u in range(1, 20) for i in range(1, 9))
 
@@ -19,11 +21,13 @@ RATINGS = "".join(f"{u}::{i}::5::{u * i}\n" for u in range(1, 20) for i in range
 class Server(http.server.SimpleHTTPRequestHandler):
     """Serves files with Range, and breaks off after `limit` bytes while there is a limit."""
 
-    limit = None
+    limit, resumes = None, True
+    asked: list[str | None] = []  # the Range of every request
 
     def do_GET(self):
+        Server.asked.append(self.headers.get("Range"))
         content = open(self.translate_path(self.path), "rb").read()
-        start = int((self.headers.get("Range") or "bytes=0-")[6:-1])
+        start = int((self.headers.get("Range") or "bytes=0-")[6:-1]) if Server.resumes else 0
         if start >= len(content):
             return self.send_error(416)
         self.send_response(206 if start else 200)
@@ -38,12 +42,13 @@ class Server(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     """A served ml-1m.zip; the loader asks this server for it."""
-    Server.limit = None
+    Server.limit, Server.asked = None, []
     served = tmp_path / "served"
     served.mkdir()
     with zipfile.ZipFile(served / "ml-1m.zip", "w") as archive:
         archive.writestr("ml-1m/ratings.dat", RATINGS)
         archive.writestr("../escaped.txt", "no")
+        archive.writestr("ml-1m/README", "no")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Server, directory=served)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         remote = Remote(f"http://127.0.0.1:{server.server_port}/ml-1m.zip", "md5:" + hashlib.md5((served / "ml-1m.zip").read_bytes()).hexdigest())
@@ -56,8 +61,8 @@ def site(tmp_path, monkeypatch):
 def test_a_missing_data_set_is_downloaded_checked_and_unpacked(site, tmp_path):
     built = data.load("ml-1m", tmp_path / "data")
     assert built.n_users == 19 and len(built.train_users) == 19 * 7
-    assert sorted(path.name for path in (tmp_path / "data" / "ml-1m").iterdir()) == ["ml-1m.zip", "ratings.dat"]
-    assert not list(tmp_path.rglob("escaped.txt"))
+    assert sorted(path.name for path in (tmp_path / "data" / "ml-1m").iterdir()) == [".lock", "ml-1m.zip", "ratings.dat"]
+    assert (tmp_path / "data" / "ml-1m" / "ratings.dat").read_text() == RATINGS and not list(tmp_path.rglob("escaped.txt"))
 
 
 def test_a_broken_download_is_resumed(site, tmp_path):
@@ -67,6 +72,30 @@ def test_a_broken_download_is_resumed(site, tmp_path):
     assert (tmp_path / "data" / "ml-1m" / "ml-1m.zip.part").stat().st_size == 100
     Server.limit = None
     assert data.load("ml-1m", tmp_path / "data").n_users == 19
+    assert Server.asked == [None, "bytes=100-"]
+
+
+def test_a_server_that_cannot_resume_sends_the_whole_file_again(site, tmp_path, monkeypatch):
+    monkeypatch.setattr(Server, "resumes", False)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "ml-1m.zip.part").write_bytes(b"torn")
+    assert checksum(fetch(site, tmp_path / "data"), "md5") == site.checksum
+
+
+def test_of_two_that_fetch_one_file_the_second_waits_and_takes_it(site, tmp_path):
+    folder, content = tmp_path / "data", (tmp_path / "served" / "ml-1m.zip").read_bytes()
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        with locked(folder):
+            both = [pool.submit(fetch, site, folder) for _ in range(2)]
+            concurrent.futures.wait(both, 0.3)
+            assert not Server.asked and not any(each.done() for each in both)
+        assert [each.result().read_bytes() for each in both] == [content] * 2
+    assert Server.asked == [None]
+
+
+def test_a_file_that_is_there_but_not_the_public_one_is_fetched(site, tmp_path):
+    (tmp_path / "ml-1m.zip").write_bytes(b"not it")
+    assert checksum(fetch(site, tmp_path), "md5") == site.checksum
 
 
 def test_a_complete_part_file_needs_nothing_more(site, tmp_path):
@@ -77,7 +106,7 @@ def test_a_complete_part_file_needs_nothing_more(site, tmp_path):
 def test_a_download_with_a_wrong_checksum_is_removed(site, tmp_path):
     with pytest.raises(UserError, match="wrong checksum and was removed"):
         fetch(site._replace(checksum="md5:0"), tmp_path / "data")
-    assert not list((tmp_path / "data").iterdir())
+    assert [path.name for path in (tmp_path / "data").iterdir()] == [".lock"]
 
 
 def test_an_archive_with_a_wrong_checksum_is_told_and_kept(site, tmp_path):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from advrec_tf.errors import UserError
-from advrec_tf.files import replacing
+from advrec_tf.files import locked, replacing
 
 
 class Remote(NamedTuple):
@@ -24,6 +24,10 @@ class Remote(NamedTuple):
     @property
     def filename(self) -> str:
         return self.url.rpartition("/")[2]
+
+    @property
+    def algorithm(self) -> str:
+        return self.checksum.partition(":")[0]
 
 
 def checksum(path: Path, algorithm: str) -> str:
@@ -39,33 +43,33 @@ def checksum(path: Path, algorithm: str) -> str:
 
 def verify(path: Path, remote: Remote) -> None:
     """Raises UserError when a file is not the public one."""
-    found = checksum(path, remote.checksum.partition(":")[0])
+    found = checksum(path, remote.algorithm)
     if found != remote.checksum:
         raise UserError(f"{path}: wrong checksum {found} instead of {remote.checksum}: remove the file and fetch {remote.url} again")
 
 
 def fetch(remote: Remote, folder: Path, progress: bool = True) -> Path:
-    """Downloads a file into a folder, resuming what a broken download left, and checks it.
+    """Downloads a file into a folder, resuming what a broken download left, and checks it; of several processes that want it, one does.
 
     Raises UserError that names the file, its address and the folder when it cannot be had, and when the checksum is
     wrong (the bad download is then removed).
     """
     target, partial = folder / remote.filename, folder / f"{remote.filename}.part"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _download(remote.url, partial, progress)
+        with locked(folder, patience=3600):
+            if target.exists() and checksum(target, remote.algorithm) == remote.checksum:
+                return target
+            _download(remote.url, partial, progress)
+            if checksum(partial, remote.algorithm) != remote.checksum:
+                partial.unlink()
+                raise UserError(f"{remote.url}: the download has a wrong checksum and was removed; run the command again")
+            os.replace(partial, target)
+            return target
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", None) or error
         raise UserError(
             f"{remote.filename} is missing and cannot be downloaded ({reason}): get it from {remote.url} and put it into {folder}"
         ) from None
-    try:
-        verify(partial, remote)
-    except UserError:
-        partial.unlink()
-        raise UserError(f"{remote.url}: the download has a wrong checksum and was removed; run the command again") from None
-    os.replace(partial, target)
-    return target
 
 
 def _download(url: str, partial: Path, progress: bool) -> None:
