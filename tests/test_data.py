@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from advrec_tf import data
 from advrec_tf.data.loaders import SOURCES
-from advrec_tf.data.splits import leave_one_out
+from advrec_tf.data.splits import leave_one_out, one_in_five
 from advrec_tf.data.tables import read_table
 from advrec_tf.errors import UserError
 
@@ -509,3 +509,117 @@ def test_text_ids_without_a_header_stay_readable(tmp_path):
 
 def test_the_largest_integer_id_is_one(tmp_path):
     assert data.load(str(write(tmp_path / "own.csv", f"0,1\n0,{2**63 - 1}\n"))).item_ids.tolist() == [1, 2**63 - 1]
+
+
+def test_triples_follow_the_seed(small):
+    draws = [data.sample_triples(small, seed).negatives for seed in (3, 3, 4)]
+    assert np.array_equal(draws[0], draws[1]) and not np.array_equal(draws[0], draws[2])
+
+
+def by_pair(built, batches):
+    """The negatives of an epoch of one batch, in the order of the train pairs."""
+    return batches.negatives.ravel()[np.argsort(built.pairs(batches.users, batches.positives).ravel())]
+
+
+def test_every_epoch_and_seed_has_its_own_negatives_and_its_own_order(small):
+    n = len(small.train_users)
+    first, *others = (data.shuffled_batches(small, n, *place) for place in ((0, 0), (0, 1), (1, 0)))
+    for other in others:
+        assert not np.array_equal(by_pair(small, first), by_pair(small, other))
+        assert not np.array_equal(first.positives, other.positives)
+
+
+def test_every_epoch_and_seed_has_its_own_order_of_ratings(small):
+    known = sorted(zip(small.train_users, small.train_items, small.train_ratings))
+    orders = [data.rating_batches(small, 100, *place) for place in ((0, 0), (0, 0), (0, 1), (1, 0))]
+    for batches in orders:
+        present = batches.present == 1
+        assert sorted(zip(*(part[present] for part in batches[:3]))) == known
+    same = [np.array_equal(orders[0].items, other.items) for other in orders[1:]]
+    assert same == [True, False, False]
+
+
+def test_every_epoch_and_seed_has_its_own_order_of_users(small):
+    ratings = small.train_ratings
+    orders = [data.user_batches(small, ratings, ratings, 16, *place).users.ravel() for place in ((0, 0), (0, 0), (0, 1), (1, 0))]
+    assert all(sorted(order) == list(range(small.n_users)) for order in orders)
+    assert [np.array_equal(orders[0], other) for other in orders[1:]] == [True, False, False]
+
+
+def test_a_fifth_of_every_user_is_held_out_as_the_seed_says():
+    sizes = np.array([1, 2, 4, 7, 8, 10, 12, 20])
+    users = np.repeat(np.arange(len(sizes)), sizes)
+    splits = [one_in_five(users, seed) for seed in (0, 0, 1)]
+    for held_out in splits:
+        assert np.bincount(users[held_out], minlength=len(sizes)).tolist() == [0, 1, 1, 1, 2, 2, 2, 4]
+    assert np.array_equal(splits[0], splits[1]) and not np.array_equal(splits[0], splits[2])
+
+
+def test_the_80_20_split_follows_its_seed(tmp_path):
+    table = write(tmp_path / "own.tsv", "".join(f"{u}\t{i}\t1\t{i}\n" for u in range(20) for i in range(10)))
+    splits = [data.load(str(table), seed=seed, split="80:20") for seed in (0, 0, 1)]
+    assert np.bincount(splits[0].test_users).tolist() == [2] * 20
+    assert splits[0].fingerprint == splits[1].fingerprint != splits[2].fingerprint
+
+
+def test_synthetic_data_are_split_as_asked():
+    last, again, random, fifth = (data.synthetic(n_users=30, n_items=40, per_user=10, split=split) for split in (None, "last", "random", "80:20"))
+    assert last.fingerprint == again.fingerprint != random.fingerprint
+    assert last.has_one_test_item_each and random.has_one_test_item_each and not fifth.has_one_test_item_each
+
+
+def test_leave_one_out_takes_the_largest_item_of_equally_late_ones():
+    users, items = np.array([0, 0, 0, 1, 1]), np.array([4, 9, 2, 8, 3])
+    assert items[leave_one_out(users, items, np.array([5.0, 5, 5, np.nan, np.nan]), 0)].tolist() == [9, 8]
+
+
+FINGERPRINTED = {  # a change, and whether the data then train another model on clicks; one on ratings it is always
+    "users": ({"n_users": 81}, True),
+    "items": ({"n_items": 51}, True),
+    "train users": ({"train_users": "changed"}, True),
+    "train items": ({"train_items": "changed"}, True),
+    "test users": ({"test_users": "changed"}, True),
+    "test items": ({"test_items": "changed"}, True),
+    "ratings": ({"train_ratings": "changed"}, False),
+    "no ratings": ({"train_ratings": None}, False),
+}
+
+
+@pytest.mark.parametrize("part", FINGERPRINTED)
+def test_fingerprints_see_what_a_model_sees(small, part):
+    change, seen = FINGERPRINTED[part]
+    change = {field: np.roll(getattr(small, field), 1) if isinstance(value, str) else value for field, value in change.items()}
+    other = replace(small, **change)
+    assert (other.fingerprint != small.fingerprint) == seen and other.ratings_fingerprint != small.ratings_fingerprint
+    assert replace(small, name="x", train_timestamps=None).ratings_fingerprint == small.ratings_fingerprint
+
+
+def test_statistics_by_hand():
+    """Items clicked 3, 1 and 0 times in train: Gini = (2 * 3 + 0 * 1 - 2 * 0) / (3 * 4); two test pairs, one of an unseen item."""
+    built = data.Interactions.from_frames(frame_of([(0, 0), (1, 0), (2, 0), (2, 0), (2, 1)]), frame_of([(0, 1), (1, 2)]))
+    expected = {
+        "users": 3, "items": 3, "interactions": 6, "train": 4, "test": 2, "density": 6 / 9, "size": 9, "shape": 1, "popularity Gini": 0.5,
+        "share of the most popular 10%": 0.75, "duplicates collapsed": 1, "test items never in train": 1,
+    }  # fmt: skip
+    assert built.statistics() == pytest.approx(expected)
+
+
+def test_an_item_at_a_percentile_is_of_the_group_below_it():
+    counts = np.arange(101)  # the percentiles are 0, 1, ..., 100
+    clicks = pd.DataFrame({"user": np.concatenate([np.arange(n) for n in counts]), "item": np.repeat(counts, counts)})
+    built = data.Interactions.from_frames(clicks, frame_of([(0, 0)]))
+    groups = {name: (items.min(), items.max(), len(items)) for name, items in data.popularity_groups(built).items()}
+    assert groups == {"head": (96, 100, 5), "upper_torso": (76, 95, 20), "lower_torso": (51, 75, 25), "tail": (0, 50, 51)}
+
+
+def test_a_core_drops_users_first_and_goes_on_only_when_iterated():
+    """k = 2.  User 2 has one interaction; without her item 12 has one, and without that user 1 has one: only the iterated core sees it.
+
+    Were items dropped first, item 12 would still have two.
+    """
+    rows = [(0, 10, 1), (0, 11, 2), (3, 10, 1), (3, 11, 2), (1, 11, 1), (1, 12, 2), (2, 12, 1)]
+    whole = data.Interactions.from_frames(frame_of(rows, "timestamp"))
+    single, iterated = (data.k_core(whole, 2, protocol) for protocol in ("single_pass", "iterated"))
+    assert (single.user_ids.tolist(), single.item_ids.tolist()) == ([0, 1, 3], [10, 11])
+    assert (iterated.user_ids.tolist(), iterated.item_ids.tolist()) == ([0, 3], [10, 11])
+    assert data.k_core(whole, 2).fingerprint == single.fingerprint
