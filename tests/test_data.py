@@ -623,3 +623,11 @@ def test_a_core_drops_users_first_and_goes_on_only_when_iterated():
     assert (single.user_ids.tolist(), single.item_ids.tolist()) == ([0, 1, 3], [10, 11])
     assert (iterated.user_ids.tolist(), iterated.item_ids.tolist()) == ([0, 3], [10, 11])
     assert data.k_core(whole, 2).fingerprint == single.fingerprint
+
+
+def test_a_core_does_not_know_when_a_test_row_was():
+    """k = 2: item 12 falls away, and user 1 has nothing left but the test row, which becomes a train row."""
+    rows = [(0, 10, 1, 5), (0, 11, 2, 4), (3, 10, 1, 3), (3, 11, 2, 2), (1, 12, 1, 1), (1, 10, 2, 5)]
+    core = data.k_core(data.Interactions.from_frames(frame_of(rows, "timestamp", "rating")), 2)
+    assert by_ids(core, "train", core.train_ratings) == {(0, 10): 5, (3, 10): 3, (1, 10): 5}
+    np.testing.assert_array_equal(core.train_timestamps, [1, np.nan, 1])
