@@ -2,7 +2,8 @@
 
 import importlib
 
-__version__ = "0.1.0"
+from advrec_tf.version import __version__ as __version__
+
 _ROOMS = ("data", "defenses", "evaluation", "models", "perturbations", "poisoning", "reporting", "training")
 _MODELS = ("AMF", "BPRMF", "MostPopular", "PMF", "Random", "WRMF")
 
@@ -14,7 +15,7 @@ def __getattr__(name: str):
     if name in _MODELS:
         return getattr(importlib.import_module("advrec_tf.models"), name)
     if name == "audit":
-        return importlib.import_module("advrec_tf.reporting").audit
+        return importlib.import_module("advrec_tf.reporting.audit").audit
     raise AttributeError(f"module 'advrec_tf' has no attribute {name!r}")
 
 

@@ -1,40 +1,55 @@
 """Files that are never half written, and folders that only one run uses at a time."""
 
 import contextlib
-import fcntl
+import errno
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from advrec_tf.errors import UserError
 
+try:
+    import fcntl
+except ImportError:  # a system without these locks
+    fcntl = None  # type: ignore[assignment]
+
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary name beside `path`; it replaces `path` when the block ends without an error."""
+def replacing(path: Path | str) -> Iterator[Path]:
+    """Yields a temporary name beside `path`; it replaces `path` when the block ends without an error.
+
+    The name is random, so that neither threads nor machines that share the folder meet.  Raises OSError that names `path`.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from None  # a full disk names no file
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path | str, text: str) -> None:
     """Writes a whole text file at once; a reader sees the old one or the new one."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager
-def locked(folder: Path, patience: float = 2.0) -> Iterator[None]:
+def locked(folder: Path | str, patience: float = 2.0) -> Iterator[None]:
     """Holds the lock of a folder; the operating system frees it when the process ends, however it ends.
 
-    Raises UserError when another process still holds it after `patience` seconds.
+    Raises UserError when another process still holds it after `patience` seconds, and where the system has no such locks.
     """
+    if fcntl is None:
+        raise UserError("this system has no file locks, which keep two runs apart: run on Linux, macOS or in WSL")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as lock:

@@ -1,44 +1,88 @@
 """An audit of factors that any library has trained."""
 
-import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from advrec_tf import auditing, evaluation, perturbations
+from advrec_tf.cli.runner import Experiment, Running
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
-from advrec_tf.reporting.audit import align, audit
-from advrec_tf.startup import start_tensorflow
+from advrec_tf.reporting import read_results, read_users
+from advrec_tf.reporting.audit import facts_of, of_results
+from advrec_tf.results import Job
+from advrec_tf.storage import digest
+
+ITERATIONS = 25
 
 
-def run(
-    data: Interactions, user_factors: Path, item_factors: Path, user_rows: Path | None, item_rows: Path | None, output_dir: Path, k: int, seed: int,
-) -> None:  # fmt: skip
-    """Writes <output_dir>/audit/<data set>/audit.html and its tables, and prints the epsilon at which half of nDCG is gone."""
-    P = align(_factors(user_factors), user_rows, data.user_ids, "user")
-    Q = align(_factors(item_factors), item_rows, data.item_ids, "item")
-    if P.shape[1] != Q.shape[1]:
-        raise UserError(f"user factors have {P.shape[1]} columns, item factors {Q.shape[1]}")
+@dataclass(frozen=True, eq=False)
+class Study:
+    """The factors and what they are audited on."""
+
+    data: Interactions
+    output_dir: Path
+    P: np.ndarray
+    Q: np.ndarray
+    norm: float
+    k: int
+    seed: int
+
+    @property
+    def config(self) -> dict[str, Any]:
+        facts = facts_of(self.P, self.Q, self.data, self.norm, self.k, ITERATIONS, self.seed)
+        versions = {"perturbations": perturbations.VERSION, "evaluation": evaluation.VERSION}
+        return {"facts": facts, "factors": digest({"P": self.P, "Q": self.Q}), "data": self.data.fingerprint, "versions": versions}
+
+
+def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
+    """The one study.  Raises UserError for factors that cannot be read or do not fit the data."""
+    for name in ("user_factors", "item_factors"):
+        if values[name] is None:
+            raise UserError(f"--{name} is needed")
+    data, k = datasets[0], values["k"] or 10
+    if len(datasets) > 1 or len(values["seed"]) > 1:
+        raise UserError("an audit takes one --dataset and one --seed")
+    P, Q = _factors(values["user_factors"]), _factors(values["item_factors"])
+    P = auditing.align(P, values["user_rows"], data.user_ids, "user")
+    P, Q, norm = auditing.checked(P, auditing.align(Q, values["item_rows"], data.item_ids, "item"))
     if not data.has_one_test_item_each:
         raise UserError(f"{data.name} has users with several test items; an audit needs one a user")
-    start_tensorflow()
-    result = audit(P, Q, data, k=k, seed=seed)
-    page = result.save(Path(output_dir) / "audit" / data.name)
-    for label, epsilon in result.half.items():
-        where = (
-            f"{epsilon:.4g} ({100 * epsilon / result.facts['mean row norm']:.1f}% of the mean row norm)" if np.isfinite(epsilon) else "not reached"
-        )
-        print(f"half of nDCG@{k} is gone under {label} at epsilon: {where}")
-    print(f"Kept in {page}")
+    if k > data.n_items:
+        raise UserError(f"--k={k} is more than the {data.n_items} items of {data.name}")
+    return [Study(data, output_dir, P, Q, norm, k, values["seed"][0])]
 
 
-def _factors(path: Path) -> np.ndarray:
+def _factors(path: str) -> np.ndarray:
     try:
         factors = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: not an .npy file of numbers ({error})") from None
+    except OSError:
+        raise
+    except Exception:  # numpy's reader of headers has many ways to fail
+        raise UserError(f"{path}: not an .npy file of numbers") from None
     if not isinstance(factors, np.ndarray):
         raise UserError(f"{path}: an .npz archive; export each matrix as an .npy file")
-    if factors.ndim != 2 or not np.issubdtype(factors.dtype, np.number) or not np.isfinite(factors).all():
-        raise UserError(f"{path}: factors must be a table of finite numbers, not {factors.dtype} {factors.shape}")
     return factors
+
+
+def prepare(studies: Sequence[Study], how: Running) -> None:
+    """There is nothing to train."""
+
+
+def jobs(study: Study, how: Running) -> list[Job]:
+    """Everything that `auditing` measures."""
+    return auditing.jobs(study.P, study.Q, study.data, study.norm, study.k, ITERATIONS, study.seed)
+
+
+def report(folders: list[Path]) -> None:
+    """Renders audit.html and its tables, and prints the epsilon at which half of nDCG is gone."""
+    for folder in folders:
+        rows = read_results(folder)
+        result = of_results(rows.attrs["config"]["facts"], rows, read_users(folder))
+        print(f"{result.summary}\nKept in {result.save(folder)}")
+
+
+EXPERIMENT = Experiment(auditing.LAYOUT, studies, prepare, jobs, report)

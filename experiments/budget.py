@@ -2,17 +2,24 @@
 
 from pathlib import Path
 
-from advrec_tf.files import write_text
-from advrec_tf.reporting import curves, plots, read_results
+from advrec_tf.cli import perturbed
+from advrec_tf.cli.perturbed import Study
+from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.reporting import curves, page, plots, read_results
+from advrec_tf.results import Job
 
-ATTACKS = (("", ""), ("fgsm", ""), ("bim", "linf"), ("pgd", "linf"), ("bim", "l2"), ("certificate", "linf"), ("certificate", "l2"))
+
+def jobs(study: Study, how: Running) -> list[Job]:
+    """The attacks of Figure 1 over the budget, and certified lower bounds."""
+    attacks = [[{}], *map(study.points, ("fgsm", "bim", "pgd")), study.points("bim", "l2"), *map(study.points, study.more_attacks)]
+    return perturbed.baselines(study) + perturbed.jobs(study, attacks) + perturbed.certificates(study)
 
 
 def report(folders: list[Path]) -> None:
     """Renders report.md and budget.png from the results of each data set."""
     for folder in folders:
         rows = read_results(folder)
-        text = curves.budget_report(rows)
-        write_text(folder / "report.md", text)
-        plots.save_figure(plots.budget_figure(rows), folder / "budget.png")
-        print(f"{text}\nKept in {folder}: results.csv, report.md, budget.png")
+        page(folder, curves.budget_report(rows), {"budget.png": plots.budget_figure(rows)})
+
+
+EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("iterations", "model_selection"), perturbed.train, jobs, report)

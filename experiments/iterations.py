@@ -2,19 +2,26 @@
 
 from pathlib import Path
 
+from advrec_tf.cli import perturbed
+from advrec_tf.cli.perturbed import Study
+from advrec_tf.cli.runner import Experiment, Running
 from advrec_tf.evaluation import NAMES
-from advrec_tf.files import write_text
-from advrec_tf.reporting import curves, plots, read_results
+from advrec_tf.reporting import curves, page, plots, read_results
+from advrec_tf.results import Job
 
-ATTACKS = (("", ""), ("fgsm", ""), ("bim", "linf"), ("pgd", "linf"), ("bim", "l2"))
+
+def jobs(study: Study, how: Running) -> list[Job]:
+    """BIM and PGD in the paper's ball, and BIM in that of FGSM."""
+    attacks = [[{}], *map(study.points, ("fgsm", "bim", "pgd")), study.points("bim", "l2"), *map(study.points, study.more_attacks)]
+    return perturbed.baselines(study) + perturbed.jobs(study, attacks)
 
 
 def report(folders: list[Path]) -> None:
     """Renders report.md, the published panels (iterations.png) and those of all metrics from the results of each data set."""
     for folder in folders:
         rows = read_results(folder)
-        text = curves.iterations_report(rows)
-        write_text(folder / "report.md", text)
-        plots.save_figure(plots.iterations_figure(rows, ("nDCG", "ICov")), folder / "iterations.png")
-        plots.save_figure(plots.iterations_figure(rows, NAMES), folder / "iterations_all_metrics.png")
-        print(f"{text}\nKept in {folder}: results.csv, report.md, iterations.png, iterations_all_metrics.png")
+        pictures = {"iterations.png": ("nDCG", "ICov"), "iterations_all_metrics.png": NAMES}
+        page(folder, curves.iterations_report(rows), {name: plots.iterations_figure(rows, metrics) for name, metrics in pictures.items()})
+
+
+EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("epsilon", "model_selection"), perturbed.train, jobs, report)

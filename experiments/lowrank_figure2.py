@@ -1,36 +1,42 @@
 """Figure 2 of the low-rank defences paper: the SVM's recall over the principal components, by kernel, on imbalanced and down-sampled data."""
 
+from itertools import product
 from pathlib import Path
 
-from advrec_tf.defenses.detection import KERNELS, SAMPLINGS, labels_of
-from advrec_tf.defenses.low_rank import matrix_of
-from advrec_tf.files import write_text
-from advrec_tf.poisoning import Profiles
-from advrec_tf.reporting import detection, plots, poisoning_plots, read_results, recorded_run
-from advrec_tf.reporting.results import DETECTED
-from experiments.attack_runs import Running, finished
-from experiments.defended import Setting, first_attack, made
+from advrec_tf.cli import poisoned
+from advrec_tf.cli.poisoned import Study
+from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.defenses.detection import KERNELS, SAMPLINGS, fold_of, labels_of
+from advrec_tf.errors import UserError
+from advrec_tf.evaluation import DETECTION
+from advrec_tf.reporting import detection, page, plots, read_results
+from advrec_tf.results import Job, Layout
+
+LAYOUT = Layout(("dataset", "attack", "profiles", "sampling", "kernel", "components", "fold", "seed"), DETECTION)
 
 
-def run(setting: Setting, attacks: list[str], given: list[Profiles], how: Running) -> None:
-    """Stratified cross-validation of every kernel on every number of components; a job is a fold."""
-    data, attack = setting.data, first_attack([*attacks, *(fakes.name for fakes in given)])
-    folder = Path(setting.output_dir) / "lowrank_figure2" / data.name
-    fakes = given[0] if given else made(setting, [attack], how)[next(iter(setting.plans)), attack]
-    poisoned = fakes.stacked_on(data)
-    dimensions, folds, seed = tuple(setting.options["svm_components"]), setting.options["folds"], setting.seeds[0]
-    common = {"matrix": matrix_of(poisoned), "labels": labels_of(poisoned, data.n_users), "kernels": tuple(KERNELS), "dimensions": dimensions}
-    named = {"dataset": data.name, "attack": attack, "profiles": fakes.digest()[:12], "seed": seed}
-    config = {"data": poisoned.fingerprint, "components": dimensions, "folds": folds}
-    with recorded_run(folder, config, data.statistics(), how.flags, DETECTED) as results:
-        jobs = [{**common, "sampling": sampling, "fold": fold, "folds": folds, "seed": seed} for sampling in SAMPLINGS for fold in range(folds)]
-        # The widest PCA may not be had on few profiles; the narrowest always is.
-        first = {"kernel": next(iter(KERNELS)), "components": min(dimensions)}
-        left = [job for job in jobs if named | first | {"sampling": job["sampling"], "fold": job["fold"]} not in results]
-        for _, rows in finished("advrec_tf.defenses.detection:fold_scores", left, "folds", how):
-            results.add([named | row for row in rows])
-    rows = read_results(folder)
-    text = detection.report(rows)
-    write_text(folder / "report.md", text)
-    plots.save_figure(poisoning_plots.detection_figure(rows), folder / "figure2.png")
-    print(f"{text}\nKept in {folder}: results.csv, report.md, figure2.png")
+def jobs(study: Study, how: Running) -> list[Job]:
+    """A job is a fold, with every kernel on every number of components that its users can have."""
+    fakes = study.profiles[next(iter(study.plans)), study.attack]
+    poisoned_data, folds, seed, found = fakes.stacked_on(study.data), study.values["folds"], study.seeds[0], []
+    matrix, labels = poisoned_data.matrix(), labels_of(poisoned_data, study.data.n_users)
+    for sampling, fold in product(SAMPLINGS, range(folds)):
+        base = {"dataset": study.data.name, "attack": study.attack, "profiles": fakes.digest()[:12]}
+        base |= {"sampling": sampling, "fold": fold, "seed": seed}
+        widest = min(len(fold_of(labels, sampling, fold, folds, seed)[0]), matrix.shape[1]) - 1
+        dimensions = [n for n in study.values["svm_components"] if n <= widest]
+        if not dimensions:
+            raise UserError(f"a fold of {widest + 1} users has at most {widest} components: lower --svm_components")
+        points = [{**base, "kernel": kernel, "components": n} for n in dimensions for kernel in KERNELS]
+        found.append(Job("advrec_tf.defenses.detection:fold_scores", points, {"matrix": matrix, "labels": labels, "folds": folds}))
+    return found
+
+
+def report(folders: list[Path]) -> None:
+    """Renders report.md and figure2.png from the results of each data set."""
+    for folder in folders:
+        rows = read_results(folder)
+        page(folder, detection.report(rows), {"figure2.png": plots.detection_figure(rows)})
+
+
+EXPERIMENT = Experiment(LAYOUT, poisoned.against_one, poisoned.prepare, jobs, report)

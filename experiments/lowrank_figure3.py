@@ -1,12 +1,21 @@
 """Figure 3 of the low-rank defences paper: PMF on low-rank reconstructed ratings over the SVD rank, clean and attacked."""
 
-from advrec_tf.poisoning import Profiles
-from experiments.attack_runs import Running
-from experiments.defended import UNDEFENDED, Setting, first_attack, ratings_rebuilt, report_curves, run_defended
+from functools import partial
+
+from advrec_tf.cli import poisoned
+from advrec_tf.cli.poisoned import UNDEFENDED, Study
+from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.defenses import LowRank
+from advrec_tf.reporting import pages
+from advrec_tf.results import Job
 
 
-def run(setting: Setting, attacks: list[str], given: list[Profiles], how: Running) -> None:
+def jobs(study: Study, how: Running) -> list[Job]:
     """All ratings from the reconstruction, those that were there and all the new ones, at every rank."""
-    defenses = [UNDEFENDED, *(ratings_rebuilt(rank, setting.options) for rank in setting.options["svd_ranks"])]
-    folder, _ = run_defended("lowrank_figure3", setting, ["none", first_attack(attacks)], defenses, how, tuple(given))
-    report_curves(folder, "Figure 3: PMF on low-rank reconstructed ratings", "figure3", "rank")
+    values = study.values
+    rebuilt = [LowRank(None, rank, "ratings", choose=values["choose_ratings"]) for rank in values["svd_ranks"]]
+    return poisoned.jobs(study, ["none", study.attack], [UNDEFENDED, *rebuilt])
+
+
+report = partial(pages.curves_of_pmf, "Figure 3: PMF on low-rank reconstructed ratings", "figure3", "rank")
+EXPERIMENT = Experiment(poisoned.LAYOUT, poisoned.against_one, poisoned.prepare, jobs, report)

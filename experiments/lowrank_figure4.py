@@ -1,17 +1,22 @@
 """Figure 4 of the low-rank defences paper: Figure 3's comparison over the length of PMF's factors."""
 
-from dataclasses import replace
+from functools import partial
 
-from advrec_tf.poisoning import Profiles
-from experiments.attack_runs import Running
-from experiments.defended import UNDEFENDED, Setting, first_attack, ratings_rebuilt, report_curves, run_defended
+from advrec_tf.cli import poisoned
+from advrec_tf.cli.poisoned import UNDEFENDED, Study
+from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.defenses import LowRank
+from advrec_tf.reporting import pages
+from advrec_tf.results import Job
 
 RANKS = (50, 100)
 
 
-def run(setting: Setting, attacks: list[str], given: list[Profiles], how: Running) -> None:
+def jobs(study: Study, how: Running) -> list[Job]:
     """PMF of every length on the ratings as they are and on reconstructions of two ranks."""
-    setting = replace(setting, dims=tuple(setting.options["pmf_dims"]))
-    defenses = [UNDEFENDED, *(ratings_rebuilt(rank, setting.options) for rank in RANKS)]
-    folder, _ = run_defended("lowrank_figure4", setting, ["none", first_attack(attacks)], defenses, how, tuple(given))
-    report_curves(folder, "Figure 4: the length of PMF's factors", "figure4", "dim")
+    rebuilt = [LowRank(None, rank, "ratings", choose=study.values["choose_ratings"]) for rank in RANKS]
+    return poisoned.jobs(study, ["none", study.attack], [UNDEFENDED, *rebuilt])
+
+
+report = partial(pages.curves_of_pmf, "Figure 4: the length of PMF's factors", "figure4", "dim")
+EXPERIMENT = Experiment(poisoned.LAYOUT, poisoned.against_one, poisoned.prepare, jobs, report)

@@ -1,13 +1,19 @@
 """Figure 5 of the low-rank defences paper: PMF's factors transformed into the space of the ratings' singular vectors."""
 
+from functools import partial
+
+from advrec_tf.cli import poisoned
+from advrec_tf.cli.poisoned import UNDEFENDED, Study
+from advrec_tf.cli.runner import Experiment, Running
 from advrec_tf.defenses import Transformation
-from advrec_tf.poisoning import Profiles
-from experiments.attack_runs import Running
-from experiments.defended import UNDEFENDED, Setting, first_attack, report_curves, run_defended
+from advrec_tf.reporting import pages
+from advrec_tf.results import Job
 
 
-def run(setting: Setting, attacks: list[str], given: list[Profiles], how: Running) -> None:
+def jobs(study: Study, how: Running) -> list[Job]:
     """The same trained factors before and after the transformation at every rank; no rating is added."""
-    defenses = [UNDEFENDED, *(({"defense": "transformation", "rank": rank}, Transformation(rank)) for rank in setting.options["svd_ranks"])]
-    folder, _ = run_defended("lowrank_figure5", setting, ["none", first_attack(attacks)], defenses, how, tuple(given))
-    report_curves(folder, "Figure 5: low-rank transformation of PMF's factors", "figure5", "rank")
+    return poisoned.jobs(study, ["none", study.attack], [UNDEFENDED, *map(Transformation, study.values["svd_ranks"])])
+
+
+report = partial(pages.curves_of_pmf, "Figure 5: low-rank transformation of PMF's factors", "figure5", "rank")
+EXPERIMENT = Experiment(poisoned.LAYOUT, poisoned.against_one, poisoned.prepare, jobs, report)

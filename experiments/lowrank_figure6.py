@@ -1,18 +1,24 @@
 """Figure 6 of the low-rank defences paper: more and more new ratings, before and after the transformation."""
 
-from advrec_tf.defenses import Transformation
-from advrec_tf.poisoning import Profiles
-from experiments.attack_runs import Running
-from experiments.defended import Setting, first_attack, ratings_rebuilt, report_curves, run_defended
+from functools import partial
+from itertools import product
+
+from advrec_tf.cli import poisoned
+from advrec_tf.cli.poisoned import Study
+from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.defenses import LowRank, Transformation
+from advrec_tf.reporting import pages
+from advrec_tf.results import Job
 
 
-def run(setting: Setting, attacks: list[str], given: list[Profiles], how: Running) -> None:
+def jobs(study: Study, how: Running) -> list[Job]:
     """The ratings that were there stay as they are; 0 to 100% of the reconstruction's new ones join them."""
-    defenses = []
-    for rank in setting.options["figure6_ranks"]:
-        for share in setting.options["shares"]:
-            named, added = ratings_rebuilt(rank, setting.options, share, keep_originals=True)
-            defenses.append((named, added))
-            defenses.append((named | {"defense": "new ratings + transformation"}, Transformation(rank, added)))
-    folder, _ = run_defended("lowrank_figure6", setting, ["none", first_attack(attacks)], defenses, how, tuple(given))
-    report_curves(folder, "Figure 6: new ratings, before and after the transformation", "figure6", "share")
+    values, defenses = study.values, []
+    for rank, share in product(values["figure6_ranks"], values["shares"]):
+        added = LowRank(None, rank, "ratings", share=share, choose=values["choose_ratings"], keep_originals=True)
+        defenses += [added, Transformation(rank, added)]
+    return poisoned.jobs(study, ["none", study.attack], defenses)
+
+
+report = partial(pages.curves_of_pmf, "Figure 6: new ratings, before and after the transformation", "figure6", "share")
+EXPERIMENT = Experiment(poisoned.LAYOUT, poisoned.against_one, poisoned.prepare, jobs, report)

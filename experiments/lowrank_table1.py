@@ -1,16 +1,71 @@
-"""Table I of the low-rank defences paper: a recommender without the users that PCA and an SVM take for fakes."""
+"""Table I of the low-rank defences paper: a recommender without the users that PCA and an SVM take for fakes; and detectors on other attacks."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from advrec_tf.cli import poisoned
+from advrec_tf.cli.poisoned import UNDEFENDED, Study
+from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.defenses import Svm
+from advrec_tf.defenses.detection import FLAGGED
+from advrec_tf.evaluation import DETECTION
 from advrec_tf.poisoning import Profiles
-from experiments import detectors
-from experiments.attack_runs import Running
-from experiments.defended import UNDEFENDED, Setting, first_attack, report, run_defended
+from advrec_tf.reporting import detection, page, plots, poisoning, read_results
+from advrec_tf.results import Job, Layout
+from advrec_tf.storage import write_csv
 
-DEFENSES = [UNDEFENDED, ({"defense": "svm", "patch": "poly2", "rank": 20}, "poly2")]
+LAYOUT = Layout((*poisoned.LAYOUT.keys, "sampling", "tested_on"), (*poisoned.LAYOUT.values, *DETECTION, FLAGGED))
+DETECTORS = (("poly2", "imbalanced"), ("linear", "imbalanced"), ("rbf", "imbalanced"), ("poly2", "down-sampled"), ("rbf", "down-sampled"))
+COMPONENTS = 20
 
 
-def run(setting: Setting, attacks: list[str], given: list[Profiles], how: Running) -> None:
-    """No defence and the SVM, on clean and on attacked data; and how the detectors do under the paper's protocol and under honest ones."""
-    attack = first_attack(attacks)
-    folder, profiles = run_defended("lowrank_table1", setting, ["none", attack], DEFENSES, how, tuple(given))
-    protocols = detectors.protocols(setting, attack, profiles, folder, how)
-    report(folder, "Table I: fake users found by PCA and an SVM", "table1", protocols)
+def elsewhere(study: Study) -> tuple[Study, list[str]]:
+    """Attacks that the detectors have not learnt from: the same with another seed and fewer outer epochs, and others by name."""
+    others = ["bandwagon", "random", "recsys20", *(["recsys19"] if study.data.n_items < 5000 else [])]  # the GAN of a large catalogue takes a day
+    outer_epochs = study.values["other_outer_epochs"]
+    plans = {group: replace(plan, seed=plan.seed + 1, outer_epochs=outer_epochs) for group, plan in study.plans.items()}
+    return replace(study, plans=plans), [name for name in others if name != study.attack]
+
+
+def prepare(studies: Sequence[Study], how: Running) -> None:
+    """Makes the profiles of all these attacks; a given file of profiles has no other run."""
+    poisoned.prepare(studies, how)
+    again = [(elsewhere(study)[0], part) for study in studies for attack in study.attacks if attack != "none" for part in attack.split("+")]
+    poisoned.make_profiles(again + [(study, name) for study in studies for name in elsewhere(study)[1]], how)
+
+
+def jobs(study: Study, how: Running) -> list[Job]:
+    """No defence and the SVM, on clean and on attacked data; and every detector on the fakes it learnt from and on others."""
+    group, attack = next(iter(study.plans)), study.attack
+    known, folds = study.profiles[group, attack], study.values["folds"]
+    width = min(COMPONENTS, len(known.item_ids) - 1, known.n_users)
+    victims = poisoned.jobs(study, ["none", attack], [UNDEFENDED, Svm(known, "poly2", width, folds=folds)])
+    other, names = elsewhere(study)
+    tested: dict[str, Profiles] = {"the same fakes, out of fold": known}
+    if attack in study.attacks:
+        tested[f"{attack}, another seed"] = other.made([attack])[group, attack]
+    tested |= {name: study.made([name])[group, name] for name in names}
+    base = {"dataset": study.data.name, "attack": attack, "group": group, "profiles": known.digest()[:12]}
+    common = {"data": study.data, "tested": tested, "cache_dir": study.cache_dir}
+    found = []
+    for kernel, sampling in DETECTORS:
+        detector = Svm(known, kernel, width, sampling, folds)
+        points = [{**base, **detector.columns, "sampling": sampling, "tested_on": name} for name in tested]
+        found.append(Job("advrec_tf.defenses.detection:judge", points, {**common, "detector": detector}))
+    unlabelled = {"defense": "Mahalanobis distance, as many as there are fakes", "components": COMPONENTS if study.data.n_users > 500 else 5}
+    points = [{**base, **unlabelled, "tested_on": name} for name in tested]
+    return victims + found + [Job("advrec_tf.defenses.detection:judge", points, {**common, "detector": None})]
+
+
+def report(folders: list[Path]) -> None:
+    """Renders report.md, detectors.csv and table1.png from the results of each data set."""
+    for folder in folders:
+        rows = read_results(folder)
+        detectors = detection.detectors(rows)
+        write_csv(folder / "detectors.csv", detectors)
+        text = poisoning.defense_report(rows, "Table I: fake users found by PCA and an SVM") + detection.detectors_report(rows)
+        page(folder, text, {"table1.png": plots.defense_figure(poisoning.summary(rows))}, "detectors.csv")
+
+
+EXPERIMENT = Experiment(LAYOUT, poisoned.studies, prepare, jobs, report)

@@ -1,16 +1,28 @@
 """Table III of the low-rank defences paper: local low-rank reconstruction under each attack and under both together."""
 
-from advrec_tf.poisoning import Profiles
-from experiments.attack_runs import Running
-from experiments.defended import UNDEFENDED, Setting, report, run_defended
-from experiments.lowrank_table2 import low_rank
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-ATTACKS = ["none", "recsys19", "recsys20", "recsys19+recsys20"]
-PATCHES = ((200, 50),)
+from advrec_tf.cli import poisoned
+from advrec_tf.cli.poisoned import Study
+from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.data import Interactions
+from advrec_tf.reporting import pages
+from advrec_tf.results import Job
+
+ATTACKS = ["recsys19", "recsys20", "recsys19+recsys20"]
 
 
-def run(setting: Setting, attacks: list[str], given: list[Profiles], how: Running) -> None:
-    """No defence and [200, 50], under no attack, each and both."""
-    defenses = [UNDEFENDED, *(low_rank(patch, rank, setting) for patch, rank in setting.options["patches"] or PATCHES)]
-    folder, _ = run_defended("lowrank_table3", setting, ATTACKS, defenses, how, tuple(given))
-    report(folder, "Table III: local low-rank reconstruction under several attacks", "table3")
+def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
+    """The attacks of this table are given."""
+    return poisoned.studies({**values, "attack": ATTACKS}, datasets, output_dir)
+
+
+def jobs(study: Study, how: Running) -> list[Job]:
+    """No defence and each [patch, rank], under no attack, each and both."""
+    return poisoned.defended_jobs(study, ["none", *study.all_attacks], poisoned.reconstructions(study), how)
+
+
+report = partial(pages.defended, "Table III: local low-rank reconstruction under several attacks", "table3")
+EXPERIMENT = Experiment(poisoned.LAYOUT, studies, poisoned.prepare, jobs, report)

@@ -1,6 +1,7 @@
-import os
+from advrec_tf.startup import one_thread_for_numpy, start_tensorflow
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+one_thread_for_numpy()
+start_tensorflow()  # with one thread, as the processes of a run have it
 
 import numpy as np
 import pytest

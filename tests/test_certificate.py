@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,3 +107,50 @@ def test_bad_arguments_are_told():
     twice = replace(built, test_users=np.zeros_like(built.test_users))
     with pytest.raises(ValueError, match="one test item"):
         evaluation.certified_radii(P, Q, twice)
+
+
+# By hand
+
+
+def test_certified_metrics_count_a_radius_that_is_just_reached():
+    radii = np.array([[0.1, 0.2], [0.3, np.inf]])
+    second = 1 / np.log2(3)
+    for epsilon, hits, gain in ((0.09, 2, 2), (0.1, 2, 1 + second), (0.2, 1, 1), (0.3, 1, second), (9.0, 1, second)):
+        assert evaluation.certified_metrics(radii, epsilon) == pytest.approx({"HR@2": hits / 2, "nDCG@2": gain / 2})
+
+
+def shelf(*rivals, p, test):
+    """One user with a test item (the first) and rivals, beside an item that the user knows; -> P, Q, data"""
+    frames = (
+        pd.DataFrame({"user": [0, *[1] * len(rivals)], "item": [len(rivals) + 1, *range(1, len(rivals) + 1)]}),
+        pd.DataFrame({"user": [0], "item": [0]}),
+    )
+    known = 100 * np.array(p)  # it would be above all, and is no rival
+    return np.array([p, np.zeros(len(p))]), np.array([test, *rivals, known]), data.Interactions.from_frames(*frames)
+
+
+def test_radii_by_hand():
+    """p = (1, 0) and d = (2, 0): the cone of 45 degrees around p is at distance sqrt 2 = 2 epsilon from d."""
+    built = shelf([-1.0, 0.0], p=[1.0, 0.0], test=[1.0, 0.0])
+    assert evaluation.certified_radii(*built, "l2", 1) == pytest.approx(np.sqrt([[1 / 2]]))
+    assert evaluation.certified_radii(*built, "linf", 1) == pytest.approx(np.array([[1 / 2]]))  # over sqrt(2): more than the three terms
+
+
+def test_a_radius_under_element_wise_budgets_by_hand():
+    """p.d = .1, |d|_1 = 1.1, |p|_1 = 1, D = 4: the root of .1 - 3.1 epsilon - 8 epsilon^2, more than half the l2 radius."""
+    built = shelf([-0.1, 1.0, 0.0, 0.0], p=[1.0, 0.0, 0.0, 0.0], test=[0.0, 0.0, 0.0, 0.0])
+    root = evaluation.certified_radii(*built, "linf", 1).item()
+    assert 0.1 - 3.1 * root - 8 * root**2 == pytest.approx(0, abs=1e-12)
+    assert evaluation.certified_radii(*built, "l2", 1).item() == pytest.approx(0.1 / np.sqrt(0.01 + 9))
+
+
+@pytest.mark.parametrize("ball", ["l2", "linf"])
+def test_the_smallest_radii_come_first(ball):
+    """Rivals on a line, the nearest above the test item: radius 0, then growing, then none for what the user knows and the test item itself."""
+    built = shelf([-3.0, 0.0], [2.0, 0.0], [0.0, 0.0], [-1.0, 0.0], p=[1.0, 0.0], test=[1.0, 0.0])
+    radii = evaluation.certified_radii(*built, ball, 6)[0]
+    alone = [evaluation.certified_radii(*shelf([at, 0.0], p=[1.0, 0.0], test=[1.0, 0.0]), ball, 1).item() for at in (2.0, 0.0, -1.0, -3.0)]
+    assert alone == sorted(alone) and alone[0] == 0 < alone[1]
+    np.testing.assert_allclose(radii, [*alone, np.inf, np.inf])
+    for k in (1, 3):
+        np.testing.assert_allclose(evaluation.certified_radii(*built, ball, k)[0], radii[:k])

@@ -1,17 +1,16 @@
 """Low-rank reconstructions and projections, and the cache."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from advrec_tf import data, perturbations
-from advrec_tf.defenses import LowRank, Transformation, low_rank
-from advrec_tf.defenses.low_rank import entered, entered_ratings, matrix_of, projection, reconstruct, reconstruct_full, transform, truncated
-from advrec_tf.defenses.perturbed import through_projection
+from advrec_tf import data, perturbations, storage
+from advrec_tf.defenses import LowRank, Transformation, low_rank, project
+from advrec_tf.defenses.low_rank import entered, entered_ratings, projection, reconstruct, reconstruct_full, truncated
 from advrec_tf.errors import UserError
-from advrec_tf.training import cache
 
 
 def by_svd(block, rank):
@@ -92,6 +91,39 @@ def test_shuffled_patches_hold_other_rows_together():
     np.testing.assert_allclose(reconstruct(matrix, 40, 9, seed=1).toarray(), reconstruct(matrix, 40, 9).toarray(), atol=1e-5)
 
 
+def test_the_order_of_the_patches_follows_the_seed_and_differs_for_rows_and_columns():
+    matrix = random_matrix((28, 28))
+    first, again, other = (reconstruct(matrix, 7, 2, seed=seed).toarray() for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.allclose(first, other, atol=1e-3)
+    symmetric = matrix + matrix.T
+    shuffled = reconstruct(symmetric.tocsr(), 7, 2, seed=1).toarray()
+    assert not np.allclose(shuffled, shuffled.T, atol=1e-3)
+    plain = reconstruct(symmetric.tocsr(), 7, 2).toarray()
+    np.testing.assert_allclose(plain, plain.T, atol=1e-6)
+
+
+def test_shuffled_patches_come_back_to_their_places():
+    matrix = random_matrix()
+    np.testing.assert_allclose(reconstruct(matrix, 7, 7, seed=1).toarray(), matrix.toarray(), atol=1e-6)
+
+
+def test_what_is_not_above_the_threshold_in_magnitude_is_left_out():
+    """Of rank 1 and 2 already, so that every value comes back as it is."""
+    matrix = sparse.csr_matrix(np.diag([0.5, -0.75, 0.25]))
+    for low in (reconstruct(matrix, 3, 3, 0.5), next(reconstruct_full(matrix, (3,), 0.5))):
+        assert low.nnz == 1 and low[1, 1] == -0.75
+    rank_1 = sparse.csr_matrix(np.outer([1.0, 2.0, 4.0], [1.0, -1.0, 0.5]))
+    for low in (reconstruct(rank_1, 3, 1, 1.5), next(reconstruct_full(rank_1, (1,), 1.5))):
+        np.testing.assert_allclose(low.toarray(), [[0, 0, 0], [2, -2, 0], [4, -4, 2]], atol=1e-6)
+
+
+def test_patches_by_hand():
+    """The best of rank 1 in the upper left is its larger singular value alone; the other patches are of rank 1 as they are."""
+    matrix = sparse.csr_matrix([[3.0, 0, 2, 2], [0, 1, 0, 0], [5, 5, 0, 1]])
+    np.testing.assert_allclose(reconstruct(matrix, 2, 1).toarray(), [[3, 0, 2, 2], [0, 0, 0, 0], [5, 5, 0, 1]], atol=1e-6)
+
+
 @pytest.mark.parametrize("size, rank", [(0, 1), (5, 0), (5, 6)])
 def test_impossible_patches_are_told(size, rank):
     with pytest.raises(UserError, match="patch"):
@@ -114,15 +146,15 @@ def shop():
 def test_clicks_from_a_reconstruction():
     interactions = shop()
     values = np.random.default_rng(0).random((40, 30)).astype(np.float32)
-    rebuilt, X = sparse.csr_matrix(values), matrix_of(interactions).toarray() > 0
+    rebuilt, X = sparse.csr_matrix(values), interactions.matrix().toarray() > 0
     binary = entered(interactions, rebuilt, "binarize", 0.5)
-    np.testing.assert_array_equal(matrix_of(binary).toarray() > 0, values > 0.5)
+    np.testing.assert_array_equal(binary.matrix().toarray() > 0, values > 0.5)
     kept = entered(interactions, rebuilt, "binarize_and_keep", 0.5)
-    np.testing.assert_array_equal(matrix_of(kept).toarray() > 0, (values > 0.5) | X)
+    np.testing.assert_array_equal(kept.matrix().toarray() > 0, (values > 0.5) | X)
     weighted = entered(interactions, rebuilt, "weights", 0.5)
     np.testing.assert_array_equal(weighted.train_ratings, values[interactions.train_users, interactions.train_items])
     assert weighted.fingerprint == interactions.fingerprint != weighted.ratings_fingerprint
-    np.testing.assert_array_equal(matrix_of(entered(interactions, rebuilt, "dense", 0.5), ratings=True).toarray(), values)
+    np.testing.assert_array_equal(entered(interactions, rebuilt, "dense", 0.5).matrix(ratings=True).toarray(), values)
     for each in (binary, kept, weighted):
         np.testing.assert_array_equal(each.test_items, interactions.test_items)
 
@@ -132,8 +164,8 @@ def test_clicks_from_a_reconstruction():
 def test_a_share_of_new_ratings(share, choose):
     interactions = shop()
     values = np.random.default_rng(1).uniform(-1, 7, (40, 30)).astype(np.float32)
-    X = matrix_of(interactions, ratings=True).toarray()
-    built = matrix_of(entered_ratings(interactions, sparse.csr_matrix(values), share, choose, keep_originals=True), ratings=True).toarray()
+    X = interactions.matrix(ratings=True).toarray()
+    built = entered_ratings(interactions, sparse.csr_matrix(values), share, choose, keep_originals=True).matrix(ratings=True).toarray()
     candidates = (X == 0) & (values >= 0.5)
     new = (built > 0) & (X == 0)
     assert new.sum() == round(candidates.sum() * share / 100) and not (new & ~candidates).any()
@@ -141,10 +173,82 @@ def test_a_share_of_new_ratings(share, choose):
     np.testing.assert_allclose(built[new], np.clip(values[new], 1, 5))
     if choose == "magnitude" and 0 < share < 100:
         assert values[new].min() >= values[candidates & ~new].max()
-    replaced = matrix_of(entered_ratings(interactions, sparse.csr_matrix(values), share, choose), ratings=True).toarray()
+    replaced = entered_ratings(interactions, sparse.csr_matrix(values), share, choose).matrix(ratings=True).toarray()
     np.testing.assert_allclose(replaced[X > 0], np.clip(values[X > 0], 1, 5))
     with pytest.raises(UserError, match="0 ... 100"):
         entered_ratings(interactions, sparse.csr_matrix(values), 101)
+
+
+def test_weights_are_held_between_0_and_1_and_clicks_are_above_the_threshold():
+    interactions = shop()
+    values = np.linspace(-1, 2, 40 * 30, dtype=np.float32).reshape(40, 30)
+    weighted = entered(interactions, sparse.csr_matrix(values), "weights", 0.5).train_ratings
+    np.testing.assert_allclose(weighted, np.clip(values[interactions.train_users, interactions.train_items], 0, 1))
+    halves = sparse.csr_matrix(np.full((40, 30), 0.5, np.float32))
+    assert (
+        len(entered(interactions, halves, "binarize", 0.5).train_users) == 0
+        and len(entered(interactions, halves, "binarize", 0.49).train_users) == 1200
+    )
+
+
+def test_new_ratings_by_hand():
+    """Ratings from 2 to 4, so that new ones are from 1 up; of 1, 3, 1.5 and 9 a half are the 3 and the 9, which is cut to 4."""
+    frame = pd.DataFrame({"user": [0, 0, 1], "item": [0, 1, 2], "rating": [2.0, 4.0, 3.0]})
+    small = data.Interactions.from_frames(frame, pd.DataFrame({"user": [0], "item": [3], "rating": [2.0]}))
+    rebuilt = sparse.csr_matrix(np.float32([[3.5, 1.0, 3.0, 0.9], [1.0, 1.5, 2.5, 9.0]]))
+    replaced = [[3.5, 2, 3, 0], [0, 0, 2.5, 4]]
+    np.testing.assert_array_equal(entered_ratings(small, rebuilt, 50).matrix(ratings=True).toarray(), replaced)
+    kept = [[2, 4, 3, 0], [0, 0, 3, 4]]
+    np.testing.assert_array_equal(entered_ratings(small, rebuilt, 50, keep_originals=True).matrix(ratings=True).toarray(), kept)
+    whole = [[3.5, 2, 3, 0], [2, 2, 2.5, 4]]
+    np.testing.assert_array_equal(entered_ratings(small, rebuilt).matrix(ratings=True).toarray(), whole)
+
+
+def test_random_new_ratings_follow_their_seed():
+    interactions, values = shop(), sparse.csr_matrix(np.random.default_rng(1).uniform(1, 5, (40, 30)).astype(np.float32))
+    first, again, other = (entered_ratings(interactions, values, 20, "random", seed=seed).fingerprint for seed in (0, 0, 1))
+    assert first == again != other != entered_ratings(interactions, values, 20).fingerprint
+
+
+# The defence as it is asked for
+
+
+def test_what_is_asked_for_is_what_is_built(tmp_path):
+    """All in one cache, so that none may be taken for another."""
+    interactions = shop()
+    matrix, rated = interactions.matrix(), interactions.matrix(ratings=True)
+    wanted = {
+        LowRank(10, 3): reconstruct(matrix, 10, 3, 0.1),
+        LowRank(10, 4): reconstruct(matrix, 10, 4, 0.1),
+        LowRank(15, 3): reconstruct(matrix, 15, 3, 0.1),
+        LowRank(10, 3, shuffle_seed=0): reconstruct(matrix, 10, 3, 0.1, seed=0),
+        LowRank(10, 3, shuffle_seed=1): reconstruct(matrix, 10, 3, 0.1, seed=1),
+        LowRank(10, 3, "ratings"): reconstruct(rated, 10, 3, 0.1),
+        LowRank(None, 3): next(reconstruct_full(matrix, (3,), 0.1)),
+        LowRank(None, 3, "ratings"): next(reconstruct_full(rated, (3,), 0.1)),
+    }
+    for defense, expected in wanted.items():
+        np.testing.assert_allclose(defense.rebuilt(interactions, tmp_path).toarray(), expected.toarray(), atol=1e-6, err_msg=str(defense))
+    assert len({built.toarray().round(4).tobytes() for built in wanted.values()}) == len(wanted)
+
+
+@pytest.mark.parametrize("enter", ["binarize", "binarize_and_keep", "weights", "dense"])
+def test_the_threshold_and_the_way_in_are_those_asked_for(tmp_path, enter):
+    interactions = shop()
+    rebuilt = reconstruct(interactions.matrix(), 10, 3, 0.1)
+    for threshold in (0.3, 0.6):
+        built = LowRank(10, 3, enter, threshold).cleaned(interactions, 40, tmp_path)
+        assert built.ratings_fingerprint == entered(interactions, rebuilt, enter, threshold).ratings_fingerprint
+    assert LowRank(10, 3, enter).feedback == {"weights": "weights", "dense": "values"}.get(enter, "binary")
+
+
+@pytest.mark.parametrize("options", [{}, {"share": 25.0}, {"share": 25.0, "choose": "random"}, {"keep_originals": True}], ids=str)
+def test_the_share_and_the_choice_of_ratings_are_those_asked_for(tmp_path, options):
+    interactions = shop()
+    rebuilt = reconstruct(interactions.matrix(ratings=True), 10, 3, 0.1)
+    built = LowRank(10, 3, "ratings", **options).cleaned(interactions, 40, tmp_path)
+    assert built.ratings_fingerprint == entered_ratings(interactions, rebuilt, **options).ratings_fingerprint
+    assert (built.ratings_fingerprint == entered_ratings(interactions, rebuilt).ratings_fingerprint) == (options == {})
 
 
 # Projection
@@ -160,10 +264,35 @@ def test_a_projection_is_idempotent_and_symmetric_and_keeps_the_first_singular_v
         np.testing.assert_allclose(square, square.T)
     np.testing.assert_allclose(U @ U.T @ matrix.toarray() @ V @ V.T, by_svd(matrix.toarray(), 6), atol=1e-8)
     A, B = (np.random.default_rng(n).random((size, 4)) for n, size in enumerate(shape))
-    once = transform(A, B, U, V)
-    for mine, theirs in zip(transform(*once, U, V), once):
+    once = project(A, B, U, V)
+    for mine, theirs in zip(project(*once, U, V), once):
         np.testing.assert_allclose(mine, theirs, atol=1e-8)
     np.testing.assert_allclose(once[0], U @ U.T @ A)
+
+
+def test_a_projection_by_hand():
+    """The first right singular vector of diag(3, 1) beside an empty item is the first axis: what is elsewhere goes."""
+    matrix = sparse.csr_matrix([[3.0, 0, 0], [0, 1, 0]])
+    P, Q = project(np.array([[1.0, 2], [3, 4]]), np.array([[5.0, 6], [7, 8], [9, 10]]), *projection(matrix, 1))
+    np.testing.assert_allclose(P, [[1, 2], [0, 0]], atol=1e-12)
+    np.testing.assert_allclose(Q, [[5, 6], [0, 0], [0, 0]], atol=1e-12)
+
+
+def test_a_transformation_may_follow_a_reconstruction(tmp_path):
+    interactions, before = shop(), LowRank(10, 3)
+    both = Transformation(4, before).cleaned(interactions, 40, tmp_path)
+    assert both.fingerprint == before.cleaned(interactions, 40, tmp_path).fingerprint != interactions.fingerprint
+
+
+def test_an_attack_through_a_full_projection_has_the_start_the_step_and_the_ball_it_is_given(problem):
+    P, Q, triples = problem(seed=1)
+    chunks, start = perturbations.chunk_triples(triples, len(P), len(Q)), perturbations.uniform_start(P, Q, seed=5)
+    plain = next(perturbations.trajectory(P, Q, triples, 0.3, 0.2, "l2", start, (3,)))
+    through = next(
+        perturbations.trajectory(P, Q, chunks, 0.3, read_at=(3,), through=(np.eye(len(P)), np.eye(len(Q))), step_size=0.2, ball="l2", init=start)
+    )
+    np.testing.assert_allclose(through.user, plain.user, atol=1e-5)
+    np.testing.assert_allclose(through.item, plain.item, atol=1e-5)
 
 
 def test_what_the_matrix_does_not_span_has_no_singular_vector():
@@ -177,10 +306,10 @@ def test_what_the_matrix_does_not_span_has_no_singular_vector():
 def test_the_transformation_projects_on_the_data_it_is_given(tmp_path):
     interactions = shop()
     defense = Transformation(7)
-    assert defense.applied(interactions, 40, tmp_path) is interactions
+    assert defense.cleaned(interactions, 40, tmp_path) is interactions
     P, Q = np.random.default_rng(0).random((40, 3)), np.random.default_rng(1).random((30, 3))
-    U, V = projection(matrix_of(interactions, ratings=True), 7)
-    for mine, theirs in zip(defense.transformed(P, Q, interactions, tmp_path), transform(P, Q, U, V)):
+    U, V = projection(interactions.matrix(ratings=True), 7)
+    for mine, theirs in zip(defense.transformed(P, Q, interactions, tmp_path), project(P, Q, U, V)):
         np.testing.assert_allclose(mine, theirs, atol=1e-8)
 
 
@@ -188,7 +317,7 @@ def test_an_attack_through_a_full_projection_is_the_plain_attack(problem):
     P, Q, triples = problem()
     chunks = perturbations.chunk_triples(triples, len(P), len(Q))
     plain = perturbations.bim(P, Q, triples, 0.3, iterations=4)
-    through = through_projection(P, Q, np.eye(len(P)), np.eye(len(Q)), chunks, 0.3, 4)
+    through = next(perturbations.trajectory(P, Q, chunks, 0.3, read_at=(4,), through=(np.eye(len(P)), np.eye(len(Q)))))
     np.testing.assert_allclose(through.user, plain.user, atol=1e-5)
     np.testing.assert_allclose(through.item, plain.item, atol=1e-5)
 
@@ -198,10 +327,10 @@ def test_an_aware_attack_follows_the_loss_of_the_projected_factors(problem):
     P, Q, triples = problem()
     U, V = (np.linalg.qr(np.random.default_rng(n).random((len(x), 5)))[0] for n, x in enumerate((P, Q)))
     chunks = perturbations.chunk_triples(triples, len(P), len(Q))
-    delta = through_projection(P, Q, U, V, chunks, 1.0, 1, step_size=1.0)
+    delta = next(perturbations.trajectory(P, Q, chunks, 1.0, read_at=(1,), through=(U, V), step_size=1.0))
 
     def loss(p, q):
-        p, q = transform(np.float64(p), np.float64(q), U, V)
+        p, q = project(np.float64(p), np.float64(q), U, V)
         users, positives, negatives = triples
         return np.sum(np.log1p(np.exp(-np.sum(p[users] * (q[positives] - q[negatives]), axis=1))))
 
@@ -228,28 +357,28 @@ def test_the_cache_builds_once_and_notices_tampering(tmp_path, capsys):
         return {"x": np.arange(5.0), "y": np.array([[1, 2]])}
 
     for _ in range(2):
-        np.testing.assert_array_equal(cache.cached(tmp_path, {"a": 1}, build)["x"], np.arange(5.0))
+        np.testing.assert_array_equal(storage.cached(tmp_path, {"a": 1}, build)["x"], np.arange(5.0))
     assert len(built) == 1
-    path = cache.entry(tmp_path, {"a": 1}).with_suffix(".npz")
+    path = storage.entry(tmp_path, {"a": 1})
     arrays = dict(np.load(path))
     original = path.read_bytes()
     np.savez(path, **{**arrays, "x": np.arange(5.0) + 1})
-    np.testing.assert_array_equal(cache.cached(tmp_path, {"a": 1}, build)["x"], np.arange(5.0))
+    np.testing.assert_array_equal(storage.cached(tmp_path, {"a": 1}, build)["x"], np.arange(5.0))
     assert len(built) == 2 and "not what was written" in capsys.readouterr().err and path.read_bytes() == original
     path.write_bytes(original[: len(original) // 2])
-    cache.cached(tmp_path, {"a": 1}, build)
+    storage.cached(tmp_path, {"a": 1}, build)
     assert len(built) == 3 and path.read_bytes() == original
-    cache.cached(tmp_path, {"a": 2}, build)
+    storage.cached(tmp_path, {"a": 2}, build)
     assert len(built) == 4
 
 
 def test_a_reconstruction_is_made_once(tmp_path, monkeypatch):
     interactions = shop()
-    first = LowRank(10, 3).applied(interactions, 40, tmp_path)
+    first = LowRank(10, 3).cleaned(interactions, 40, tmp_path)
     monkeypatch.setattr(low_rank, "reconstruct", None)
-    again = LowRank(10, 3).applied(interactions, 40, tmp_path)
+    again = LowRank(10, 3).cleaned(interactions, 40, tmp_path)
     np.testing.assert_array_equal(first.train_items, again.train_items)
     low_rank.prepare_full(interactions, (4, 9), tmp_path)
     monkeypatch.setattr(low_rank, "reconstruct_full", None)
-    assert LowRank(None, 4).applied(interactions, 40, tmp_path).n_users == 40
+    assert LowRank(None, 4).cleaned(interactions, 40, tmp_path).n_users == 40
     low_rank.prepare_full(interactions, (4, 9), tmp_path)

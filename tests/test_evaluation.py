@@ -1,5 +1,4 @@
 import numpy as np
-import oracles
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -8,6 +7,8 @@ from hypothesis import strategies as st
 from advrec_tf import data, evaluation
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import ranking
+
+import oracles
 
 
 def interactions(train, test):
@@ -136,3 +137,121 @@ def test_bootstrap_and_paired_test():
     assert evaluation.paired_test(worse, rng.permutation(worse))[1] > 0.05
     assert evaluation.paired_test(worse, worse) == (0.0, 1.0)
     assert evaluation.bootstrap_interval(np.ones(5)) == (1.0, 1.0)
+
+
+# By hand
+
+
+def test_novelty_and_entropy_are_in_bits(tiny):
+    np.testing.assert_allclose(evaluation.novelty(tiny), np.log2([3, 6, 6, 3, 6]))
+    assert evaluation.metrics(np.array([[0, 1], [2, 3], [0, 1]]), tiny)["SE"] == pytest.approx(2 * np.log2(3) / 3 + np.log2(6) / 3)
+    uniform = interactions([(0, 0), (1, 1), (2, 2), (3, 3)], [(0, 1)])
+    assert evaluation.metrics(np.array([[1], [2], [3], [0]]), uniform)["SE"] == pytest.approx(2)
+
+
+def test_several_test_items_by_hand():
+    """Three test items and two places: the largest sum of discounts possible is that of two hits."""
+    built = interactions([(0, 0), (1, 1), (1, 2), (1, 3)], [(0, 1), (0, 2), (0, 3), (1, 0)])
+    second = 1 / np.log2(3)
+    full = evaluation.per_user_metrics(np.array([[3, 1], [0, -1]]), built)
+    np.testing.assert_allclose([full["PR"], full["RE"], full["nDCG"]], [[1, 0.5], [2 / 3, 1], [1, 1]])
+    half = evaluation.per_user_metrics(np.array([[0, 2], [1, 0]]), built)
+    np.testing.assert_allclose([half["PR"], half["RE"], half["nDCG"]], [[0.5, 0.5], [1 / 3, 1], [second / (1 + second), second]])
+    np.testing.assert_allclose(half["EFD"], 2 * second / (1 + second))  # every item is one of four train interactions: two bits
+
+
+def test_an_empty_place_is_no_item():
+    """Before the first item of user 1 comes the last of user 0, who has it in test: the -1 of user 1 is no hit."""
+    built = interactions([(0, 0), (0, 1), (1, 0), (1, 1)], [(0, 3), (1, 2)])
+    lists = np.array([[2, -1], [3, -1]])
+    found = evaluation.metrics(lists, built)
+    assert (found["PR"], found["RE"], found["nDCG"], found["EFD"], found["SE"], found["ICov"]) == (0, 0, 0, 0, 1, 2)
+
+
+def test_ties_are_against_the_test_item():
+    built = interactions([(0, 0), (1, 4)], [(0, 1), (1, 0), (1, 2), (0, 3)])
+    P, Q = np.ones((2, 1)), np.ones((5, 1))
+    np.testing.assert_array_equal(evaluation.top_k(P, Q, built, 4), [[2, 4, 1, 3], [1, 3, 0, 2]])
+    np.testing.assert_array_equal(evaluation.ranks_of_test_items(P, Q, built), [4, 4, 4, 4])
+    Q[1] = 2
+    np.testing.assert_array_equal(evaluation.ranks_of_test_items(P, Q, built), [1, 4, 4, 4])
+
+
+def test_rank_metrics_by_hand():
+    found = evaluation.rank_metrics(np.array([1, 3, 10, 11]))
+    assert found == pytest.approx({"HR@10": 3 / 4, "nDCG@10": (1 + 1 / 2 + 1 / np.log2(11)) / 4})
+    assert evaluation.rank_metrics(np.array([1, 3, 10, 11]), 1) == {"HR@1": 1 / 4, "nDCG@1": 1 / 4}
+
+
+def test_lists_with_empty_places_and_without_factors_survive_disk(tmp_path):
+    built = interactions([("b", "x"), ("b", "y"), ("a", "x")], [("b", "z"), ("a", "z")])
+    lists = np.array([[2, 1], [2, -1]], np.int32)
+    evaluation.save_lists(tmp_path / "lists.tsv", lists, built)
+    assert (tmp_path / "lists.tsv").read_text() == "user\titem\trank\tscore\na\tz\t1\t\na\ty\t2\t\nb\tz\t1\t\n"
+    np.testing.assert_array_equal(evaluation.read_lists(tmp_path / "lists.tsv", built), lists)
+    (tmp_path / "turned.tsv").write_text("user\titem\trank\tscore\nb\tz\t1\t\na\ty\t2\t\na\tz\t1\t\n")  # the rank counts, not the line
+    np.testing.assert_array_equal(evaluation.read_lists(tmp_path / "turned.tsv", built), lists)
+
+
+# Targets
+
+
+@pytest.fixture
+def shown():
+    """User 0 knows target 1, user 1 has no test item, users 2 and 3 know neither target; items score 4, 3, 3, 1, users 3 against them."""
+    built = interactions([(0, 1), (1, 0), (2, 0), (3, 0)], [(0, 0), (2, 2), (3, 3)])
+    P, Q = np.array([[1.0], [1.0], [1.0], [-1.0]]), np.array([[4.0], [3.0], [3.0], [1.0]])
+    return P, Q, built
+
+
+@pytest.mark.parametrize("block", [1, 10**6])
+def test_ranks_of_targets_by_hand(shown, monkeypatch, block):
+    monkeypatch.setattr(ranking, "SCORES", block)
+    # Item 2 ties with item 1; user 3 likes item 3 best, then both of them.
+    np.testing.assert_array_equal(evaluation.target_ranks(*shown, (1, 3)), [[np.nan, 3], [2, 3], [3, 1]])
+
+
+def test_hits_of_targets_by_hand(shown):
+    lists = np.array([[0, 3], [1, 3], [3, 2], [0, 2]])
+    np.testing.assert_array_equal(evaluation.target_hits(lists, shown[2], (1, 3)), [[False, True], [False, True], [False, False]])
+    found = evaluation.per_user_poisoning_metrics(lists, shown[2], (1, 3))
+    assert {name: found[name].tolist() for name in ("HR", "Recall", "Precision", "target_HR")} == {
+        "HR": [1, 1, 0], "Recall": [1, 1, 0], "Precision": [0.5, 0.5, 0], "target_HR": [1, 1, 0]}  # fmt: skip
+    P, Q, built = shown
+    whole = evaluation.poisoning_metrics(np.vstack([P, [[-1.0]]]), Q, built, (1, 3), 2, lists=lists)  # a fake, who is not asked
+    assert whole["target_HR"] == pytest.approx(2 / 3) and whole["target_Recall"] == pytest.approx(1 / 3)
+    assert whole["HR"] == pytest.approx(2 / 3) and whole["target_rank"] == pytest.approx((3 + 2 + 3 + 3 + 1) / 5)
+
+
+# Significance
+
+
+def test_the_bootstrap_by_hand():
+    """Of two users drawn twice the mean of 0 and 1 is 0, 1/2, 1 with probabilities 1/4, 1/2, 1/4."""
+    assert evaluation.bootstrap_interval([0, 1], confidence=0.4) == (0.5, 0.5)
+    assert evaluation.bootstrap_interval([0, 1], confidence=0.6) == evaluation.bootstrap_interval([0, 1]) == (0, 1)
+
+
+def test_the_bootstrap_of_a_ratio_draws_both_from_the_same_users():
+    """1 beside 1 and 3: the ratio of means is 1, 1/2, 1/3 with probabilities 1/4, 1/2, 1/4."""
+    assert evaluation.bootstrap_interval([1, 1], beside=[1, 3], confidence=0.4) == (0.5, 0.5)
+    assert evaluation.bootstrap_interval([1, 1], beside=[1, 3], confidence=0.6) == pytest.approx((1 / 3, 1))
+    values = np.arange(1.0, 30)
+    assert evaluation.bootstrap_interval(values, beside=2 * values) == (0.5, 0.5)
+
+
+def test_both_follow_their_seed_and_the_bootstrap_its_number_of_resamples():
+    values = np.random.default_rng(0).random(50)
+    assert evaluation.bootstrap_interval(values) == evaluation.bootstrap_interval(values, seed=0) != evaluation.bootstrap_interval(values, seed=1)
+    low, high = evaluation.bootstrap_interval(values, resamples=1)
+    assert low == high
+    p = [evaluation.paired_test(values, values[::-1] + 0.05, seed=seed)[1] for seed in (0, 0, 1)]
+    assert p[0] == p[1] != p[2]
+
+
+def test_the_paired_test_by_hand():
+    """Of the 32 ways to flip five signs two are as extreme as what was seen: all as they are, and all flipped."""
+    first, second = np.array([2.0, 3, 4, 5, 6]), np.array([1.0, 2, 3, 4, 5])
+    assert evaluation.paired_test(first, second) == pytest.approx((1, 2 / 32))
+    assert evaluation.paired_test(second, first) == pytest.approx((-1, 2 / 32))
+    assert evaluation.paired_test([3, 0, 1], [0, 1, 1]) == pytest.approx((2 / 3, 1))  # 3, -1 and 0 under any signs are as far from 0

@@ -1,83 +1,156 @@
-"""The command line of the experiments on poisoned data, from outside."""
+"""The command line of the experiments on poisoned data."""
 
-import os
-import signal
-import subprocess
-import time
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
-from test_main import command, outcome, run
 
-from advrec_tf import data
+from advrec_tf import data, storage
+from advrec_tf.cli import poisoned as family
 from advrec_tf.poisoning import Profiles
 
-TINY = (
-    "--preset=quick", "--seed=0", "--victim_epochs=6", "--outer_epochs=2", "--surrogate_epochs=6", "--unrolled_epochs=3", "--gan_epochs=1",
-    "--fakes=12", "--victim_dim=4", "--surrogate_dim=4", "--other_outer_epochs=1",
-)  # fmt: skip
+from running import OF_VICTIMS, TINY, advrec, told
+
 POISON = ("--experiment=poison", "--attack=recsys20,recsys19,bandwagon,recsys19+recsys20", *TINY)
+
+
+def flags_of(experiment):
+    """TINY without what an experiment does not read."""
+    own = [flag for flag in TINY if experiment not in ("lowrank_figure1", "lowrank_figure2") or not flag.startswith(OF_VICTIMS)]
+    more = {"lowrank_table1": ["--other_outer_epochs=1"], "lowrank_table2": ["--patches=50x20,fullx30"], "lowrank_table3": ["--patches=50x20"],
+            "lowrank_figure3": ["--svd_ranks=5,20"], "lowrank_figure5": ["--svd_ranks=5,20"]}  # fmt: skip
+    return own + more.get(experiment, [])
 
 
 @pytest.fixture(scope="module")
 def poisoned(tmp_path_factory):
     folder = tmp_path_factory.mktemp("poisoned")
-    return folder, run(f"--output_dir={folder}", *POISON)
+    return folder, advrec(f"--output_dir={folder}", *POISON)
 
 
 def test_poison_writes_profiles_trajectories_and_victims(poisoned):
     folder, result = poisoned
-    assert result.returncode == 0, result.stderr
-    assert "How close the fake profiles are to real ones" in result.stdout and "Before and after" in result.stdout
+    assert result.status == 0, result.err
+    assert "How close the fake profiles are to real ones" in result.out and "Before and after" in result.out
     rows = pd.read_csv(folder / "poison" / "synthetic" / "results.csv", keep_default_na=False)
-    assert rows["attack"].tolist() == sorted(["none", "recsys20", "recsys19", "bandwagon", "recsys19+recsys20"])
-    assert not rows[["Recall", "Precision", "HR", "nDCG", "target_Recall", "target_HR", "EFD", "SE", "ICov"]].isna().any().any()
+    victims, likenesses = rows[rows["model"] != ""], rows[rows["model"] == ""]
+    attacks = ["recsys20", "recsys19", "bandwagon", "recsys19+recsys20"]
+    assert victims["attack"].tolist() == sorted(["none", *attacks]) and likenesses["attack"].tolist() == sorted(attacks)
+    assert (victims[["Recall", "Precision", "HR", "nDCG", "target_Recall", "target_HR", "EFD", "SE", "ICov"]] != "").all().all()
     for name in ("recsys20", "recsys19"):
         (made,) = (folder / "profiles" / "synthetic").glob(f"{name}-*")
         assert {"profiles.npz", "profiles.csv", "trajectory.csv", "trajectory.png", "settings.json"} <= {path.name for path in made.iterdir()}
         assert len(pd.read_csv(made / "trajectory.csv")) == 2
 
 
-def test_a_killed_poison_run_ends_in_the_same_bytes(poisoned, tmp_path):
-    rng = np.random.default_rng(int(os.environ.get("KILL_SEED", 0)))
-    for delay in rng.uniform(8, 30, int(os.environ.get("KILLS", 1))):
-        process = subprocess.Popen(**command(f"--output_dir={tmp_path}", *POISON))
-        time.sleep(delay)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    result = run(f"--output_dir={tmp_path}", *POISON)
-    assert result.returncode == 0, result.stderr
-    assert outcome(tmp_path) == outcome(poisoned[0])
+def test_victims_are_trained_on_the_poisoned_data(poisoned):
+    """Whoever clicks the targets in every profile is shown them more than on clean data, and each attack has profiles of its own."""
+    folder, _ = poisoned
+    rows = pd.read_csv(folder / "poison" / "synthetic" / "results.csv", keep_default_na=False)
+    rows = rows[rows["model"] != ""].set_index("attack")
+    assert float(rows.loc["bandwagon", "target_rank"]) < float(rows.loc["none", "target_rank"])
+    assert rows["profiles"].nunique() == 5 and rows.loc["none", "profiles"] == "" and (rows["epoch"].astype(int) == 6).all()
 
 
 @pytest.mark.parametrize("name, shown", [
     ("lowrank_table1", "Detectors trained on recsys20"), ("lowrank_table2", "Table II"), ("lowrank_table3", "recsys19+recsys20"),
-    ("lowrank_figure2", "down-sampled"), ("lowrank_figure5", "transformation"),
+    ("lowrank_figure1", "two principal components"), ("lowrank_figure2", "down-sampled"), ("lowrank_figure3", "Figure 3"),
+    ("lowrank_figure5", "transformation"),
 ])  # fmt: skip
 def test_the_low_rank_papers_tables_and_figures_share_attacks_and_models(poisoned, name, shown):
     folder, _ = poisoned
     before = {path: path.stat().st_mtime_ns for path in folder.glob("profiles/*/recsys*/profiles.npz")}
-    result = run(f"--experiment={name}", f"--output_dir={folder}", *TINY, "--patches=50x20,fullx30", "--svd_ranks=5,20")
-    assert result.returncode == 0, result.stderr
-    assert shown in result.stdout
+    result = advrec(f"--experiment={name}", f"--output_dir={folder}", *flags_of(name))
+    assert result.status == 0, result.err
+    assert shown in result.out and "published" not in result.out.split("Cells:")[0]
     made = folder / name / "synthetic"
     assert (made / "report.md").exists() and (made / f"{name.removeprefix('lowrank_')}.png").exists()
     assert all(path.stat().st_mtime_ns == then for path, then in before.items())
 
 
+def test_detectors_are_asked_of_attacks_that_they_do_not_know(poisoned):
+    folder, _ = poisoned
+    result = advrec("--experiment=lowrank_table1", f"--output_dir={folder}", *flags_of("lowrank_table1"))
+    assert result.status == 0, result.err
+    detectors = pd.read_csv(folder / "lowrank_table1" / "synthetic" / "detectors.csv")
+    assert detectors["detector"].nunique() == 6
+    assert set(detectors["tested on"]) == {"the same fakes, out of fold", "recsys20, another seed", "bandwagon", "random", "recsys19"}
+    rows = pd.read_csv(folder / "lowrank_table1" / "synthetic" / "results.csv", keep_default_na=False)
+    svm = rows[(rows["defense"] == "svm") & (rows["model"] == "WRMF")]
+    assert len(svm) == 2 and set(svm["kernel"]) == {"poly2"} and set(svm["patch"]) == {""}
+
+
 def test_profiles_from_a_file_are_described_and_used(poisoned):
     folder, _ = poisoned
     found = (folder / "profiles" / "synthetic").glob("recsys20-*/profiles.npz")
-    path = next(path for path in found if '"seed": 0' in (path.parent / "settings.json").read_text())
-    result = run("--experiment=describe", "--dataset=synthetic", "--split=80:20", f"--profiles={path}")
-    assert result.returncode == 0 and "clicks per profile: median" in result.stdout and "Jaccard" in result.stdout
+    path = next(path for path in found if json.loads((path.parent / "settings.json").read_text())["seed"] == 0)
+    result = advrec("--experiment=describe", "--dataset=synthetic", "--split=80:20", f"--profiles={path}")
+    assert result.status == 0 and "clicks per profile: median" in result.out and "Jaccard" in result.out
     victims = sorted((folder / "cache" / "victims").glob("*.npz"))
-    result = run("--experiment=poison", f"--profiles={path}", f"--output_dir={folder}", *TINY)
-    assert result.returncode == 0, result.stderr
-    result = run("--experiment=poison", f"--profiles={path}", "--targets=1,2,3,4,5", f"--output_dir={folder}", *TINY)
-    assert result.returncode == 1 and "the profiles recsys20 promote other items: add --targets=" in result.stderr
+    result = advrec("--experiment=poison", f"--profiles={path}", f"--output_dir={folder}", *TINY)
+    assert result.status == 0, result.err
+    promoted = told(advrec("--experiment=poison", f"--profiles={path}", "--targets=1,2,3,4,5", f"--output_dir={folder}", *TINY))
+    assert "the profiles recsys20 promote other items: add --targets=" in promoted
     assert sorted((folder / "cache" / "victims").glob("*.npz")) == victims  # the same fakes train the same victim
+    doubled = told(advrec("--experiment=poison", f"--profiles={path}", "--attack=recsys20", f"--output_dir={folder}", *TINY))
+    assert "two attacks have the same name" in doubled
+
+
+def test_lost_or_damaged_profiles_are_written_again_from_the_state(poisoned):
+    folder, _ = poisoned
+    (made,) = (path for path in (folder / "profiles" / "synthetic").glob("recsys20-*") if '"seed": 0' in (path / "settings.json").read_text())
+    path = made / "profiles.npz"
+    whole = path.read_bytes()
+    for damage in (path.unlink, lambda: path.write_bytes(whole[:-9] + b"x" * 9)):
+        damage()
+        result = advrec(f"--output_dir={folder}", *POISON)
+        assert result.status == 0 and path.read_bytes() == whole, result.err
+
+
+def test_settings_of_the_victim_are_not_those_of_the_surrogate(tmp_path):
+    """Another solver of the victim finds the same profiles; another of the surrogate makes others."""
+    flags = [flag for flag in TINY if "dim" not in flag]
+    for more in ([], ["--solver=als"], ["--surrogate_solver=als"]):
+        result = advrec("--experiment=poison", f"--output_dir={tmp_path / str(more)}", *flags, "--victim_dim=4", "--surrogate_dim=4", *more)
+        assert result.status == 0, result.err
+    profiles = [Profiles.load(next((tmp_path / str(more)).glob("profiles/*/*/profiles.npz"))).digest() for more in
+                ([], ["--solver=als"], ["--surrogate_solver=als"])]  # fmt: skip
+    assert profiles[0] == profiles[1] != profiles[2]
+
+
+def shop(folder, ratings=False, text=True):
+    """A table of one's own with text ids."""
+    rng = np.random.default_rng(0)
+    pairs = [(f"user{u}" if text else u, f"item{i}" if text else i) for u in range(60) for i in rng.choice(30, 8, replace=False)]
+    frame = pd.DataFrame(pairs, columns=["user", "item"])
+    if ratings:
+        frame["rating"] = rng.integers(1, 11, len(frame))
+    frame.to_csv(folder / "shop.csv", index=False)
+    return f"--dataset={folder / 'shop.csv'}"
+
+
+@pytest.mark.parametrize("experiment", ["poison", "lowrank_table1", "lowrank_table2"])
+def test_learnt_attacks_on_a_shop_with_text_ids(tmp_path, experiment):
+    more = ["--folds=3"] if experiment == "lowrank_table1" else []
+    result = advrec(f"--experiment={experiment}", shop(tmp_path, ratings=True), "--attack=recsys20", "--target_group=tail",
+                    f"--output_dir={tmp_path / 'out'}", *flags_of(experiment), *more)  # fmt: skip
+    assert result.status == 0, result.err
+    table = pd.read_csv(next((tmp_path / "out").glob("profiles/shop/recsys20-*/profiles.csv")))
+    assert table["item"].str.startswith("item").all() and table["rating" if "rating" in table else "profile"].notna().all()
+
+
+def test_ratings_of_another_scale_are_read_as_they_are(tmp_path):
+    result = advrec("--experiment=poison", shop(tmp_path, ratings=True), "--attack=recsys19,average", "--target_group=tail",
+                    f"--output_dir={tmp_path / 'out'}", *TINY)  # fmt: skip
+    assert result.status == 0, result.err
+    made = Profiles.load(next((tmp_path / "out").glob("profiles/shop/recsys19-*/profiles.npz")))
+    assert made.highest == 10 and 5 < made.ratings.max() <= 10
+    plays = pd.read_csv(tmp_path / "shop.csv").assign(rating=lambda frame: frame["rating"] * 1000)
+    plays.to_csv(tmp_path / "plays.csv", index=False)
+    message = told(advrec("--experiment=poison", f"--dataset={tmp_path / 'plays.csv'}", "--attack=recsys19", "--target_group=tail",
+                          f"--output_dir={tmp_path / 'p'}", *TINY))  # fmt: skip
+    assert "the ratings of plays run from 1000 to 10000, which is no scale" in message
 
 
 def of_another_catalogue(folder):
@@ -86,17 +159,37 @@ def of_another_catalogue(folder):
     return f"--profiles={folder / 'other.npz'}"
 
 
+def torn(folder):
+    of_another_catalogue(folder)
+    (folder / "torn.npz").write_bytes((folder / "other.npz").read_bytes()[:200])
+    return f"--profiles={folder / 'torn.npz'}"
+
+
+def another_archive(folder):
+    storage.save(folder / "weights.npz", {"P": np.zeros(3)})
+    return f"--profiles={folder / 'weights.npz'}"
+
+
 FAULTS = {
     "few users with few clicks": (lambda t: ["--click_limit=3"], "users of synthetic have at most 3 clicks, fewer than the 12 fakes"),
     "target out of range": (lambda t: ["--targets=3,400"], "target 400 is not an item of synthetic: items are numbered 0 to 399"),
-    "no number": (lambda t: ["--targets=x"], "--targets must be item numbers"),
+    "no number": (lambda t: ["--targets=x"], "--targets must be different whole numbers from 0 up"),
     "more fakes than users": (lambda t: ["--fakes=601"], "--fakes=601 are more than the 600 users of synthetic"),
     "another catalogue": (lambda t: [of_another_catalogue(t)], "the profiles other were made for another catalogue than that of synthetic"),
     "no profiles": (lambda t: [f"--profiles={t / 'none.npz'}"], "none.npz: there is no such file of profiles"),
+    "torn profiles": (lambda t: [torn(t)], "torn.npz: its content is not what was written"),
+    "no file of profiles": (lambda t: [another_archive(t)], "not a file of profiles"),
     "unknown attack": (lambda t: ["--attack=recsys20+none"], "--attack must be of none, recsys20"),
+    "no attack": (lambda t: ["--attack="], "--attack is empty"),
     "unknown group": (lambda t: ["--target_group=shoulder"], "--target_group must be of head"),
     "too much unrolled": (lambda t: ["--unrolled_epochs=9"], "--unrolled_epochs (9) are more than --surrogate_epochs (6)"),
     "small group": (lambda t: ["--target_count=300"], "the head of synthetic has"),
+    "negative seeds": (lambda t: ["--target_seed=-1"], "--target_seed must be a whole number from 0 up"),
+    "negative attack seed": (lambda t: ["--attack_seed=-3"], "--attack_seed must be a whole number from 0 up"),
+    "negative shuffle": (lambda t: ["--experiment=lowrank_table2", "--shuffle_seed=-3"], "--shuffle_seed must be a whole number from 0 up"),
+    "no threshold": (lambda t: ["--experiment=lowrank_table2", "--threshold=nan"], "--threshold must be a number from 0.1 up"),
+    "low threshold": (lambda t: ["--experiment=lowrank_table2", "--threshold=0.05"], "--threshold must be a number from 0.1 up"),
+    "unknown goal": (lambda t: ["--zo_goal=glory"], "--zo_goal must be one of hit_ratio, score"),
     "wrong patch": (lambda t: ["--experiment=lowrank_table2", "--patches=20by5"], "--patches must be SIZExRANK"),
     "rank above the patch": (
         lambda t: ["--experiment=lowrank_table2", "--attack=random", "--patches=20x25"],
@@ -104,8 +197,14 @@ FAULTS = {
     ),
     "no rank": (lambda t: ["--experiment=lowrank_figure5", "--svd_ranks=ten"], "--svd_ranks must be different whole numbers from 1 up"),
     "too large a share": (lambda t: ["--experiment=lowrank_figure6", "--shares=0,150"], "--shares must be different numbers from 0 to 100"),
-    "no group": (lambda t: ["--target_group="], "--target_group must name a group"),
+    "no group": (lambda t: ["--target_group="], "--target_group is empty"),
     "two attacks": (lambda t: ["--experiment=lowrank_table1", "--attack=random,popular"], "this experiment takes one --attack, not random, popular"),
+    "many components": (lambda t: ["--experiment=lowrank_figure2", "--svm_components=100000"], "--svm_components must be different whole numbers"),
+    "too many components": (
+        lambda t: ["--experiment=lowrank_figure2", "--svm_components=9000", "--attack=random"],
+        "components: lower --svm_components",
+    ),
+    "no victim here": (lambda t: ["--experiment=lowrank_figure2", "--victim=pmf"], "--victim is not read by --experiment=lowrank_figure2"),
 }
 
 
@@ -113,15 +212,18 @@ FAULTS = {
 def test_a_fault_is_one_line_and_a_status(tmp_path, name):
     flags, message = FAULTS[name]
     chosen = flags(tmp_path)
-    experiment = [] if any(flag.startswith("--experiment") for flag in chosen) else ["--experiment=poison"]
-    result = run(*experiment, *TINY, *chosen, f"--output_dir={tmp_path / 'out'}")
-    lines = [line for line in result.stderr.splitlines() if line]
-    assert result.returncode == 1 and len(lines) == 1 and lines[0].startswith("advrec: ") and message in lines[0], result.stderr
+    experiment = next((flag.partition("=")[2] for flag in chosen if flag.startswith("--experiment")), "poison")
+    common = [flag for flag in flags_of(experiment) if not any(flag.split("=")[0] == own.split("=")[0] for own in chosen)]
+    assert message in told(advrec(f"--experiment={experiment}", *common, *chosen, f"--output_dir={tmp_path / 'out'}"))
 
 
 def test_pmf_without_ratings_is_told(tmp_path):
-    (tmp_path / "shop.csv").write_text("user,item\n" + "".join(f"{u},{i}\n" for u in range(30) for i in range(u % 3, 20, 2)))
-    result = run(
-        "--experiment=poison", f"--dataset={tmp_path / 'shop.csv'}", "--victim=pmf", "--target_group=tail", f"--output_dir={tmp_path / 'out'}", *TINY
-    )
-    assert result.returncode == 1 and result.stderr.strip().startswith("advrec: shop has no ratings, which PMF needs")
+    message = told(advrec("--experiment=poison", shop(tmp_path), "--victim=pmf", "--target_group=tail", f"--output_dir={tmp_path / 'out'}", *TINY))
+    assert "shop has no ratings, which PMF needs" in message
+
+
+def test_the_key_of_a_row_holds_its_profiles(poisoned):
+    """Rows of the same attack by other profiles are other rows."""
+    folder, _ = poisoned
+    rows = pd.read_csv(folder / "poison" / "synthetic" / "results.csv", keep_default_na=False)
+    assert "profiles" in family.LAYOUT.keys and not rows.duplicated(["model", "attack", "group", "seed", "profiles"]).any()

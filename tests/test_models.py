@@ -1,11 +1,12 @@
 import keras
 import numpy as np
-import oracles
 import pytest
 import tensorflow as tf
 
-from advrec_tf import AMF, BPRMF, data, evaluation
+from advrec_tf import AMF, BPRMF, data, evaluation, perturbations
 from advrec_tf.models import MostPopular, Random, RowAdagrad
+
+import oracles
 
 
 def with_factors(model, problem_factors, optimizer=None):
@@ -57,6 +58,14 @@ def test_an_epoch_of_fit_is_its_mini_batches_one_by_one(small):
             stepped.train_on_batch(batch)
     np.testing.assert_allclose(fitted.user_embedding.numpy(), stepped.user_embedding.numpy(), atol=1e-6)
     assert int(fitted.optimizer.iterations) == int(stepped.optimizer.iterations) > 2
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_mini_batches(small):
+    fitted, stepped = (BPRMF(small.n_users, small.n_items, 8, seed=5) for _ in range(2))
+    for model in (fitted, stepped):
+        model.compile(jit_compile=False, run_eagerly=True)
+    losses = [float(stepped.train_on_batch(batch)) for batch in zip(*data.shuffled_batches(small, 64, 5, 0))]
+    assert fitted.fit(small, batch_size=64, verbose=0).history["loss"] == [pytest.approx(np.mean(losses), rel=1e-5)]
 
 
 def test_fit_goes_on_where_it_stopped(small):
@@ -199,3 +208,137 @@ def test_batches_of_all_sizes_go_through_one_model(small, model_class):
         mine.assign(theirs)
     assert float(one.train_on_batch(batch)) == pytest.approx(float(other.train_on_batch(batch)), rel=1e-6)
     np.testing.assert_allclose(one.user_embedding.numpy(), other.user_embedding.numpy(), atol=1e-7)
+
+
+# By hand
+
+
+def eager_amf(factors=None, **options):
+    """A small AMF that is not compiled, so that one mini-batch is cheap, and that does not learn: each call is the loss at the same factors."""
+    model = AMF(23, 31, 7, **options)
+    model.compile(RowAdagrad(0.0), jit_compile=False, run_eagerly=True)
+    for variable, value in zip((model.user_embedding, model.item_embedding), factors or ()):
+        variable.assign(value)
+    return model
+
+
+ADVERSARIES = {
+    "fgsm": lambda *a: perturbations.fgsm(*a, 0.4),
+    "bim": lambda *a: perturbations.bim(*a, 0.4, 3),
+    "bim, l2, own step": lambda *a: perturbations.bim(*a, 0.4, 2, step_size=0.3, ball="l2"),
+    "bim, linf, own step": lambda *a: perturbations.bim(*a, 0.4, 2, step_size=0.5),
+}
+
+
+@pytest.mark.parametrize("name", ADVERSARIES)
+def test_amf_adds_the_weighted_loss_under_the_attack_of_that_name(problem, name):
+    P, Q, triples = problem(n=16)
+    options = {"bim": {"iterations": 3}, "bim, l2, own step": {"iterations": 2, "step_size": 0.3, "ball": "l2"},
+               "bim, linf, own step": {"iterations": 2, "step_size": 0.5}}.get(name, {})  # fmt: skip
+    model = eager_amf((P, Q), adversary=name.split(",")[0], epsilon=0.4, adversarial_weight=0.25, **options)
+    delta = ADVERSARIES[name](P, Q, triples)
+    clean, attacked = (oracles.dense_gradient(p, q, *triples)[0] for p, q in ((P, Q), (P + delta.user, Q + delta.item)))
+    assert float(model.train_on_batch(triples)) == pytest.approx(clean + 0.25 * attacked, rel=1e-5)
+
+
+def test_the_start_of_pgd_follows_the_seed_and_is_drawn_anew_for_every_mini_batch(problem):
+    P, Q, triples = problem(n=16)
+    options = {"iterations": 1, "step_size": 0.0, "epsilon": 0.5}
+    losses = {
+        name: [float(model.train_on_batch(triples)) for _ in range(2)]
+        for name, model in {
+            "none": eager_amf((P, Q), adversary="bim", **options),
+            "first": eager_amf((P, Q), adversary="pgd", seed=0, **options),
+            "again": eager_amf((P, Q), adversary="pgd", seed=0, **options),
+            "other": eager_amf((P, Q), adversary="pgd", seed=1, **options),
+        }.items()
+    }
+    assert losses["none"][0] == losses["none"][1] and losses["first"] == losses["again"]
+    assert len({losses["none"][0], *losses["first"], *losses["other"]}) == 5
+
+
+def starts_of_pgd(P, Q, **options):
+    """What margins move by in 40 mini-batches of one triple, per 100: read off the loss, ln 2 + ln(1 + exp(-margin)) where the clean one is 0."""
+    model = eager_amf((P, Q), adversary="pgd", iterations=1, step_size=0.0, **options)
+    losses = [float(model.train_on_batch((np.array([0]), np.array([0]), np.array([20])))) for _ in range(40)]
+    return -np.log(np.exp(np.array(losses) - np.log(2)) - 1) / 100
+
+
+def starts_of_the_user(**options):
+    """p = 0 and q_i - q_j = 100 along the first axis: there the margin is 100 times the user's start, but for what the items' starts add."""
+    return starts_of_pgd(np.zeros((23, 7)), 100 * np.eye(31, 7), **options)
+
+
+def starts_of_the_items(**options):
+    """p = 100 along the first axis and q = 0: 100 times the difference of two items' starts."""
+    return starts_of_pgd(100 * np.eye(23, 7), np.zeros((31, 7)), **options)
+
+
+def test_pgd_starts_uniformly_on_both_sides_of_zero():
+    starts = starts_of_the_user()
+    assert -0.051 < starts.min() < -0.04 and 0.04 < starts.max() < 0.051 and abs(starts.mean()) < 0.015
+
+
+def test_pgd_starts_users_and_items_apart_and_both_by_the_seed():
+    users, items = starts_of_the_user(), starts_of_the_items()
+    assert abs(np.corrcoef(users, items)[0, 1]) < 0.4  # if they were the same draws, .7
+    assert not np.allclose(users, starts_of_the_user(seed=1), atol=0.01) and not np.allclose(items, starts_of_the_items(seed=1), atol=0.01)
+
+
+def test_the_start_of_pgd_is_projected_on_the_ball():
+    """Cut at .02, most elements are at it; in a row of seven elements that is cut to length .02, hardly one is."""
+    flat, round_ = (starts_of_the_user(epsilon=0.02, ball=ball) for ball in ("linf", "l2"))
+    assert np.mean(np.abs(flat) > 0.0195) > 0.4 and np.abs(flat).max() < 0.0205
+    assert np.mean(np.abs(round_) > 0.0195) < 0.1 and np.abs(round_).max() < 0.0205
+
+
+def test_pgd_goes_on_from_its_start_for_as_many_iterations_as_asked(problem):
+    P, Q, triples = problem(n=16)
+    models = [eager_amf((P, Q), adversary="pgd", iterations=n, step_size=0.1, epsilon=1.0, ball="l2") for n in (1, 2, 4)]
+    losses = [float(model.train_on_batch(triples)) for model in models]
+    assert losses[0] + 0.1 < losses[1] < losses[2] - 0.1
+
+
+def test_row_adagrad_by_hand():
+    optimizer, variable = RowAdagrad(), keras.Variable(np.ones((3, 2), np.float32))
+    optimizer.build([variable])
+    for _ in range(2):
+        row = tf.gather(variable.value, [1])
+        optimizer.update_rows(variable, tf.constant([1]), row, tf.constant([[3.0, 0.0]]))
+    moved = 1 - 0.05 * 3 / np.sqrt(0.1 + 9) - 0.05 * 3 / np.sqrt(0.1 + 18)
+    np.testing.assert_allclose(variable.numpy(), [[1, 1], [moved, 1], [1, 1]], rtol=1e-6)
+
+
+def test_the_epsilon_of_row_adagrad_is_under_the_root():
+    optimizer, variable = RowAdagrad(1.0, initial_accumulator_value=0.0), keras.Variable(np.zeros((1, 1), np.float32))
+    optimizer.build([variable])
+    optimizer.update_rows(variable, tf.constant([0]), variable.value, tf.constant([[1e-4]]))
+    assert variable.numpy().item() == pytest.approx(-1e-4 / np.sqrt(1e-8 + 1e-7), rel=1e-5)
+
+
+@pytest.mark.parametrize("model_class", [BPRMF, AMF])
+def test_users_and_items_start_apart_and_both_follow_the_seed(model_class):
+    first, second = model_class(40, 40, 8, seed=0), model_class(40, 40, 8, seed=1)
+    drawn = [variable.numpy() for model in (first, second) for variable in (model.user_embedding, model.item_embedding)]
+    assert len({rows.tobytes() for rows in drawn}) == 4
+    assert all(0.008 < rows.std() < 0.0095 and np.abs(rows).max() <= 0.02 for rows in drawn)
+
+
+def test_what_is_trained_by_default():
+    model = BPRMF(3, 3)
+    model.compile()
+    assert (model.embedding_dim, model.default_batch_size, float(model.optimizer.learning_rate)) == (64, 512, pytest.approx(0.05))
+    amf = AMF(3, 3)
+    assert (amf.adversary, amf.epsilon, amf.adversarial_weight, amf.iterations, amf.step_size, amf.ball) == ("fgsm", 0.5, 1.0, 5, None, "linf")
+
+
+def test_random_lists_reach_every_unknown_item_equally_often(small):
+    drawn = np.bincount(np.concatenate([Random(seed).top_k(small, 5)[0] for seed in range(300)]), minlength=small.n_items)
+    unknown = np.setdiff1d(np.arange(small.n_items), small.train_items[small.train_users == 0])
+    assert drawn.sum() == drawn[unknown].sum() and drawn[unknown].min() > 0.5 * 1500 / len(unknown)
+    assert len(np.unique(Random(0).top_k(small, 5)[:20], axis=0)) > 15  # users have lists of their own
+
+
+def test_most_popular_by_hand(small):
+    popular = MostPopular(small)
+    np.testing.assert_array_equal((popular.user_embedding @ popular.item_embedding.T)[3], small.item_counts)

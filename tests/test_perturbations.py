@@ -1,5 +1,4 @@
 import numpy as np
-import oracles
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
@@ -8,6 +7,8 @@ from hypothesis import strategies as st
 from advrec_tf import perturbations
 from advrec_tf.perturbations import Perturbation, bim, fgsm, noise, pgd, trajectory, uniform_start
 from advrec_tf.perturbations.gradient import TripleChunks, chunk_triples
+
+import oracles
 
 ATTACKS = {
     "fgsm": fgsm,
@@ -174,3 +175,141 @@ def test_bad_arguments_are_told(problem, change):
     arguments = {"P": P, "Q": Q, "triples": triples} | change
     with pytest.raises(ValueError, match=r"must|init has|not finite"):
         trajectory(**arguments)
+
+
+# By hand
+
+
+def pair(p=(3.0, 4.0), liked=(1.0, 0.0), other=(0.0, 1.0)):
+    """One user and one triple: its loss falls along (liked - other) for the user, along p for the liked item and against p for the other."""
+    return np.array([p], np.float32), np.array([liked, other], np.float32), (np.array([0]), np.array([0]), np.array([1]))
+
+
+def assert_close(delta, user, item, atol=1e-6):
+    np.testing.assert_allclose(delta.user, user, atol=atol)
+    np.testing.assert_allclose(delta.item, item, atol=atol)
+
+
+def test_fgsm_by_hand():
+    r = np.sqrt(0.5)
+    assert_close(fgsm(*pair(), epsilon=2.0), [[-2 * r, 2 * r]], [[-1.2, -1.6], [1.2, 1.6]])
+
+
+def test_fgsm_takes_its_gradient_where_it_starts_and_returns_its_own_step_alone():
+    P, Q, triples = pair()
+    start = Perturbation(np.array([[-3.0, -5.0]]), np.array([[0.0, 0.0], [1.0, 0.0]]))  # p = (0, -1), q_0 - q_1 = (0, -1)
+    assert_close(fgsm(P, Q, triples, 0.5, init=start), [[0, 0.5]], [[0, 0.5], [0, -0.5]])
+
+
+def test_fgsm_spends_its_whole_budget_on_every_row_with_a_gradient(problem):
+    P, Q, triples = problem(n=900)
+    delta = fgsm(P, Q, triples, 0.7)
+    for side, rows in zip(delta, (np.unique(triples[0]), np.unique(triples[1:]))):
+        np.testing.assert_allclose(np.linalg.norm(side[rows], axis=1), 0.7, rtol=1e-5)
+
+
+def test_two_steps_by_hand_end_on_the_edge_of_either_ball():
+    """A step of 3 along (-1, 1) / sqrt 2 and along (3, 4) / 5, cut to a budget of 1."""
+    r = np.sqrt(0.5)
+    assert_close(bim(*pair(), epsilon=1.0, iterations=1, step_size=3.0), [[-1, 1]], [[-1, -1], [1, 1]])
+    assert_close(bim(*pair(), epsilon=1.0, iterations=1, step_size=3.0, ball="l2"), [[-r, r]], [[-0.6, -0.8], [0.6, 0.8]])
+    assert_close(bim(*pair(), epsilon=1.0, iterations=1, step_size=0.5), [[-r / 2, r / 2]], [[-0.3, -0.4], [0.3, 0.4]])
+
+
+@pytest.mark.parametrize("ball", ["linf", "l2"])
+def test_the_default_step_is_a_quarter_of_the_budget(ball):
+    first, third = trajectory(*pair(), epsilon=0.8, ball=ball, read_at=(1, 3))
+    np.testing.assert_allclose(np.linalg.norm(first.item, axis=1), 0.2, rtol=1e-5)
+    assert 0.5 < np.linalg.norm(third.item[0]) < 0.6 + 1e-6  # three steps, nearly straight
+
+
+def test_projections_by_hand():
+    rows = tf.constant([[3.0, 4.0], [0.3, -0.4], [0.0, 0.0]])
+    np.testing.assert_allclose(perturbations.project_l2(rows, 1.0), [[0.6, 0.8], [0.3, -0.4], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(perturbations.project_linf(tf.constant([[3.0, -4.0], [0.3, -0.4]]), 1.0), [[1, -1], [0.3, -0.4]], rtol=1e-6)
+    np.testing.assert_allclose(perturbations.normalize_rows(rows), [[0.6, 0.8], [0.6, -0.8], [0, 0]], rtol=1e-6)
+    small = tf.constant([[3e-5, 4e-5], [3e-7, 4e-7]])  # below 1e-6 a row counts as nearly zero
+    np.testing.assert_allclose(perturbations.normalize_rows(small), [[0.6, 0.8], [0.3, 0.4]], rtol=1e-5)
+
+
+def test_the_loss_by_hand_is_held_at_80_from_there_on():
+    for margin, loss in ((0.0, np.log(2)), (np.log(3), np.log(4 / 3)), (-79.0, 79), (-80.5, 80), (-1000.0, 80), (1e9, 0)):
+        assert float(perturbations.bpr_loss(tf.constant([margin]))) == pytest.approx(loss, rel=1e-6)
+    assert float(perturbations.bpr_loss(tf.constant([[0.0, 0.0], [0.0, -90.0]]))) == pytest.approx(3 * np.log(2) + 80)
+
+
+@pytest.mark.parametrize("margin, slope", [(-79.5, -1), (-80.5, 0), (0.0, -1 / 2), (np.log(3), -1 / 4)])
+def test_beyond_the_clip_the_gradient_is_frozen(margin, slope):
+    P, Q, triples = pair((1.0, 0.0), (margin, 0.0), (0.0, 0.0))
+    dP, dQ = full(P, Q, triples)
+    np.testing.assert_allclose(dP, [[slope * margin, 0]], rtol=1e-4)
+    np.testing.assert_allclose(dQ, [[slope, 0], [-slope, 0]], rtol=1e-4)
+    assert fgsm(P, Q, triples, 1.0).item.any() == (slope != 0)
+
+
+# Starts, columns that are fixed, and noise
+
+
+def test_pgd_is_bim_from_its_start(problem):
+    P, Q, triples = problem(seed=6)
+    start = uniform_start(P, Q, seed=7, init_range=0.02)
+    assert_close(pgd(P, Q, triples, 0.5, 0, seed=7, init_range=0.02), *start, atol=0)
+    from_start, flat = pgd(P, Q, triples, 0.5, 2, seed=7, init_range=0.02), bim(P, Q, triples, 0.5, 2)
+    assert_close(from_start, *next(trajectory(P, Q, triples, 0.5, init=start, read_at=(2,))), atol=0)
+    assert not np.allclose(from_start.user, flat.user, atol=1e-3) and not np.allclose(from_start.item, flat.item, atol=1e-3)
+
+
+def test_the_first_projection_mends_a_start_beyond_the_budget(problem):
+    P, Q, triples = problem()
+    start = uniform_start(P, Q, seed=1)
+    held = pgd(P, Q, triples, 0.01, 1, step_size=0.0, seed=1)
+    assert_close(held, np.clip(start.user, -0.01, 0.01), np.clip(start.item, -0.01, 0.01), atol=1e-7)
+
+
+def test_a_uniform_start_fills_its_range_and_is_drawn_apart_for_users_and_items():
+    P = Q = np.zeros((300, 20), np.float32)
+    start = uniform_start(P, Q, seed=3, init_range=0.2)
+    for side in start:
+        assert side.min() == pytest.approx(-0.2, abs=1e-3) and side.max() == pytest.approx(0.2, abs=1e-3)
+        assert side.std() == pytest.approx(0.2 / np.sqrt(3), rel=0.05) and abs(side.mean()) < 0.01
+    assert not np.array_equal(start.user, start.item)
+    other = uniform_start(P, Q, seed=4, init_range=0.2)
+    assert not np.array_equal(start.user, other.user) and not np.array_equal(start.item, other.item)
+    np.testing.assert_array_equal(uniform_start(P, Q, seed=3).user * 4, start.user)  # the default range is 0.05
+    for bad in (-0.1, float("nan")):
+        with pytest.raises(ValueError, match="init_range"):
+            uniform_start(P, Q, init_range=bad)
+
+
+def test_a_grid_from_a_start_is_read_from_one_run(problem):
+    P, Q, triples = problem(seed=8)
+    start = uniform_start(P, Q, seed=2)
+    for stop, delta in zip((0, 2, 2, 5), trajectory(P, Q, triples, 0.4, init=start, read_at=(0, 2, 2, 5))):
+        assert_close(delta, *pgd(P, Q, triples, 0.4, stop, seed=2), atol=0)
+
+
+def test_fixed_columns_do_not_move_and_the_others_have_the_whole_budget():
+    fixed = np.array([False, True]), np.array([True, False])
+    for attack in (fgsm, lambda *a, **k: next(trajectory(*a, step_size=2.0, ball="l2", read_at=(1,), **k))):
+        assert_close(attack(*pair(), epsilon=2.0, fixed=fixed), [[-2, 0]], [[0, -2], [0, 2]])
+    with pytest.raises(ValueError, match="fixed must be"):
+        fgsm(*pair(), fixed=(np.zeros(2), np.zeros(3)))
+
+
+def test_chunks_made_beforehand_and_triples_in_another_order_make_the_same_attack(problem):
+    P, Q, triples = problem(seed=9)
+    order = np.random.default_rng(0).permutation(len(triples[0]))
+    wanted = bim(P, Q, triples, 0.5, 3)
+    assert_close(bim(P, Q, chunk_triples(triples, len(P), len(Q)), 0.5, 3), *wanted, atol=0)
+    assert_close(bim(P, Q, tuple(part[order] for part in triples), 0.5, 3), *wanted, atol=1e-5)
+
+
+def test_noise_has_rows_of_the_budget_in_all_directions_and_follows_the_seed():
+    P = Q = np.full((400, 5), 7.0, np.float32)
+    drawn = noise(P, Q, 0.3, seed=1)
+    for side, again, other in zip(drawn, noise(P, Q, 0.3, seed=1), noise(P, Q, 0.3, seed=2)):
+        np.testing.assert_allclose(np.linalg.norm(side, axis=1), 0.3, rtol=1e-5)
+        assert np.abs(side.mean(axis=0)).max() < 0.03
+        np.testing.assert_array_equal(side, again)
+        assert not np.allclose(side, other)
+    assert not np.allclose(drawn.user, drawn.item)

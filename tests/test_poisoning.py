@@ -6,14 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from killing import Killed, contents, killed_after
 
 from advrec_tf import data, evaluation
 from advrec_tf.errors import UserError
 from advrec_tf.models import WRMF
-from advrec_tf.poisoning import HEURISTICS, Profiles, bilevel, heuristic, likeness, rating_matrix
+from advrec_tf.poisoning import HEURISTICS, Profiles, bilevel, heuristic, likeness
 from advrec_tf.poisoning.bilevel import RecSys20Settings, Surrogate, binarised, initial_profiles
+from advrec_tf.poisoning.gan import rating_matrix
 from advrec_tf.training import WRMFSettings
+
+from killing import Killed, contents, killed_after
 
 TINY = WRMFSettings(embedding_dim=3, batch_size=9)
 
@@ -24,7 +26,7 @@ def shop():
 
 
 def settings(shop, **more):
-    return RecSys20Settings(4, (1, 5), TINY, **{"epochs": 5, "unrolled_epochs": 3, "k": 5} | more)
+    return RecSys20Settings(4, (1, 5), **{"surrogate": TINY, "epochs": 5, "unrolled_epochs": 3, "k": 5} | more)
 
 
 # Profiles
@@ -96,6 +98,83 @@ def test_heuristic_profiles(shop, name):
         assert shop.item_counts[fillers].min() >= np.delete(shop.item_counts, [2, 9, *fillers]).max()
     with pytest.raises(UserError, match="must hold the 2 targets"):
         heuristic(name, shop, 6, (2, 9), clicks=1)
+
+
+def test_a_digest_is_of_everything_but_the_name(shop):
+    made = Profiles.from_matrix("mine", 2 * np.eye(3, 17), shop, (3,), rated=True)
+    assert made.digest() == replace(made, name="yours").digest()
+    others = [replace(made, **{part: getattr(made, part)[::-1].copy()}) for part in ("users", "items")]
+    others += [replace(made, ratings=made.ratings + 1), replace(made, ratings=None), replace(made, targets=(4,)), replace(made, targets=(3, 4))]
+    assert len({made.digest(), *(each.digest() for each in others)}) == 7
+
+
+def stall(ratings=True):
+    """User 0 rates items 0 and 1 with 5 and 1, user 1 item 0 with 5; items 2 and 3 are in test."""
+    train, test = (
+        pd.DataFrame(rows, columns=["user", "item", "rating"]) for rows in ([(0, 0, 5.0), (0, 1, 1.0), (1, 0, 5.0)], [(0, 2, 3.0), (1, 3, 4.0)])
+    )
+    return data.Interactions.from_frames(*((train, test) if ratings else (train[["user", "item"]], test[["user", "item"]])))
+
+
+def test_clicks_beside_ratings_are_fives_and_beside_clicks_nothing():
+    fakes = np.array([[1, 0, 0, 0], [0, 0, 1, 0]])
+    stacked = Profiles.from_matrix("m", fakes, stall(), (0,)).stacked_on(stall())
+    assert list(zip(stacked.train_users, stacked.train_items, stacked.train_ratings))[3:] == [(2, 0, 5), (3, 2, 5)]
+    assert stacked.user_ids.tolist() == [0, 1, 2, 3] and stacked.name == "frame+m" and stacked.n_users == 4
+    assert Profiles.from_matrix("m", fakes, stall(False), (0,)).stacked_on(stall(False)).train_ratings is None
+    both = Profiles.from_matrix("a", fakes, stall(), (0,)).merged(Profiles.from_matrix("b", fakes[1:], stall(), (0,)))
+    assert (both.users.tolist(), both.items.tolist(), both.ratings, both.targets) == ([0, 1, 2], [0, 2, 2], None, (0,))
+
+
+@pytest.mark.parametrize("rated", [False, True])
+def test_likeness_by_hand(rated):
+    """Of 8 cells each: real ones hold none, 1 and 5 in 5, 1 and 2 of them, the fakes in 4, 0 and 4; clicks count as fives."""
+    fakes = Profiles.from_matrix("m", (5 if rated else 1) * np.array([[1, 0, 0, 0], [1, 1, 1, 0]]), stall(), (0,), rated)
+    found = likeness(fakes, stall())
+    assert found["total variation of ratings"] == pytest.approx((1 + 1 + 2) / 8 / 2)
+    real = 5 / 8 * np.log2(10 / 9) + 1 / 8 * np.log2(2) + 2 / 8 * np.log2(4 / 6)
+    fake = 4 / 8 * np.log2(8 / 9) + 4 / 8 * np.log2(8 / 6)
+    assert found["Jensen-Shannon divergence of ratings, bits"] == pytest.approx((real + fake) / 2)
+    assert (found["clicks per fake profile"], found["clicks per real profile"]) == (2, 1.5)
+
+
+def test_overlaps_by_hand():
+    """{0} is all of user 1's profile and half of user 0's; {1, 2, 3} shares one of four items with user 0 and none with user 1."""
+    found = Profiles.from_matrix("m", np.array([[1, 0, 0, 0], [0, 1, 1, 1]]), stall(), (1, 3)).statistics(stall())
+    assert found["largest Jaccard with a real user: mean"] == (1 + 1 / 4) / 2 and found["largest Jaccard with a real user: most"] == 1
+    assert (found["profiles with a target"], found["distinct profiles"], found["clicks per profile: most"]) == (1, 2, 3)
+
+
+def catalogue():
+    """100 items, number n clicked by n + 1 users, so that 95 to 99 are the head; even ones are rated 1 and odd ones 5."""
+    items = np.repeat(np.arange(100), np.arange(1, 101))
+    users = np.concatenate([np.arange(n + 1) for n in range(100)])
+    train = pd.DataFrame({"user": users, "item": items, "rating": 1.0 + 4 * (items % 2)})
+    return data.Interactions.from_frames(train, pd.DataFrame({"user": [50], "item": [0], "rating": [3.0]}))
+
+
+def test_half_of_a_bandwagon_is_the_head():
+    X = heuristic("bandwagon", catalogue(), 40, (7,), clicks=5).matrix()
+    in_head = (X[:, 95:] > 0).sum(axis=1)
+    assert in_head.min() == 2 and in_head.mean() < 2.5 and np.all(X[:, 95:][X[:, 95:] > 0] == 5)
+    assert np.all((X > 0).sum(axis=1) == 5) and len(np.unique(X, axis=0)) == 40
+    rest = np.delete(X, [7, *range(95, 100)], axis=1)
+    assert 1 < rest[rest > 0].mean() < 5
+
+
+def test_average_profiles_rate_around_the_items_mean_and_random_ones_around_that_of_all():
+    average, random = (heuristic(name, catalogue(), 60, (7,), seed=3, clicks=11).matrix() for name in ("average", "random"))
+    np.testing.assert_array_equal(average > 0, random > 0)
+    average[:, 7] = random[:, 7] = 0
+    even, odd = ([X[:, start::2][X[:, start::2] > 0].mean() for X in (average, random)] for start in (0, 1))
+    assert even[0] < 2.3 and odd[0] > 3.7 and 2.6 < even[1] < 3.4 and 2.6 < odd[1] < 3.4
+
+
+def test_heuristics_follow_their_seed_and_hold_a_real_users_clicks(shop):
+    made = [heuristic("random", shop, 4, (7,), seed=seed) for seed in (0, 1)]
+    assert made[0].digest() != made[1].digest() and len(made[0].users) == 4 * round(len(shop.train_users) / 24)
+    clicks = heuristic("popular", stall(False), 1, (3,), clicks=2)
+    assert (clicks.items.tolist(), clicks.ratings) == ([0, 3], None)
 
 
 # Targets and metrics
@@ -221,7 +300,7 @@ def als_loss_by_tape(shop, options, X, W, seed=3):
 
 
 def test_the_gradient_through_sweeps_of_als_is_exact(shop):
-    options = replace(settings(shop, epochs=3, unrolled_epochs=3), surrogate=replace(TINY, solver="als", decay=2.0))
+    options = replace(settings(shop, epochs=3, unrolled_epochs=3), surrogate=replace(TINY, solver="als", regularization=2.0))
     X = initial_profiles(shop, 4, 100)
     loss, P, Q, gradient = Surrogate(shop, options, seed=3).trained_and_differentiated(X)
     with tf.GradientTape() as tape:
@@ -246,6 +325,113 @@ def test_truncated_unrolling_leaves_the_first_epochs_constant(shop):
     whole, last = (Surrogate(shop, settings(shop, epochs=4, unrolled_epochs=n), 0).trained_and_differentiated(X) for n in (4, 1))
     np.testing.assert_allclose(whole[1], last[1], atol=1e-4)
     assert not np.allclose(whole[3], last[3], rtol=0.05)
+
+
+# The outer epochs, with a surrogate that is written down
+
+
+class Scripted:
+    """Stands for the surrogate: gives gradients [F, I] from a list, shows the targets or not, and remembers what it was given."""
+
+    def __init__(self, gradients, shown=None):
+        self.gradients, self.shown, self.asked = gradients, shown or [False] * len(gradients), []
+
+    def __call__(self, interactions, settings, seed):
+        return self
+
+    def trained_and_differentiated(self, X, W=None, seed=None):
+        number = len(self.asked)
+        self.asked.append((X.copy(), seed))
+        return 0.5, np.ones((5, 1)), np.array([[1.0], [1], [1], [2 * self.shown[number]]]), np.array(self.gradients[number], np.float32)
+
+
+def three_users():
+    """Users 0 and 1, from whom the two fakes start, click {0, 1} and {1, 2}; nobody clicks the target 3."""
+    train = pd.DataFrame({"user": [0, 0, 1, 1, 2, 2], "item": [0, 1, 1, 2, 0, 2]})
+    return data.Interactions.from_frames(train, pd.DataFrame({"user": [0, 1, 2, 2], "item": [2, 0, 1, 3]}))
+
+
+def outer_epochs(monkeypatch, folder, scripted, seed=0, **more):
+    """-> the fakes that each outer epoch began with, and the profiles"""
+    monkeypatch.setattr(bilevel, "Surrogate", scripted)
+    options = RecSys20Settings(2, (3,), TINY, **{"k": 1} | more)
+    profiles = bilevel.attack(three_users(), options, seed, folder, len(scripted.gradients), progress=False)
+    return [X.tolist() for X, _ in scripted.asked], profiles
+
+
+NOTHING = [[0, 0, 0, 0]] * 2
+
+
+def test_a_step_goes_against_the_gradient_at_the_same_length_in_every_row(monkeypatch, tmp_path):
+    """Row 0 loses item 0 and gains .01 of item 3; row 1, of a gradient ten thousand times as small, gains item 0."""
+    fakes, _ = outer_epochs(monkeypatch, tmp_path, Scripted([[[10, 0, 0, -0.1], [-0.001, 0, 0, 0]], NOTHING]))
+    assert fakes == [[[1, 1, 0, 0], [0, 1, 1, 0]], [[0, 1, 0, 0], [1, 1, 1, 0]]]
+
+
+def test_steps_gather_momentum(monkeypatch, tmp_path):
+    """Twice the same gradient: 1 - .6 stays a click, and 1 - .6 (1 + .9) does not; after it the momentum goes on alone."""
+    steps = [[[1, 0, 0, 0], [0, 0, 0, 0]]] * 2 + [[[0, 0, 0, 0], [0, -1, 0, 0]]] * 2
+    fakes, _ = outer_epochs(monkeypatch, tmp_path / "with", Scripted(steps), learning_rate=0.6, momentum=0.9)
+    assert [rows[0] for rows in fakes] == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0]]
+    fakes, _ = outer_epochs(monkeypatch, tmp_path / "without", Scripted(steps), learning_rate=0.6, momentum=0.0)
+    assert [rows[0] for rows in fakes] == [[1, 1, 0, 0]] * 4
+
+
+@pytest.mark.parametrize("threshold, first", [(0.05, [1, 1, 0, 1]), (0.04, [1, 1, 1, 1]), (0.06, [1, 1, 0, 0])])
+def test_a_click_is_what_is_above_the_threshold(monkeypatch, tmp_path, threshold, first):
+    """A step of .07 along (.6, .8): .042 and .056."""
+    steps = Scripted([[[0, 0, -3, -4], [0, 0, 0, 0]], NOTHING])
+    assert outer_epochs(monkeypatch, tmp_path, steps, learning_rate=0.07, threshold=threshold)[0][1][0] == first
+
+
+def test_the_first_of_the_best_profiles_are_kept(monkeypatch, tmp_path):
+    steps = [[[row == item for item in range(4)] for row in (n, n)] for n in range(4)]
+    fakes, profiles = outer_epochs(monkeypatch, tmp_path, Scripted(steps, [False, True, False, True]), momentum=0.0)
+    assert len({str(rows) for rows in fakes}) == 4
+    assert profiles.matrix().tolist() == fakes[1] and profiles.targets == (3,) and profiles.name == "recsys20"
+    table = pd.read_csv(tmp_path / "trajectory.csv")
+    assert table["target_HR"].tolist() == [0, 1, 0, 1] and table["clicks"].tolist() == [np.sum(rows) / 2 for rows in fakes]
+
+
+def test_a_budget_and_the_targets_hold_from_the_start(monkeypatch, tmp_path):
+    steps = [[[0, 0, -1, 0], [0, 0, 0, 0]], NOTHING]
+    fakes, _ = outer_epochs(monkeypatch, tmp_path / "1", Scripted(steps), clicks=1, learning_rate=2.0)
+    assert fakes == [[[1, 0, 0, 0], [0, 1, 0, 0]], [[0, 0, 1, 0], [0, 1, 0, 0]]]
+    fakes, _ = outer_epochs(monkeypatch, tmp_path / "2", Scripted(steps), clicks=2, click_targets=True, learning_rate=2.0)
+    assert fakes == [[[1, 0, 0, 1], [0, 1, 0, 1]], [[0, 0, 1, 1], [0, 1, 0, 1]]]
+
+
+def test_every_outer_epoch_has_a_seed_of_its_own_unless_asked_otherwise(monkeypatch, tmp_path):
+    seeds = {}
+    for seed, fresh in ((0, True), (1, True), (1, False)):
+        scripted = Scripted([NOTHING] * 3)
+        outer_epochs(monkeypatch, tmp_path / f"{seed}{fresh}", scripted, seed, fresh_seeds=fresh)
+        seeds[seed, fresh] = [own for _, own in scripted.asked]
+    assert len({*seeds[0, True], *seeds[1, True]}) == 6 and seeds[1, False] == [1, 1, 1]
+
+
+def test_the_surrogate_follows_the_seed_it_is_given(shop):
+    options = settings(shop, epochs=2, unrolled_epochs=1, surrogate=replace(TINY, solver="als", regularization=2.0))
+    X, surrogate = initial_profiles(shop, 4, 100), Surrogate(shop, options, seed=3)
+    own, other, again = (surrogate.trained_and_differentiated(X, seed=seed)[1] for seed in (None, 4, 3))
+    np.testing.assert_array_equal(own, again)
+    assert not np.allclose(own, other, atol=1e-3)
+
+
+def test_the_published_settings_are_the_defaults():
+    one = RecSys20Settings(1, (0,))
+    assert (one.epochs, one.unrolled_epochs, one.learning_rate, one.momentum, one.threshold, one.click_limit) == (50, 10, 1.0, 0.95, 0.05, 100)
+    assert (one.clicks, one.click_targets, one.fresh_seeds, one.k) == (None, False, True, 50)
+
+
+def test_fakes_start_from_users_up_to_the_limit():
+    """Clicks 3, 2 and 1; who has none, as after a defence, is nobody to start from."""
+    train = pd.DataFrame({"user": [0, 0, 0, 1, 1, 2], "item": [0, 1, 2, 1, 2, 0]})
+    built = data.Interactions.from_frames(train, pd.DataFrame({"user": [1], "item": [3]}))
+    assert initial_profiles(built, 2, 2).tolist() == [[0, 1, 1, 0], [1, 0, 0, 0]]
+    assert initial_profiles(built, 2, 3).tolist() == [[1, 1, 1, 0], [0, 1, 1, 0]]
+    emptied = replace(built, train_users=built.train_users[3:], train_items=built.train_items[3:])
+    assert initial_profiles(emptied, 2, 3).tolist() == [[0, 1, 1, 0], [1, 0, 0, 0]]
 
 
 def test_binarising_holds_the_budget_and_the_targets(shop):

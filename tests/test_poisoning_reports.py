@@ -4,9 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf.reporting import Results, detection, lowrank_claims, poisoning, poisoning_plots, published, read_results
-from advrec_tf.reporting.results import DETECTED, POISONED, victim_path
-from advrec_tf.training import checkpoints
+from advrec_tf.cli.poisoned import LAYOUT
+from advrec_tf.evaluation import DETECTION
+from advrec_tf.reporting import LowRankEvidence, detection, lowrank_claims, plots, poisoning, published, read_results
+from advrec_tf.results import Layout
+
+from rows import write
 
 
 def row(seed, attack="none", defense="none", **more):
@@ -17,15 +20,12 @@ def row(seed, attack="none", defense="none", **more):
 
 @pytest.fixture
 def rows(tmp_path):
-    results = Results(tmp_path, POISONED)
     made = [row(seed, target_HR=0.10 + seed / 100) for seed in (0, 1)]
     made += [row(seed, "recsys20", target_HR=0.14 + seed / 100) for seed in (0, 1)]
     made += [row(0, attack, "low_rank", patch="300", rank=80, target_HR=0.12) for attack in ("none", "recsys20")]
-    results.add(made)
     rng = np.random.default_rng(0)
-    for key in made:
-        values = {name: rng.random(50) < key[name] for name in ("target_HR", "HR")}
-        checkpoints.save(victim_path(tmp_path, {name: key.get(name) for name in POISONED.keys}), {n: v.astype(np.float32) for n, v in values.items()})
+    users = {name: np.array([rng.random(50) < key[name] for key in made], np.float32) for name in ("target_HR", "HR")}
+    write(tmp_path, LAYOUT, made, {"published": True}, users)
     return tmp_path
 
 
@@ -41,12 +41,12 @@ def test_summary_puts_published_beside_measured(rows):
 
 def test_reports_show_what_is_there(rows):
     table = read_results(rows)
-    text = poisoning.poison_report(table, rows, "")
+    text = poisoning.poison_report(table, rows)
     assert "0.1415 / 0.1450 ± 0.0071 (+2.5%)" in text and "contradicts itself" in text
     assert "| gowalla | WRMF | head | recsys20 |" in text  # before and after, from the users' own values
     defended = poisoning.defense_report(table, "Table II")
     assert "| low_rank | 300 | 80 | recsys20 |" in defended and "0.1091 / 0.1200 (+10.0%)" in defended and "EFD" in defended
-    for figure in (poisoning_plots.poison_figure, poisoning_plots.defense_figure):
+    for figure in (plots.poison_figure, plots.defense_figure):
         assert len(figure(poisoning.summary(table)).axes) == 2
 
 
@@ -67,7 +67,7 @@ def test_the_papers_own_tables_follow_their_sentences_or_not():
     assert found["Both attacks together are stronger than each"].holds
     assert found["The SVM finds about 85% of the fakes"].holds is None
     assert "0.2354 -> 0.1569" in found["Under both together target HR falls from .2354 to .1569"].value
-    assert "not measured" in lowrank_claims.report(lowrank_claims.LowRankEvidence({}, None))
+    assert lowrank_claims.report(LowRankEvidence({}, None)) == ""
 
 
 def test_detectors_are_averaged_over_folds(tmp_path):
@@ -75,22 +75,38 @@ def test_detectors_are_averaged_over_folds(tmp_path):
     named = {"dataset": "gowalla", "attack": "recsys20", "profiles": "x", "sampling": "imbalanced", "seed": 0, "components": 20}
     recalls = {"poly2": (0.8, 0.9), "linear": (0.5, 0.6)}
     rows = [named | scores | {"kernel": kernel, "fold": fold, "recall": r} for kernel, values in recalls.items() for fold, r in enumerate(values)]
-    Results(tmp_path, DETECTED).add(rows)
-    frame = read_results(tmp_path)
+    layout = Layout(("dataset", "attack", "profiles", "sampling", "kernel", "components", "fold", "seed"), DETECTION)
+    frame = write(tmp_path, layout, rows)
     assert detection.over_folds(frame)["recall", "mean"]["imbalanced", "poly2", 20] == pytest.approx(0.85)
     assert "highest recall by poly2 at 20 components, 0.8500" in detection.report(frame)
-    found = {claim.sentence: claim.check(lowrank_claims.LowRankEvidence({}, frame)) for claim in lowrank_claims.claims()}
+    found = {claim.sentence: claim.check(LowRankEvidence({}, frame)) for claim in lowrank_claims.claims()}
     assert found["The SVM finds about 85% of the fakes"].holds and found["Degree 2 at 20 components has the highest recall"].holds
-    assert len(poisoning_plots.detection_figure(frame).axes) == 1
+    assert len(plots.detection_figure(frame).axes) == 1
 
 
 def test_curves_over_rank_share_and_length():
     points = (("none", None, None), ("low_rank", 50.0, 0.0), ("low_rank", 100.0, 100.0))
     grid = [(attack, length, point) for attack in ("none", "recsys19") for length in (5, 10) for point in points]
     base = pd.DataFrame([row(0, a, d, model=f"PMF({n})", rank=r, share=s, RMSE=0.9) for a, n, (d, r, s) in grid])
-    for name in (*POISONED.columns,):
-        base[name] = base.get(name, np.nan if name not in ("ball", "start", "patch") else "")
-    base["patch"] = base["patch"].fillna("")
+    for name in LAYOUT.columns:
+        base[name] = base.get(name, np.nan if name not in ("patch", "kernel") else "")
     for over in ("rank", "share", "dim"):
-        figure = poisoning_plots.defense_curves_figure(poisoning.summary(base), over)
+        figure = plots.defense_curves_figure(poisoning.summary(base), over)
         assert all(axis.has_data() for axis in figure.axes)
+
+
+def test_evidence_is_of_the_papers_group_of_targets():
+    made = [row(0, group=group, target_HR=value) for group, value in (("tail", 0.5), ("head", 0.1))]
+    frame = pd.DataFrame(made).assign(patch="", kernel="", rank=np.nan, share=np.nan, components=np.nan, RMSE=np.nan)
+    both = LowRankEvidence({"table1": poisoning.summary(frame)}, None)
+    assert both.value("table1", "target_HR", "none") == 0.1
+    torsos = frame.assign(group=["tail", "upper_torso"])
+    assert LowRankEvidence({"table1": poisoning.summary(torsos)}, None).value("table1", "target_HR", "none") is None
+
+
+def test_published_values_stand_beside_the_papers_setting_alone(rows):
+    table = read_results(rows)
+    table.attrs["config"] = {"published": False}
+    assert poisoning.summary(table)["published"].isna().all() and "contradicts itself" not in poisoning.poison_report(table, rows)
+    figure = plots.poison_figure(poisoning.summary(table))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["measured"]

@@ -1,19 +1,20 @@
-import json
+"""Table 1 from rows made by hand."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf.errors import UserError
+from advrec_tf.cli.perturbed import LAYOUT
 from advrec_tf.evaluation import NAMES
-from advrec_tf.reporting import Results, plots, published, read_results, recorded_run, tables
-from advrec_tf.reporting.results import PERTURBED
+from advrec_tf.reporting import plots, published, tables
+
+from rows import write
 
 
 def row(**values):
     metrics = dict.fromkeys(NAMES, 0.1) | {"ICov": 7}
     norms = {"user_norm": 2.0, "item_norm": 1.0, "user_shift": 0.5, "item_shift": 0.5}
-    base = {"dataset": "ml-1m", "model": "BPR-MF", "epoch": 3, "attack": "", "ball": "", "start": "", "seed": 0, "k": 10}
+    base = {"dataset": "ml-1m", "model": "BPR-MF", "selection": "", "epoch": 3, "attack": "", "ball": "", "start": "", "seed": 0, "k": 10}
     return base | metrics | norms | values
 
 
@@ -21,55 +22,19 @@ def table_rows():
     rows = [row(model="Random", epoch=None, RE=0.01)]
     for model in ("BPR-MF", "AMF"):
         for seed in (0, 1):
-            for epoch, re in ((3, 0.05), (5, 0.09 + 0.02 * seed), (9, 0.07)):
-                rows.append(row(model=model, epoch=epoch, seed=seed, RE=re))
+            for epoch, selection, re in ((3, "published", 0.05), (5, "best", 0.09 + 0.02 * seed), (9, "last", 0.07)):
+                own = {"model": model, "epoch": epoch, "selection": selection, "seed": seed}
+                rows.append(row(**own, RE=re))
                 for attack, ball, start in (("bim", "linf", "zero"), ("pgd", "linf", "uniform"), ("bim", "l2", "zero")):
-                    rows += [
-                        row(model=model, epoch=epoch, seed=seed, attack=attack, ball=ball, start=start, epsilon=0.5, iterations=n, RE=re / n)
-                        for n in (1, 2, 4)
-                    ]
+                    rows += [row(**own, attack=attack, ball=ball, start=start, epsilon=0.5, iterations=n, RE=re / n) for n in (1, 2, 4)]
                 for start in ("clean", "after_pgd"):
-                    rows.append(row(model=model, epoch=epoch, seed=seed, attack="fgsm", start=start, epsilon=0.5, iterations=1, RE=re / 2))
+                    rows.append(row(**own, attack="fgsm", start=start, epsilon=0.5, iterations=1, RE=re / 2))
     return rows
 
 
 @pytest.fixture
 def frame(tmp_path):
-    Results(tmp_path).add(table_rows())
-    return read_results(tmp_path)
-
-
-def test_rows_come_back_as_they_were_whatever_the_order(tmp_path, frame):
-    assert tuple(frame.columns) == PERTURBED.columns and len(frame) == len(table_rows())
-    whole = (tmp_path / "results.csv").read_bytes()
-    for at, order in enumerate((slice(None, None, -1), slice(None))):
-        results = Results(tmp_path / str(at))
-        for each in table_rows()[order]:
-            assert each not in results
-            results.add([each])
-            assert each in results
-        assert (tmp_path / str(at) / "results.csv").read_bytes() == whole
-        Results(tmp_path / str(at)).add([row(RE=1 / 3)])
-        assert 1 / 3 in read_results(tmp_path / str(at))["RE"].to_list()
-
-
-def test_results_of_another_version_are_told(tmp_path):
-    (tmp_path / "results.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match="columns are not those"):
-        Results(tmp_path)
-
-
-def test_a_run_is_recorded_and_its_config_is_kept(tmp_path):
-    with recorded_run(tmp_path, {"epochs": 5, "grid": (1, 2)}) as results:
-        results.add([row()])
-        with pytest.raises(UserError, match="in use by another run"), recorded_run(tmp_path, {"epochs": 5, "grid": (1, 2)}):
-            pass
-    with pytest.raises(UserError, match=r"another config \(epochs 5 there, 6 here\)"), recorded_run(tmp_path, {"epochs": 6, "grid": (1, 2)}):
-        pass
-    with recorded_run(tmp_path, {"epochs": 5, "grid": (1, 2)}) as results:
-        assert row() in results
-    record = json.loads((tmp_path / "config.json").read_text())
-    assert len(record["runs"]) == 2 and {"wall_seconds", "peak_memory_mb", "commit", "versions"} <= set(record["runs"][0])
+    return write(tmp_path, LAYOUT, table_rows(), {"published": True})
 
 
 def test_accumulation_is_the_trapezoid_mean():
@@ -77,13 +42,6 @@ def test_accumulation_is_the_trapezoid_mean():
     assert tables.accumulate([10, 1, 20], [1.0, 3.0, 2.0]) == pytest.approx((9 * 2 + 10 * 1.5) / 19)
     grid = np.array([1, *range(10, 301, 10)])
     assert tables.accumulate(grid, 2.0 * grid + 1) == pytest.approx(2 * 150.5 + 1)
-
-
-def test_epochs_are_named(frame):
-    named = tables.selections(frame).set_index(["model", "seed", "epoch"])["selection"]
-    assert named["BPR-MF", 0, 5] == "best" and named["AMF", 1, 9] == "last" and named["AMF", 1, 3] == "epoch 3"
-    frame.attrs["config"] = {"model_selection": ["last"]}
-    assert "best" not in set(tables.selections(frame)["selection"])
 
 
 def test_table1_beside_the_published_one(frame):
@@ -96,7 +54,7 @@ def test_table1_beside_the_published_one(frame):
 
 
 def test_published_cells_stand_beside_their_own_setting_only(frame):
-    frame.loc[frame["epsilon"] == 0.5, "epsilon"] = 0.25
+    frame.attrs["config"] = {"published": False}
     assert tables.table1(frame)["published"].isna().all()
 
 
@@ -107,6 +65,7 @@ def test_the_report_shows_published_measured_and_difference(frame):
     assert "| ml-1m | Random |" in report
     assert "| ml-1m | AMF | fgsm |  | clean | 0.5 | 25% | 50% | 0.500 (25%) | 0.500 (50%) |" in report
     assert report.index("BPR-MF, best") < report.index("BPR-MF, last") < report.index("AMF, best")
+    assert "ICov: distinct items" in report and "linf: each element" in report
 
 
 def test_the_figure_has_a_panel_a_model(frame, tmp_path):

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf import evaluation, training
+from advrec_tf import evaluation, jobs, storage, training
 from advrec_tf.errors import UserError
 from advrec_tf.files import locked, replacing
-from advrec_tf.training import AMFSettings, BPRMFSettings, checkpoints, jobs
+from advrec_tf.training import AMFSettings, BPRMFSettings, WRMFSettings
 
 BPRMF = BPRMFSettings(embedding_dim=6, batch_size=64)
-AMF = AMFSettings(start=BPRMF, first_epoch=6)
+AMF = AMFSettings(embedding_dim=6, batch_size=64, first_epoch=6)
 
 
 def train(data, folder, settings=BPRMF, epochs=12, keep_epochs=(3, 6), save_every=4, **more):
@@ -69,8 +69,8 @@ def test_what_is_kept(small, tmp_path):
 
 def test_amf_starts_from_bprmf_with_its_optimiser(small, tmp_path):
     folder = train(small, tmp_path)
-    amf = train(small, tmp_path, AMFSettings(start=BPRMF, first_epoch=6, adversarial_weight=0.0))
-    whole, warm = (checkpoints.load(training.epoch_file(each, 12)) for each in (folder, amf))
+    amf = train(small, tmp_path, AMFSettings(embedding_dim=6, batch_size=64, first_epoch=6, adversarial_weight=0.0))
+    whole, warm = (storage.load(training.epoch_file(each, 12)) for each in (folder, amf))
     # Without the adversarial term, AMF from epoch 6 is BPR-MF gone on.
     for name in whole:
         np.testing.assert_allclose(whole[name], warm[name], atol=1e-6)
@@ -86,7 +86,7 @@ def test_a_longer_training_goes_on(small, tmp_path):
 
 
 def test_the_folder_follows_data_settings_and_seed(small, tmp_path):
-    settings = (BPRMF, BPRMFSettings(embedding_dim=7), AMF, AMFSettings(start=BPRMF, epsilon=0.2))
+    settings = (BPRMF, BPRMFSettings(embedding_dim=7), AMF, AMFSettings(embedding_dim=6, batch_size=64, epsilon=0.2))
     folders = {training.model_folder(tmp_path, small, each, seed) for each in settings for seed in (0, 1)}
     assert len(folders) == 8
 
@@ -102,10 +102,14 @@ def test_faults_are_told(small, tmp_path):
         train(small, tmp_path, keep_epochs=(2,))
     with pytest.raises(UserError, match="no epoch was evaluated"):
         training.selected_factors(train(small, tmp_path, BPRMFSettings(4, batch_size=64, eval_every=9), epochs=2), "best", 2)
-    with pytest.raises(UserError, match="loss of epoch 1 is nan"):
-        train(small, tmp_path, BPRMFSettings(4, learning_rate=float("nan"), batch_size=64))
+    with pytest.raises(UserError, match="learning_rate must be a number from 0 up, not nan"):
+        BPRMFSettings(4, learning_rate=float("nan"))
+    with pytest.raises(UserError, match="batch_size must be at least 1"):
+        BPRMFSettings(batch_size=0)
+    with pytest.raises(UserError, match="loss of epoch . is (nan|inf)"):
+        train(small, tmp_path, WRMFSettings(4, learning_rate=1e30, batch_size=64), keep_epochs=())
     (folder / "state.npz").write_bytes(b"torn")
-    with pytest.raises(UserError, match="state.npz: the checkpoint cannot be read"):
+    with pytest.raises(UserError, match="state.npz: its content is not what was written"):
         train(small, tmp_path)
 
 

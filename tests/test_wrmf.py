@@ -1,7 +1,10 @@
 """WRMF and PMF against dense restatements in NumPy."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
@@ -182,3 +185,113 @@ def test_coupled_adam_steps_rows_without_a_gradient(small):
     optimizer.build([variable])
     optimizer.apply([tf.zeros((3, 2))], [variable])
     np.testing.assert_allclose(variable.numpy(), 0.9, atol=1e-6)
+
+
+# By hand
+
+
+def rated_shop(small, scale=0.2):
+    """The small data with ratings from 0 to 1, some of them 0."""
+    return replace(small, train_ratings=((small.train_ratings - 1) / 4 * scale * 5).astype(np.float32))
+
+
+def test_targets_and_weights_by_hand(small):
+    three = replace(small, train_users=np.int32([0, 0, 1]), train_items=np.int32([0, 1, 0]), train_ratings=np.float32([0, 0.5, 1]))
+    wanted = {"binary": ([1, 1, 1], [7, 7, 7]), "values": ([0, 0.5, 1], [1, 7, 7]), "weights": ([1, 1, 1], [1, 4, 7])}
+    for feedback, (targets, weights) in wanted.items():
+        found = targets_and_weights(three, 7, feedback)
+        np.testing.assert_allclose(found[0], targets)
+        np.testing.assert_allclose(found[1], weights)
+
+
+@pytest.mark.parametrize("feedback", ["binary", "values", "weights"])
+def test_als_solves_the_problem_that_weight_and_feedback_describe(small, feedback):
+    shop = rated_shop(small)
+    model = WRMF(shop.n_users, shop.n_items, 4, seed=2, solver="als", weight=5.0, feedback=feedback, regularization=0.7)
+    before = model.factors[1].astype(float)
+    model.compile()
+    model.fit(shop, epochs=1)
+    X, W = dense(shop, *targets_and_weights(shop, 5.0, feedback))
+    P, Q = (x.astype(float) for x in model.factors)
+    for user in (0, 11, 79):  # users first, from the items' start
+        A = (before * W[user, :, None]).T @ before + 0.7 * np.eye(4)
+        np.testing.assert_allclose(P[user], np.linalg.solve(A, before.T @ (W[user] * X[user])), rtol=1e-3, atol=1e-4)
+    for item in (0, 30, 49):
+        A = (P * W[:, item, None]).T @ P + 0.7 * np.eye(4)
+        np.testing.assert_allclose(Q[item], np.linalg.solve(A, P.T @ (W[:, item] * X[:, item])), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("feedback", ["values", "weights"])
+def test_sgd_sees_weight_and_feedback(small, feedback):
+    """With one mini-batch that holds everybody the loss reported is that of the start."""
+    shop = rated_shop(small)
+    model = WRMF(shop.n_users, shop.n_items, 4, weight=5.0, feedback=feedback)
+    model.compile(jit_compile=False, run_eagerly=True)
+    P, Q = (x.astype(float) for x in model.factors)
+    wanted = dense_gradient(P, Q, *dense(shop, *targets_and_weights(shop, 5.0, feedback)))[0]
+    assert model.fit(shop, epochs=1, batch_size=200, verbose=0).history["loss"][0] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_coupled_adam_agrees_with_the_oracle_when_the_decay_matters():
+    optimizer, oracle = CoupledAdam(0.05, decay=0.3), AdamOracle(0.3, 0.05)
+    variable, values = keras.Variable(np.float32([[1.0, -2.0], [3.0, 0.0]])), (np.array([[1.0, -2.0], [3.0, 0.0]]),)
+    optimizer.build([variable])
+    for gradient in ([[0.5, 0.0], [-1.0, 0.0]], [[0.0, 2.0], [0.0, 0.0]], [[-3.0, 0.1], [0.2, 0.0]]):
+        optimizer.apply([tf.constant(gradient)], [variable])
+        values = oracle(values, (np.array(gradient),))
+    np.testing.assert_allclose(variable.numpy(), values[0], rtol=1e-5)
+
+
+def test_the_epsilon_of_adam_is_beside_the_root():
+    optimizer, variable = CoupledAdam(1.0, decay=0.0), keras.Variable(np.zeros(1, np.float32))
+    optimizer.build([variable])
+    optimizer.apply([tf.constant([1e-8])], [variable])
+    assert variable.numpy().item() == pytest.approx(-0.5, rel=1e-3)
+
+
+def test_what_is_trained_by_default():
+    optimizer, momentum = CoupledAdam().get_config(), PMF.default_optimizer().get_config()
+    assert [optimizer[name] for name in ("learning_rate", "decay", "beta_1", "beta_2", "epsilon")] == pytest.approx([0.01, 1e-5, 0.9, 0.999, 1e-8])
+    assert (momentum["learning_rate"], momentum["momentum"], momentum["nesterov"]) == (pytest.approx(0.002), 0.8, False)
+    wrmf, pmf = WRMF(3, 3), PMF(3, 3)
+    assert (wrmf.embedding_dim, wrmf.weight, wrmf.feedback, wrmf.solver, wrmf.regularization) == (128, 20, "binary", "sgd", 10)
+    assert (pmf.embedding_dim, pmf.regularization, pmf.biases) == (10, 0.1, False)
+
+
+@pytest.mark.parametrize("model_class", [WRMF, PMF])
+def test_factors_start_normal_with_deviation_a_tenth(model_class):
+    drawn = [rows for seed in (0, 1) for rows in model_class(300, 300, 10, seed=seed).factors]
+    assert len({rows.tobytes() for rows in drawn}) == 4
+    assert all(rows.std() == pytest.approx(0.1, rel=0.05) and np.abs(rows).max() > 0.25 for rows in drawn)
+
+
+@pytest.mark.parametrize("model_class", [WRMF, PMF])
+def test_the_order_of_training_follows_the_seed_and_the_epoch(small, model_class):
+    orders = [model_class(small.n_users, small.n_items, 2, seed=seed).batches(small, 30, epoch).users for seed in (0, 1) for epoch in (0, 1)]
+    assert len({order.tobytes() for order in orders}) == 4
+
+
+@pytest.mark.parametrize("biases", [False, True])
+def test_one_step_of_pmf_by_hand(biases):
+    """One rating 5 beside one of 1: the mean is 3 and, at p = q = 1, the errors are 1 and -3."""
+    frame = pd.DataFrame({"user": [0, 1], "item": [0, 1], "rating": [5.0, 1.0]})
+    two = data.Interactions.from_frames(frame, pd.DataFrame({"user": [0], "item": [1], "rating": [2.0]}))
+    model = PMF(2, 2, 1, regularization=0.5, biases=biases)
+    model.compile(keras.optimizers.SGD(0.1), jit_compile=False, run_eagerly=True)
+    for variable in (model.user_embedding, model.item_embedding):
+        variable.assign(np.ones((2, 1)))
+    loss = model.fit(two, epochs=1, verbose=0).history["loss"][0]
+    assert loss == pytest.approx(1 + 9 + 0.5 * 4) and float(model.mean) == 3
+    moved = [[1 + 0.1 * (2 * 1 - 2 * 0.5)], [1 + 0.1 * (2 * -3 - 2 * 0.5)]]
+    P, Q = model.factors
+    np.testing.assert_allclose(P[:, :1], moved, rtol=1e-6)
+    np.testing.assert_allclose(Q[:, :1], moved, rtol=1e-6)
+    if biases:
+        np.testing.assert_allclose(P[:, 1:], [[0.2, 1], [-0.6, 1]], rtol=1e-6)
+        np.testing.assert_allclose(Q[:, 1:], [[1, 0.2], [1, -0.6]], rtol=1e-6)
+
+
+def test_the_error_of_predictions_beyond_the_scale_by_hand(small):
+    """Predicted 3 + 9, cut to the highest train rating 5, and 3 - 1: the errors are 1 and -1."""
+    two = replace(small, test_users=np.int32([0, 1]), test_items=np.int32([0, 0]), test_ratings=np.float32([4, 3]))
+    assert rmse(np.float32([[9], [-1]]), np.float32([[1]]), 3.0, two) == pytest.approx(1)

@@ -10,12 +10,12 @@ from sklearn.metrics import average_precision_score, precision_recall_fscore_sup
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC
 
+from advrec_tf import storage
 from advrec_tf.data import Interactions
-from advrec_tf.defenses.low_rank import matrix_of
+from advrec_tf.defenses.protocol import Defense
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import DETECTION
 from advrec_tf.poisoning import Profiles
-from advrec_tf.training import cache
 
 KERNELS = {
     "linear": {"kernel": "linear"},
@@ -24,7 +24,9 @@ KERNELS = {
     "poly3": {"kernel": "poly", "degree": 3},
     "sigmoid": {"kernel": "sigmoid"},
 }
+FLAGGED = "real users flagged"
 SAMPLINGS = ("imbalanced", "down-sampled")
+VERSION = 1  # of the detectors, one more whenever their bytes change
 
 
 def principal_components(matrix: sparse.csr_matrix, components: int, seed: int = 0) -> PCA:
@@ -59,31 +61,30 @@ def down_sampled(labels: np.ndarray, seed: int) -> np.ndarray:
     return np.sort(np.concatenate([fakes, np.random.default_rng(seed).choice(real, min(len(fakes), len(real)), replace=False)]))
 
 
-def fold_scores(
-    matrix: sparse.csr_matrix, labels: np.ndarray, sampling: str, kernels: tuple[str, ...], dimensions: tuple[int, ...], fold: int,
-    folds: int = 10, c: float = 1.0, seed: int = 0, position: int = 0,
-) -> list[dict]:  # fmt: skip
-    """Scores on one fold of a stratified cross-validation, of every kernel on every number of components; PCA sees the training folds alone.
+def fold_of(labels: np.ndarray, sampling: str, fold: int, folds: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """The users that a stratified fold trains on and those it is tested on, as positions.  labels: bool [users]"""
+    chosen = down_sampled(labels, seed) if sampling == "down-sampled" else np.arange(len(labels))
+    train, test = list(_folds(labels[chosen], folds, seed).split(labels[chosen], labels[chosen]))[fold]
+    return chosen[train], chosen[test]
 
-    matrix: [users, items], labels: bool [users] -> one row a kernel and dimension
+
+def fold_scores(
+    points: list[dict], matrix: sparse.csr_matrix, labels: np.ndarray, folds: int = 10, c: float = 1.0, position: int = 0
+) -> tuple[list[dict], dict]:
+    """Scores on one fold of a stratified cross-validation, of the kernel and number of components of every point; PCA sees the training fold alone.
+
+    points: of one sampling, fold and seed; matrix: [users, items], labels: bool [users]
     """
-    if sampling == "down-sampled":
-        chosen = down_sampled(labels, seed)
-        matrix, labels = matrix[chosen], labels[chosen]
-    train, test = list(_folds(labels, folds, seed).split(labels, labels))[fold]
-    widest = min(max(dimensions), len(train) - 1, matrix.shape[1] - 1)
-    pca = principal_components(matrix[train], widest, seed)
+    first = points[0]
+    train, test = fold_of(labels, first["sampling"], first["fold"], folds, first["seed"])
+    pca = principal_components(matrix[train], max(point["components"] for point in points), first["seed"])
     known, unknown = (pca.transform(matrix[part].astype(np.float64)) for part in (train, test))
     rows = []
-    for dimension in dimensions:
-        if dimension > widest:
-            continue
-        for kernel in kernels:
-            machine = support_vector_machine(kernel, c, seed).fit(known[:, :dimension], labels[train])
-            scores = machine.decision_function(unknown[:, :dimension])
-            row = {"sampling": sampling, "kernel": kernel, "components": dimension, "fold": fold}
-            rows.append(row | detection_scores(labels[test], scores > 0, scores))
-    return rows
+    for point in points:
+        machine = support_vector_machine(point["kernel"], c, point["seed"]).fit(known[:, : point["components"]], labels[train])
+        scores = machine.decision_function(unknown[:, : point["components"]])
+        rows.append(point | detection_scores(labels[test], scores > 0, scores))
+    return rows, {}
 
 
 def detection_scores(labels: np.ndarray, flagged: np.ndarray, scores: np.ndarray) -> dict[str, float]:
@@ -93,7 +94,7 @@ def detection_scores(labels: np.ndarray, flagged: np.ndarray, scores: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
-class Svm:
+class Svm(Defense):
     """PCA and SVM as a defence, trained on the real users and the `known` fakes of one attack run.
 
     Every user who took part in the training is judged by machines that did not see him (out of fold); fakes of another run, by the one that saw all.
@@ -107,21 +108,27 @@ class Svm:
     c: float = 1.0
     seed: int = 0
 
-    name = "svm"
-    feedback = "binary"
+    @property
+    def columns(self) -> dict:
+        return {"defense": "svm", "kernel": self.kernel, "components": self.components}
 
-    def applied(self, data: Interactions, n_real: int, cache_dir: Path) -> Interactions:
+    def cleaned(self, data: Interactions, n_real: int, cache_dir: Path) -> Interactions:
         """The data without the interactions of the users that are flagged."""
         return sanitize(data, self.judged(data, n_real, cache_dir)[0])[0]
 
     def judged(self, data: Interactions, n_real: int, cache_dir: Path) -> tuple[np.ndarray, np.ndarray]:
         """Who is flagged, and the score of everybody, [users]; the slow part, which knows the real users alone, is kept in cache_dir."""
-        matrix, fakes = matrix_of(data), sparse.csr_matrix(self.known.matrix() > 0, dtype=np.float32)
+        matrix, fakes = data.matrix(), sparse.csr_matrix(self.known.matrix() > 0, dtype=np.float32)
         seen = sparse.vstack([matrix[:n_real], fakes], format="csr")
         labels = np.arange(seen.shape[0]) >= n_real
         settings = [self.kernel, self.components, self.sampling, self.folds, self.c, self.seed]
-        identity = {"detector": settings, "known": self.known.digest(), "real": cache.digest({"i": seen.indices, "p": seen.indptr})}
-        scores = cache.cached(Path(cache_dir) / "detectors", identity, lambda: {"scores": self._out_of_fold(seen, labels)})["scores"]
+        identity = {
+            "version": VERSION,
+            "detector": settings,
+            "known": self.known.digest(),
+            "real": storage.digest({"i": seen.indices, "p": seen.indptr}),
+        }
+        scores = storage.cached(Path(cache_dir) / "detectors", identity, lambda: {"scores": self._out_of_fold(seen, labels)})["scores"]
         others = matrix[n_real:]
         if others.shape != fakes.shape or (others != fakes).nnz:
             beside = self._scores(seen, labels, np.arange(len(labels)), others) if others.shape[0] else np.empty(0)
@@ -144,7 +151,7 @@ class Svm:
 
 def unsupervised_scores(data: Interactions, components: int = 20, seed: int = 0) -> np.ndarray:
     """How far out a user is among all: the Mahalanobis distance in the space of the first principal components.  No labels; float64 [users]"""
-    matrix = matrix_of(data)
+    matrix = data.matrix()
     pca = principal_components(matrix, components, seed)
     return np.sqrt(np.sum(pca.transform(matrix.astype(np.float64)) ** 2 / pca.explained_variance_, axis=1))
 
@@ -155,3 +162,37 @@ def sanitize(data: Interactions, flagged: np.ndarray) -> tuple[Interactions, np.
     names = ("train_users", "train_items", "train_ratings", "train_timestamps")
     parts = {name: getattr(data, name)[kept] for name in names if getattr(data, name) is not None}
     return replace(data, name=f"{data.name}-sanitized", **parts), data.user_ids[flagged]
+
+
+def judge(
+    points: list[dict], data: Interactions, tested: dict[str, Profiles], detector: Svm | None, cache_dir: Path, position: int = 0
+) -> tuple[list[dict], dict]:
+    """How a detector does on the fakes of each point's `tested_on`; without one, how the distance that needs no labels does, as many flagged as
+    there are fakes."""
+    rows = []
+    for point in points:
+        fakes = tested[point["tested_on"]]
+        poisoned = fakes.stacked_on(data)
+        if detector is not None:
+            flagged, scores = detector.judged(poisoned, data.n_users, cache_dir)
+        else:
+            scores = unsupervised_scores(poisoned, point["components"])
+            flagged = scores >= np.sort(scores)[-fakes.n_users]
+        found = detection_scores(labels_of(poisoned, data.n_users), flagged, scores)
+        rows.append(point | found | {FLAGGED: float(flagged[: data.n_users].sum())})
+    return rows, {}
+
+
+def separate(points: list[dict], data: Interactions, fakes: Profiles, position: int = 0) -> tuple[list[dict], dict]:
+    """How far each principal component (numbered from 1) keeps fakes and real users apart, and every user's place on it."""
+    poisoned = fakes.stacked_on(data)
+    matrix, labels = poisoned.matrix(), labels_of(poisoned, data.n_users)
+    pca = principal_components(matrix, len(points))
+    places = pca.transform(matrix.astype(np.float64))  # [users, components]
+    apart = [roc_auc_score(labels, column) for column in places.T]
+    rows = [
+        point | {"variance": float(pca.explained_variance_ratio_[at]), "AUROC": float(max(apart[at], 1 - apart[at]))}
+        for point, at in ((point, point["component"] - 1) for point in points)
+    ]
+    every = (len(points), 1)
+    return rows, {"place": places.T, "user": np.tile(poisoned.user_ids, every), "fake": np.tile(labels, every)}

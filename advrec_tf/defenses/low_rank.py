@@ -1,5 +1,7 @@
 """Local low-rank reconstruction of interactions (section III-B.2), and low-rank transformation of factors (section III-B.3)."""
 
+import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,21 +11,17 @@ import joblib
 import numpy as np
 from scipy import linalg, sparse
 
+from advrec_tf import storage
 from advrec_tf.data import Interactions
+from advrec_tf.defenses.protocol import Defense
 from advrec_tf.errors import UserError
-from advrec_tf.training import cache
 
 ENTER = ("binarize", "binarize_and_keep", "weights", "dense", "ratings")
 CHOICES = ("magnitude", "random")
+VERSION = 1  # of reconstructions and projections, one more whenever their bytes change
 FLOOR = 0.1  # a reconstruction is kept without what is smaller: neither a rating nor a click comes of it
 _ROWS = 512  # rows of a wide product that are held at a time
 _WIDE = 4096  # above this many rows a patch is decomposed in single precision
-
-
-def matrix_of(data: Interactions, ratings: bool = False) -> sparse.csr_matrix:
-    """The train interactions as a sparse matrix [users, items] of ones, or of ratings."""
-    values = data.train_ratings if ratings else np.ones(len(data.train_users), np.float32)
-    return sparse.csr_matrix((values, data.train_items, data.indptr), shape=(data.n_users, data.n_items))
 
 
 def row_basis(block: np.ndarray | sparse.csr_matrix, rank: int) -> np.ndarray:
@@ -138,11 +136,6 @@ def projection(matrix: sparse.csr_matrix, rank: int) -> tuple[np.ndarray, np.nda
     return U[:, kept], images[:, kept] / norms[kept]
 
 
-def transform(A: np.ndarray, B: np.ndarray, U: np.ndarray, V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A' = U U^T A and B' = V V^T B, without the square matrices.  (Eq. 2)  A: [users, D], B: [items, D], U: [users, k], V: [items, k]"""
-    return (U @ (U.T @ A)).astype(A.dtype), (V @ (V.T @ B)).astype(B.dtype)
-
-
 def entered(data: Interactions, rebuilt: sparse.csr_matrix, enter: str, threshold: float) -> Interactions:
     """The data with their train interactions taken from a reconstruction.
 
@@ -156,7 +149,7 @@ def entered(data: Interactions, rebuilt: sparse.csr_matrix, enter: str, threshol
     if enter == "dense":
         return _with_train(data, rebuilt, ratings=True)
     kept = rebuilt > threshold
-    return _with_train(data, kept.maximum(matrix_of(data) > 0) if enter == "binarize_and_keep" else kept, ratings=False)
+    return _with_train(data, kept.maximum(data.matrix() > 0) if enter == "binarize_and_keep" else kept, ratings=False)
 
 
 def entered_ratings(
@@ -169,8 +162,8 @@ def entered_ratings(
     """
     if not 0 <= share <= 100 or choose not in CHOICES:
         raise UserError(f"the share of new ratings must lie in 0 ... 100 and be chosen by {' or '.join(CHOICES)}, not {share}, {choose}")
-    low, high = data.train_ratings.min(), data.train_ratings.max()
-    original = matrix_of(data, ratings=True)
+    low, high = data.rating_scale
+    original = data.matrix(ratings=True)
     found = rebuilt.tocoo()
     is_new = ~np.isin(data.pairs(found.row, found.col), data.pairs(data.train_users, data.train_items)) & (found.data >= low / 2)
     places = np.flatnonzero(is_new)
@@ -193,7 +186,7 @@ def _with_train(data: Interactions, matrix: sparse.csr_matrix, ratings: bool) ->
 
 
 @dataclass(frozen=True)
-class LowRank:
+class LowRank(Defense):
     """Local low-rank reconstruction as a defence: [patch, rank], patch None for the whole matrix."""
 
     patch: int | None
@@ -205,78 +198,95 @@ class LowRank:
     choose: str = "magnitude"
     keep_originals: bool = False
 
-    name = "low_rank"
+    def __post_init__(self):
+        if self.enter not in ENTER or self.choose not in CHOICES:
+            raise UserError(f"values enter by {', '.join(ENTER)} and are chosen by {', '.join(CHOICES)}, not {self.enter}, {self.choose}")
+        if not FLOOR <= self.threshold < math.inf:
+            raise UserError(f"the threshold must be a number from {FLOOR} up, as what is smaller is not kept, not {self.threshold}")
+
+    @property
+    def of_ratings(self) -> bool:
+        """Whether the matrix of ratings is rebuilt, or that of clicks."""
+        return self.enter == "ratings"
 
     @property
     def feedback(self) -> str:
-        """What the ratings of the data that come out mean to WRMF."""
         return {"weights": "weights", "dense": "values"}.get(self.enter, "binary")
 
-    def applied(self, data: Interactions, n_real: int, cache_dir: Path, workers: int = 1) -> Interactions:
-        """The data to train on; the reconstruction is kept in cache_dir."""
+    @property
+    def columns(self) -> dict:
+        name = "low_rank" if self.of_ratings or self.enter == LowRank.enter else f"low_rank:{self.enter}"
+        own = {
+            "defense": "new ratings" if self.keep_originals else name,
+            "patch": "full" if self.patch is None else str(self.patch),
+            "rank": self.rank,
+        }
+        return own | ({"share": self.share} if self.of_ratings else {})
+
+    def cleaned(self, data: Interactions, n_real: int, cache_dir: Path, workers: int = 1) -> Interactions:
+        """The data with what a reconstruction, which is kept in cache_dir, makes of them."""
         rebuilt = self.rebuilt(data, cache_dir, workers)
-        if self.enter == "ratings":
+        if self.of_ratings:
             return entered_ratings(data, rebuilt, self.share, self.choose, self.keep_originals)
         return entered(data, rebuilt, self.enter, self.threshold)
 
     def rebuilt(self, data: Interactions, cache_dir: Path, workers: int = 1) -> sparse.csr_matrix:
         """The reconstruction without what is below FLOOR, from the cache when it was made before."""
-        matrix = matrix_of(data, self.enter == "ratings")
+        matrix = data.matrix(self.of_ratings)
 
         def build():
             if self.patch is None:
                 return _parts_of(next(reconstruct_full(matrix, (self.rank,), FLOOR)))
             return _parts_of(reconstruct(matrix, self.patch, self.rank, FLOOR, workers, self.shuffle_seed))
 
-        parts = cache.cached(Path(cache_dir) / "reconstructions", self.identity(data), build)
+        parts = storage.cached(Path(cache_dir) / "reconstructions", self.identity(data), build)
         return sparse.csr_matrix((parts["data"], parts["indices"], parts["indptr"]), shape=matrix.shape)
 
     def identity(self, data: Interactions) -> dict:
         """What the reconstruction depends on."""
-        ratings = self.enter == "ratings"
-        fingerprint = data.ratings_fingerprint if ratings else data.fingerprint
-        return {
-            "patch": self.patch,
-            "rank": self.rank,
-            "shuffle": self.patch and self.shuffle_seed,
-            "floor": FLOOR,
-            "ratings": ratings,
-            "data": fingerprint,
-        }
+        fingerprint = data.ratings_fingerprint if self.of_ratings else data.fingerprint
+        settings = {"patch": self.patch, "rank": self.rank, "shuffle": self.patch and self.shuffle_seed, "floor": FLOOR, "ratings": self.of_ratings}
+        return {"version": VERSION, **settings, "data": fingerprint}
 
 
 @dataclass(frozen=True)
-class Transformation:
+class Transformation(Defense):
     """Low-rank transformation as a defence: the factors learnt from the data (or from what `before` makes of them) are projected on the first
-    `rank` singular vectors of the data's own matrix."""
+    `rank` singular vectors of the data's own matrix, of ratings where there are any."""
 
     rank: int
     before: LowRank | None = None
+    clicks: bool = False  # whether of the clicks also where there are ratings
 
-    name = "transformation"
-    feedback = "binary"
+    @property
+    def columns(self) -> dict:
+        first = self.before.columns if self.before else {}
+        name = "transformation" if self.before is None else f"{first['defense']} + transformation"
+        return first | {"defense": name, "rank": self.rank}
 
-    def applied(self, data: Interactions, n_real: int, cache_dir: Path) -> Interactions:
-        """The data to train on."""
-        return data if self.before is None else self.before.applied(data, n_real, cache_dir)
+    def cleaned(self, data: Interactions, n_real: int, cache_dir: Path) -> Interactions:
+        return data if self.before is None else self.before.cleaned(data, n_real, cache_dir)
 
-    def transformed(self, P: np.ndarray, Q: np.ndarray, data: Interactions, cache_dir: Path) -> tuple[np.ndarray, np.ndarray]:
-        """The factors in the space of the data's singular vectors, which are kept in cache_dir.  data: as they were before `applied`"""
-        matrix = matrix_of(data, data.train_ratings is not None)
+    def bases(self, data: Interactions, cache_dir: Path) -> tuple[np.ndarray, np.ndarray]:
+        """Raises UserError when the matrix has no such rank, and says so on stderr when fewer of its singular values are above 0."""
+        of_ratings = data.train_ratings is not None and not self.clicks
+        matrix = data.matrix(of_ratings)
         if not 1 <= self.rank <= min(matrix.shape):
             raise UserError(f"the rank {self.rank} of the transformation must lie in 1 ... {min(matrix.shape)}")
-        found = cache.cached(
-            Path(cache_dir) / "bases", {"basis": data.ratings_fingerprint}, lambda: dict(zip(("U", "V"), projection(matrix, min(matrix.shape))))
-        )
-        return transform(P, Q, found["U"][:, : self.rank], found["V"][:, : self.rank])
+        identity = {"version": VERSION, "ratings": of_ratings, "data": data.ratings_fingerprint if of_ratings else data.fingerprint}
+        found = storage.cached(Path(cache_dir) / "bases", identity, lambda: dict(zip("UV", projection(matrix, min(matrix.shape)))))
+        have = found["U"].shape[1]
+        if have < self.rank:
+            print(f"advrec: {data.name} has {have} singular values above 0: a projection of rank {self.rank} is that of rank {have}", file=sys.stderr)
+        return found["U"][:, : self.rank], found["V"][:, : self.rank]
 
 
 def prepare_full(data: Interactions, ranks: tuple[int, ...], cache_dir: Path, position: int = 0) -> None:
-    """Puts the reconstructions of the whole matrix at several ranks into the cache, from one decomposition."""
+    """Puts the reconstructions of the whole matrix of clicks at several ranks into the cache, from one decomposition."""
     entries = {rank: LowRank(None, rank).identity(data) for rank in ranks}
-    missing = [rank for rank in ranks if not cache.entry(cache_dir / "reconstructions", entries[rank]).with_suffix(".npz").exists()]
-    for rank, rebuilt in zip(missing, reconstruct_full(matrix_of(data), tuple(missing), FLOOR) if missing else ()):
-        cache.cached(Path(cache_dir) / "reconstructions", entries[rank], partial(_parts_of, rebuilt))
+    missing = [rank for rank in ranks if not storage.entry(Path(cache_dir) / "reconstructions", entries[rank]).exists()]
+    for rank, rebuilt in zip(missing, reconstruct_full(data.matrix(), tuple(missing), FLOOR) if missing else ()):
+        storage.cached(Path(cache_dir) / "reconstructions", entries[rank], partial(_parts_of, rebuilt))
 
 
 def _parts_of(matrix: sparse.csr_matrix) -> dict[str, np.ndarray]:

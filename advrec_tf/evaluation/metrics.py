@@ -4,6 +4,7 @@ import numpy as np
 
 from advrec_tf.data import Interactions
 
+VERSION = 1  # of lists, metrics and certificates, one more whenever their bytes change
 NAMES = ("PR", "RE", "nDCG", "EFD", "SE", "ICov")
 PER_USER = NAMES[:4]
 DETECTION = ("recall", "precision", "F1", "AUROC", "AUPRC")  # of a detector of fake users

@@ -13,10 +13,12 @@ def bootstrap_interval(
     """
     values = np.asarray(values, np.float64)
     rng, ends = np.random.default_rng(seed), [50 * (1 - confidence), 50 * (1 + confidence)]
+    below = np.ones(len(values)) if beside is None else np.asarray(beside, np.float64)
     samples = []
     for _ in range(resamples):
         counts = np.bincount(rng.integers(0, len(values), len(values)), minlength=len(values))
-        samples.append(counts @ values / (len(values) if beside is None else counts @ np.asarray(beside, np.float64)))
+        if whole := counts @ below:  # without it there is no ratio
+            samples.append(counts @ values / whole)
     low, high = np.percentile(samples, ends)
     return float(low), float(high)
 

@@ -1,11 +1,21 @@
-"""Recommenders: BPR-MF, AMF, WRMF and PMF as Keras models, and the baselines that need no training."""
+"""Recommenders: BPR-MF, AMF, WRMF and PMF as Keras models, and the baselines that need no training.
 
-from advrec_tf.models.adagrad import RowAdagrad
-from advrec_tf.models.adam import CoupledAdam
-from advrec_tf.models.amf import ADVERSARIES, AMF
+A model is imported when it is first used, as TensorFlow takes seconds.
+"""
+
+from importlib import import_module
+from typing import Any
+
 from advrec_tf.models.baselines import MostPopular, Random
-from advrec_tf.models.bprmf import BPRMF
-from advrec_tf.models.pmf import PMF
-from advrec_tf.models.wrmf import WRMF
+from advrec_tf.startup import quiet_tensorflow
 
-__all__ = ["ADVERSARIES", "AMF", "BPRMF", "PMF", "WRMF", "CoupledAdam", "MostPopular", "Random", "RowAdagrad"]
+_LAZY = {"ADVERSARIES": "amf", "AMF": "amf", "BPRMF": "bprmf", "CoupledAdam": "adam", "PMF": "pmf", "RowAdagrad": "adagrad", "WRMF": "wrmf"}
+
+__all__ = ["MostPopular", "Random", *_LAZY]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'advrec_tf.models' has no attribute {name!r}")
+    quiet_tensorflow()
+    return getattr(import_module(f"advrec_tf.models.{_LAZY[name]}"), name)

@@ -4,9 +4,9 @@ import keras
 import tensorflow as tf
 
 from advrec_tf.models.bprmf import BPRMF
-from advrec_tf.perturbations import BALLS, PGD_INIT, ascend, batch_gradient, normalize_rows
+from advrec_tf.perturbations import ATTACKS, BALLS, PGD_INIT, ascend, batch_gradient, default_step, normalize_rows
 
-ADVERSARIES = ("fgsm", "bim", "pgd")
+ADVERSARIES = tuple(name for name, attack in ATTACKS.items() if not attack.draw)
 
 
 @keras.saving.register_keras_serializable(package="advrec_tf")
@@ -27,7 +27,7 @@ class AMF(BPRMF):
         for name, value in (("epsilon", epsilon), ("adversarial_weight", adversarial_weight), ("step_size", step_size or 0)):
             if not value >= 0 or value == float("inf"):
                 raise ValueError(f"{name} must be a number from 0 up, not {value}")
-        if adversary != "fgsm" and iterations < 1:
+        if iterations < 1:
             raise ValueError(f"iterations must be at least 1, not {iterations}")
         self.adversary, self.epsilon, self.adversarial_weight = adversary, epsilon, adversarial_weight
         self.iterations, self.step_size, self.ball = iterations, step_size, ball
@@ -39,13 +39,13 @@ class AMF(BPRMF):
         def gradient(du, di):
             return batch_gradient(p + du, q + di, users, positives, negatives)[1:]
 
-        step_size = self.epsilon / 4 if self.step_size is None else self.step_size
-        if self.adversary == "fgsm":
-            du, di = (self.epsilon * normalize_rows(g) for g in (dp, dq))  # Eq. 4
-        elif self.adversary == "bim":
-            du, di = ascend(gradient, (tf.zeros_like(p), tf.zeros_like(q)), self.iterations, self.epsilon, step_size, self.ball)
+        kind = ATTACKS[self.adversary]
+        if kind.iterated:
+            start = self._random_start(p, q) if kind.init else (tf.zeros_like(p), tf.zeros_like(q))
+            step_size = default_step(self.adversary, self.epsilon, self.step_size)
+            du, di = ascend(gradient, start, self.iterations, self.epsilon, step_size, self.ball)
         else:
-            du, di = ascend(gradient, self._random_start(p, q), self.iterations, self.epsilon, step_size, self.ball)
+            du, di = (self.epsilon * normalize_rows(g) for g in (dp, dq))  # Eq. 4
         adversarial_loss, adversarial_dp, adversarial_dq = batch_gradient(p + du, q + di, users, positives, negatives)
         weight = self.adversarial_weight
         return loss + weight * adversarial_loss, dp + weight * adversarial_dp, dq + weight * adversarial_dq

@@ -83,5 +83,5 @@ class PMF(FactorModel):
 def rmse(P: np.ndarray, Q: np.ndarray, mean: float, data: Interactions) -> float:
     """Root mean squared error of the test ratings, predictions clipped to the range of the training ratings."""
     predicted = mean + np.einsum("nd,nd->n", P[data.test_users], Q[data.test_items], dtype=np.float64)
-    clipped = np.clip(predicted, data.train_ratings.min(), data.train_ratings.max())
+    clipped = np.clip(predicted, *data.rating_scale)
     return float(np.sqrt(np.mean((clipped - data.test_ratings) ** 2)))

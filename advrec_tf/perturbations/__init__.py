@@ -1,23 +1,22 @@
-"""Perturbations of factor matrices: random noise, FGSM, BIM and PGD.  This room knows no model."""
+"""Perturbations of factor matrices: random noise, FGSM, BIM and PGD.  This room knows no model.
 
-from advrec_tf.perturbations.attacks import (
-    BALLS,
-    PGD_INIT,
-    Perturbation,
-    ascend,
-    bim,
-    fgsm,
-    noise,
-    normalize_rows,
-    pgd,
-    project_l2,
-    project_linf,
-    trajectory,
-    uniform_start,
-)
-from advrec_tf.perturbations.gradient import TripleChunks, batch_gradient, bpr_loss, chunk_triples, full_gradient
+The points of an attack and noise need NumPy alone; the rest is imported when it is first used, as TensorFlow takes seconds.
+"""
 
-__all__ = [
-    "BALLS", "PGD_INIT", "Perturbation", "TripleChunks", "ascend", "batch_gradient", "bim", "bpr_loss", "chunk_triples", "fgsm",
-    "full_gradient", "noise", "normalize_rows", "pgd", "project_l2", "project_linf", "trajectory", "uniform_start",
-]  # fmt: skip
+from importlib import import_module
+from typing import Any
+
+from advrec_tf.perturbations.presets import ATTACKS, BALLS, PGD_INIT, VERSION, Attack, Perturbation, default_step, noise, points, uniform_start
+from advrec_tf.startup import quiet_tensorflow
+
+_LAZY = dict.fromkeys(("ascend", "bim", "fgsm", "normalize_rows", "perturbed", "pgd", "project_l2", "project_linf", "trajectory"), "attacks")
+_LAZY |= dict.fromkeys(("TripleChunks", "batch_gradient", "bpr_loss", "chunk_triples", "full_gradient"), "gradient")
+
+__all__ = ["ATTACKS", "BALLS", "PGD_INIT", "VERSION", "Attack", "Perturbation", "default_step", "noise", "points", "uniform_start", *_LAZY]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'advrec_tf.perturbations' has no attribute {name!r}")
+    quiet_tensorflow()
+    return getattr(import_module(f"advrec_tf.perturbations.{_LAZY[name]}"), name)

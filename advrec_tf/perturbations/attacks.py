@@ -1,23 +1,23 @@
 """FGSM, BIM and PGD on a pair of factor matrices: one loop of gradient, normalise, step, project, and its presets."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 import tensorflow as tf
 
 from advrec_tf.perturbations.gradient import TripleChunks, chunk_triples, full_gradient
-
-BALLS = ("linf", "l2")
-PGD_INIT = 0.05
-
-
-class Perturbation(NamedTuple):
-    """What is added to the user factors [U, D] and to the item factors [I, D]."""
-
-    user: np.ndarray
-    item: np.ndarray
+from advrec_tf.perturbations.presets import (
+    ATTACKS,
+    PGD_INIT,
+    Perturbation,
+    checked_budget,
+    checked_factors,
+    checked_iterations,
+    default_step,
+    uniform_start,
+)
 
 
 def normalize_rows(x: tf.Tensor) -> tf.Tensor:
@@ -53,10 +53,47 @@ def ascend(gradient: Callable, delta: tuple, iterations, epsilon, step_size, bal
     return tf.while_loop(lambda step, *_: step < iterations, body, (0, *delta))[1:]
 
 
+def perturbed(
+    P: np.ndarray, Q: np.ndarray, triples, points: Sequence[dict], seed: int = 0, init_range: float = PGD_INIT, **how
+) -> Iterator[tuple[dict, Perturbation]]:
+    """Every point beside its perturbation, in their order; points that differ in their iterations alone share one run.
+
+    A point without an attack is unperturbed.  points: of `points`, iterations increasing; how: `fixed` and `through` of `trajectory`.
+    """
+    ended: dict[str, Perturbation] = {}
+    for (name, start, *_), group in groupby(points, key=lambda p: tuple(p.get(n) for n in ("attack", "start", "ball", "epsilon", "step_size"))):
+        own = list(group)
+        kind, first = ATTACKS.get(name), own[0]
+        if kind is None:
+            deltas = iter([Perturbation(np.zeros_like(P), np.zeros_like(Q))])
+        elif kind.draw:
+            deltas = iter([kind.draw(P, Q, first["epsilon"], seed)])
+        else:
+            budget = {"epsilon": first["epsilon"], "step_size": first["step_size"], "ball": first.get("ball", "linf")}
+            if start in ended:
+                deltas = iter([_one_step(P, Q, triples, ended[start], **budget, **how)])
+            else:
+                init = kind.init(P, Q, seed, init_range) if kind.init else None
+                deltas = trajectory(P, Q, triples, **budget, init=init, read_at=sorted({p["iterations"] for p in own}), **how)
+        for _, equal in groupby(own, key=lambda point: point.get("iterations")):
+            delta = next(deltas)
+            yield from ((point, delta) for point in equal)
+        ended[f"after_{name}"] = delta
+
+
+def _one_step(P, Q, triples, at: Perturbation, **how) -> Perturbation:
+    """A single step from zero whose gradient is taken at P + at.user, Q + at.item."""
+    return next(trajectory(np.asarray(P) + at.user, np.asarray(Q) + at.item, triples, read_at=(1,), **how))
+
+
 @functools.partial(tf.function, jit_compile=True)
-def _advance(p, q, user, item, free, chunks: TripleChunks, iterations, epsilon, step_size, ball: str):
+def _advance(p, q, user, item, free, through, chunks: TripleChunks, iterations, epsilon, step_size, ball: str):
+    def served(side, x):
+        return tf.matmul(through[side], tf.matmul(through[side], x, transpose_a=True)) if through else x
+
     def gradient(du, di):
-        return tuple(columns * g for columns, g in zip(free, full_gradient(p + du, q + di, chunks)))
+        at = full_gradient(served(0, p + du), served(1, q + di), chunks)
+        return tuple(columns * served(side, g) for side, (columns, g) in enumerate(zip(free, at)))
 
     return ascend(gradient, (user, item), iterations, epsilon, step_size, ball)
 
@@ -71,34 +108,39 @@ def trajectory(
     init: Perturbation | None = None,
     read_at: Sequence[int] = (1, 10, 20),
     fixed: tuple[np.ndarray, np.ndarray] | None = None,
+    through: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Iterator[Perturbation]:
     """Yields the multi-step perturbation after each iteration count of `read_at`, in one run (Eq. 5 to 7).
 
     P: [U, D], Q: [I, D]; triples: three int arrays [N] (user, positive, negative), or what `chunk_triples` makes of them, to be
     shared by several attacks; nothing is changed.  The step size is epsilon / 4 unless given; `init` is where the attack starts
     (zero by default); `fixed` marks columns of P and of Q (bool [D] each) that are constants, not parameters, such as the column of ones
-    beside a bias.  The perturbation at L iterations is a prefix of that at more, so a grid costs as much as its last point.
+    beside a bias; `through` are orthonormal bases A [U, k], B [I, k] on which users are served A A^T P and B B^T Q: the attacker knows of it and
+    takes the loss there, and its gradient in P and Q through the projections.
+    The perturbation at L iterations is a prefix of that at more, so a grid costs as much as its last point.
 
     Raises ValueError for shapes that do not fit, ids out of range, factors that are not finite, an epsilon or step size that is
     negative or not finite, and iteration counts that are empty, negative or not increasing.
     """
-    P, Q = _checked_factors(P, Q)
-    epsilon, step_size = _checked_budget(epsilon, step_size, ball)
-    read_at = _checked_iterations(read_at)
+    P, Q = checked_factors(P, Q)
+    epsilon, step_size = checked_budget(epsilon, step_size, ball)
+    read_at = checked_iterations(read_at)
     chunks = triples if isinstance(triples, TripleChunks) else chunk_triples(triples, len(P), len(Q))
     delta = init if init is not None else Perturbation(np.zeros_like(P), np.zeros_like(Q))
     if np.shape(delta.user) != P.shape or np.shape(delta.item) != Q.shape:
         raise ValueError(f"init has shapes {np.shape(delta.user)}, {np.shape(delta.item)} where the factors have {P.shape}, {Q.shape}")
-
     free = tuple(1 - np.float32(columns) for columns in fixed) if fixed is not None else (np.ones(P.shape[1], np.float32),) * 2
     if any(columns.shape != P.shape[1:] for columns in free):
         raise ValueError(f"fixed must be two arrays [{P.shape[1]}], one value a column")
+    bases = tuple(np.asarray(basis, np.float32) for basis in through) if through is not None else ()
+    if any(basis.ndim != 2 or len(basis) != len(x) for basis, x in zip(bases, (P, Q))):
+        raise ValueError(f"through must be two bases of {len(P)} and {len(Q)} rows")
 
     def run():
-        state, done = tuple(tf.constant(x, tf.float32) for x in delta), 0
-        p, q, parts = tf.constant(P), tf.constant(Q), TripleChunks(*map(tf.constant, chunks))
+        state, done = tuple(tf.constant(columns * x, tf.float32) for columns, x in zip(free, delta)), 0
+        p, q, parts, served = tf.constant(P), tf.constant(Q), TripleChunks(*map(tf.constant, chunks)), tuple(map(tf.constant, bases))
         for stop in read_at:
-            state = _advance(p, q, *state, free, parts, tf.constant(stop - done), tf.constant(epsilon), tf.constant(step_size), ball)
+            state = _advance(p, q, *state, free, served, parts, tf.constant(stop - done), tf.constant(epsilon), tf.constant(step_size), ball)
             done = stop
             yield Perturbation(*(x.numpy() for x in state))
 
@@ -110,9 +152,8 @@ def fgsm(P: np.ndarray, Q: np.ndarray, triples, epsilon: float = 0.5, init: Pert
 
     The gradient is taken at P, Q, or at P + init.user, Q + init.item.  Errors as in `trajectory`.
     """
-    if init is not None:
-        P, Q = np.asarray(P) + init.user, np.asarray(Q) + init.item
-    return next(trajectory(P, Q, triples, epsilon, step_size=epsilon, read_at=(1,), fixed=fixed))
+    at = init if init is not None else Perturbation(0, 0)
+    return _one_step(P, Q, triples, at, epsilon=epsilon, step_size=default_step("fgsm", epsilon), fixed=fixed)
 
 
 def bim(P, Q, triples, epsilon: float = 0.5, iterations: int = 25, step_size: float | None = None, ball: str = "linf") -> Perturbation:
@@ -126,45 +167,3 @@ def pgd(
 ) -> Perturbation:  # fmt: skip
     """Projected gradient descent: BIM from a uniform random start.  Arguments and errors as in `trajectory`."""
     return next(trajectory(P, Q, triples, epsilon, step_size, ball, uniform_start(P, Q, seed, init_range), read_at=(iterations,)))
-
-
-def uniform_start(P: np.ndarray, Q: np.ndarray, seed: int = 0, init_range: float = PGD_INIT) -> Perturbation:
-    """PGD's start: every element uniform in [-init_range, init_range], whatever epsilon is; the first projection mends it."""
-    if not (np.isfinite(init_range) and init_range >= 0):
-        raise ValueError(f"init_range must be a number from 0 up, not {init_range}")
-    rng = np.random.default_rng(seed)
-    return Perturbation(*(rng.uniform(-init_range, init_range, np.shape(x)).astype(np.float32) for x in (P, Q)))
-
-
-def noise(P: np.ndarray, Q: np.ndarray, epsilon: float = 0.5, seed: int = 0) -> Perturbation:
-    """Random baseline: Gaussian rows scaled to l2 norm epsilon, the budget of FGSM."""
-    P, Q = _checked_factors(P, Q)
-    epsilon, _ = _checked_budget(epsilon, None, "l2")
-    rng = np.random.default_rng(seed)
-    rows = (rng.standard_normal(x.shape, np.float32) for x in (P, Q))
-    return Perturbation(*(epsilon * x / np.linalg.norm(x, axis=1, keepdims=True) for x in rows))
-
-
-def _checked_factors(P, Q) -> tuple[np.ndarray, np.ndarray]:
-    P, Q = (np.asarray(x, np.float32) for x in (P, Q))
-    if P.ndim != 2 or Q.ndim != 2 or P.shape[1] != Q.shape[1]:
-        raise ValueError(f"factors must be [users, dim] and [items, dim], not {P.shape} and {Q.shape}")
-    if not (np.isfinite(P).all() and np.isfinite(Q).all()):
-        raise ValueError("the factors hold values that are not finite")
-    return P, Q
-
-
-def _checked_budget(epsilon: float, step_size: float | None, ball: str) -> tuple[np.float32, np.float32]:
-    if ball not in BALLS:
-        raise ValueError(f"ball must be one of {', '.join(BALLS)}, not {ball!r}")
-    for value, what in ((epsilon, "epsilon"), (0 if step_size is None else step_size, "step_size")):
-        if np.ndim(value) or not np.isfinite(value) or value < 0:
-            raise ValueError(f"{what} must be a number from 0 up, not {value}")
-    return np.float32(epsilon), np.float32(epsilon / 4 if step_size is None else step_size)
-
-
-def _checked_iterations(read_at: Iterable[int]) -> list[int]:
-    counts = list(read_at)
-    if not counts or any(int(n) != n or n < 0 for n in counts) or counts != sorted(counts):
-        raise ValueError(f"iterations must be whole numbers from 0 up, increasing and at least one, not {counts}")
-    return [int(n) for n in counts]

@@ -1,10 +1,29 @@
 """Poisoning: fake profiles that make a recommender show the attacker's targets.
 
-The attacks themselves, `bilevel` (RecSys20) and `gan` (RecSys19), need TensorFlow and are imported by name.
+The attacks that learn, `bilevel` (RecSys20) and `gan` (RecSys19), are imported when they are first used, as TensorFlow takes seconds.
 """
 
-from advrec_tf.poisoning.heuristics import HEURISTICS, heuristic
-from advrec_tf.poisoning.likeness import likeness, rating_matrix
-from advrec_tf.poisoning.profiles import Profiles
+from importlib import import_module
+from typing import Any
 
-__all__ = ["HEURISTICS", "Profiles", "heuristic", "likeness", "rating_matrix"]
+from advrec_tf.poisoning.heuristics import HEURISTICS, heuristic
+from advrec_tf.poisoning.likeness import LIKENESS, likeness
+from advrec_tf.poisoning.making import ATTACKS, Plan, folder_of, make
+from advrec_tf.poisoning.profiles import Profiles
+from advrec_tf.poisoning.settings import RecSys19Settings, RecSys20Settings
+from advrec_tf.poisoning.trajectory import read_gan_losses, read_trajectory
+from advrec_tf.startup import quiet_tensorflow
+
+_LEARNT = ("bilevel", "gan")
+
+__all__ = [
+    "ATTACKS", "HEURISTICS", "LIKENESS", "Plan", "Profiles", "RecSys19Settings", "RecSys20Settings", "folder_of", "heuristic", "likeness",
+    "make", "read_gan_losses", "read_trajectory",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LEARNT:
+        raise AttributeError(f"module 'advrec_tf.poisoning' has no attribute {name!r}")
+    quiet_tensorflow()
+    return import_module(f"advrec_tf.poisoning.{name}")

@@ -1,9 +1,10 @@
 """RecSys20: fake profiles by bi-level optimisation (Tang, Wen and Wang, RecSys 2020), Attack I of the low-rank defences paper."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
@@ -11,33 +12,11 @@ from tqdm import tqdm
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import poisoning_metrics
-from advrec_tf.models import WRMF, CoupledAdam
 from advrec_tf.poisoning.profiles import Profiles
+from advrec_tf.poisoning.settings import RecSys20Settings
 from advrec_tf.poisoning.trajectory import Trajectory
 from advrec_tf.poisoning.unrolled import State, Unroller, adversarial_loss, unrolled_batches
 from advrec_tf.poisoning.unrolled_als import AlsUnroller
-from advrec_tf.training.settings import WRMFSettings
-
-
-@dataclass(frozen=True)
-class RecSys20Settings:
-    """What the profiles depend on, beside the data, the targets and the seed (sections III-A and IV-A.1, Tang et al.'s public code)."""
-
-    fakes: int
-    targets: tuple[int, ...]
-    surrogate: WRMFSettings = WRMFSettings()
-    epochs: int = 50
-    unrolled_epochs: int = 10
-    learning_rate: float = 1.0
-    momentum: float = 0.95
-    threshold: float = 0.05
-    click_limit: int = 100  # of the real users whose profiles the fakes start from
-    clicks: int | None = None  # most clicks of a profile
-    click_targets: bool = False  # whether every profile clicks all targets
-    fresh_seeds: bool = True  # whether each outer epoch's surrogate has a seed of its own; in the public code all have the same
-    k: int = 50
-
-    name = "recsys20"
 
 
 def initial_profiles(data: Interactions, fakes: int, click_limit: int) -> np.ndarray:
@@ -75,18 +54,14 @@ class Surrogate:
 
     def __init__(self, data: Interactions, settings: RecSys20Settings, seed: int):
         self.data, self.settings, self.seed = data, settings, seed
+        self.empty = replace(data, n_users=data.n_users + settings.fakes)  # the fakes have no pairs of their own here
         self.model = self._untrained(seed)
         wrmf = settings.surrogate
         self.by_als = wrmf.solver == "als"
-        self.unroller = AlsUnroller(data, settings.fakes, wrmf.weight, wrmf.decay) if self.by_als else Unroller(self.model.optimizer)
-        self.empty = replace(data, n_users=data.n_users + settings.fakes)  # the fakes have no pairs of their own here
+        self.unroller = AlsUnroller(data, settings.fakes, wrmf.weight, wrmf.regularization) if self.by_als else Unroller(self.model.optimizer)
 
-    def _untrained(self, seed: int) -> WRMF:
-        wrmf = self.settings.surrogate
-        model = WRMF(self.data.n_users + self.settings.fakes, self.data.n_items, wrmf.embedding_dim, seed, weight=wrmf.weight,
-                     solver=wrmf.solver, regularization=wrmf.decay)  # fmt: skip
-        model.compile(CoupledAdam(wrmf.learning_rate, wrmf.decay))
-        return model
+    def _untrained(self, seed: int) -> keras.Model:
+        return self.settings.surrogate.build(self.empty, seed)
 
     def trained_and_differentiated(
         self, X: np.ndarray, W: np.ndarray | None = None, seed: int | None = None
@@ -173,4 +148,4 @@ def attack(data: Interactions, settings: RecSys20Settings, seed: int, folder: Pa
             buffer = settings.momentum * buffer + gradient / np.maximum(norms, 1e-12)
             X = binarised(X - settings.learning_rate * buffer, settings)
             run.add(row, profiles, score=measured["target_HR"], state={"X": X, "buffer": buffer})
-    return Profiles.load(folder / "profiles.npz")
+        return run.profiles()

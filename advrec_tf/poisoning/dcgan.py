@@ -10,10 +10,10 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from advrec_tf.errors import UserError
-from advrec_tf.files import replacing
-from advrec_tf.training import checkpoints
+from advrec_tf.storage import load, save, write_csv
 
 NOISE = 100
+LOSSES = ("epoch", "generator", "discriminator")
 FILTERS = (64, 128, 256, 512)
 
 
@@ -27,16 +27,16 @@ def image_shape(n_items: int) -> tuple[int, int]:
     return min((s for s in shapes if s[0] <= s[1] <= 2 * s[0]), key=lambda s: (s[0] * s[1], s[1] - s[0]), default=(1, n_items))
 
 
-def to_images(profiles: np.ndarray) -> np.ndarray:
-    """Ratings [N, items], 0 where there is none, as images [N, H, W, 1] of (rating - 2.5) / 2.5."""
+def to_images(profiles: np.ndarray, highest: float = 5.0) -> np.ndarray:
+    """Ratings [N, items], 0 where there is none, as images [N, H, W, 1] in [-1, 1] (of five, (rating - 2.5) / 2.5)."""
     height, width = image_shape(profiles.shape[1])
     filled = np.pad(profiles, ((0, 0), (0, height * width - profiles.shape[1])))
-    return ((filled - 2.5) / 2.5).reshape(-1, height, width, 1).astype(np.float32)
+    return ((filled - highest / 2) / (highest / 2)).reshape(-1, height, width, 1).astype(np.float32)
 
 
-def to_profiles(images: np.ndarray, n_items: int) -> np.ndarray:
-    """The inverse of `to_images`: values in [0, 5], [N, items]."""
-    return (2.5 * images + 2.5).reshape(len(images), -1)[:, :n_items]
+def to_profiles(images: np.ndarray, n_items: int, highest: float = 5.0) -> np.ndarray:
+    """The inverse of `to_images`: values in [0, highest], [N, items]."""
+    return (highest / 2 * images + highest / 2).reshape(len(images), -1)[:, :n_items]
 
 
 class Cropped(keras.layers.Layer):
@@ -83,8 +83,8 @@ def _normal(seed: int, number: int) -> keras.initializers.Initializer:
 class DCGAN:
     """Generator and discriminator with their optimisers, Adam(2e-4, beta_1 = .5), both trained on every mini-batch, on the usual logistic losses."""
 
-    def __init__(self, height: int, width: int, seed: int, learning_rate: float = 2e-4, beta_1: float = 0.5):
-        self.seed = seed
+    def __init__(self, height: int, width: int, seed: int, learning_rate: float = 2e-4, beta_1: float = 0.5, highest: float = 5.0):
+        self.seed, self.highest = seed, highest
         self.models = generator(height, width, seed), discriminator(height, width, seed)
         self.optimizers = tuple(keras.optimizers.Adam(learning_rate, beta_1) for _ in self.models)
         for model, optimizer in zip(self.models, self.optimizers):
@@ -108,15 +108,17 @@ class DCGAN:
 
     def train(
         self, profiles: np.ndarray, epochs: int, batch_size: int, folder: Path, save_every: int = 8, progress: bool = True, name: str = ""
-    ) -> None:
+    ) -> np.ndarray:
         """Trains on rating profiles [N, items], or goes on where <folder>/gan.npz stands; the losses are in <folder>/gan.csv.
+
+        Returns them: epoch, generator's and discriminator's loss, a row an epoch.
 
         Raises UserError when a loss is not finite.
         """
-        path, images = Path(folder) / "gan.npz", to_images(profiles)
+        path, images = Path(folder) / "gan.npz", to_images(profiles, self.highest)
         batch_size, history = min(batch_size, len(images)), []
         if path.exists():
-            arrays = checkpoints.load(path)
+            arrays = load(path)
             history = arrays.pop("history").tolist()
             for place, variable in enumerate(self.variables):
                 variable.assign(arrays[f"{place}"])
@@ -131,20 +133,18 @@ class DCGAN:
             if not np.isfinite(history[-1]).all():
                 raise UserError(f"{folder}: the GAN's loss is not finite after epoch {epoch}")
             if (epoch + 1) % save_every == 0 or epoch + 1 == epochs:
-                with replacing(path.with_suffix(".csv")) as temporary:
-                    pd.DataFrame(history, columns=("epoch", "generator", "discriminator")).astype({"epoch": int}).to_csv(temporary, index=False)
-                checkpoints.save(
-                    path, {f"{place}": variable.numpy() for place, variable in enumerate(self.variables)} | {"history": np.asarray(history)}
-                )
+                write_csv(path.with_suffix(".csv"), pd.DataFrame(history, columns=LOSSES).astype({"epoch": int}))
+                save(path, {f"{place}": variable.numpy() for place, variable in enumerate(self.variables)} | {"history": np.asarray(history)})
+        return np.asarray(history)
 
     def generate(self, count: int, n_items: int) -> np.ndarray:
-        """Profiles with values in [0, 5], float32 [count, items].
+        """Profiles with values in [0, highest], float32 [count, items].
 
         Batch norm takes the statistics of this very batch, as in training: after so few steps its running averages lag behind, and
         profiles made with them rate several times as many items.
         """
         noise = np.random.default_rng([self.seed, 1 << 20]).standard_normal((count, NOISE), np.float32)
-        return to_profiles(self.models[0](tf.constant(noise), training=True).numpy(), n_items)
+        return to_profiles(self.models[0](tf.constant(noise), training=True).numpy(), n_items, self.highest)
 
 
 def _logistic(logits, label: float):

@@ -4,7 +4,7 @@ import numpy as np
 
 from advrec_tf.data import Interactions, popularity_groups
 from advrec_tf.errors import UserError
-from advrec_tf.poisoning.profiles import Profiles
+from advrec_tf.poisoning.profiles import Profiles, highest_rating
 
 HEURISTICS = ("random", "average", "bandwagon", "popular")
 
@@ -33,16 +33,17 @@ def heuristic(name: str, data: Interactions, fakes: int, targets: tuple[int, ...
             first = rng.choice(head, min(len(head), count // 2), replace=False) if name == "bandwagon" else np.empty(0, int)
             chosen = np.concatenate([first, rng.choice(np.setdiff1d(fillers, first), count - len(first), replace=False)])
         row[chosen] = _ratings(name, data, chosen, head, rng)
-        row[list(targets)] = 5
+        row[list(targets)] = highest_rating(data)
     return Profiles.from_matrix(name, X, data, targets, rated=data.train_ratings is not None)
 
 
 def _ratings(name: str, data: Interactions, items: np.ndarray, head: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    highest = highest_rating(data)
     if data.train_ratings is None or name == "popular":
-        return np.full(len(items), 5.0)
+        return np.full(len(items), highest)
     mean = np.full(len(items), data.train_ratings.mean())
     if name == "average":
         sums = np.bincount(data.train_items, data.train_ratings, data.n_items)[items]
         mean = np.where(data.item_counts[items] > 0, sums / np.maximum(data.item_counts[items], 1), mean)
-    rated = np.clip(np.rint(rng.normal(mean, data.train_ratings.std())), 1, 5)
-    return np.where(np.isin(items, head), 5, rated) if name == "bandwagon" else rated
+    rated = np.clip(np.rint(rng.normal(mean, data.train_ratings.std())), *data.rating_scale)
+    return np.where(np.isin(items, head), highest, rated) if name == "bandwagon" else rated

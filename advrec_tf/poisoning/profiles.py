@@ -7,10 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from advrec_tf import storage
 from advrec_tf.data import Interactions, popularity_groups
 from advrec_tf.errors import UserError
-from advrec_tf.files import replacing
-from advrec_tf.training import checkpoints
+
+HIGHEST = 5.0  # rating, where the data have none
+
+
+def highest_rating(data: Interactions) -> float:
+    """The highest rating of the data, or 5 where they have none."""
+    return HIGHEST if data.train_ratings is None else data.rating_scale[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +30,15 @@ class Profiles:
     items: np.ndarray  # int32 [N]
     ratings: np.ndarray | None  # float32 [N]; None for clicks
     targets: tuple[int, ...]  # items the attack promotes
+    highest: float = HIGHEST  # rating of the data, which a click counts as beside ratings
 
     @classmethod
     def from_matrix(cls, name: str, matrix: np.ndarray, data: Interactions, targets: tuple[int, ...], rated: bool = False) -> "Profiles":
         """Whatever is not 0 in a matrix [fakes, items]; its values are the ratings if `rated`."""
         users, items = np.nonzero(matrix)
         ratings = matrix[users, items].astype(np.float32) if rated else None
-        return cls(name, len(matrix), data.item_ids, users.astype(np.int32), items.astype(np.int32), ratings, tuple(targets))
+        ids = users.astype(np.int32), items.astype(np.int32)
+        return cls(name, len(matrix), data.item_ids, *ids, ratings, tuple(targets), highest_rating(data))
 
     def matrix(self) -> np.ndarray:
         """float32 [fakes, items]: the rating or 1 where there is one, else 0."""
@@ -38,17 +46,25 @@ class Profiles:
         dense[self.users, self.items] = 1 if self.ratings is None else self.ratings
         return dense
 
+    def arrays(self) -> storage.Arrays:
+        """All of it as arrays."""
+        ratings = np.empty(0, np.float32) if self.ratings is None else self.ratings
+        own = {"name": np.array(self.name), "n_users": np.int64(self.n_users), "item_ids": self.item_ids, "highest": np.float64(self.highest)}
+        return {**own, "users": self.users, "items": self.items, "ratings": ratings, "targets": np.array(self.targets, np.int32)}
+
+    @classmethod
+    def from_arrays(cls, arrays: storage.Arrays) -> "Profiles":
+        """The inverse of `arrays`.  Raises KeyError for what is missing."""
+        ratings = arrays["ratings"] if len(arrays["ratings"]) else None
+        parts = arrays["item_ids"], arrays["users"], arrays["items"], ratings
+        return cls(str(arrays["name"]), int(arrays["n_users"]), *parts, tuple(arrays["targets"].tolist()), float(arrays["highest"]))
+
     def save(self, path: Path) -> None:
         """Writes <path>.npz, and the same as <path>.csv (profile, item, rating) with the ids of the catalogue."""
         path = Path(path)
-        ratings = np.empty(0, np.float32) if self.ratings is None else self.ratings
-        arrays = {"users": self.users, "items": self.items, "ratings": ratings, "targets": np.array(self.targets, np.int32)}
-        checkpoints.save(
-            path.with_suffix(".npz"), {"name": np.array(self.name), "n_users": np.int64(self.n_users), "item_ids": self.item_ids, **arrays}
-        )
+        storage.save(path.with_suffix(".npz"), self.arrays())
         frame = pd.DataFrame({"profile": self.users, "item": self.item_ids[self.items]})
-        with replacing(path.with_suffix(".csv")) as temporary:
-            (frame if self.ratings is None else frame.assign(rating=self.ratings)).to_csv(temporary, index=False)
+        storage.write_csv(path.with_suffix(".csv"), frame if self.ratings is None else frame.assign(rating=self.ratings))
 
     @classmethod
     def load(cls, path: Path) -> "Profiles":
@@ -57,16 +73,13 @@ class Profiles:
             raise UserError(f"{path}: there is no such file of profiles")
         if Path(path).suffix != ".npz":
             raise UserError(f"{path}: profiles are read from .npz files")
-        arrays = checkpoints.load(Path(path))
         try:
-            ratings = arrays["ratings"] if len(arrays["ratings"]) else None
-            parts = arrays["item_ids"], arrays["users"], arrays["items"], ratings
-            return cls(str(arrays["name"]), int(arrays["n_users"]), *parts, tuple(arrays["targets"].tolist()))
+            return cls.from_arrays(storage.load(path))
         except KeyError as error:
             raise UserError(f"{path}: not a file of profiles ({error.args[0]} is missing)") from None
 
     def merged(self, other: "Profiles") -> "Profiles":
-        """The profiles of both attacks, these first; clicks beside ratings count as the highest of them (5)."""
+        """The profiles of both attacks, these first; clicks beside ratings count as the highest."""
         if not np.array_equal(self.item_ids, other.item_ids):
             raise UserError(f"the profiles {self.name} and {other.name} are of different catalogues")
         ratings = None
@@ -74,12 +87,12 @@ class Profiles:
             ratings = np.concatenate([_as_ratings(part) for part in (self, other)])
         users, items = np.concatenate([self.users, other.users + self.n_users]), np.concatenate([self.items, other.items])
         targets = tuple(dict.fromkeys((*self.targets, *other.targets)))
-        return Profiles(f"{self.name}+{other.name}", self.n_users + other.n_users, self.item_ids, users, items, ratings, targets)
+        return Profiles(f"{self.name}+{other.name}", self.n_users + other.n_users, self.item_ids, users, items, ratings, targets, self.highest)
 
     def stacked_on(self, data: Interactions) -> Interactions:
         """The data with the profiles as further users, after the real ones; the test set stays as it is.
 
-        Where the data have ratings, clicks enter as the highest (5).  Raises UserError when the profiles are of another catalogue.
+        Where the data have ratings, clicks enter as the highest of them.  Raises UserError when the profiles are of another catalogue.
         """
         if not np.array_equal(self.item_ids, data.item_ids):
             raise UserError(f"the profiles {self.name} were made for another catalogue than that of {data.name}")
@@ -134,4 +147,4 @@ class Profiles:
 
 
 def _as_ratings(profiles: Profiles) -> np.ndarray:
-    return np.full(len(profiles.users), 5, np.float32) if profiles.ratings is None else profiles.ratings
+    return np.full(len(profiles.users), profiles.highest, np.float32) if profiles.ratings is None else profiles.ratings

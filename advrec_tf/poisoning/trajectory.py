@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from advrec_tf.files import locked, replacing
+from advrec_tf import storage
+from advrec_tf.errors import UserError
+from advrec_tf.files import locked
 from advrec_tf.poisoning.profiles import Profiles
-from advrec_tf.training import checkpoints
 
 
 class Trajectory:
-    """Keeps, after every outer epoch: profiles.npz and .csv (the best), trajectory.csv, and state.npz (all that a resumed run needs)."""
+    """Keeps, after every outer epoch: state.npz (all that a resumed run needs, and the best profiles), trajectory.csv, and profiles.npz and .csv."""
 
     def __init__(self, folder: Path, columns: tuple[str, ...]):
         self.folder, self.columns = Path(folder), columns
@@ -20,7 +21,7 @@ class Trajectory:
         self._lock = locked(self.folder, patience=30)
         self._lock.__enter__()
         path = self.folder / "state.npz"
-        self.state = checkpoints.load(path) if path.exists() else {}
+        self.state = storage.load(path) if path.exists() else {}
         self.history = self.state.pop("history").tolist() if self.state else []
         return self
 
@@ -35,10 +36,37 @@ class Trajectory:
     def add(self, row: list[float], profiles: Profiles, score: float, state: dict[str, np.ndarray]) -> None:
         """One more outer epoch; its profiles are kept when their score is above all before."""
         best = float(self.state.get("best", -np.inf))
+        kept = {name: value for name, value in self.state.items() if name.startswith("best.")}
         if score > best:
-            profiles.save(self.folder / "profiles")
+            kept = {f"best.{name}": value for name, value in profiles.arrays().items()}
         self.history.append(row)
-        with replacing(self.folder / "trajectory.csv") as temporary:
-            pd.DataFrame(self.history, columns=self.columns).astype({self.columns[0]: int}).to_csv(temporary, index=False)
-        self.state = {**state, "best": np.float64(max(best, score))}
-        checkpoints.save(self.folder / "state.npz", {**self.state, "history": np.asarray(self.history, np.float64)})
+        self.state = {**state, **kept, "best": np.float64(max(best, score))}
+        history = {"history": np.asarray(self.history, np.float64), "columns": np.array(self.columns)}
+        storage.save(self.folder / "state.npz", {**self.state, **history})
+        storage.write_csv(self.folder / "trajectory.csv", read_trajectory(self.folder))
+        self.profiles()
+
+    def profiles(self) -> Profiles:
+        """The best profiles so far, which are also at profiles.npz and .csv when this returns."""
+        best = Profiles.from_arrays({name[5:]: value for name, value in self.state.items() if name.startswith("best.")})
+        path = self.folder / "profiles.npz"
+        try:
+            if path.exists() and Profiles.load(path).digest() == best.digest():
+                return best
+        except UserError:
+            pass  # it is written again
+        best.save(path)
+        return best
+
+
+def read_trajectory(folder: Path) -> pd.DataFrame:
+    """A row for each outer epoch.  Raises UserError for a damaged file."""
+    state = storage.load(Path(folder) / "state.npz")
+    columns = state["columns"].tolist()
+    return pd.DataFrame(state["history"], columns=columns).astype({columns[0]: int})
+
+
+def read_gan_losses(folder: Path) -> pd.DataFrame | None:
+    """The losses of an attack's GAN, a row an epoch, or None if it has none.  Raises UserError for a damaged file."""
+    state = storage.load(Path(folder) / "state.npz")
+    return pd.DataFrame(state["gan"][:, 1:], index=state["gan"][:, 0].astype(int), columns=["generator", "discriminator"]) if "gan" in state else None

@@ -1,4 +1,4 @@
-"""Reports: results on disk, the published numbers, tables and figures."""
+"""From rows to what one reads: the published numbers, claims, tables, figures, pages.  Nothing here measures anything."""
 
 from advrec_tf.reporting import (
     characteristics,
@@ -6,35 +6,21 @@ from advrec_tf.reporting import (
     curves,
     detection,
     lowrank_claims,
+    pages,
     plots,
     poisoning,
-    poisoning_plots,
     projected,
     published,
     tables,
+    vocabulary,
 )
 from advrec_tf.reporting.audit import Audit, audit
 from advrec_tf.reporting.evidence import Evidence
-from advrec_tf.reporting.results import Results, read_results, recorded_run, user_path, victim_path
+from advrec_tf.reporting.lowrank_claims import LowRankEvidence
+from advrec_tf.reporting.pages import page
+from advrec_tf.results import read_results, read_users
 
 __all__ = [
-    "Audit",
-    "Evidence",
-    "Results",
-    "audit",
-    "characteristics",
-    "claims",
-    "curves",
-    "detection",
-    "lowrank_claims",
-    "plots",
-    "poisoning",
-    "poisoning_plots",
-    "projected",
-    "published",
-    "read_results",
-    "recorded_run",
-    "tables",
-    "user_path",
-    "victim_path",
-]
+    "Audit", "Evidence", "LowRankEvidence", "audit", "characteristics", "claims", "curves", "detection", "lowrank_claims", "page", "pages", "plots",
+    "poisoning", "projected", "published", "read_results", "read_users", "tables", "vocabulary",
+]  # fmt: skip

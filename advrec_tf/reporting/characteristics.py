@@ -1,11 +1,13 @@
 """How the characteristics of the data change what a perturbation costs: pure functions of results."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from advrec_tf.reporting.curves import FGSM, MODELS, select
-from advrec_tf.reporting.tables import markdown
+from advrec_tf.reporting.vocabulary import FGSM, MODELS, markdown, select
+from advrec_tf.results import read_results
 
 CHARACTERISTICS = ("density", "size", "shape")
 ATTACKS = {"FGSM": FGSM, "BIM": ("bim", "linf", "zero"), "PGD": ("pgd", "linf", "uniform")}
@@ -22,7 +24,11 @@ def losses(rows: pd.DataFrame) -> pd.DataFrame:
     """
     config, found = rows.attrs["config"], []
     facts = {name: rows.attrs["statistics"][name] for name in CHARACTERISTICS} | {"dataset": rows["dataset"].iloc[0]}
-    facts |= {"epochs": config["epochs"], "amf_start": config["amf"]["first_epoch"], "epsilon": config["epsilons"][0]}
+    facts |= {
+        "epochs": config["epochs"],
+        "amf_start": config["AMF"]["first_epoch"],
+        "epsilon": config["epsilons"][0],
+    }
     for model in MODELS:
         before = select(rows, model).set_index("seed")["nDCG"]
         for label, attack in ATTACKS.items():
@@ -31,6 +37,14 @@ def losses(rows: pd.DataFrame) -> pd.DataFrame:
             keys = zip(part["seed"], part["iterations"], rho)
             found += [{**facts, "model": model, "attack": label, "seed": s, "iterations": int(n), "rho": value} for s, n, value in keys]
     return pd.DataFrame(found)
+
+
+def losses_of(folders: list[Path]) -> pd.DataFrame:
+    """The losses of all sub-samples of one data set, from the results in their folders."""
+    rows = [read_results(each) for each in folders]
+    found = pd.concat(map(losses, rows), ignore_index=True).sort_values(["density", "model", "attack", "seed", "iterations"], ignore_index=True)
+    found.attrs["published"] = all(each.attrs["config"]["published"] for each in rows)
+    return found
 
 
 def at_iterations(losses: pd.DataFrame, iterations: int) -> pd.DataFrame:
@@ -75,7 +89,7 @@ def report(losses: pd.DataFrame) -> str:
         f"rho: percent of nDCG@10 lost at epsilon {first['epsilon']:g}, BIM and PGD after {steps} iterations, mean over "
         f"{losses['seed'].nunique()} seed(s), models at their best epoch.\n",
     ]
-    of_paper = first["dataset"].startswith("ml-1m")
+    of_paper = first["dataset"].startswith("ml-1m") and losses.attrs.get("published", False)
     columns = [(model, attack) for model in MODELS for attack in ATTACKS]
     wide = shown.pivot_table(index=["dataset", *CHARACTERISTICS], columns=["model", "attack"], values="rho", sort=False)[columns]
     lines = [[d, f"{y:.4f}", f"{s:,.0f}", f"{h:.3f}", *(f"{v:.2f}" for v in row)] for (d, y, s, h), row in wide.iterrows()]
@@ -86,7 +100,8 @@ def report(losses: pd.DataFrame) -> str:
         cells = [f"{part.loc[name, 'slope']:.2f} ± {part.loc[name, 'error']:.2f}" for name in CHARACTERISTICS]
         published = PUBLISHED_SLOPES.get((model, attack)) if of_paper else None
         lines.append([model, attack, *cells, "" if published is None else f"{published:.2f}"])
-    parts.append(markdown(["model", "attack", *CHARACTERISTICS, "density, published on ML-1M"], lines))
+    header = ["model", "attack", *CHARACTERISTICS, *(["density, published on ML-1M"] if of_paper else [])]
+    parts.append(markdown(header, [line[: len(header)] for line in lines]))
     if of_paper:
         nearest, rho = nearest_iterations(losses)
         beside = "; ".join(f"{rho[density]:.2f} at density {density} (published {value:.2f})" for density, value in PUBLISHED_RHO.items())

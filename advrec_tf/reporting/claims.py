@@ -6,14 +6,18 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from advrec_tf.data import NAMES as DATA_SETS
 from advrec_tf.evaluation import NAMES, bootstrap_interval, paired_test
-from advrec_tf.reporting import characteristics, curves, tables
+from advrec_tf.reporting import characteristics, curves
 from advrec_tf.reporting.evidence import Evidence, printed_evidence
+from advrec_tf.reporting.vocabulary import FGSM, MODELS, markdown, select
 
-MODELS, MULTI = curves.MODELS, ("bim", "pgd")
-# nDCG of PGD at L iterations that the text prints, for LastFM.
-PRINTED_PGD = {("BPR-MF", 25): 0.0080, ("BPR-MF", 40): 0.0060, ("BPR-MF", 50): 0.0051,
-               ("AMF", 20): 0.1448, ("AMF", 30): 0.1154, ("AMF", 50): 0.1106}  # fmt: skip
+BIM, PGD, BIM_L2 = ("bim", "linf", "zero"), ("pgd", "linf", "uniform"), ("bim", "l2", "zero")
+MULTI = {"bim": BIM, "pgd": PGD}
+PRINTED_DATA = ("lastfm", "ml-1m")
+# nDCG of PGD at L iterations that the text prints, for LastFM, and how many times stronger than FGSM it calls it.
+PRINTED_PGD = {("BPR-MF", 25): (0.0080, 15.1), ("BPR-MF", 40): (0.0060, 20.4), ("BPR-MF", 50): (0.0051, 23.8),
+               ("AMF", 20): (0.1448, 1.48), ("AMF", 30): (0.1154, 1.86), ("AMF", 50): (0.1106, 1.94)}  # fmt: skip
 PRINTED_ICOV = {"at 25": 10928, "lowest": 1948}
 
 
@@ -27,14 +31,26 @@ class Finding(NamedTuple):
 MISSING = Finding("", None)
 
 
+def _of_table(check: Callable[[Evidence], Finding]) -> Callable[[str], Finding]:
+    """The check on the printed Table 1 of a data set."""
+    return lambda dataset: check(printed_evidence(dataset))
+
+
 class Claim(NamedTuple):
-    """A sentence: where it stands, what it says, how it is checked, what the paper prints, and the check."""
+    """A sentence: where it stands, what it says, how it is checked, what the paper prints, the check, what the check finds in the paper's own
+    numbers of a data set (in its Table 1, if nothing else is said), and whether its finding is a verdict or only told."""
 
     place: str
     sentence: str
     formula: str
     printed: str
     check: Callable[[Evidence], Finding]
+    of_print: Callable[[str], Finding] | None = None
+    judged: bool = True
+
+    def finding_of(self, dataset: str) -> Finding:
+        """What the paper's own numbers of a data set say."""
+        return (self.of_print or _of_table(self.check))(dataset)
 
 
 def _every_cell_lower(e: Evidence) -> Finding:
@@ -56,7 +72,7 @@ def _no_clear_advantage_of_pgd(e: Evidence) -> Finding:
     if e.cells.empty:
         return MISSING
     changes = [100 * (e.cells[m, "nDCG", "pgd"] / e.cells[m, "nDCG", "bim"] - 1) for m in MODELS]
-    intervals = [_change_interval([e.users(m, "pgd", "linf")], e.users(m, "bim", "linf")) for m in MODELS]
+    intervals = [_change_interval([e.users(m, PGD)], e.users(m, BIM)) for m in MODELS]
     return Finding(", ".join(f"{m} {c:+.1f}%{i}" for m, c, i in zip(MODELS, changes, intervals)), max(map(abs, changes)) < 10)
 
 
@@ -82,7 +98,7 @@ def _amf_starts_above(e: Evidence) -> Finding:
     if e.cells.empty:
         return MISSING
     values = [e.cells[m, "nDCG", "initial"] for m in MODELS]
-    change = _change_interval([e.users("AMF", "")], e.users("BPR-MF", ""))
+    change = _change_interval([e.users("AMF")], e.users("BPR-MF"))
     return Finding("{:.4f}, {:.4f}".format(*values) + (change and f", change in percent{change}"), values[1] > values[0])
 
 
@@ -91,8 +107,8 @@ def _amf_loses(attacks: tuple[str, ...], check: Callable[[float], bool]) -> Call
         if e.cells.empty:
             return MISSING
         loss = np.mean([100 * (1 - e.cells["AMF", "nDCG", a] / e.cells["AMF", "nDCG", "initial"]) for a in attacks])
-        attacked = [e.users("AMF", a, "" if a == "fgsm" else "linf") for a in attacks]
-        change = _change_interval(attacked, e.users("AMF", ""))
+        attacked = [e.users("AMF", MULTI.get(a, FGSM)) for a in attacks]
+        change = _change_interval(attacked, e.users("AMF"))
         return Finding(f"{loss:.2f}%" + (change and f", change{change}"), bool(check(loss)))
 
     return find
@@ -102,7 +118,7 @@ def _ratio_at(model: str, iterations: int, printed: float) -> Callable[[Evidence
     def check(e: Evidence) -> Finding:
         if e.iterations is None:
             return MISSING
-        fgsm, pgd = e.users(model, "fgsm"), e.users(model, "pgd", "linf", iterations)
+        fgsm, pgd = e.users(model, FGSM), e.users(model, PGD, iterations)
         if fgsm is None or pgd is None:
             return MISSING
         if not pgd.any():
@@ -113,8 +129,37 @@ def _ratio_at(model: str, iterations: int, printed: float) -> Callable[[Evidence
     return check
 
 
+def _nothing(dataset: str) -> Finding:
+    """Of what the paper does not print."""
+    return MISSING
+
+
+def _ratio_in_print(model: str, value: float, printed: float) -> Callable[[str], Finding]:
+    def find(dataset: str) -> Finding:
+        if dataset != "lastfm":
+            return MISSING
+        ratio = printed_evidence(dataset).cells[model, "nDCG", "fgsm"] / value
+        return Finding(f"{ratio:.2f}", bool(abs(ratio - printed) < 0.15))
+
+    return find
+
+
+def _coverage_in_print(dataset: str) -> Finding:
+    if dataset != "lastfm":
+        return MISSING
+    change = 100 * (PRINTED_ICOV["at 25"] / printed_evidence(dataset).cells["BPR-MF", "ICov", "initial"] - 1)
+    return Finding(f"{change:+.0f}% at 25, lowest {PRINTED_ICOV['lowest']}", True)
+
+
+def _slopes_in_print(dataset: str) -> Finding:
+    if dataset != "ml-1m":
+        return MISSING
+    own, other = (abs(characteristics.PUBLISHED_SLOPES[model, "PGD"]) for model in ("AMF", "BPR-MF"))
+    return Finding(f"{own} < {other}", own < other)
+
+
 def _no_better_than_random(e: Evidence) -> Finding:
-    if e.iterations is None or (pgd := e.users("BPR-MF", "pgd", "linf", 25)) is None or (random := e.users("Random", "")) is None:
+    if e.iterations is None or (pgd := e.users("BPR-MF", PGD, 25)) is None or (random := e.users("Random")) is None:
         return MISSING
     low, high = bootstrap_interval(pgd - random)
     return Finding(f"{pgd.mean():.4f}, random {random.mean():.4f}, difference [{low:.4f}, {high:.4f}]", low <= 0)
@@ -123,15 +168,17 @@ def _no_better_than_random(e: Evidence) -> Finding:
 def _coverage_rises_then_falls(e: Evidence) -> Finding:
     if e.iterations is None or 25 not in (curve := e.curve("BPR-MF", "bim", "ICov")).index:
         return MISSING
-    initial = curves.select(e.iterations, "BPR-MF")["ICov"].mean()
-    change, lowest = 100 * (curve[25] / initial - 1), curve[curve.index > 25].min()
+    initial = select(e.iterations, "BPR-MF")["ICov"].mean()
+    if not len(later := curve[curve.index > 25]):
+        return MISSING
+    change, lowest = 100 * (curve[25] / initial - 1), later.min()
     return Finding(f"{change:+.0f}% at 25, lowest later {lowest:.0f}", bool(change > 0 and lowest < initial))
 
 
 def _coverage_destroyed(e: Evidence) -> Finding:
     if e.iterations is None or not len(late := (curve := e.curve("BPR-MF", "bim", "ICov"))[curve.index >= 70]):
         return MISSING
-    initial = curves.select(e.iterations, "BPR-MF")["ICov"].mean()
+    initial = select(e.iterations, "BPR-MF")["ICov"].mean()
     return Finding(f"{late.max():.0f} at most, initially {initial:.0f}", bool(late.max() < initial))
 
 
@@ -139,7 +186,7 @@ def _amf_stays_above_random(e: Evidence) -> Finding:
     if e.iterations is None:
         return MISSING
     lowest = min(e.curve("AMF", a, "nDCG").min() for a in MULTI)
-    random = curves.select(e.iterations, "Random")["nDCG"].mean()
+    random = select(e.iterations, "Random")["nDCG"].mean()
     return Finding(f"lowest {lowest:.4f}, random {random:.4f}", bool(lowest > random))
 
 
@@ -184,7 +231,7 @@ def _advantage_left(e: Evidence) -> Finding:
         return MISSING
     shares = []
     for model in MODELS:
-        fgsm, wide, narrow = e.users(model, "fgsm"), e.users(model, "bim", "linf"), e.users(model, "bim", "l2")
+        fgsm, wide, narrow = e.users(model, FGSM), e.users(model, BIM), e.users(model, BIM_L2)
         if fgsm is None or wide is None or narrow is None:
             return MISSING
         low, high = bootstrap_interval(fgsm - narrow, fgsm - wide)
@@ -204,7 +251,7 @@ def _order_under_a_paired_test(e: Evidence) -> Finding:
         return MISSING
     found, holds = [], True
     for model in MODELS:
-        series = [e.users(model, ""), e.users(model, "fgsm"), e.users(model, "bim", "linf")]
+        series = [e.users(model), e.users(model, FGSM), e.users(model, BIM)]
         if any(each is None for each in series):
             return MISSING
         tests = [paired_test(a, b) for a, b in zip(series, series[1:])]
@@ -216,12 +263,10 @@ def _order_under_a_paired_test(e: Evidence) -> Finding:
 def claims() -> Iterator[Claim]:
     """All claims, the paper's in its order and then three that it did not ask."""
     yield Claim("5.1.1", "Multi-step beats FGSM for every data set, model and metric", "BIM, PGD < FGSM in every cell", "Table 1", _every_cell_lower)
-    for (model, iterations), value in PRINTED_PGD.items():
-        ratio = {("BPR-MF", 25): 15.1, ("BPR-MF", 40): 20.4, ("BPR-MF", 50): 23.8, ("AMF", 20): 1.48, ("AMF", 30): 1.86, ("AMF", 50): 1.94}
-        printed = ratio[model, iterations]
+    for (model, iterations), (value, printed) in PRINTED_PGD.items():
         text = f"{printed} (FGSM / {value:.4f})"
         yield Claim("5.1.1", f"{model}: PGD is {printed} times stronger than FGSM at L = {iterations}", "nDCG of FGSM / of PGD, upper end >= printed",
-                    text, _ratio_at(model, iterations, printed))  # fmt: skip
+                    text, _ratio_at(model, iterations, printed), _ratio_in_print(model, value, printed))  # fmt: skip
     yield Claim(
         "5.1.1", "BPR-MF at L = 25 is no better than random", "lower end of nDCG(PGD, 25) - nDCG(random) <= 0", ".0080", _no_better_than_random
     )
@@ -229,7 +274,7 @@ def claims() -> Iterator[Claim]:
                 "2.11, 2.10, 2.14", _twice_as_strong)  # fmt: skip
     yield Claim("5.1.1", "PGD is not clearly better than BIM", "|PGD / BIM - 1| of nDCG < 10%", "Table 1", _no_clear_advantage_of_pgd)
     yield Claim("5.1.1", "BPR-MF: ICov rises by 76% by L = 25 and falls after", "ICov(BIM, 25) above the initial, lowest later below it",
-                f"+76%, {PRINTED_ICOV['lowest']}", _coverage_rises_then_falls)  # fmt: skip
+                f"+76%, {PRINTED_ICOV['lowest']}", _coverage_rises_then_falls, _coverage_in_print)  # fmt: skip
     yield Claim("5.1.1", "L >= 70 destroys coverage", "ICov(BIM, L >= 70) < initial", "Figure 1c", _coverage_destroyed)
     yield Claim(
         "5.1.1", "EFD falls by at least 50%, whatever data, model and attack", "1 - BIM, PGD / initial >= 50%", "Table 1", _falls_by("EFD", 50)
@@ -246,42 +291,39 @@ def claims() -> Iterator[Claim]:
     yield Claim(
         "5.2", "Larger or wider data are less robust (BPR-MF)", "slopes of rho over size and shape > 0", "Figure 3", _slopes(("size", "shape"), 1)
     )
-    yield Claim("5.2", "AMF's slopes are flatter", "|slope| of AMF < of BPR-MF", "-3.65, -96.10 (PGD)", _flatter_slopes)
+    yield Claim("5.2", "AMF's slopes are flatter", "|slope| of AMF < of BPR-MF", "-3.65, -96.10 (PGD)", _flatter_slopes, _slopes_in_print)
     yield Claim("ours", "How much of multi-step's advantage over FGSM is left in the l2 ball of FGSM's own budget",
-                "(FGSM - BIM l2) / (FGSM - BIM linf)", "", _advantage_left)  # fmt: skip
-    yield Claim("ours", "What taking FGSM's gradient after PGD does to Table 1's FGSM columns", "after PGD / clean - 1", "", _contaminated_fgsm)
-    yield Claim("ours", "Initial > FGSM > BIM under a paired test over users", "p < .05 of both steps", "", _order_under_a_paired_test)
-
-
-def _printed_finding(claim: Claim, dataset: str) -> Finding:
-    found = claim.check(printed_evidence(dataset)) if claim.place != "ours" else MISSING
-    for (model, iterations), value in PRINTED_PGD.items():
-        if dataset == "lastfm" and claim.sentence.startswith(f"{model}: PGD") and claim.sentence.endswith(f"L = {iterations}"):
-            ratio = printed_evidence(dataset).cells[model, "nDCG", "fgsm"] / value
-            return Finding(f"{ratio:.2f}", bool(abs(ratio - float(claim.printed.split()[0])) < 0.15))
-    if dataset == "lastfm" and "rises by 76%" in claim.sentence:
-        change = 100 * (PRINTED_ICOV["at 25"] / printed_evidence(dataset).cells["BPR-MF", "ICov", "initial"] - 1)
-        return Finding(f"{change:+.0f}% at 25, lowest {PRINTED_ICOV['lowest']}", True)
-    if dataset == "ml-1m" and "flatter" in claim.sentence:
-        own, other = (abs(characteristics.PUBLISHED_SLOPES[model, "PGD"]) for model in ("AMF", "BPR-MF"))
-        return Finding(f"{own} < {other}", own < other)
-    return found
+                "(FGSM - BIM l2) / (FGSM - BIM linf)", "", _advantage_left, _nothing, False)  # fmt: skip
+    yield Claim(
+        "ours",
+        "What taking FGSM's gradient after PGD does to Table 1's FGSM columns",
+        "after PGD / clean - 1",
+        "",
+        _contaminated_fgsm,
+        _nothing,
+        False,
+    )
+    yield Claim("ours", "Initial > FGSM > BIM under a paired test over users", "p < .05 of both steps", "", _order_under_a_paired_test, _nothing)
 
 
 def report(evidence: Evidence) -> str:
-    """The claims as a table: the paper's printed numbers of both data sets, and ours."""
-    header = ["where", "claim", "check", "printed"]
-    header += ["follows from its LastFM numbers", "from its ML-1M numbers", f"measured on {evidence.dataset} [95%]", "holds here"]
+    """The claims that something was measured for, as a table: the paper's printed numbers of both data sets, and ours; "" where there is none, and
+    for data of one's own, which the paper says nothing about."""
+    findings = [(claim, claim.check(evidence)) for claim in claims()] if evidence.dataset in DATA_SETS else []
     lines = []
-    for claim in claims():
-        printed = [verdict(_printed_finding(claim, dataset), with_value=True) for dataset in ("lastfm", "ml-1m")]
-        found = claim.check(evidence)
-        word = "" if claim.place == "ours" and found.holds and "paired" not in claim.sentence else verdict(found)
-        lines.append([*claim[:4], *printed, found.value, word])
-    return "## Claims\n\n" + tables.markdown(header, [[cell.replace("|", "\\|") for cell in line] for line in lines])
+    for claim, found in findings:
+        if found.holds is not None:
+            printed = [verdict(claim.finding_of(dataset), with_value=True) for dataset in PRINTED_DATA]
+            lines.append([*claim[:4], *printed, found.value, verdict(found) if claim.judged else ""])
+    if not lines:
+        return ""
+    header = ["where", "claim", "check", "printed", "follows from its LastFM numbers", "from its ML-1M numbers"]
+    return "## Claims\n\n" + markdown([*header, f"measured on {evidence.dataset} [95%]", "holds here"], lines)
 
 
 def verdict(finding: Finding, with_value: bool = False) -> str:
-    """Whether a sentence holds, in words."""
-    word = {True: "holds", False: "does not hold", None: "not measured"}[finding.holds]
+    """Whether a sentence holds, in words; "" where there is nothing to judge it by."""
+    if finding.holds is None:
+        return ""
+    word = "holds" if finding.holds else "does not hold"
     return f"{word} ({finding.value})" if with_value and finding.value else word

@@ -1,9 +1,14 @@
-"""The detectors' cross-validation: pure functions of results."""
+"""Detectors of fake users: pure functions of results."""
 
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 
+from advrec_tf.defenses.detection import FLAGGED
 from advrec_tf.evaluation import DETECTION
-from advrec_tf.reporting.tables import markdown
+from advrec_tf.reporting.vocabulary import markdown
+from advrec_tf.results import read_users
 
 
 def over_folds(rows: pd.DataFrame) -> pd.DataFrame:
@@ -23,3 +28,35 @@ def report(rows: pd.DataFrame) -> str:
             body.append([kernel, f"{components:.0f}", *(f"{row[score, 'mean']:.4f} ± {row[score, 'std']:.4f}" for score in DETECTION)])
         parts.append(markdown(["kernel", "components", *DETECTION], body))
     return "\n".join(parts)
+
+
+def detectors(rows: pd.DataFrame) -> pd.DataFrame:
+    """The detectors among the rows of Table I: what they learnt from and were tested on, and their scores."""
+    own = rows[rows["tested_on"] != ""]
+    names = [f"{row.kernel}, {row.sampling}" if row.kernel else row.defense for row in own.itertuples()]
+    return own.assign(detector=names)[["detector", "tested_on", *DETECTION, FLAGGED]].rename(columns={"tested_on": "tested on"})
+
+
+def detectors_report(rows: pd.DataFrame) -> str:
+    """A table of every detector: out of fold on the fakes it learnt from, on another run's and on other attacks'; and without labels."""
+    frame = detectors(rows)
+    body = [[*row[:2], *(f"{value:.4f}" for value in row[2:-1]), f"{row[-1]:.0f}"] for row in frame.itertuples(index=False)]
+    learnt = rows.loc[rows["tested_on"] != "", "attack"].iloc[0]
+    return f"\n## Detectors trained on {learnt}\n\n" + markdown(list(frame.columns), body)
+
+
+def coordinates(folder: Path) -> pd.DataFrame:
+    """Every user's place on the two components of Figure 1, and whether the user is fake."""
+    kept = {row["component"]: users for row, users in read_users(folder)}
+    first = kept[1]
+    return pd.DataFrame({"first": first["place"], "second": kept[2]["place"], "user": first["user"], "fake": first["fake"].astype(bool)})
+
+
+def components_report(rows: pd.DataFrame, points: pd.DataFrame) -> str:
+    """report.md of Figure 1."""
+    shares, apart = (", ".join(found) for found in ([f"{100 * x:.2f}%" for x in rows["variance"]], [f"{a:.4f}" for a in rows["AUROC"]]))
+    return (
+        f"# Figure 1: {rows['dataset'].iloc[0]} and {rows['attack'].iloc[0]} on two principal components\n\n{points['fake'].sum()} fakes, "
+        f"{np.sum(~points['fake'])} real users. The components hold {shares} of the variance. AUROC of each as a detector (or of its opposite): "
+        f"{apart}.\n"
+    )

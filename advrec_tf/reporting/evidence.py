@@ -8,8 +8,12 @@ import numpy as np
 import pandas as pd
 
 from advrec_tf.data import K_CORES
-from advrec_tf.reporting import curves, published, tables
-from advrec_tf.reporting.results import read_results, user_path
+from advrec_tf.perturbations import ATTACKS
+from advrec_tf.reporting import characteristics, curves, published, tables
+from advrec_tf.reporting.vocabulary import INITIAL, select
+from advrec_tf.results import read_results, read_users
+
+READ_FOR_TEXT = 25  # iterations
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,9 @@ class Evidence:
         for name in ("table1", "iterations", "budget"):
             folder = Path(output_dir) / name / dataset
             frames.append(read_results(folder) if (folder / "results.csv").exists() else None)
-        files = [Path(output_dir) / "characteristics" / f"{dataset}-{protocol}" / "losses.csv" for protocol in K_CORES]
-        losses = next((pd.read_csv(file) for file in files if file.exists()), None)
-        return cls(dataset, Path(output_dir), *frames, losses)
+        protocols = (sorted((Path(output_dir) / "characteristics").glob(f"{dataset}-{protocol}-*/results.csv")) for protocol in K_CORES)
+        cores = next((found for found in protocols if found), [])
+        return cls(dataset, Path(output_dir), *frames, characteristics.losses_of([path.parent for path in cores]) if cores else None)
 
     @cached_property
     def cells(self) -> pd.Series:
@@ -45,30 +49,32 @@ class Evidence:
 
     def curve(self, model: str, attack: str, metric: str) -> pd.Series:
         """A metric over the iterations in the paper's ball, mean over seeds."""
-        start = {"bim": "zero", "pgd": "uniform"}[attack]
-        return curves.over(curves.select(self.iterations, model, (attack, "linf", start)), "iterations", metric)["mean"]
+        return curves.over(select(self.iterations, model, (attack, "linf", ATTACKS[attack].start)), "iterations", metric)["mean"]
 
-    def users(self, model: str, attack: str, ball: str = "", iterations: int | None = None) -> np.ndarray | None:
+    @cached_property
+    def _kept(self) -> list[tuple[dict, dict[str, np.ndarray]]]:
+        return read_users(self.folder / "iterations" / self.dataset)
+
+    def users(self, model: str, attack: tuple[str, str, str] = INITIAL, iterations: int | None = None) -> np.ndarray | None:
         """Users' own nDCG in the iterations experiment, mean over seeds: after `iterations`, or accumulated over all of Table 1's."""
         if self.iterations is None:
             return None
-        rows = curves.select(self.iterations, model)
-        found = []
-        for epoch, seed in rows[["epoch", "seed"]].drop_duplicates().itertuples(index=False):
-            path = user_path(self.folder / "iterations" / self.dataset, model, None if pd.isna(epoch) else int(epoch), attack, ball, int(seed))
-            if not path.exists():
-                return None
-            with np.load(path, allow_pickle=False) as file:
-                at, values = file["iterations"], file["nDCG"].astype(np.float64)
-            if iterations is not None:
-                values = values[at == iterations]
-            elif len(at) > 1:
-                kept = at != 25  # read for the text, no part of the integral
-                values = np.trapezoid(values[kept], at[kept], axis=0)[None] / np.ptp(at[kept])
-            if not len(values):
-                return None
-            found.append(values[0])
-        return np.mean(found, axis=0) if found else None
+        runs: dict[tuple, dict[int, np.ndarray]] = {}
+        for row, users in self._kept:
+            if row["model"] == model and tuple(row.get(name) or "" for name in ("attack", "ball", "start")) == attack and "nDCG" in users:
+                runs.setdefault((row["seed"], row.get("epoch")), {})[row.get("iterations") or 0] = np.float64(users["nDCG"])
+        found = [values for run in runs.values() if (values := _at(run, iterations)) is not None]
+        return np.mean(found, axis=0) if found and len(found) == len(runs) else None
+
+
+def _at(run: dict[int, np.ndarray], iterations: int | None) -> np.ndarray | None:
+    """The values at one number of iterations, if they are there, or accumulated over all; 25 is read for the text, no part of the integral."""
+    if iterations is not None:
+        return run.get(iterations)
+    grid = sorted(n for n in run if n != READ_FOR_TEXT) or sorted(run)
+    if len(grid) == 1:
+        return run[grid[0]]
+    return np.trapezoid([run[n] for n in grid], grid, axis=0) / (grid[-1] - grid[0])
 
 
 def printed_evidence(dataset: str) -> Evidence:

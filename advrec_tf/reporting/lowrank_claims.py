@@ -8,8 +8,8 @@ import pandas as pd
 
 from advrec_tf.reporting import detection, poisoning, published
 from advrec_tf.reporting.claims import MISSING, Claim, Finding, verdict
-from advrec_tf.reporting.results import read_results
-from advrec_tf.reporting.tables import markdown
+from advrec_tf.reporting.vocabulary import markdown
+from advrec_tf.results import read_results
 
 TABLES = ("table1", "table2", "table3", "figure3", "figure5", "figure6")
 
@@ -23,14 +23,17 @@ class LowRankEvidence:
 
     @classmethod
     def of(cls, output_dir: Path) -> "LowRankEvidence":
-        """Gathers the results on Gowalla and ML-100K, or on whichever data there are."""
+        """Gathers the results on the data of each table and figure, Gowalla or ML-100K, or else on synthetic data."""
         found = {name: _rows(output_dir, name) for name in (*TABLES, "figure2")}
         detectors = found.pop("figure2")
         return cls({name: poisoning.summary(rows) for name, rows in found.items() if rows is not None}, detectors)
 
     def value(self, table: str, metric: str, attack: str, defense: str = "none", **point) -> float | None:
-        """A mean, or None where it was not measured.  attack: "attacked" is any one that is not none"""
-        rows = self.tables.get(table)
+        """A mean over the targets of the paper's group, or of the only one there is; None where it was not measured.
+
+        attack: "attacked" is any one that is not none
+        """
+        rows = _of_one_group(self.tables.get(table))
         if rows is None:
             return None
         chosen = (rows["metric"] == metric) & (rows["defense"] == defense)
@@ -40,12 +43,20 @@ class LowRankEvidence:
         return float(rows.loc[chosen, "mean"].iloc[0]) if chosen.any() else None
 
 
+def _of_one_group(rows: pd.DataFrame | None) -> pd.DataFrame | None:
+    """The rows on the head's targets, as in the paper, or on those of the only group there is."""
+    if rows is None or rows["group"].nunique() == 1:
+        return rows
+    return rows[rows["group"] == "head"] if (rows["group"] == "head").any() else None
+
+
 def _rows(output_dir: Path, name: str) -> pd.DataFrame | None:
     folder = Path(output_dir) / f"lowrank_{name}"
     own = "ml-100k" if name in ("table3", "figure3", "figure5", "figure6") else "gowalla"
-    there = [path.parent for path in sorted(folder.glob("*/results.csv"))]
-    chosen = [path for path in there if path.name == own] or there
-    return read_results(chosen[0]) if chosen else None
+    for dataset in (own, "synthetic"):
+        if (folder / dataset / "results.csv").exists():
+            return read_results(folder / dataset)
+    return None
 
 
 def printed_evidence() -> LowRankEvidence:
@@ -131,7 +142,9 @@ def _attack_keeps_overall(e: LowRankEvidence) -> Finding:
 
 
 def _curve(e: LowRankEvidence, table: str, attacked: bool, defense: str, **point) -> pd.Series:
-    rows = e.tables[table]
+    rows = _of_one_group(e.tables[table])
+    if rows is None:
+        return pd.Series(dtype=float)
     chosen = (rows["metric"] == "Recall") & (rows["defense"] == defense) & ((rows["attack"] != "none") == attacked)
     for name, value in point.items():
         chosen &= rows[name] == value
@@ -210,10 +223,11 @@ def claims() -> Iterator[Claim]:
 
 
 def report(evidence: LowRankEvidence) -> str:
-    """The claims as a table: on the paper's printed tables, and on ours."""
-    lines, printed = [], printed_evidence()
+    """The claims that something was measured for, as a table: on the paper's printed tables, and on ours; "" where there is none."""
+    printed, lines = printed_evidence(), []
     for claim in claims():
-        own, found = claim.check(printed), claim.check(evidence)
-        lines.append([*claim[:4], verdict(own, with_value=True), found.value, verdict(found)])
+        found = claim.check(evidence)
+        if found.holds is not None:
+            lines.append([*claim[:4], verdict(claim.check(printed), with_value=True), found.value, verdict(found)])
     header = ["where", "claim", "check", "printed", "follows from its tables", "measured", "holds here"]
-    return "## Claims of the low-rank defences paper\n\n" + markdown(header, [[cell.replace("|", "\\|") for cell in line] for line in lines])
+    return "## Claims of the low-rank defences paper\n\n" + markdown(header, lines) if lines else ""

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from advrec_tf.files import replacing
-from advrec_tf.reporting import characteristics, curves
-
-COLORS = {"FGSM": "#f58518", "BIM": "#4c78a8", "PGD": "#e45756", "BIM, l2 ball": "#72b7b2", "certified, linf": "#54a24b", "certified, l2": "#b279a2"}
+from advrec_tf.reporting import characteristics, curves, detection, projected
+from advrec_tf.reporting.vocabulary import CERTIFICATES, FGSM, MODELS, STYLES, color_of, label_of, multi_step, plain, select
 
 
 def panels(rows: int, columns: int, sharex: bool | str = True) -> tuple[Figure, np.ndarray]:
@@ -21,120 +22,278 @@ def panels(rows: int, columns: int, sharex: bool | str = True) -> tuple[Figure, 
     return figure, axes
 
 
-def save_figure(figure, path: Path) -> None:
+def _legend(figure: Figure, axes: np.ndarray, where: str = "upper", columns: int = 6, size: int = 8) -> None:
+    """One legend for all panels, of what is drawn in any of them."""
+    entries = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels())}
+    figure.legend(list(entries.values()), list(entries), loc=f"outside {where} center", ncols=columns, fontsize=size, frameon=False)
+
+
+def _line(axis: Axes, value: float, label: str, style: str = "--") -> None:
+    """A level across a panel, if there is one."""
+    if value == value:
+        axis.axhline(value, color=color_of(label.removesuffix(" at .5")), linestyle=style, linewidth=1, label=label)
+
+
+def _bars(axis: Axes, places, part: pd.DataFrame, label: str, width: float = 0.7, color: str | None = None) -> None:
+    """Means with deviations as bars, and the published values, where there are any, as marks."""
+    axis.bar(places, part["mean"], width, yerr=part["sd"].fillna(0), color=color, label=label, error_kw={"linewidth": 0.8})
+    printed = part["published"].notna().to_numpy()
+    if printed.any():
+        axis.plot(np.asarray(places)[printed], part["published"][printed], "D", color=color_of("published"), markersize=4, label="published")
+
+
+def save_figure(figure: Figure, path: Path) -> None:
     """Writes a figure as PNG at once."""
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150, bbox_inches="tight")
 
 
-def table1_figure(table: pd.DataFrame, metric: str = "nDCG"):
+def table1_figure(table: pd.DataFrame, metric: str = "nDCG") -> Figure:
     """Table 1's main comparison: one panel a data set and model, a bar for each column, the published value as a mark.
 
-    table: what `tables.table1` returns -> matplotlib Figure
+    table: what `tables.table1` returns
     """
     shown = table[table["metric"] == metric]
     shown = shown[shown["selection"] == shown.groupby(["dataset", "model"])["selection"].transform("first")]
     parts = list(shown.groupby(["dataset", "model"], sort=False))
     figure, axes = panels(1, len(parts), sharex=False)
     for axis, ((dataset, model), part) in zip(axes[0], parts):
-        axis.bar(part["column"], part["mean"], yerr=part["sd"].fillna(0), color="#4c78a8", width=0.7, label="measured")
-        axis.plot(part["column"], part["published"], "D", color="#e45756", label="published")
+        _bars(axis, range(len(part)), part, "measured", color=color_of("measured"))
         axis.set_title(f"{model} on {dataset}, {part['selection'].iloc[0]}", fontsize=10)
         axis.set_xticks(range(len(part)), part["column"], rotation=45, ha="right", fontsize=8)
         axis.set_ylim(bottom=0)
     axes[0, 0].set_ylabel(f"{metric}@10")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=8, frameon=False)
+    _legend(figure, axes)
     return figure
 
 
-def _curve(axis, points: pd.DataFrame, label: str, style: str = "-") -> None:
-    axis.plot(points.index, points["mean"], style, color=COLORS[label], label=label, markersize=3)
-    axis.fill_between(points.index, points["mean"] - points["std"], points["mean"] + points["std"], color=COLORS[label], alpha=0.2, linewidth=0)
+def _curve(axis: Axes, points: pd.DataFrame, label: str, style: str = "-") -> None:
+    if len(points):
+        axis.plot(points.index, points["mean"], style, color=color_of(label), label=label, markersize=3)
+        ends = points["mean"] - points["std"], points["mean"] + points["std"]
+        axis.fill_between(points.index, *ends, color=color_of(label), alpha=0.2, linewidth=0)
 
 
-def iterations_figure(rows: pd.DataFrame, metrics: tuple[str, ...]):
+def iterations_figure(rows: pd.DataFrame, metrics: tuple[str, ...]) -> Figure:
     """Figure 1: a row of panels a metric, a column a model; curves over L, and the unperturbed model, FGSM and random as lines."""
-    figure, axes = panels(len(metrics), len(curves.MODELS))
+    figure, axes = panels(len(metrics), len(MODELS))
     for line, metric in zip(axes, metrics):
-        for axis, model in zip(line, curves.MODELS):
-            for attack, label in curves.MULTI_STEP.items():
-                _curve(axis, curves.over(curves.select(rows, model, attack), "iterations", metric), label)
-            axis.axhline(curves.select(rows, model)[metric].mean(), color="black", linestyle="--", linewidth=1, label="unperturbed")
-            axis.axhline(curves.select(rows, model, curves.FGSM)[metric].mean(), color=COLORS["FGSM"], linestyle="--", label="FGSM")
-            axis.axhline(curves.select(rows, "Random")[metric].mean(), color="#9d66c0", linestyle=":", label="random")
+        for axis, model in zip(line, MODELS):
+            for attack, label in multi_step(rows).items():
+                _curve(axis, curves.over(select(rows, model, attack), "iterations", metric), label)
+            _line(axis, select(rows, model)[metric].mean(), "unperturbed")
+            _line(axis, select(rows, model, FGSM)[metric].mean(), "FGSM")
+            _line(axis, select(rows, "Random")[metric].mean(), "random", ":")
             axis.set_ylim(bottom=0)
         line[0].set_ylabel(f"{metric}@10")
-    for axis, model in zip(axes[0], curves.MODELS):
+    for axis, model in zip(axes[0], MODELS):
         axis.set_title(f"{model} on {rows['dataset'].iloc[0]}", fontsize=10)
     for axis in axes[-1]:
         axis.set_xlabel("iterations L")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=6, fontsize=8, frameon=False)
+    _legend(figure, axes)
     return figure
 
 
-def budget_figure(rows: pd.DataFrame):
+def budget_figure(rows: pd.DataFrame) -> Figure:
     """Figure 2: nDCG over epsilon on a logarithmic axis, a panel a model, with FGSM at .5 as a line and the certified bounds."""
-    figure, axes = panels(1, len(curves.MODELS))
-    for axis, model in zip(axes[0], curves.MODELS):
-        for attack, label in ({curves.FGSM: "FGSM"} | curves.MULTI_STEP).items():
-            _curve(axis, curves.over(curves.select(rows, model, attack), "epsilon", "nDCG"), label, "o-")
-        for attack, label in curves.CERTIFICATES.items():
-            _curve(axis, curves.over(curves.select(rows, model, attack), "epsilon", "nDCG"), label, ":")
-        fgsm = curves.over(curves.select(rows, model, curves.FGSM), "epsilon", "nDCG")["mean"]
-        if curves.REFERENCE_EPSILON in fgsm.index:
-            axis.axhline(fgsm[curves.REFERENCE_EPSILON], color=COLORS["FGSM"], linestyle="--", linewidth=1, label="FGSM at .5")
-        axis.axhline(curves.select(rows, model)["nDCG"].mean(), color="black", linestyle="--", linewidth=1, label="unperturbed")
+    figure, axes = panels(1, len(MODELS))
+    for axis, model in zip(axes[0], MODELS):
+        for attack, label in ({FGSM: "FGSM"} | multi_step(rows)).items():
+            _curve(axis, curves.over(select(rows, model, attack), "epsilon", "nDCG"), label, "o-")
+        for attack, label in CERTIFICATES.items():
+            _curve(axis, curves.over(select(rows, model, attack), "epsilon", "nDCG"), label, ":")
+        fgsm = curves.over(select(rows, model, FGSM), "epsilon", "nDCG")["mean"]
+        _line(axis, fgsm.get(curves.REFERENCE_EPSILON, float("nan")), "FGSM at .5")
+        _line(axis, select(rows, model)["nDCG"].mean(), "unperturbed")
         axis.set(xscale="log", xlabel="epsilon", title=f"{model} on {rows['dataset'].iloc[0]}")
         axis.set_ylim(bottom=0)
     axes[0, 0].set_ylabel("nDCG@10")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8, frameon=False)
+    _legend(figure, axes, columns=4)
     return figure
 
 
-def characteristics_figure(losses: pd.DataFrame):
+def characteristics_figure(losses: pd.DataFrame) -> Figure:
     """Figure 3: rho over density, size and shape, a row of panels a model, with fitted lines.  losses: of `characteristics.losses`"""
     shown = characteristics.at_iterations(losses, characteristics.shown_iterations(losses))
     fits = characteristics.slopes(shown).set_index(["model", "attack", "characteristic"])
-    figure, axes = panels(len(curves.MODELS), len(characteristics.CHARACTERISTICS), sharex="col")
-    for line, model in zip(axes, curves.MODELS):
+    figure, axes = panels(len(MODELS), len(characteristics.CHARACTERISTICS), sharex="col")
+    for line, model in zip(axes, MODELS):
         for axis, name in zip(line, characteristics.CHARACTERISTICS):
             for attack in characteristics.ATTACKS:
                 part = shown[(shown["model"] == model) & (shown["attack"] == attack)]
                 x, fit = part[name] / (1e6 if name == "size" else 1), fits.loc[model, attack, name]
-                axis.plot(x, part["rho"], "o", color=COLORS[attack], markersize=4, label=attack)
+                axis.plot(x, part["rho"], "o", color=color_of(attack), markersize=4, label=attack)
                 ends = np.array([x.min(), x.max()])
-                axis.plot(ends, fit["intercept"] + fit["slope"] * ends, "-", color=COLORS[attack], linewidth=1)
+                axis.plot(ends, fit["intercept"] + fit["slope"] * ends, "-", color=color_of(attack), linewidth=1)
             axis.set_title(model, fontsize=10)
         line[0].set_ylabel("nDCG lost, %")
     for axis, label in zip(axes[-1], ("density", "size, millions of pairs", "shape, users / items")):
         axis.set_xlabel(label)
     first = losses.iloc[0]
     figure.suptitle(f"{first['epochs']} epochs, AMF from {first['amf_start']}; L = {characteristics.shown_iterations(losses)}", fontsize=9)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    _legend(figure, axes, "lower")
     return figure
 
 
-def audit_figures(result) -> list:
-    """The pictures of an audit: nDCG over epsilon with the certified bounds, and over iterations.  result: audit.Audit"""
-    clean, steps = result.points.iloc[0]["nDCG"], result.facts["iterations"]
-    colors = {"noise": "#999999", **COLORS}
-    over_budget, axes = panels(1, 1)
-    axis = axes[0, 0]
-    for label in result.half:
-        part = result.points[(result.points["attack"] == label) & result.points["iterations"].isin([0, 1, steps])].drop_duplicates("epsilon")
-        axis.plot(part["epsilon"], part["nDCG"], "o-", color=colors[label], label=label, markersize=3)
-    for ball, part in result.certified[result.certified["epsilon"] > 0].groupby("ball"):
-        axis.plot(part["epsilon"], part[f"nDCG@{result.facts['k']}"], ":", color=COLORS[f"certified, {ball}"], label=f"certified, {ball}")
-    axis.axhline(clean, color="black", linestyle="--", linewidth=1, label="unperturbed")
-    axis.set(xscale="log", xlabel="epsilon", ylabel=f"nDCG@{result.facts['k']}")
-    over_steps, axes = panels(1, 1)
-    epsilon = result.facts["epsilon of the groups"]
-    part = result.points[(result.points["attack"] == "BIM") & np.isclose(result.points["epsilon"], epsilon)].sort_values("iterations")
-    axes[0, 0].plot(part["iterations"], part["nDCG"], "o-", color=COLORS["BIM"], label=f"BIM at epsilon {epsilon:.3g}")
-    axes[0, 0].axhline(clean, color="black", linestyle="--", linewidth=1, label="unperturbed")
-    axes[0, 0].set(xlabel="iterations L", ylabel=f"nDCG@{result.facts['k']}")
-    for figure in (over_budget, over_steps):
+def audit_figures(points: pd.DataFrame, k: int, iterations: int, epsilon: float) -> list[Figure]:
+    """The pictures of an audit: nDCG over epsilon with the certified bounds, and over iterations at one epsilon.  points: rows of an audit"""
+    own = points[points["model"] == "factors"]
+    over_budget, over_steps = (panels(1, 1) for _ in range(2))
+    for axis in (over_budget[1][0, 0], over_steps[1][0, 0]):
+        _line(axis, select(own, "factors")["nDCG"].iloc[0], "unperturbed")
+        _line(axis, points.loc[points["model"] == "MostPopular", "nDCG"].iloc[0], "most popular", ":")
+    for (attack, ball, start), part in own[own["attack"] != ""].groupby(["attack", "ball", "start"]):
+        shown = part[(part["iterations"].isna() | part["iterations"].isin([1, iterations])) & (part["epsilon"] > 0)].drop_duplicates(
+            "epsilon", keep="last"
+        )
+        label = label_of((attack, ball, start))
+        over_budget[1][0, 0].plot(
+            shown["epsilon"], shown["nDCG"], ":" if attack == "certificate" else "o-", color=color_of(label), label=label, markersize=3
+        )
+    steps = select(own, "factors", ("bim", "linf", "zero"))
+    steps = steps[np.isclose(steps["epsilon"], epsilon)].sort_values("iterations")
+    over_steps[1][0, 0].plot(steps["iterations"], steps["nDCG"], "o-", color=color_of("BIM"), label=f"BIM at epsilon {epsilon:.3g}")
+    over_budget[1][0, 0].set(xscale="log", xlabel="epsilon", ylabel=f"nDCG@{k}")
+    over_steps[1][0, 0].set(xlabel="iterations L", ylabel=f"nDCG@{k}")
+    for figure, axes in (over_budget, over_steps):
         figure.set_size_inches(7, 3.6)
-        figure.axes[0].set_ylim(bottom=0)
-        figure.axes[0].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    return [over_budget, over_steps]
+        axes[0, 0].set_ylim(bottom=0)
+        axes[0, 0].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return [over_budget[0], over_steps[0]]
+
+
+def trajectory_figure(name: str, run: pd.DataFrame, gan: pd.DataFrame | None = None) -> Figure:
+    """How an attack went: what it raised over its outer epochs, the clicks of its profiles, and the losses of its GAN, if it has one."""
+    figure, axes = panels(1, 2 if gan is None else 3, sharex=False)
+    raised = "target_HR" if "target_HR" in run else "goal"
+    for axis, column, says, color in zip(axes[0], (raised, "clicks"), (f"{raised} of the surrogate", "clicks per fake profile"), ("PGD", "BIM")):
+        axis.plot(run["outer_epoch"], run[column], "o-", color=color_of(color), markersize=3)
+        axis.set(xlabel="outer epoch", ylabel=says)
+        axis.set_ylim(bottom=0)
+    if gan is not None:
+        for column, values in gan.items():
+            axes[0, 2].plot(values.index, values, label=column)
+        axes[0, 2].set(xlabel="epoch of the GAN", ylabel="loss")
+        axes[0, 2].legend(fontsize=8, frameon=False)
+    for axis in axes[0]:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.suptitle(name, fontsize=10)
+    return figure
+
+
+def poison_figure(table: pd.DataFrame) -> Figure:
+    """Target and overall hit ratio of every attack, mean and deviation over victim seeds, the published value as a mark.
+
+    table: what `poisoning.summary` returns
+    """
+    figure, axes = panels(1, 2, sharex=False)
+    for axis, metric in zip(axes[0], ("target_HR", "HR")):
+        part = table[table["metric"] == metric]
+        several = part["group"].nunique() > 1
+        names = [f"{row['attack']}, {row['group']}" if several else row["attack"] for _, row in part.iterrows()]
+        _bars(axis, range(len(part)), part, "measured", color=color_of("measured"))
+        axis.set_xticks(range(len(part)), names, rotation=45, ha="right", fontsize=8)
+        axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")
+    _legend(figure, axes)
+    return figure
+
+
+def defense_figure(table: pd.DataFrame) -> Figure:
+    """Target and overall hit ratio of every defence, a bar for each attack, the published value as a mark.
+
+    table: what `poisoning.summary` returns
+    """
+    figure, axes = panels(2, 1, sharex=False)
+    attacks = list(table["attack"].unique())
+    width = 0.8 / len(attacks)
+    for axis, metric in zip(axes[:, 0], ("target_HR", "HR")):
+        part = table[table["metric"] == metric]
+        parts = zip(*(part[name] for name in ("defense", "patch", "kernel", "rank", "components")))
+        names = pd.Series([" ".join(filter(None, map(plain, each))) for each in parts], part.index)
+        points = list(dict.fromkeys(names))
+        for place, attack in enumerate(attacks):
+            own = part[part["attack"] == attack]
+            _bars(axis, [points.index(names[at]) + (place - (len(attacks) - 1) / 2) * width for at in own.index], own, attack, width)
+        axis.set_xticks(range(len(points)), points, rotation=20, ha="right", fontsize=8)
+        axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")
+    _legend(figure, axes)
+    return figure
+
+
+def projected_figure(rows: pd.DataFrame, metric: str = "nDCG") -> Figure:
+    """A panel a model: the metric over the rank of the projection, by attack; dashed: the attacker does not know of it."""
+    models = list(rows["model"].unique())
+    figure, axes = panels(1, len(models))
+    for axis, model in zip(axes[0], models):
+        for attack, label in projected.ATTACKS.items():
+            color = color_of(label)
+            for defense, style in (("projected", "-"), ("projected, aware", "-"), ("projected, unaware", "--")):
+                points = projected.curve(rows, model, attack, defense, metric)
+                if len(points):
+                    axis.plot(points.index, points, style, marker=".", color=color, label=label if style == "-" else f"{label}, unaware")
+            axis.axhline(projected.curve(rows, model, attack, "none", metric).iloc[0], color=color, linewidth=0.8, linestyle=":")
+        axis.set_title(model, fontsize=10)
+        axis.set_xscale("log")
+        axis.set_xlabel("rank of the projection (dotted: none)")
+        axis.set_ylim(bottom=0)
+    axes[0, 0].set_ylabel(metric)
+    _legend(figure, axes, columns=4)
+    return figure
+
+
+def components_figure(points: pd.DataFrame) -> Figure:
+    """Figure 1: users on two principal components.  points: columns first, second, fake -> matplotlib Figure"""
+    figure, axes = panels(1, 1)
+    for fake, label in ((False, "real"), (True, "fake")):
+        chosen = points[points["fake"] == fake]
+        axes[0, 0].scatter(chosen["first"], chosen["second"], s=4, color=color_of(label), alpha=0.5, label=label, linewidths=0)
+    axes[0, 0].set_xlabel("first principal component")
+    axes[0, 0].set_ylabel("second")
+    axes[0, 0].legend(fontsize=8, frameon=False)
+    return figure
+
+
+def detection_figure(rows: pd.DataFrame, score: str = "recall") -> Figure:
+    """Figure 2: a panel a sampling, a line a kernel, over the principal components; bars are deviations over folds."""
+    table = detection.over_folds(rows)
+    samplings = list(table.index.unique("sampling"))
+    figure, axes = panels(1, len(samplings))
+    for axis, sampling in zip(axes[0], samplings):
+        for kernel, part in table.loc[sampling].groupby("kernel"):
+            found = part.loc[kernel, score]
+            axis.errorbar(found.index, found["mean"], found["std"], marker="o", markersize=3, linewidth=1, elinewidth=0.5, label=kernel)
+        axis.set_title(sampling, fontsize=10)
+        axis.set_xlabel("principal components")
+        axis.set_ylim(0, 1.05)
+    axes[0, 0].set_ylabel(score)
+    _legend(figure, axes, columns=5)
+    return figure
+
+
+def defense_curves_figure(table: pd.DataFrame, over: str) -> Figure:
+    """Figures 3 to 6: Recall, Precision and target_HR of PMF over the SVD rank, the length of its factors (dim) or the share of new ratings.
+
+    A line for each attack and defence (and rank, where that is not the axis); dotted: undefended.  table: what `poisoning.summary` returns
+    """
+    table = table.assign(dim=table["model"].str.extract(r"\((\d+)\)", expand=False).astype(float))
+    figure, axes = panels(1, 3)
+    colors = dict(zip(table["attack"].unique(), ("#4c78a8", "#e45756", "#54a24b", "#b279a2")))
+    styles = dict(zip([name for name in table["defense"].unique() if name != "none"], STYLES))
+    for axis, metric in zip(axes[0], ("Recall", "Precision", "target_HR")):
+        part = table[table["metric"] == metric]
+        for (attack, defense), group in part.groupby(["attack", "defense"], sort=False):
+            data = "clean" if attack == "none" else attack
+            if defense == "none" and over != "dim":
+                axis.axhline(group["mean"].iloc[0], color=colors[attack], linestyle=":", linewidth=1, label=f"{data}, as it is")
+                continue
+            lines = [("", group)] if over == "rank" else [(f", rank {rank:g}", own) for rank, own in group.groupby("rank", dropna=False)]
+            for place, (suffix, own) in enumerate(lines):
+                own = own.sort_values(over)
+                label = f"{data}, {'as it is' if defense == 'none' else defense + suffix}"
+                style = ":" if defense == "none" else styles[defense]
+                axis.errorbar(own[over], own["mean"], own["sd"], fmt=style, marker="os^"[place % 3], markersize=3, linewidth=1, elinewidth=0.5,
+                              color=colors[attack], label=label)  # fmt: skip
+        axis.set_xlabel({"rank": "SVD rank", "dim": "length of PMF's factors", "share": "new ratings added, %"}[over])
+        axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")
+    _legend(figure, axes, columns=4, size=7)
+    return figure

@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 
 from advrec_tf.evaluation import TARGET_NAMES, paired_test
+from advrec_tf.poisoning import LIKENESS
 from advrec_tf.reporting import published
-from advrec_tf.reporting.results import victim_path
-from advrec_tf.reporting.tables import markdown, number
+from advrec_tf.reporting.vocabulary import TARGET_MEASURES, cell, markdown, plain
+from advrec_tf.results import read_users
 
-POINT = ["dataset", "model", "group", "defense", "patch", "rank", "share", "attack", "profiles", "k"]
+_SETTING = ["defense", "patch", "rank", "share", "kernel", "components"]
+POINT = ["dataset", "model", "group", *_SETTING, "attack", "profiles", "k"]
 MAIN = ("Recall", "HR", "target_Recall", "target_HR")
 
 
@@ -19,12 +21,20 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
     One row for a point of `POINT` and a metric: mean, sd, seeds, published, difference (percent of the published).
     """
+    rows = victims(rows)
     names = [name for name in (*TARGET_NAMES, "RMSE") if rows[name].notna().any()]
     long = rows.melt([*POINT, "seed"], names, "metric", "value")
     table = long.groupby([*POINT, "metric"], sort=False, dropna=False)["value"].agg(mean="mean", sd="std", seeds="count").reset_index()
-    table = table.merge(published.lowrank(), how="left", on=["dataset", "model", "group", "defense", "patch", "rank", "attack", "k", "metric"])
-    table = table.sort_values(["model", "group", "defense", "patch", "rank", "share", "attack"], key=_in_order, kind="stable")
+    printed = published.lowrank() if rows.attrs.get("config", {}).get("published") else published.lowrank()[:0]
+    keys = [name for name in printed.columns if name != "published"]
+    table = table.merge(printed, how="left", on=keys)
+    table = table.sort_values(["model", "group", *_SETTING, "attack"], key=_in_order, kind="stable")
     return table.assign(difference=100 * (table["mean"] - table["published"]) / table["published"])
+
+
+def victims(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of trained recommenders, among them those of detectors and of likeness."""
+    return rows[rows["model"] != ""]
 
 
 def _in_order(column: pd.Series) -> pd.Series:
@@ -34,70 +44,53 @@ def _in_order(column: pd.Series) -> pd.Series:
     return column.astype(object).map(lambda text: {"none": "", "full": "~"}.get(text, text.zfill(12)))
 
 
-def cell(row: pd.Series) -> str:
-    """published / mean ± sd (difference), or what there is of it."""
-    measured = number(row["mean"], row["metric"]) + ("" if pd.isna(row["sd"]) else f" ± {number(row['sd'], row['metric'])}")
-    if pd.isna(row["published"]):
-        return measured
-    return f"{number(row['published'], row['metric'])} / {measured} ({row['difference']:+.1f}%)"
-
-
 def lines(table: pd.DataFrame, names: list[str], metrics: tuple[str, ...]) -> str:
     """A Markdown table with a line a point (told by the columns `names`) and a column a metric."""
     body = []
     for _, part in table.groupby(POINT, sort=False, dropna=False):
         cells = {row["metric"]: cell(row) for _, row in part.iterrows()}
         first = part.iloc[0]
-        body.append([_name(first[name]) for name in names] + [cells.get(metric, "") for metric in metrics])
+        body.append([plain(first[name]) for name in names] + [cells.get(metric, "") for metric in metrics])
     return markdown([*names, *metrics], body)
-
-
-def _name(value) -> str:
-    if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:g}"
-    return str(value)
 
 
 def before_and_after(rows: pd.DataFrame, folder: Path) -> str:
     """For each attack on each group: how target_HR and HR changed, with a paired test over users whose values are means over victim seeds."""
-    undefended = rows[rows["defense"] == "none"]
+    undefended = victims(rows)[victims(rows)["defense"] == "none"]
+    kept = read_users(folder)
     body = []
-    for (dataset, model, group, attack), part in undefended[undefended["attack"] != "none"].groupby(
-        ["dataset", "model", "group", "attack"], sort=False
-    ):
-        clean = undefended[(undefended["attack"] == "none") & (undefended["group"] == group) & (undefended["model"] == model)]
-        if clean.empty:
-            continue
+    for (dataset, model, group, attack), _ in undefended[undefended["attack"] != "none"].groupby(["dataset", "model", "group", "attack"], sort=False):
         cells = []
         for metric in ("target_HR", "HR"):
-            means = [_users(found, folder, metric) for found in (clean, part)]
+            means = []
+            for name in ("none", attack):
+                at = {"model": model, "group": group, "attack": name, "defense": "none"}
+                found = [np.float64(users[metric]) for row, users in kept if all(row.get(key) == value for key, value in at.items())]
+                means.append(np.mean(found, axis=0) if found else None)
             if any(values is None for values in means):
-                cells += ["", ""]
-                continue
+                break
             difference, p = paired_test(means[1], means[0])
-            cells += [f"{means[0].mean():.4f} -> {means[1].mean():.4f} ({100 * difference / max(means[0].mean(), 1e-12):+.1f}%)", f"{p:.4f}"]
-        body.append([dataset, model, group, attack, *cells])
+            change = 100 * difference / max(means[0].mean(), 1e-12)
+            cells += [f"{means[0].mean():.4f} -> {means[1].mean():.4f} ({change:+.1f}%)", f"{p:.4f}"]
+        if cells:
+            body.append([dataset, model, group, attack, *cells])
     return markdown(["data", "victim", "targets", "attack", "target_HR", "p", "HR", "p"], body) if body else ""
 
 
-def _users(rows: pd.DataFrame, folder: Path, metric: str) -> np.ndarray | None:
-    """The users' own values of a metric, mean over victim seeds."""
-    found = []
-    for _, row in rows.iterrows():
-        key = {name: (int(value) if isinstance(value, float) and value == int(value) else value) for name, value in row.items() if not pd.isna(value)}
-        path = victim_path(folder, key)
-        if not path.exists():
-            return None
-        with np.load(path, allow_pickle=False) as file:
-            found.append(file[metric].astype(np.float64))
-    return np.mean(found, axis=0)
+def likenesses(rows: pd.DataFrame) -> str:
+    """How close each attack's profiles are to real ones, as a table."""
+    own = rows[(rows["model"] == "") & rows[list(LIKENESS)].notna().any(axis=1)] if set(LIKENESS) <= set(rows.columns) else rows[:0]
+    if own.empty:
+        return ""
+    lines = [[row["group"], row["attack"], *(f"{row[name]:.4f}" for name in LIKENESS)] for _, row in own.iterrows()]
+    return "\n## How close the fake profiles are to real ones\n\n" + markdown(["targets", "attack", *LIKENESS], lines)
 
 
-def poison_report(rows: pd.DataFrame, folder: Path, likenesses: str) -> str:
+def poison_report(rows: pd.DataFrame, folder: Path) -> str:
     """report.md of the poison experiment."""
     parts = ["# Poisoned recommenders\n"]
     parts.append(
-        f"Real users with test items, top-{rows['k'].iloc[0]:.0f} lists; {rows['seed'].nunique()} victim seed(s) on one set of profiles an attack. "
+        f"Real users with test items, top-{rows['k'].max():.0f} lists; {rows['seed'].nunique()} victim seed(s) on one set of profiles an attack. "
         "Cells: published / mean ± deviation over victim seeds (difference), or measured alone. A target that a user knows counts as not shown.\n"
     )
     table = summary(rows)
@@ -106,27 +99,29 @@ def poison_report(rows: pd.DataFrame, folder: Path, likenesses: str) -> str:
         parts.append(lines(part, ["group", "attack"], MAIN))
         rest = [name for name in ("Precision", "nDCG", "target_rank", "EFD", "SE", "ICov", "RMSE") if (part["metric"] == name).any()]
         parts.append(lines(part, ["group", "attack"], tuple(rest)))
-    parts.append("\n## Before and after, over users\n\n" + before_and_after(rows, folder))
-    if (table["published"].notna() & (table["attack"] == "recsys20") & (table["k"] == 50)).any():
-        parts.append(published.CONTRADICTION)
-    return "\n".join([*parts, likenesses])
+    tested = before_and_after(rows, folder)
+    parts += [TARGET_MEASURES, f"\n## Before and after, over users\n\n{tested}" if tested else "", _contradiction(table)]
+    return "\n".join([*parts, likenesses(rows)])
 
 
 def defense_report(rows: pd.DataFrame, title: str, metrics: tuple[str, ...] = MAIN) -> str:
     """report.md of a table or figure of defences: published beside measured, and what a defence costs beyond accuracy."""
     table = summary(rows)
-    shown = [
-        name
-        for name in ("model", "defense", "patch", "rank", "share", "attack")
-        if table[name].nunique(dropna=False) > 1 or name in ("defense", "attack")
-    ]
+    shown = [name for name in ("model", *_SETTING, "attack") if table[name].nunique(dropna=False) > 1 or name in ("defense", "attack")]
     rest = [name for name in (*TARGET_NAMES, "RMSE") if name not in metrics and (table["metric"] == name).any()]
     parts = [
         f"# {title}\n",
-        f"{table['dataset'].iloc[0]}, top-{rows['k'].iloc[0]:.0f} lists of real users, {rows['seed'].nunique()} victim seed(s). "
+        f"{table['dataset'].iloc[0]}, top-{table['k'].iloc[0]:.0f} lists of real users, {rows['seed'].nunique()} victim seed(s). "
         "Cells: published / mean ± deviation over victim seeds (difference), or measured alone.\n",
         lines(table, shown, metrics),
+        TARGET_MEASURES,
         "\n## Beyond\n",
         lines(table, shown, tuple(rest)),
     ]
-    return "\n".join(parts) + (published.CONTRADICTION if (table["dataset"] == "gowalla").any() else "")
+    return "\n".join(parts) + _contradiction(table)
+
+
+def _contradiction(table: pd.DataFrame) -> str:
+    """What is to be said where the printed attacked row stands beside ours."""
+    printed = table[table["published"].notna() & (table["attack"] == "recsys20") & (table["k"] == 50)]
+    return "" if printed.empty else published.CONTRADICTION

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from advrec_tf.reporting.tables import markdown
+from advrec_tf.reporting.vocabulary import markdown
 
 ATTACKS = {"": "no attack", "fgsm": "FGSM", "bim": "BIM", "pgd": "PGD"}
 

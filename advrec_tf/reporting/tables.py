@@ -5,6 +5,7 @@ import pandas as pd
 
 from advrec_tf.evaluation import NAMES
 from advrec_tf.reporting import published
+from advrec_tf.reporting.vocabulary import BALLS, MEASURES, cell, label_of, markdown, number
 
 # Columns of Table 1, as (attack, ball, start); the multi-step ones are accumulated over their iterations.
 TABLE1_COLUMNS = {
@@ -19,6 +20,16 @@ TABLE1_COLUMNS = {
 }
 
 
+PAPER_COLUMNS = ["initial", "fgsm", "bim", "pgd"]
+
+
+def columns_of(rows: pd.DataFrame) -> dict[str, tuple[str, str, str]]:
+    """The columns that there are rows of: those of Table 1, and one for each further attack."""
+    there = list(rows.loc[rows["selection"] != "", ["attack", "ball", "start"]].drop_duplicates().itertuples(index=False, name=None))
+    more = {label_of(attack).lower(): attack for attack in there if attack not in TABLE1_COLUMNS.values()}
+    return {name: attack for name, attack in (TABLE1_COLUMNS | more).items() if attack in there}
+
+
 def accumulate(iterations: np.ndarray, values: np.ndarray) -> float:
     """Mean of a metric over the iterations by the trapezoid rule: the "accumulated normalised" cells of Table 1."""
     x, y = np.asarray(iterations, np.float64), np.asarray(values, np.float64)
@@ -29,31 +40,13 @@ def accumulate(iterations: np.ndarray, values: np.ndarray) -> float:
     return float(np.sum((y[1:] + y[:-1]) / 2 * np.diff(x)) / (x[-1] - x[0]))
 
 
-def selections(rows: pd.DataFrame) -> pd.DataFrame:
-    """Names every epoch measured: dataset, model, seed, epoch -> selection.
-
-    `best` is the epoch of highest unperturbed RE of a model and seed (with one test item a user RE@10 is HR@10), if it was asked
-    for; `last` the latest; any other is `epoch N`.  An epoch may have two names.
-    """
-    best = "best" in rows.attrs.get("config", {}).get("model_selection", ["best"])
-    initial = rows[(rows["attack"] == "") & rows["epoch"].notna()].sort_values("epoch")
-    named = []
-    for (dataset, model, seed), group in initial.groupby(["dataset", "model", "seed"]):
-        top, last = group.loc[group["RE"].idxmax(), "epoch"] if best else None, group["epoch"].max()
-        for epoch in group["epoch"]:
-            names = [name for name, chosen in (("best", top), ("last", last)) if epoch == chosen]
-            named += [(dataset, model, seed, epoch, name) for name in names or [f"epoch {epoch:.0f}"]]
-    return pd.DataFrame(named, columns=["dataset", "model", "seed", "epoch", "selection"])
-
-
 def table1(rows: pd.DataFrame) -> pd.DataFrame:
     """Table 1 in long form: dataset, model, selection, metric, column -> mean, sd, seeds, epochs, published, difference.
 
     The difference is (measured - published) / published in percent; sd is over seeds, empty for one seed.
     """
-    named = rows.merge(selections(rows), on=["dataset", "model", "seed", "epoch"])
-    cells = []
-    for column, (attack, ball, start) in TABLE1_COLUMNS.items():
+    named, cells = rows[rows["selection"] != ""], []
+    for column, (attack, ball, start) in columns_of(rows).items():
         part = named[(named["attack"] == attack) & (named["ball"] == ball) & (named["start"] == start)]
         for key, group in part.groupby(["dataset", "model", "selection", "seed", "epoch"]):
             for metric in NAMES:
@@ -64,8 +57,8 @@ def table1(rows: pd.DataFrame) -> pd.DataFrame:
         mean=("value", "mean"), sd=("value", "std"), seeds=("seed", "nunique"), epochs=("epoch", lambda e: sorted(set(e.astype(int))))
     )
     printed = published.table1()
-    if set(rows["epsilon"].dropna()) - {0.5} or set(rows["k"]) - {10}:
-        printed = printed[:0]  # the paper's table is of another setting
+    if not rows.attrs.get("config", {}).get("published"):
+        printed = printed[:0]  # the paper's table is of other data or another setting
     # The authors' script takes FGSM's gradient after PGD, so that is what the printed column may show as well.
     contaminated = printed[printed["column"] == "fgsm"].assign(column="fgsm after pgd")
     printed = pd.concat([printed, contaminated])
@@ -73,31 +66,6 @@ def table1(rows: pd.DataFrame) -> pd.DataFrame:
     # BPR-MF before AMF and best before last, as printed.
     table = table.sort_values(["dataset", "model", "selection"], key=lambda c: c.map({"AMF": "Z", "best": ""}).fillna(c), kind="stable")
     return table.assign(difference=100 * (table["mean"] - table["published"]) / table["published"])
-
-
-def markdown(header: list[str], lines: list[list[str]]) -> str:
-    """A Markdown table."""
-    rows = [header, ["---"] * len(header), *lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
-
-
-def number(value: float, metric: str) -> str:
-    """A metric's value with the digits that the paper prints."""
-    if pd.isna(value):
-        return ""
-    return f"{value:.0f}" if metric == "ICov" else f"{value:.4f}"
-
-
-def _measured(row: pd.Series) -> str:
-    """Mean, and the deviation over seeds where there are several."""
-    digits = number(row["mean"], row["metric"])
-    return digits if pd.isna(row["sd"]) else f"{digits} ± {number(row['sd'], row['metric'])}"
-
-
-def _cell(row: pd.Series) -> str:
-    if pd.isna(row["published"]):
-        return _measured(row)
-    return f"{number(row['published'], row['metric'])} / {_measured(row)} ({row['difference']:+.1f}%)"
 
 
 def table1_report(rows: pd.DataFrame) -> str:
@@ -115,11 +83,11 @@ def table1_report(rows: pd.DataFrame) -> str:
     for (dataset, model, selection), part in table.groupby(["dataset", "model", "selection"], sort=False):
         epochs = ", ".join(map(str, sorted({e for found in part["epochs"] for e in found})))
         parts.append(f"\n## {dataset}: {model}, {selection} (epoch {epochs}; {part['seeds'].max()} seed(s))\n")
-        for columns in (["initial", "fgsm", "bim", "pgd"], ["fgsm after pgd", "bim l2", "pgd l2", "noise"]):
-            cells = part[part["column"].isin(columns)].assign(cell=lambda frame: frame.apply(_cell, axis=1))
+        for columns in (PAPER_COLUMNS, [name for name in columns_of(rows) if name not in PAPER_COLUMNS]):
+            cells = part[part["column"].isin(columns)].assign(cell=lambda frame: frame.apply(cell, axis=1))
             wide = cells.pivot(index="metric", columns="column", values="cell").reindex(index=NAMES, columns=columns).astype(object).fillna("")
             parts.append(markdown(["@10", *columns], [[metric, *wide.loc[metric]] for metric in NAMES]))
-    parts += ["\n## Recommenders without factors to perturb\n", _baselines(rows), "\n## Budgets\n", _budgets(models)]
+    parts += [MEASURES, BALLS, "\n## Recommenders without factors to perturb\n", _baselines(rows), "\n## Budgets\n", _budgets(models)]
     return "\n".join(parts)
 
 

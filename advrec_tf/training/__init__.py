@@ -1,9 +1,21 @@
-"""Training: settings, train or resume, checkpoints, jobs side by side."""
+"""Training: settings that build their model, and train or resume."""
 
 from advrec_tf.training.checkpoints import selected_factors
-from advrec_tf.training.settings import AMFSettings, BPRMFSettings, PMFSettings, Settings, WRMFSettings, epoch_file, model_folder
+from advrec_tf.training.settings import (
+    RECOMMENDERS,
+    AMFSettings,
+    BPRMFSettings,
+    PMFSettings,
+    Settings,
+    WRMFSettings,
+    epoch_file,
+    model_folder,
+)
 
-__all__ = ["AMFSettings", "BPRMFSettings", "PMFSettings", "Settings", "WRMFSettings", "epoch_file", "model_folder", "selected_factors", "train"]
+__all__ = [
+    "AMFSettings", "BPRMFSettings", "PMFSettings", "RECOMMENDERS", "Settings", "WRMFSettings", "epoch_file", "model_folder", "selected_factors",
+    "train",
+]  # fmt: skip
 
 
 def __getattr__(name: str):

@@ -1,15 +1,14 @@
-"""Weights and optimiser state on disk, as plain .npz files that are whole or absent."""
+"""Weights and optimiser state as arrays, and the factors of a chosen epoch."""
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from advrec_tf import storage
 from advrec_tf.errors import UserError
-from advrec_tf.files import replacing
 from advrec_tf.training.settings import epoch_file
 
 if TYPE_CHECKING:  # reading checkpoints needs no TensorFlow
@@ -33,28 +32,13 @@ def restore(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
         variable.assign(arrays[name])
 
 
-def save(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes arrays as .npz at once; the same arrays give the same bytes."""
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
-
-
-def load(path: Path) -> dict[str, np.ndarray]:
-    """Reads what `save` wrote.  Raises UserError, naming the file, when it is damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: the checkpoint cannot be read ({error}): remove it to train again") from None
-
-
 def selected_factors(folder: Path, selection: str, epochs: int) -> tuple[int, np.ndarray, np.ndarray]:
     """The epoch and its factors P, Q: `best` (highest test HR@10 so far), `last`, or `epoch:N`.
 
     Raises UserError when those weights were not kept.
     """
     if selection == "best":
-        state = load(folder / "state.npz")
+        state = storage.load(folder / "state.npz")
         if "best.epoch" not in state:
             raise UserError(f"{folder}: no epoch was evaluated, so none is best: lower --eval_every")
         if int(state["best.epoch"]) > epochs:
@@ -63,5 +47,5 @@ def selected_factors(folder: Path, selection: str, epochs: int) -> tuple[int, np
     epoch = epochs if selection == "last" else int(selection.removeprefix("epoch:"))
     if not epoch_file(folder, epoch).exists():
         raise UserError(f"{folder}: the weights of epoch {epoch} were not kept: name it in --keep_epochs before training")
-    arrays = load(epoch_file(folder, epoch))
+    arrays = storage.load(epoch_file(folder, epoch))
     return epoch, arrays["user_embedding"], arrays["item_embedding"]

@@ -1,32 +1,88 @@
-"""What trained weights depend on, and where they live."""
+"""What trained weights depend on, the models they build, and where the weights live.
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass
+A model joins with a dataclass here: its fields are what the weights depend on, its class attributes say the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
+from advrec_tf import storage
 from advrec_tf.data import Interactions
+from advrec_tf.errors import UserError
+
+if TYPE_CHECKING:  # settings need no TensorFlow
+    import keras
 
 
 @dataclass(frozen=True)
-class BPRMFSettings:
-    """What BPR-MF's weights at an epoch depend on, beside the data and the seed (section 4.4 and the authors' code)."""
+class Settings:
+    """What every kind of settings has.  Raises UserError for a value that makes no sense."""
 
     embedding_dim: int = 64
     learning_rate: float = 0.05
     batch_size: int = 512
-    eval_every: int = 1
 
-    name = "BPR-MF"
-    first_epoch = 0
+    name: ClassVar[str]
+    version: ClassVar[int] = 1  # of the algorithm: one more whenever its bytes change
+    first_epoch: ClassVar[int] = 0
+    eval_every: ClassVar[int] = 0  # epochs between evaluations of HR@10; never
+    samples_negatives: ClassVar[bool] = False
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
+                raise UserError(f"{self.name}: {field.name} must be a number from 0 up, not {value}")
+            if field.name in ("embedding_dim", "batch_size", "iterations") and value < 1:
+                raise UserError(f"{self.name}: {field.name} must be at least 1, not {value}")
+
+    @property
+    def reads_ratings(self) -> bool:
+        """Whether weights depend on the ratings, or on the clicks alone."""
+        return False
+
+    @property
+    def start(self) -> Settings | None:
+        """The settings of the model whose weights of `first_epoch` it goes on from."""
+        return None
+
+    @property
+    def identity(self) -> dict:
+        """All that the weights depend on, beside data and seed, as plain values."""
+        return {"model": self.name, "version": self.version, **asdict(self)}
+
+    def build(self, data: Interactions, seed: int) -> keras.Model:
+        """The compiled model of these settings for data of this size, untrained."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class AMFSettings:
-    """AMF goes on from BPR-MF's weights and optimiser state of `first_epoch` (section 4.4)."""
+class BPRMFSettings(Settings):
+    """BPR-MF (section 4.4 and the authors' code)."""
 
-    start: BPRMFSettings = BPRMFSettings()
-    first_epoch: int = 1000
+    eval_every: int = 1  # type: ignore[misc]
+
+    name = "BPR-MF"
+    samples_negatives = True
+
+    def build(self, data: Interactions, seed: int) -> keras.Model:
+        """BPRMF with Adagrad on the rows of a mini-batch."""
+        from advrec_tf.models import BPRMF, RowAdagrad
+
+        model = BPRMF(data.n_users, data.n_items, self.embedding_dim, seed)
+        model.compile(RowAdagrad(self.learning_rate))
+        return model
+
+
+@dataclass(frozen=True)
+class AMFSettings(BPRMFSettings):
+    """AMF: goes on from the weights and the optimiser state that BPR-MF of the same settings has at `first_epoch` (section 4.4)."""
+
+    first_epoch: int = 1000  # type: ignore[misc]
     adversary: str = "fgsm"
     epsilon: float = 0.5
     adversarial_weight: float = 1.0
@@ -36,51 +92,91 @@ class AMFSettings:
 
     name = "AMF"
 
+    @property
+    def start(self) -> BPRMFSettings:
+        return BPRMFSettings(**{field.name: getattr(self, field.name) for field in fields(BPRMFSettings)})
+
+    @property
+    def identity(self) -> dict:
+        return {**super().identity, "start": self.start.identity}
+
+    def build(self, data: Interactions, seed: int) -> keras.Model:
+        """AMF with BPR-MF's optimiser."""
+        from advrec_tf.models import AMF, RowAdagrad
+
+        own = {name: getattr(self, name) for name in ("adversary", "epsilon", "adversarial_weight", "iterations", "step_size", "ball")}
+        model = AMF(data.n_users, data.n_items, self.embedding_dim, seed, **own)
+        model.compile(RowAdagrad(self.learning_rate))
+        return model
+
 
 @dataclass(frozen=True)
-class WRMFSettings:
-    """What WRMF's weights depend on, beside the data and the seed (Tang et al.'s WRMF, for which see `models.WRMF`)."""
+class WRMFSettings(Settings):
+    """WRMF (Tang et al.'s, for which see `models.WRMF`)."""
 
     embedding_dim: int = 128
     learning_rate: float = 0.01
-    decay: float = 1e-5  # by sgd in Adam's gradient, by als the regularization
-    weight: float = 20.0
     batch_size: int = 2048
+    decay: float = 1e-5  # by sgd in Adam's gradient
+    regularization: float = 10.0  # by als
+    weight: float = 20.0
     feedback: str = "binary"
     solver: str = "sgd"
-    eval_every: int = 0  # never
 
     name = "WRMF"
-    first_epoch = 0
+
+    @property
+    def reads_ratings(self) -> bool:
+        return self.feedback != "binary"
+
+    def build(self, data: Interactions, seed: int) -> keras.Model:
+        """WRMF with Adam and coupled weight decay."""
+        from advrec_tf.models import WRMF, CoupledAdam
+
+        own = {name: getattr(self, name) for name in ("weight", "feedback", "solver", "regularization")}
+        model = WRMF(data.n_users, data.n_items, self.embedding_dim, seed, **own)
+        model.compile(CoupledAdam(self.learning_rate, self.decay))
+        return model
 
 
 @dataclass(frozen=True)
-class PMFSettings:
-    """What PMF's weights depend on, beside the data and the seed; the papers do not say, so these are what served ML-100K (`models.PMF`)."""
+class PMFSettings(Settings):
+    """PMF; the papers do not say, so these are what served ML-100K (`models.PMF`)."""
 
     embedding_dim: int = 10
     learning_rate: float = 0.002
+    batch_size: int = 1000
     momentum: float = 0.8
     regularization: float = 0.1
     biases: bool = False
-    batch_size: int = 1000
-    eval_every: int = 0  # never
 
     name = "PMF"
-    first_epoch = 0
+
+    @property
+    def reads_ratings(self) -> bool:
+        return True
+
+    def build(self, data: Interactions, seed: int) -> keras.Model:
+        """PMF with SGD and momentum."""
+        import keras
+
+        from advrec_tf.models import PMF
+
+        model = PMF(data.n_users, data.n_items, self.embedding_dim, seed, regularization=self.regularization, biases=self.biases)
+        model.compile(keras.optimizers.SGD(self.learning_rate, self.momentum))
+        return model
 
 
-Settings = BPRMFSettings | AMFSettings | WRMFSettings | PMFSettings
+# What can be poisoned, by the name that flags give it.
+RECOMMENDERS: dict[str, type[Settings]] = {"wrmf": WRMFSettings, "pmf": PMFSettings}
 
 
-def model_folder(models_dir: Path, data: Interactions, settings: Settings, seed: int) -> Path:
+def model_folder(models_dir: Path | str, data: Interactions, settings: Settings, seed: int) -> Path:
     """models_dir/<data set>/<hash of data and settings>/seed=N, where the weights of one training live."""
-    reads_ratings = isinstance(settings, PMFSettings) or getattr(settings, "feedback", "binary") != "binary"
-    fingerprint = data.ratings_fingerprint if reads_ratings else data.fingerprint
-    identity = json.dumps({"model": settings.name, "data": fingerprint, **asdict(settings)}, sort_keys=True)
-    return Path(models_dir) / data.name / hashlib.sha256(identity.encode()).hexdigest()[:12] / f"seed={seed}"
+    fingerprint = data.ratings_fingerprint if settings.reads_ratings else data.fingerprint
+    return Path(models_dir) / data.name / storage.hashed({"data": fingerprint, **settings.identity}, 12) / f"seed={seed}"
 
 
-def epoch_file(folder: Path, epoch: int) -> Path:
+def epoch_file(folder: Path | str, epoch: int) -> Path:
     """Where the weights and the optimiser state of a kept epoch are."""
     return Path(folder) / f"epoch-{epoch:04d}.npz"

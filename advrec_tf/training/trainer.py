@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import asdict
 from pathlib import Path
 
 import keras
@@ -13,39 +12,12 @@ from tqdm import tqdm
 from advrec_tf.data import Interactions, check_negatives
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import rank_metrics, ranks_of_test_items
-from advrec_tf.files import locked, replacing, write_text
-from advrec_tf.models import AMF, BPRMF, PMF, WRMF, CoupledAdam, RowAdagrad
-from advrec_tf.training.checkpoints import capture, load, restore, save
-from advrec_tf.training.settings import AMFSettings, BPRMFSettings, PMFSettings, Settings, WRMFSettings, epoch_file, model_folder
+from advrec_tf.files import locked, write_text
+from advrec_tf.storage import load, save, write_csv
+from advrec_tf.training.checkpoints import capture, restore
+from advrec_tf.training.settings import Settings, epoch_file, model_folder
 
 HISTORY = ("epoch", "loss", "HR@10", "nDCG@10")
-
-
-def build_model(data: Interactions, settings: Settings, seed: int) -> keras.Model:
-    """The compiled model of these settings, untrained."""
-    sizes = data.n_users, data.n_items
-    if isinstance(settings, WRMFSettings):
-        own = {name: getattr(settings, name) for name in ("weight", "feedback", "solver")} | {"regularization": settings.decay}
-        model = WRMF(*sizes, settings.embedding_dim, seed, **own)
-        model.compile(CoupledAdam(settings.learning_rate, settings.decay))
-        return model
-    if isinstance(settings, PMFSettings):
-        model = PMF(*sizes, settings.embedding_dim, seed, regularization=settings.regularization, biases=settings.biases)
-        model.compile(keras.optimizers.SGD(settings.learning_rate, settings.momentum))
-        return model
-    bprmf = _bprmf(settings)
-    if settings is bprmf:
-        model = BPRMF(*sizes, bprmf.embedding_dim, seed)
-    else:
-        own = {name: value for name, value in vars(settings).items() if name not in ("start", "first_epoch")}
-        model = AMF(*sizes, bprmf.embedding_dim, seed, **own)
-    model.compile(RowAdagrad(bprmf.learning_rate))
-    return model
-
-
-def _bprmf(settings: Settings) -> Settings:
-    """The settings that hold the batch size and the like: AMF's are those of its start."""
-    return settings.start if isinstance(settings, AMFSettings) else settings
 
 
 def train(
@@ -61,7 +33,7 @@ def train(
     """
     folder = model_folder(models_dir, data, settings, seed)
     with locked(folder, patience=30):
-        write_text(folder.parent / "settings.json", json.dumps({"model": settings.name, **asdict(settings)}, indent=1) + "\n")
+        write_text(folder.parent / "settings.json", json.dumps(settings.identity, indent=1) + "\n")
         state = load(folder / "state.npz") if (folder / "state.npz").exists() else None
         done = settings.first_epoch if state is None else int(state["epoch"])
         keep = sorted({n for n in keep_epochs if settings.first_epoch < n <= epochs} | {epochs})
@@ -69,25 +41,24 @@ def train(
             if epoch <= done and not epoch_file(folder, epoch).exists():
                 raise UserError(f"{folder}: epoch {epoch} has passed and its weights were not kept; remove the folder to train again")
         if done < epochs:
-            if isinstance(_bprmf(settings), BPRMFSettings):
+            if settings.samples_negatives:
                 check_negatives(data)
-            model = build_model(data, settings, seed)
+            model = settings.build(data, seed)
             if start := state or _starting_point(data, settings, seed, models_dir):
                 restore(model, start)
-            bprmf = _bprmf(settings)
-            keeper = _Keeper(data, bprmf.eval_every, folder, keep, save_every, state)
+            keeper = _Keeper(data, settings.eval_every, folder, keep, save_every, state)
             with tqdm(total=epochs, initial=done, desc=f"{data.name} {settings.name} seed {seed}", unit="epoch", position=position,
                       disable=None if progress else True) as keeper.bar:  # fmt: skip
-                model.fit(data, batch_size=bprmf.batch_size, initial_epoch=done, epochs=epochs, verbose=0, callbacks=[keeper])
+                model.fit(data, batch_size=settings.batch_size, initial_epoch=done, epochs=epochs, verbose=0, callbacks=[keeper])
     return folder
 
 
 def _starting_point(data: Interactions, settings: Settings, seed: int, models_dir: Path) -> dict[str, np.ndarray] | None:
-    if not isinstance(settings, AMFSettings):
+    if settings.start is None:
         return None
     path = epoch_file(model_folder(models_dir, data, settings.start, seed), settings.first_epoch)
     if not path.exists():
-        raise UserError(f"{path}: AMF starts from this epoch of BPR-MF, which has not been trained")
+        raise UserError(f"{path}: {settings.name} starts from this epoch of {settings.start.name}, which has not been trained")
     return load(path)
 
 
@@ -114,8 +85,7 @@ class _Keeper(keras.callbacks.Callback):
         if epoch in self.keep:
             save(epoch_file(self.folder, epoch), capture(self.model))
         if epoch % self.save_every == 0 or epoch == self.keep[-1]:
-            with replacing(self.folder / "history.csv") as temporary:
-                pd.DataFrame(self.history, columns=HISTORY).astype({"epoch": int}).to_csv(temporary, index=False)
+            write_csv(self.folder / "history.csv", pd.DataFrame(self.history, columns=HISTORY).astype({"epoch": int}))
             state = {"epoch": np.int64(epoch), "history": np.asarray(self.history), **self.best}
             save(self.folder / "state.npz", capture(self.model) | state)
 

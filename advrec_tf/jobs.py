@@ -3,6 +3,9 @@
 import contextlib
 import importlib
 import logging
+import os
+import signal
+import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -10,22 +13,31 @@ from typing import Any
 
 import joblib
 from joblib.externals.loky import get_reusable_executor
+from tqdm import tqdm
 
 from advrec_tf.errors import UserError
-from advrec_tf.startup import one_thread_for_numpy, peak_memory_mb, start_tensorflow, start_worker
+from advrec_tf.startup import at_work, one_thread_for_numpy, peak_memory_mb, start_tensorflow, start_worker, stops_held
 
+BACKENDS = ("loky", "dask", "ray")
+GRACE = 0.5  # seconds in which a job that is stopped removes its temporary files
 peak_workers_mb = 0  # the most memory that one process has held for a job of this run
 
 
-def run(function: str, jobs: list[dict], workers: int, backend: str = "loky") -> Iterator[tuple[int, Any]]:
+def run(function: str, jobs: list[dict], workers: int, backend: str = "loky", bar: str = "", done: int = 0) -> Iterator[tuple[int, Any]]:
     """Calls the function named "module:name" with every job's arguments, at most `workers` at once; yields (index, result) as they finish.
 
     It is named, not given, so that this process need not import TensorFlow only to hand it on.  It also gets `position`, where its
     progress bar goes.  `backend` is one of joblib's: processes here (loky), which end when this one does, or a cluster that runs
     already (dask, ray).  A job that raises ends the run with its error; what shall outlive it must be on disk.
+    bar: the name of a progress bar over the jobs, if one is wanted, of which `done` were done before.
     """
-    if not jobs:
-        return
+    with tqdm(total=len(jobs) + done, initial=done, desc=bar, disable=None if bar else True) as shown:
+        for index, result in _results(function, jobs, workers, backend) if jobs else ():
+            yield index, result
+            shown.update()
+
+
+def _results(function: str, jobs: list[dict], workers: int, backend: str) -> Iterator[tuple[int, Any]]:
     one_thread_for_numpy()
     if backend != "loky":
         with _cluster(backend), joblib.parallel_config(backend=backend, n_jobs=workers):
@@ -35,12 +47,26 @@ def run(function: str, jobs: list[dict], workers: int, backend: str = "loky") ->
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
     pool = joblib.Parallel(workers, return_as="generator_unordered", pre_dispatch=workers, batch_size=1, initializer=start_worker)
     try:
-        yield from map(_noted, pool(_calls(function, jobs, workers)))
+        with stops_held():  # a worker that is just starting could only answer with a traceback
+            results = pool(_calls(function, jobs, workers))
+        yield from map(_noted, results)
     except BaseException as error:
-        get_reusable_executor().shutdown(wait=True, kill_workers=True)  # nothing of it is left to complain at exit
+        _stop_workers()
         if not isinstance(error, BrokenProcessPool):
             raise
         raise UserError("a worker process was killed, perhaps for want of memory: run again, with fewer --workers if so") from None
+
+
+def _stop_workers() -> None:
+    """Interrupts the jobs that run, and then ends their processes, so that nothing of them is left to complain at exit."""
+    pool = get_reusable_executor()
+    processes = list(getattr(pool, "_processes", None) or ())
+    for number in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(number, signal.SIGTERM)
+    if processes:
+        time.sleep(GRACE)
+    pool.shutdown(wait=True, kill_workers=True)
 
 
 def _noted(done: tuple[int, Any, int]) -> tuple[int, Any]:
@@ -72,7 +98,13 @@ def _cluster(backend: str) -> Iterator[None]:
         raise UserError(f"--backend={backend} needs a package that is not installed ({error.name})") from None
 
 
-def _call(function: str, index: int, job: dict, position: int) -> tuple[int, Any, int]:
-    start_tensorflow()
+def named(function: str) -> Any:
+    """The function of a name "module:name"."""
     module, _, name = function.partition(":")
-    return index, getattr(importlib.import_module(module), name)(**job, position=position), peak_memory_mb()
+    return getattr(importlib.import_module(module), name)
+
+
+def _call(function: str, index: int, job: dict, position: int) -> tuple[int, Any, int]:
+    with at_work():
+        start_tensorflow()
+        return index, named(function)(**job, position=position), peak_memory_mb()

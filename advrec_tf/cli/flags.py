@@ -1,0 +1,334 @@
+"""All flags in one table: what they mean, who reads them, and what they are where they are not given."""
+
+import math
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from advrec_tf.data import GROUPS, K_CORES, NAMES
+from advrec_tf.defenses.low_rank import CHOICES, ENTER, FLOOR
+from advrec_tf.errors import UserError
+from advrec_tf.jobs import BACKENDS
+from advrec_tf.perturbations import ATTACKS, BALLS, PGD_INIT
+from advrec_tf.poisoning import ATTACKS as POISON
+from advrec_tf.poisoning.settings import GOALS
+from advrec_tf.training import RECOMMENDERS, AMFSettings, PMFSettings, WRMFSettings
+
+PRESETS = ("paper", "quick")
+EXPERIMENTS = {
+    "table1": "Table 1: six metrics before and after FGSM, BIM and PGD",
+    "iterations": "Figure 1: performance over iterations",
+    "budget": "Figure 2: performance over the budget, and certified bounds",
+    "characteristics": "Figure 3: density, size and shape of sub-samples",
+    "low_rank_against_perturbations": "both papers: does projecting the factors stop FGSM, BIM and PGD?",
+    "poison": "fake profiles, and victims before and after",
+    "lowrank_table1": "Table I: fake users found by PCA and an SVM, and how detectors do on other attacks",
+    "lowrank_table2": "Table II: local low-rank reconstruction",
+    "lowrank_table3": "Table III: local low-rank reconstruction under several attacks",
+    "lowrank_figure1": "Figure 1: users on two principal components",
+    "lowrank_figure2": "Figure 2: the SVM's recall over components and kernels",
+    "lowrank_figure3": "Figure 3: PMF on reconstructed ratings over the SVD rank",
+    "lowrank_figure4": "Figure 4: the same over the length of PMF's factors",
+    "lowrank_figure5": "Figure 5: PMF's factors transformed",
+    "lowrank_figure6": "Figure 6: more and more new ratings",
+    "audit": "how much perturbation anyone's factors stand",
+    "claims": "the papers' statements, on what was measured",
+    "describe": "statistics of data and of fake profiles",
+}
+PERTURBED = ("table1", "iterations", "budget", "characteristics", "low_rank_against_perturbations")
+POISONED = tuple(name for name in EXPERIMENTS if name == "poison" or name.startswith("lowrank_"))
+OF_PMF = ("lowrank_figure3", "lowrank_figure4", "lowrank_figure5", "lowrank_figure6")
+WITH_VICTIMS = tuple(name for name in POISONED if name not in ("lowrank_figure1", "lowrank_figure2"))
+_OF_GOWALLA = ("poison", "lowrank_table1", "lowrank_table2", "lowrank_figure1", "lowrank_figure2")
+_MEASURED = (*PERTURBED, *POISONED)
+_WITH_DATA = (*_MEASURED, "audit", "describe")
+_GRID = [1, *range(10, 301, 10)]
+_BUDGETS = [round(digits * 10.0**power, 6) for power in (-3, -2, -1, 0) for digits in (1, 2.5, 5, 7.5)] + [10.0]
+
+
+class Flag(NamedTuple):
+    """One flag.
+
+    kind: text, whole, number, yes_no, texts, wholes or numbers (several with commas between); default: where the flag is not given, and by
+    preset, by experiment, or by both ((preset, experiment) first) in `other`; among: the values there are; low, high: the bounds of numbers.
+    """
+
+    kind: str
+    read_by: tuple[str, ...]
+    says: str
+    default: Any = None
+    other: dict[Any, Any] = {}
+    among: tuple[str, ...] = ()
+    low: float = -math.inf
+    high: float = math.inf
+
+
+def _by(names: tuple[str, ...], value: Any, preset: str = "") -> dict:
+    return {(preset, name) if preset else name: value for name in names}
+
+
+FLAGS = {
+    # What every run has
+    "preset": Flag("text", tuple(EXPERIMENTS), "the paper's setting, or one of minutes on synthetic data; single flags override it", "paper",
+                   among=PRESETS),
+    "output_dir": Flag("text", tuple(name for name in EXPERIMENTS if name != "describe"), "where results and trained weights are kept", "results"),
+    "progress": Flag("yes_no", (*_WITH_DATA,), "show progress bars when the output is a terminal", True),
+    "workers": Flag("whole", (*_MEASURED, "audit"), "processes side by side", os.cpu_count(), low=1),
+    "backend": Flag("text", (*_MEASURED, "audit"), "joblib's backend: processes here, or a cluster that runs already", "loky", among=BACKENDS),
+    "save_every": Flag("whole", PERTURBED, "epochs between checkpoints", 50, low=1),
+    # Data
+    "dataset": Flag("texts", (*_WITH_DATA, "claims"), f"names among {', '.join(NAMES)}, or paths of one's own tables or folders", ["ml-1m", "lastfm"],
+                    {**_by(_OF_GOWALLA, ["gowalla"], "paper"), **_by(("lowrank_table3", *OF_PMF), ["ml-100k"], "paper"), "quick": ["synthetic"]}),
+    "data_dir": Flag("text", _WITH_DATA, "holds one folder a data set [$ADVREC_DATA_DIR, else the user's cache folder]"),
+    "split": Flag("text", _WITH_DATA, "what is held out of each user [last where there are timestamps]", None, _by(POISONED, "80:20"),
+                  among=("last", "random", "80:20")),
+    "split_seed": Flag("whole", _WITH_DATA, "seed of a random hold-out and of synthetic data; the same for all --seed", 0, low=0),
+    "columns": Flag("texts", _WITH_DATA, "where the fields of one's own table stand, as user=NAME_OR_POSITION,item=...,timestamp=..."),
+    "seed": Flag("wholes", (*_MEASURED, "audit"), "seeds of training, negatives, PGD's start and Random; several give mean and deviation",
+                 [0], {**_by(POISONED, [0, 1, 2, 3, 4], "paper"), ("quick", "audit"): [0], "quick": [0, 1]}, low=0),
+    "k": Flag("whole", (*_MEASURED, "audit"), "length of the lists [10; on poisoned Gowalla 50]", low=1),
+    # Training of BPR-MF and AMF
+    "epochs": Flag("whole", PERTURBED, "epochs of BPR-MF, and the epoch at which AMF ends", 2000, {"quick": 120}, low=1),
+    "amf_start": Flag("whole", PERTURBED, "epoch of BPR-MF from which AMF is trained", 1000, {"quick": 60}, low=1),
+    "embedding_dim": Flag("whole", PERTURBED, "length of the embeddings", AMFSettings.embedding_dim, low=1, high=10_000),
+    "learning_rate": Flag("number", PERTURBED, "of Adagrad", AMFSettings.learning_rate, low=0),
+    "batch_size": Flag("whole", PERTURBED, "triples in a mini-batch", AMFSettings.batch_size, low=1),
+    "eval_every": Flag("whole", PERTURBED, "epochs between evaluations of HR@10 and nDCG@10", AMFSettings.eval_every, low=1),
+    "keep_epochs": Flag("wholes", PERTURBED, "further epochs whose weights are kept", [377, 1000, 1162], {"quick": []}, low=0),
+    "model_selection": Flag("texts", PERTURBED, "which epochs are measured: best (by test HR@10), last, published (the paper's), epoch:N", ["best"],
+                            {"table1": ["best", "last", "published"]}),
+    "adversary": Flag("text", PERTURBED, "AMF's inner adversary", AMFSettings.adversary,
+                      among=tuple(name for name, attack in ATTACKS.items() if not attack.draw)),
+    "adversary_epsilon": Flag("number", PERTURBED, "its budget", AMFSettings.epsilon, low=0),
+    "adversary_weight": Flag("number", PERTURBED, "weight lambda of AMF's adversarial loss", AMFSettings.adversarial_weight, low=0),
+    "adversary_iterations": Flag("whole", PERTURBED, "its iterations, where it has any", AMFSettings.iterations, low=1),
+    "adversary_step_size": Flag("number", PERTURBED, "its step, where it has iterations [a quarter of its budget]", low=0),
+    "adversary_ball": Flag("text", PERTURBED, "its ball, where it has iterations", AMFSettings.ball, among=BALLS),
+    # Perturbations that are measured
+    "epsilon": Flag("numbers", PERTURBED, "budgets of the perturbations that are measured", [0.5], {"budget": _BUDGETS}, low=0),
+    "step_size": Flag("number", PERTURBED, "step of the attacks that have iterations [a quarter of epsilon]", low=0),
+    "iterations": Flag("wholes", PERTURBED, "iteration counts at which they are measured", _GRID,
+                       {"iterations": sorted([*_GRID, 25]), "characteristics": [1, 5, 10, 15, 20, 25, 30, 40, 50],
+                        **_by(("budget", "low_rank_against_perturbations"), [25])}, low=1),
+    "pgd_init": Flag("number", PERTURBED, "PGD starts uniform in plus or minus this", PGD_INIT, low=0),
+    "more_attacks": Flag("texts", PERTURBED[:3], f"attacks beyond the paper's that are measured too, among {', '.join(ATTACKS)}", []),
+    "save_lists": Flag("yes_no", PERTURBED[:4], "write the lists of every point (user, item, rank, score) beside the results", False),
+    "k_core": Flag("text", ("characteristics",), "how sub-samples are cut [as the paper]", "single_pass", among=K_CORES),
+    "cores": Flag("wholes", ("characteristics",), "fewest interactions of a user or item in each of the sub-samples", list(range(10, 101, 10)),
+                  {"quick": [5, 10, 15, 20, 25]}, low=0),
+    # Fake profiles
+    "attack": Flag("texts", tuple(n for n in POISONED if n != "lowrank_table3"),
+                   f"attacks among none, {', '.join(POISON)}, or several joined with + [unless --profiles are given]", ["recsys20"],
+                   _by(OF_PMF, ["recsys19"])),
+    "profiles": Flag("texts", (*POISONED, "describe"), "files of fake profiles (.npz), each an attack of its own", []),
+    "fakes": Flag("whole", POISONED, "fake profiles of an attack [1% of the users; ML-100K: 125]", None, {"quick": 24}, low=1),
+    "targets": Flag("wholes", POISONED, "item numbers that an attack promotes [some of --target_group]", low=0),
+    "target_group": Flag("texts", POISONED, f"groups of items the targets are drawn from: {', '.join(GROUPS)}", ["head"]),
+    "target_count": Flag("whole", POISONED, "targets drawn", 5, low=1),
+    "target_seed": Flag("whole", POISONED, "seed of the targets drawn", 0, low=0),
+    "attack_seed": Flag("whole", POISONED, "seed of the attacks", 0, low=0),
+    "outer_epochs": Flag("whole", POISONED, "steps of an attack on its profiles [recsys20: 30; recsys19: 10]", None, {"quick": 4}, low=1),
+    "clicks": Flag("whole", POISONED, "most clicks of a fake profile [recsys20: no limit; heuristics: the users' mean]", low=1),
+    "surrogate_epochs": Flag("whole", POISONED, "recsys20: epochs of its surrogate", 50, low=1),
+    "surrogate_dim": Flag("whole", POISONED, "recsys20: length of the surrogate's embeddings", WRMFSettings.embedding_dim, {"quick": 8},
+                          low=1, high=10_000),
+    "surrogate_solver": Flag("text", POISONED, "recsys20: how the surrogate is trained", "sgd", among=("sgd", "als")),
+    "surrogate_regularization": Flag("number", POISONED, "recsys20: weight of the squared factors of a surrogate by als",
+                                     WRMFSettings.regularization, low=0),
+    "surrogate_weight": Flag("number", POISONED, "recsys20: the surrogate's weight of what was clicked", WRMFSettings.weight, low=1e-9),
+    "unrolled_epochs": Flag("whole", POISONED, "recsys20: the surrogate's last epochs that are differentiated through", 10, low=1),
+    "click_limit": Flag("whole", POISONED, "recsys20: the fakes start from the first users with at most this many clicks", 100, low=1),
+    "click_targets": Flag("yes_no", POISONED, "recsys20: every profile clicks all targets", False),
+    "fresh_seeds": Flag("yes_no", POISONED, "recsys20: each outer epoch's surrogate has its own seed; --nofresh_seeds as in the public code", True),
+    "gan_epochs": Flag("whole", POISONED, "recsys19: epochs of the GAN", 64, {"quick": 2}, low=1),
+    "zo_directions": Flag("whole", POISONED, "recsys19: directions a zeroth-order step probes", 5, low=1),
+    "zo_smoothing": Flag("number", POISONED, "recsys19: length of a probe", 50.0, low=0),
+    "zo_step": Flag("number", POISONED, "recsys19: step size", 100.0, low=0),
+    "zo_goal": Flag("text", POISONED, "recsys19: what its steps raise", GOALS[0], among=GOALS),
+    "zo_recommender": Flag("text", POISONED, "recsys19: the recommender it probes, in its default setting", "wrmf", among=tuple(RECOMMENDERS)),
+    "zo_solver": Flag("text", POISONED, "recsys19: how that recommender is trained, if it is wrmf", "sgd", among=("sgd", "als")),
+    # Victims
+    "victim": Flag("text", WITH_VICTIMS, "recommender that is trained on the poisoned data", "wrmf", _by(OF_PMF, "pmf"), among=tuple(RECOMMENDERS)),
+    "victim_epochs": Flag("whole", WITH_VICTIMS, "its epochs", 50, low=1),
+    "victim_dim": Flag("whole", WITH_VICTIMS, "length of its embeddings [wrmf 128, pmf 10]", None, {"quick": 8}, low=1, high=10_000),
+    "solver": Flag("text", WITH_VICTIMS, "how a victim wrmf is trained", "sgd", among=("sgd", "als")),
+    "als_regularization": Flag("number", WITH_VICTIMS, "victim wrmf by als: weight of the squared factors", WRMFSettings.regularization, low=0),
+    "positive_weight": Flag("number", WITH_VICTIMS, "victim wrmf: weight of what was clicked; all else has 1", WRMFSettings.weight, low=1e-9),
+    "pmf_regularization": Flag("number", WITH_VICTIMS, "victim pmf: strength of the priors", PMFSettings.regularization, low=0),
+    "pmf_learning_rate": Flag("number", WITH_VICTIMS, "victim pmf: learning rate", PMFSettings.learning_rate, low=0),
+    "pmf_biases": Flag("yes_no", WITH_VICTIMS, "victim pmf: with biases of users and items", PMFSettings.biases),
+    # Defences
+    "patches": Flag("texts", ("lowrank_table2", "lowrank_table3"), "reconstructions as SIZExRANK or fullxRANK",
+                    ["100x90", "300x80", "150x20", "fullx3500", "fullx5000"],
+                    {("paper", "lowrank_table3"): ["200x50"], "quick": ["50x20", "100x10", "fullx40"]}),
+    "enter": Flag("text", ("lowrank_table2", "lowrank_table3"), "how reconstructed values enter WRMF", "binarize", among=ENTER[:-1]),
+    "threshold": Flag("number", ("lowrank_table2", "lowrank_table3"), "reconstructed values above this count", 0.5, low=FLOOR),
+    "shuffle_seed": Flag("whole", ("lowrank_table2", "lowrank_table3"),
+                         "cut patches from rows and columns shuffled by this seed [in the order given]", low=0),
+    "svd_ranks": Flag("wholes", ("lowrank_figure3", "lowrank_figure5", "low_rank_against_perturbations"), "ranks that are compared",
+                      [10, 20, 30, 50, 80, 100, 120, 150, 200], {"quick": [5, 20, 80]}, low=1),
+    "pmf_dims": Flag("wholes", ("lowrank_figure4",), "lengths of PMF's factors", [5, 10, 20, 40, 60, 80, 100], {"quick": [4, 8]}, low=1, high=10_000),
+    "figure6_ranks": Flag("wholes", ("lowrank_figure6",), "SVD ranks", [50, 150], {"quick": [20]}, low=1),
+    "shares": Flag("numbers", ("lowrank_figure6",), "percentages of new ratings", [0.0, 20.0, 40.0, 60.0, 80.0, 100.0], {"quick": [0.0, 100.0]},
+                   low=0, high=100),
+    "choose_ratings": Flag("text", ("lowrank_table2", "lowrank_table3", "lowrank_figure3", "lowrank_figure4", "lowrank_figure6"),
+                           "which new ratings are taken first", CHOICES[0], among=CHOICES),
+    "svm_components": Flag("wholes", ("lowrank_figure2",), "principal components", [5, *range(10, 101, 10)], {"quick": [2, 4]}, low=1, high=10_000),
+    "folds": Flag("whole", ("lowrank_table1", "lowrank_figure2"), "folds of the detectors' cross-validation", 10, {"quick": 3}, low=2),
+    "other_outer_epochs": Flag("whole", ("lowrank_table1",), "outer epochs of the attack run that detectors have not seen", 10, {"quick": 2}, low=1),
+    # Audit
+    "user_factors": Flag("text", ("audit",), ".npy of user factors [users, dim]"),
+    "item_factors": Flag("text", ("audit",), ".npy of item factors [items, dim]"),
+    "user_rows": Flag("text", ("audit",), "CSV with columns row and id, where rows are not in the order of the sorted user ids"),
+    "item_rows": Flag("text", ("audit",), "the same for items"),
+    "train": Flag("text", ("audit",), "the interactions the factors were trained on, a table or a name [--dataset]"),
+    "test": Flag("text", ("audit",), "the held-out interactions, a table beside --train"),
+}  # fmt: skip
+
+
+def define() -> None:
+    """Declares the flags to absl; None stands for one that is not given."""
+    flags.DEFINE_enum("experiment", "table1", list(EXPERIMENTS), "what to run")
+    for name, flag in FLAGS.items():
+        says = f"{', '.join(flag.read_by) if len(flag.read_by) < 4 else ''}: {flag.says}".removeprefix(": ")
+        if flag.kind == "yes_no":
+            flags.DEFINE_bool(name, None, says)
+        elif flag.kind.endswith("s"):
+            flags.DEFINE_list(name, None, says)
+        else:
+            flags.DEFINE_string(name, None, says)
+
+
+def values(experiment: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The value of every flag that an experiment reads: as it is given (texts, or lists of texts), or the default of preset and experiment.
+
+    Raises UserError for a flag that the experiment does not read, and for a value that is none.
+    """
+    foreign = [name for name in given if experiment not in FLAGS[name].read_by]
+    if foreign:
+        readers = FLAGS[foreign[0]].read_by
+        more = f"; {', '.join(readers)} do" if len(readers) < 8 else ""
+        raise UserError(f"--{foreign[0]} is not read by --experiment={experiment}{more} (--experiment={experiment} --help lists what is)")
+    preset = _value("preset", given["preset"]) if "preset" in given else "paper"
+    own = {name: flag for name, flag in FLAGS.items() if experiment in flag.read_by}
+    found = {name: _value(name, given[name]) if name in given else default(flag, experiment, preset) for name, flag in own.items()}
+    if found.get("profiles") and "attack" in found and "attack" not in given:
+        found["attack"] = []
+    return found
+
+
+def default(flag: Flag, experiment: str, preset: str) -> Any:
+    """What a flag is where it is not given."""
+    keys = ((preset, experiment), preset, experiment) if preset == "quick" else ((preset, experiment), experiment, preset)
+    return next((flag.other[key] for key in keys if key in flag.other), flag.default)
+
+
+def _value(name: str, given: Any) -> Any:
+    flag = FLAGS[name]
+    if flag.kind == "yes_no":
+        return given
+    if not flag.kind.endswith("s"):
+        return _one(name, flag, given)
+    found = [_one(name, flag, text) for text in given]
+    if not found and name != "keep_epochs":
+        raise UserError(f"--{name} is empty")
+    if len(set(found)) < len(found):
+        raise UserError(f"--{name} must be different {_what(flag)} with commas between, not {','.join(given)}")
+    return found
+
+
+def _one(name: str, flag: Flag, text: str) -> Any:
+    kind = flag.kind.removesuffix("s")
+    if kind == "text":
+        if not text:
+            raise UserError(f"--{name} is empty")
+        if flag.among and text not in flag.among:
+            raise UserError(f"--{name} must be one of {', '.join(flag.among)}, not {text!r}")
+        return text
+    parse: Callable[[str], float] = int if kind == "whole" else float
+    try:
+        number = parse(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and flag.low <= number <= flag.high and abs(number) < 2**63):
+        several = "different " if flag.kind.endswith("s") else ""
+        raise UserError(f"--{name} must be {several}{_what(flag)}{' with commas between' if several else ''}, not {text!r}")
+    return number
+
+
+def _what(flag: Flag) -> str:
+    several = flag.kind.endswith("s")
+    noun = {"text": "text", "whole": "whole number", "number": "number"}[flag.kind.removesuffix("s")]
+    noun = f"{noun}s" if several else f"a {noun}"
+    if flag.kind.startswith("text"):
+        return noun
+    if flag.high < math.inf:
+        return f"{noun} from {flag.low:g} to {flag.high:g}"
+    return noun if flag.low == -math.inf else f"{noun} from {flag.low:g} up" if flag.low in (0, 1) or flag.low >= 0.01 else f"{noun} above 0"
+
+
+# Flags that may differ from the paper's setting, and what is measured still stands beside the print.
+_FREE = {
+    "experiment", "preset", "output_dir", "progress", "workers", "backend", "save_every", "dataset", "data_dir", "columns", "seed", "k", "split_seed",
+    "epochs", "eval_every", "keep_epochs", "model_selection", "more_attacks", "save_lists", "cores", "attack", "attack_seed", "target_group",
+    "patches", "enter", "threshold", "shuffle_seed", "choose_ratings", "svd_ranks", "pmf_dims", "figure6_ranks", "shares", "svm_components", "folds",
+}  # fmt: skip
+
+
+def as_published(values: dict[str, Any], least_epochs: int = 0) -> bool:
+    """Whether these are the paper's settings in all that its numbers depend on, so that they may stand beside; of BPR-MF's and AMF's epochs there
+    must be enough."""
+    experiment = values["experiment"]
+    paper = {name: default(flag, experiment, "paper") for name, flag in FLAGS.items() if experiment in flag.read_by and name not in _FREE}
+    return all(values[name] == value for name, value in paper.items()) and values.get("epochs", least_epochs) >= least_epochs
+
+
+def help_of(experiment: str | None) -> str:
+    """What an experiment reads, with the defaults of both presets; without one, the experiments and how to see more."""
+    if experiment not in EXPERIMENTS:
+        lines = [f"  {name:<32} {says}" for name, says in EXPERIMENTS.items()]
+        return "\n".join(["--experiment=", *lines, "", "--experiment=NAME --help lists the flags of one of them."])
+    lines = [f"{experiment}: {EXPERIMENTS[experiment]}", ""]
+    for name, flag in FLAGS.items():
+        if experiment in flag.read_by:
+            shown = dict.fromkeys(_shown(default(flag, experiment, preset)) for preset in PRESETS)
+            among = f" ({', '.join(flag.among)})" if flag.among else ""
+            lines.append(f"  --{name:<26} {flag.says}{among}" + "".join(f" [{'; quick: '.join(shown)}]" for _ in (1,) if any(shown)))
+    return "\n".join(lines)
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == []:
+        return ""
+    if isinstance(value, list):
+        return ",".join(
+            f"{each:g}" if isinstance(each, float) else str(each) for each in (value if len(value) < 9 else [*value[:3], "...", value[-1]])
+        )
+    return str(value)
+
+
+def given_flags() -> dict[str, Any]:
+    """The flags of the table that were given on the command line, as they were given."""
+    return {name: flags.FLAGS[name].value for name in FLAGS if flags.FLAGS[name].value is not None}
+
+
+def experiment_of(argv: list[str]) -> str | None:
+    """The experiment that a command line names, before it is parsed."""
+    for word, following in zip(argv, [*argv[1:], ""]):
+        if word.lstrip("-").partition("=")[0] == "experiment":
+            return word.partition("=")[2] or following
+    return None
+
+
+def parse(argv: list[str]) -> list[str]:
+    """absl's flags_parser: --help is ours, and what is wrong is told in one line."""
+    if any(word in ("--help", "-help", "-h", "--helpfull", "--helpshort", "-?") for word in argv[1:]):
+        print(help_of(experiment_of(argv)))
+        sys.exit(0)
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        sys.exit(f"advrec: {' '.join(str(error).split())} (--help lists all experiments, --experiment=NAME --help its flags)")

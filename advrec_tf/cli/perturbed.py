@@ -1,0 +1,283 @@
+"""The experiments on perturbed factors: what they depend on, what is trained before, and how a point is measured."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from advrec_tf import auditing, evaluation, perturbations
+from advrec_tf.cli.flags import as_published
+from advrec_tf.cli.runner import Running
+from advrec_tf.data import Interactions, sample_triples
+from advrec_tf.defenses import Defense
+from advrec_tf.errors import UserError
+from advrec_tf.evaluation import NAMES
+from advrec_tf.models.baselines import BASELINES, MostPopular
+from advrec_tf.perturbations import ATTACKS
+from advrec_tf.reporting import published
+from advrec_tf.results import Job, Layout
+from advrec_tf.training import AMFSettings, BPRMFSettings, Settings, model_folder, selected_factors
+
+KEYS = ("dataset", "model", "selection", "epoch", "attack", "ball", "start", "epsilon", "step_size", "iterations", "seed", "k")
+# Mean l2 norm of the embeddings' rows and of the perturbation's rows.
+NORMS = ("user_norm", "item_norm", "user_shift", "item_shift")
+LAYOUT = Layout(KEYS, (*NAMES, *NORMS))
+AWARE = "projected, aware"  # of an attacker who differentiates through the projection
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the measurements on one data set depend on."""
+
+    experiment: str
+    data: Interactions
+    output_dir: Path
+    seeds: list[int]
+    bprmf: BPRMFSettings
+    amf: AMFSettings
+    epochs: int
+    selections: list[str]
+    keep_epochs: list[int]
+    epsilons: list[float]
+    iterations: list[int]
+    step_size: float | None
+    pgd_init: float
+    k: int
+    published: bool  # whether the paper's numbers may stand beside
+    more_attacks: tuple[str, ...] = ()
+    save_lists: bool = False
+    ranks: tuple[int, ...] = ()  # of projections
+
+    @property
+    def config(self) -> dict[str, Any]:
+        models = {settings.name: settings.identity for settings in (self.bprmf, self.amf)} | {"epochs": self.epochs}
+        grid = {name: getattr(self, name) for name in ("epsilons", "iterations", "step_size", "pgd_init", "k", "ranks", "published")}
+        versions = {"perturbations": perturbations.VERSION, "evaluation": evaluation.VERSION}
+        return {**models, "model_selection": self.selections, **grid, "versions": versions, "data": self.data.fingerprint}
+
+    def epochs_of(self, settings: Settings) -> list[tuple[str, str]]:
+        """The selections of one model by name, and as best, last or epoch:N, without the epochs it does not have."""
+        own = published.EPOCHS.get(self.data.name, {}).get(settings.name, 0) if self.data.registered else 0
+        named = [(name, f"epoch:{own}" if name == "published" else name) for name in self.selections]
+        return [(name, at) for name, at in named if not at.startswith("epoch:") or settings.first_epoch < int(at[6:]) <= self.epochs]
+
+    def points(self, attack: str, ball: str = "linf", start: str = "") -> list[dict]:
+        """The points of one attack over this study's grid."""
+        return perturbations.points(attack, self.epsilons, self.iterations, ball, self.step_size, start)
+
+
+def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
+    """The study of each data set.  Raises UserError for settings that do not go together."""
+    amf = AMFSettings(
+        **{name: values[name] for name in ("embedding_dim", "learning_rate", "batch_size", "eval_every")},
+        first_epoch=values["amf_start"],
+        adversary=values["adversary"],
+        epsilon=values["adversary_epsilon"],
+        adversarial_weight=values["adversary_weight"],
+        iterations=values["adversary_iterations"],
+        step_size=values["adversary_step_size"],
+        ball=values["adversary_ball"],
+    )
+    if not amf.first_epoch < values["epochs"]:
+        raise UserError(f"--amf_start ({amf.first_epoch}) must be less than --epochs ({values['epochs']})")
+    for text in values["model_selection"]:
+        if text not in ("best", "last", "published") and not (text.startswith("epoch:") and text[6:].isdecimal()):
+            raise UserError(f"--model_selection must be of best, last, published and epoch:N, not {text!r}")
+    unknown = set(values.get("more_attacks", ())) - set(ATTACKS)
+    if unknown:
+        raise UserError(f"--more_attacks must be of {', '.join(ATTACKS)}, not {min(unknown)!r}")
+    found = []
+    for data in datasets:
+        epochs = max(published.EPOCHS.get(data.name, {"AMF": amf.first_epoch}).values())
+        found.append(
+            Study(
+                experiment=values["experiment"],
+                data=data,
+                output_dir=output_dir,
+                seeds=values["seed"],
+                bprmf=amf.start,
+                amf=amf,
+                epochs=values["epochs"],
+                selections=values["model_selection"],
+                keep_epochs=values["keep_epochs"],
+                epsilons=sorted(values["epsilon"]),
+                iterations=sorted(values["iterations"]),
+                step_size=values["step_size"],
+                pgd_init=values["pgd_init"],
+                k=values["k"] or 10,
+                published=data.registered and as_published(values, epochs),
+                more_attacks=tuple(values.get("more_attacks", ())),
+                save_lists=values.get("save_lists", False),
+                ranks=tuple(sorted(values.get("svd_ranks", ()))),
+            )
+        )
+    for study in found:
+        if study.k > study.data.n_items:
+            raise UserError(f"--k={study.k} is more than the {study.data.n_items} items of {study.data.name}")
+        for settings in (study.bprmf, study.amf):
+            if not study.epochs_of(settings):
+                raise UserError(f"--model_selection={','.join(study.selections)} names no epoch of {settings.name} on {study.data.name}")
+    return found
+
+
+def single(*names: str) -> Callable[..., list[Study]]:
+    """`studies` for an experiment in which these flags take one value."""
+
+    def checked(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
+        for name in names:
+            if len(values[name]) > 1:
+                raise UserError(f"--{name} takes one value in this experiment, not {len(values[name])}")
+        return studies(values, datasets, output_dir)
+
+    return checked
+
+
+def train(studies: Sequence[Study], how: Running) -> None:
+    """Every model of every data set and seed, as many at once as there are workers: BPR-MF up to AMF's start, then the rest of it beside AMF."""
+    for stage in (0, 1):
+        asked = []
+        for study in studies:
+            models = [(study.bprmf, study.amf.first_epoch)] if stage == 0 else [(study.amf, study.epochs), (study.bprmf, study.epochs)]
+            for settings, stop in models:
+                measured = [int(at[6:]) for _, at in study.epochs_of(settings) if at.startswith("epoch:")]
+                keep = (*study.keep_epochs, *measured, study.amf.first_epoch)
+                common = {"data": study.data, "settings": settings, "epochs": stop, "keep_epochs": keep, "models_dir": study.output_dir / "models"}
+                asked += [{**common, "seed": seed, "save_every": how.save_every, "progress": how.progress} for seed in study.seeds]
+        for _ in how.jobs("advrec_tf.training.trainer:train", asked):
+            pass
+
+
+def weights_of(study: Study, seed: int) -> list[tuple[Settings, int, list[str], dict]]:
+    """Every trained model and epoch that is to be measured: the names of its selection, and the arguments of `selected_factors`."""
+    found = []
+    for settings in (study.bprmf, study.amf):
+        chosen: dict[int, tuple[list[str], dict]] = {}
+        for name, at in study.epochs_of(settings):
+            folder = model_folder(study.output_dir / "models", study.data, settings, seed)
+            weights = {"folder": folder, "selection": at, "epochs": study.epochs}
+            chosen.setdefault(selected_factors(**weights)[0], ([], weights))[0].append(name)
+        found += [(settings, epoch, names, weights) for epoch, (names, weights) in chosen.items()]
+    return found
+
+
+def jobs(study: Study, attacks: Sequence[list[dict]], function: str = "attack", **more: Any) -> list[Job]:
+    """One job for each of the attacks (lists of points) on each selected epoch of each model; function: of this module."""
+    found = []
+    for seed in study.seeds:
+        for settings, epoch, selections, weights in weights_of(study, seed):
+            base = {"dataset": study.data.name, "model": settings.name, "epoch": epoch, "seed": seed, "k": study.k}
+            for points in attacks:
+                keys = [{**base, **point, "selection": name} for point in points for name in selections]
+                arguments = {"data": study.data, "weights": weights, "seed": seed, "init_range": study.pgd_init, **more}
+                found.append(_job(study, function, keys, arguments))
+    return found
+
+
+def baselines(study: Study) -> list[Job]:
+    """A job for each recommender that has no factors to perturb, or none worth it, and each seed."""
+    keys = [{"dataset": study.data.name, "model": name, "seed": seed, "k": study.k} for seed in study.seeds for name in BASELINES]
+    return [_job(study, "baseline", [key], {"data": study.data}) for key in keys]
+
+
+def certificates(study: Study) -> list[Job]:
+    """A job for each ball of every model, where users have one test item each, which certificates need."""
+    balls = perturbations.BALLS if study.data.has_one_test_item_each else ()
+    points = [[{"attack": "certificate", "ball": ball, "epsilon": epsilon} for epsilon in study.epsilons] for ball in balls]
+    return [job._replace(files=()) for job in jobs(study, points, "certify")]
+
+
+def _job(study: Study, function: str, keys: list[dict], arguments: dict) -> Job:
+    lists_dir = study.output_dir / study.experiment / study.data.name / "lists" if study.save_lists else None
+    files = tuple(list_path(lists_dir, key) for key in keys) if lists_dir else ()
+    return Job(f"advrec_tf.cli.perturbed:{function}", keys, {**arguments, "lists_dir": lists_dir}, files)
+
+
+def list_path(lists_dir: Path, key: dict) -> Path:
+    """Where the lists of a point are saved."""
+    named = ("epoch", "attack", "ball", "start", "epsilon", "iterations", "seed")
+    return lists_dir / f"{'_'.join([key['model'], *(f'{name}={key[name]}' for name in named if key.get(name) not in (None, ''))])}.tsv"
+
+
+class _Measured:
+    """The rows of a job as they come, and beside them every tested user's nDCG."""
+
+    def __init__(self, data: Interactions, lists_dir: Path | None):
+        self.data, self.lists_dir = data, lists_dir
+        self.rows: list[dict] = []
+        self.users: list[np.ndarray] = []
+
+    def add(self, point: dict, lists: np.ndarray, factors: tuple = (), before: tuple = (), delta: tuple = ()) -> None:
+        """One point.  factors: P and Q that the lists come from, if there are any; before, delta: what they are the sum of"""
+        if self.lists_dir is not None:
+            evaluation.save_lists(list_path(self.lists_dir, point), lists, self.data, *factors)
+        norms = dict(zip(NORMS, (float(np.linalg.norm(x, axis=1).mean()) for x in (*before, *delta))))
+        self.rows.append(point | evaluation.metrics(lists, self.data) | norms)
+        self.users.append(np.float32(evaluation.per_user_metrics(lists, self.data)["nDCG"]))
+
+    def again(self, point: dict) -> None:
+        """The same lists under another key."""
+        self.rows.append(self.rows[-1] | point)
+        self.users.append(self.users[-1])
+
+    @property
+    def result(self) -> tuple[list[dict], dict[str, np.ndarray]]:
+        return self.rows, {"nDCG": np.array(self.users)}
+
+
+def attack(
+    points: list[dict], data: Interactions, weights: dict, seed: int, init_range: float, lists_dir: Path | None, position: int = 0
+) -> tuple[list[dict], dict[str, np.ndarray]]:  # fmt: skip
+    """The metrics of the lists of one attack on one model at every point."""
+    _, P, Q = selected_factors(**weights)
+    measured, last = _Measured(data, lists_dir), None
+    for point, delta in perturbations.perturbed(P, Q, _triples(points, data, seed), points, seed, init_range):
+        if delta is last:
+            measured.again(point)
+            continue
+        moved, last = (P + delta.user, Q + delta.item), delta
+        measured.add(point, evaluation.top_k(*moved, data, point["k"]), moved, (P, Q), delta)
+    return measured.result
+
+
+def _triples(points: list[dict], data: Interactions, seed: int):
+    """The triples whose loss an attack raises, laid out once; none where no point follows a gradient."""
+    follows = any(point.get("attack") in ATTACKS and not ATTACKS[point["attack"]].draw for point in points)
+    return perturbations.chunk_triples(sample_triples(data, seed), data.n_users, data.n_items) if follows else None
+
+
+def baseline(points: list[dict], data: Interactions, lists_dir: Path | None, position: int = 0) -> tuple[list[dict], dict[str, np.ndarray]]:
+    """The metrics of a recommender that learns nothing or next to nothing."""
+    measured = _Measured(data, lists_dir)
+    for point in points:
+        model = BASELINES[point["model"]](data, point["seed"])
+        factors = (model.user_embedding, model.item_embedding) if isinstance(model, MostPopular) else ()
+        measured.add(point, model.top_k(data, point["k"]), factors, factors, tuple(map(np.zeros_like, factors)))
+    return measured.result
+
+
+def certify(points: list[dict], data: Interactions, weights: dict, position: int = 0, **_: Any) -> tuple[list[dict], dict[str, np.ndarray]]:
+    """RE and nDCG that no perturbation of a point's size can go below."""
+    _, P, Q = selected_factors(**weights)
+    return auditing.certify(points, P, Q, data)
+
+
+def defend(
+    points: list[dict], data: Interactions, weights: dict, seed: int, init_range: float, defenses: dict[int, Defense], cache_dir: Path,
+    position: int = 0, **_: Any,
+) -> tuple[list[dict], dict[str, np.ndarray]]:  # fmt: skip
+    """The same for factors that a defence transforms before users are served from them, by attackers who know of it and who do not.
+
+    defenses: by the rank of a point; a point of rank None is undefended
+    """
+    _, P, Q = selected_factors(**weights)
+    measured, triples = _Measured(data, None), _triples(points, data, seed)
+    for rank, group in groupby(points, key=lambda point: point["rank"] if point["defense"] == AWARE else None):
+        through = None if rank is None else defenses[rank].bases(data, cache_dir)
+        for point, delta in perturbations.perturbed(P, Q, triples, list(group), seed, init_range, through=through):
+            moved = P + delta.user, Q + delta.item
+            served = defenses[point["rank"]].transformed(*moved, data, cache_dir) if point.get("rank") else moved
+            measured.add(point, evaluation.top_k(*served, data, point["k"]))
+    return measured.result

@@ -1,0 +1,320 @@
+"""The experiments on poisoned data: what they depend on, the fake profiles that they share, and how a victim is measured."""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from advrec_tf import evaluation, storage
+from advrec_tf.cli.flags import as_published
+from advrec_tf.cli.runner import Running
+from advrec_tf.data import GROUPS, Interactions, check_targets, choose_targets
+from advrec_tf.defenses import Defense, LowRank
+from advrec_tf.errors import UserError
+from advrec_tf.evaluation import TARGET_NAMES
+from advrec_tf.poisoning import ATTACKS, Plan, Profiles, folder_of, likeness, make, read_gan_losses, read_trajectory
+from advrec_tf.poisoning.settings import LEARNED
+from advrec_tf.reporting import plots
+from advrec_tf.results import Job, Layout
+from advrec_tf.training import RECOMMENDERS, PMFSettings, Settings, WRMFSettings, checkpoints, epoch_file
+
+# Which profiles, what was done about them, and how much of it.
+KEYS = ("dataset", "model", "epoch", "attack", "seed", "k", "profiles", "group", "defense", "patch", "rank", "share", "kernel", "components")
+LAYOUT = Layout(KEYS, (*TARGET_NAMES, "RMSE"))
+UNDEFENDED = Defense()
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What the measurements on one data set depend on."""
+
+    experiment: str
+    data: Interactions
+    output_dir: Path
+    seeds: list[int]
+    plans: dict[str, Plan]  # by group of targets
+    attacks: tuple[str, ...]
+    given: tuple[Profiles, ...]  # profiles from files, attacks of their own
+    victims: dict[str, Settings]  # by their names in the results
+    epochs: int
+    k: int
+    published: bool  # whether the paper's numbers may stand beside
+    values: dict[str, Any]  # of the flags that single experiments read
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where whatever several experiments need is kept."""
+        return self.output_dir / "cache"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        attacks = {group: plan.identity for group, plan in self.plans.items()}
+        victims = {settings.name: settings.identity for settings in self.victims.values()}
+        if len(self.victims) > 1 or "pmf_dims" in self.values:  # each length is a model of its own in the rows
+            victims = {name: {**identity, "embedding_dim": None} for name, identity in victims.items()}
+        own = {name: self.values[name] for name in OWN_FLAGS if name in self.values}
+        found = {
+            "data": self.data.ratings_fingerprint,
+            "k": self.k,
+            "published": self.published,
+            "attacks": attacks,
+            "victims": victims,
+            "epochs": self.epochs,
+            **own,
+        }
+        return found | {"versions": {"evaluation": evaluation.VERSION}}
+
+    @property
+    def all_attacks(self) -> list[str]:
+        """The attacks asked for, and those whose profiles are given."""
+        return [*self.attacks, *(fakes.name for fakes in self.given)]
+
+    @property
+    def attack(self) -> str:
+        """The one attack of an experiment that defends against one.  Raises UserError when several are asked for."""
+        named = [attack for attack in self.all_attacks if attack != "none"]
+        if len(named) != 1:
+            raise UserError(f"this experiment takes one --attack, not {', '.join(named) or 'none'}")
+        return named[0]
+
+    @property
+    def profiles(self) -> dict[tuple[str, str], Profiles]:
+        """The profiles of every attack on every group of targets, once they are made: (group, attack) -> Profiles."""
+        asked = [attack for attack in self.attacks if attack != "none"]
+        return self.made(asked) | {(group, fakes.name): fakes for group in self.plans for fakes in self.given}
+
+    def made(self, attacks: Iterable[str]) -> dict[tuple[str, str], Profiles]:
+        """Profiles that are on disk by now; those of several attacks joined by + one after the other."""
+
+        def single(group, name):
+            return make(self.data, name, self.plans[group], self.k, self.output_dir / "profiles", progress=False)
+
+        return {(group, name): reduce(Profiles.merged, [single(group, part) for part in name.split("+")]) for group in self.plans for name in attacks}
+
+
+# What single experiments measure by, beside what every poisoned study depends on.
+OWN_FLAGS = ("enter", "threshold", "shuffle_seed", "choose_ratings", "folds", "other_outer_epochs")
+
+
+def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
+    """The study of each data set.  Raises UserError for settings that do not go together, before anything is trained."""
+    if values["targets"] is not None and len(values["target_group"]) > 1:
+        raise UserError("--target_group must name one group beside --targets")
+    for group in values["target_group"]:
+        if group not in GROUPS:
+            raise UserError(f"--target_group must be of {', '.join(GROUPS)}, not {group!r}")
+    attacks = tuple(dict.fromkeys(values.get("attack") or ()))
+    for name in attacks:
+        if any(part not in (*ATTACKS, *(["none"] if name == "none" else [])) for part in name.split("+")):
+            raise UserError(f"--attack must be of none, {', '.join(ATTACKS)}, or several of them joined with +, not {name!r}")
+    given = tuple(Profiles.load(Path(path)) for path in values["profiles"])
+    if "patches" in values:
+        values = {**values, "patches": [patch_of(text) for text in values["patches"]]}
+    found = [_study(values, data, output_dir, attacks, given) for data in datasets]
+    for study in found:
+        _check(study)
+    return found
+
+
+def against_one(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
+    """`studies` of an experiment that defends against one attack."""
+    found = studies(values, datasets, output_dir)
+    for study in found:
+        _ = study.attack  # raises where there are several
+    return found
+
+
+def patch_of(text: str) -> tuple[int | None, int]:
+    """SIZExRANK, or fullxRANK (None) of the whole matrix.  Raises UserError for anything else."""
+    size, _, rank = text.partition("x")
+    if not (rank.isdecimal() and (size == "full" or size.isdecimal())):
+        raise UserError(f"--patches must be SIZExRANK or fullxRANK with commas between, not {text!r}")
+    if int(rank) < 1 or (size != "full" and int(rank) > int(size)):
+        raise UserError(f"--patches: the rank {rank} must lie in 1 ... {'the size of the matrix' if size == 'full' else size}")
+    return None if size == "full" else int(size), int(rank)
+
+
+def reconstructions(study: Study) -> list[Defense]:
+    """No defence, and every [patch, rank] that the flags ask for: of clicks for WRMF, of ratings for PMF."""
+    values = study.values
+    (victim,) = study.victims.values()
+    own = {"threshold": values["threshold"], "shuffle_seed": values["shuffle_seed"], "choose": values["choose_ratings"]}
+    enter = "ratings" if victim.reads_ratings else values["enter"]
+    return [UNDEFENDED, *(LowRank(patch, rank, enter, **own) for patch, rank in values["patches"])]
+
+
+def _study(values: dict[str, Any], data: Interactions, output_dir: Path, attacks: tuple[str, ...], given: tuple[Profiles, ...]) -> Study:
+    k = values["k"] or (50 if data.registered and data.name == "gowalla" else 10)
+    if k > data.n_items:
+        raise UserError(f"--k={k} is more than the {data.n_items} items of {data.name}")
+    plans = {group: _plan(values, data, group) for group in values["target_group"]}
+    victim = _victim(values) if "victim" in values else None
+    victims = {victim.name: victim} if victim else {}
+    if victim and "pmf_dims" in values:
+        victims = {f"{victim.name}({dim})": replace(victim, embedding_dim=dim) for dim in values["pmf_dims"]}
+    return Study(
+        values["experiment"], data, output_dir, values["seed"], plans, attacks, given, victims, values.get("victim_epochs", 0), k,
+        data.registered and as_published(values), values,
+    )  # fmt: skip
+
+
+def _victim(values: dict[str, Any]) -> Settings:
+    kind = RECOMMENDERS[values["victim"]]
+    own: dict[str, Any] = {"embedding_dim": values["victim_dim"] or kind.embedding_dim}
+    if kind is WRMFSettings:
+        own |= {"solver": values["solver"], "regularization": values["als_regularization"], "weight": values["positive_weight"]}
+    elif kind is PMFSettings:
+        own |= {name: values[f"pmf_{name}"] for name in ("regularization", "learning_rate", "biases")}
+    return kind(**own)
+
+
+def _plan(values: dict[str, Any], data: Interactions, group: str) -> Plan:
+    """Everything the attacks on one group of targets depend on."""
+    fakes = values["fakes"] or (125 if data.registered and data.name == "ml-100k" else max(1, data.n_users // 100))
+    if fakes > data.n_users:
+        raise UserError(f"--fakes={fakes} are more than the {data.n_users} users of {data.name}")
+    targets = values["targets"]
+    chosen = choose_targets(data, group, values["target_count"], values["target_seed"]) if targets is None else tuple(targets)
+    check_targets(data, chosen)
+    surrogate = WRMFSettings(
+        embedding_dim=values["surrogate_dim"], solver=values["surrogate_solver"], weight=values["surrogate_weight"],
+        regularization=values["surrogate_regularization"],
+    )  # fmt: skip
+    recsys20 = {"surrogate": surrogate, "epochs": values["surrogate_epochs"]}
+    recsys20 |= {name: values[name] for name in ("unrolled_epochs", "click_limit", "clicks", "click_targets", "fresh_seeds")}
+    probed = RECOMMENDERS[values["zo_recommender"]]
+    recommender = WRMFSettings(solver=values["zo_solver"]) if probed is WRMFSettings else probed()
+    recsys19 = {"recommender": recommender, "gan_epochs": values["gan_epochs"], "goal": values["zo_goal"]}
+    recsys19 |= {"directions": values["zo_directions"], "smoothing": values["zo_smoothing"], "step_size": values["zo_step"]}
+    learned = {"recsys20": recsys20, "recsys19": recsys19}
+    return Plan(fakes, chosen, learned, values["clicks"], values["outer_epochs"], values["attack_seed"])
+
+
+def _check(study: Study) -> None:
+    """Tells of profiles that do not fit and of ratings that are not there."""
+    data = study.data
+    read = [settings.reads_ratings for settings in study.victims.values()]
+    read += [plan.learned["recsys19"]["recommender"].reads_ratings for plan in study.plans.values() if any("recsys19" in a for a in study.attacks)]
+    if data.train_ratings is None and (any(read) or "choose_ratings" in study.values and "enter" not in study.values):
+        raise UserError(f"{data.name} has no ratings, which PMF needs: choose another --dataset or recommender")
+    names = study.all_attacks
+    if len(set(names)) < len(names):
+        raise UserError(f"two attacks have the same name among {', '.join(names)}: run them one by one, with an --output_dir each")
+    for fakes in study.given:
+        fakes.stacked_on(data)  # tells profiles of another catalogue
+        if any(set(plan.targets) != set(fakes.targets) for plan in study.plans.values()):
+            raise UserError(f"the profiles {fakes.name} promote other items: add --targets={','.join(map(str, fakes.targets))}")
+
+
+def prepare(studies: Sequence[Study], how: Running) -> None:
+    """Makes the profiles that are not on disk yet, side by side."""
+    make_profiles([(study, part) for study in studies for attack in study.attacks if attack != "none" for part in attack.split("+")], how)
+
+
+def make_profiles(asked: list[tuple[Study, str]], how: Running) -> None:
+    """The profiles of these attacks on every group of targets, each in its folder below <output_dir>/profiles."""
+    jobs = [
+        {"data": study.data, "name": name, "plan": plan, "k": study.k, "folder": study.output_dir / "profiles", "progress": how.progress}
+        for study, name in dict.fromkeys((study, name) for study, name in asked)
+        for plan in study.plans.values()
+    ]
+    for index, _ in how.jobs("advrec_tf.poisoning:make", jobs):
+        job = {name: value for name, value in jobs[index].items() if name != "progress"}
+        if job["name"] in LEARNED and not (picture := folder_of(**job) / "trajectory.png").exists():
+            plots.save_figure(plots.trajectory_figure(job["name"], read_trajectory(picture.parent), read_gan_losses(picture.parent)), picture)
+
+
+def jobs(study: Study, attacks: Sequence[str], defenses: Sequence[Defense]) -> list[Job]:
+    """A victim for every group, attack ("none" is clean data), defence, length of its factors and seed.
+
+    A detector learns from the fakes of the first attack.
+    """
+    found, profiles = [], study.profiles
+    for group, plan in study.plans.items():
+        for attack in attacks:
+            fakes = profiles.get((group, attack))
+            poisoned = study.data if fakes is None else fakes.stacked_on(study.data)
+            base = {"dataset": study.data.name, "epoch": study.epochs, "attack": attack, "k": study.k, "group": group}
+            base |= {"profiles": "" if fakes is None else fakes.digest()[:12]}
+            for model, settings in study.victims.items():
+                for defense in defenses:
+                    common = {"data": study.data, "poisoned": poisoned, "defense": defense, "settings": settings, "targets": plan.targets}
+                    common |= {"cache_dir": study.cache_dir, "progress": study.values["progress"]}
+                    for seed in study.seeds:
+                        point = {**base, "model": model, "seed": seed, **defense.columns}
+                        found.append(Job("advrec_tf.cli.poisoned:attack", [point], common))
+    return found
+
+
+def defended_jobs(study: Study, attacks: Sequence[str], defenses: Sequence[Defense], how: Running) -> list[Job]:
+    """`jobs`, after the reconstructions of whole matrices, which share one decomposition over their ranks."""
+    found = jobs(study, attacks, defenses)
+    whole: dict[str, tuple[Interactions, set[int]]] = {}
+    for job in found:
+        defense, data = job.arguments["defense"], job.arguments["poisoned"]
+        if isinstance(defense, LowRank) and defense.patch is None and not defense.of_ratings:
+            whole.setdefault(data.fingerprint, (data, set()))[1].add(defense.rank)
+    arguments = [{"data": data, "ranks": tuple(sorted(ranks)), "cache_dir": study.cache_dir} for data, ranks in whole.values()]
+    for _ in how.jobs("advrec_tf.defenses.low_rank:prepare_full", arguments):
+        pass
+    return found
+
+
+def victim(data: Interactions, settings: Settings, epochs: int, seed: int, folder: Path, progress: bool = True, position: int = 0) -> storage.Arrays:
+    """P, Q and the mean rating (0 but for PMF) of a recommender trained on these data, from the cache when it was trained before."""
+    from advrec_tf.training.trainer import train  # needs TensorFlow
+
+    def build():
+        scratch = train(data, settings, seed, folder / f"in-progress-{epochs}", epochs, save_every=25, progress=progress, position=position)
+        model = settings.build(data, seed)
+        checkpoints.restore(model, storage.load(epoch_file(scratch, epochs)))
+        P, Q = model.factors
+        shutil.rmtree(scratch)
+        return {"P": P, "Q": Q, "mean": np.float64(model.mean.numpy() if settings.reads_ratings and "mean" in vars(model) else 0)}
+
+    fingerprint = data.ratings_fingerprint if settings.reads_ratings else data.fingerprint
+    return storage.cached(folder, {**settings.identity, "data": fingerprint, "epochs": epochs, "seed": seed}, build)
+
+
+def attack(
+    points: list[dict], data: Interactions, poisoned: Interactions, defense: Defense, settings: Settings, targets: tuple[int, ...],
+    cache_dir: Path, progress: bool = True, position: int = 0,
+) -> tuple[list[dict], storage.Arrays]:  # fmt: skip
+    """The row of one recommender: trained on the poisoned data (or the clean ones) after the defence, and measured on the clean data's real users;
+    and every tested user's own metrics."""
+    from advrec_tf.models.pmf import rmse  # needs TensorFlow
+
+    (point,) = points
+    if isinstance(settings, WRMFSettings):
+        settings = replace(settings, feedback=defense.feedback)
+    cleaned = defense.cleaned(poisoned, data.n_users, cache_dir)
+    trained = victim(cleaned, settings, point["epoch"], point["seed"], cache_dir / "victims", progress, position)
+    # Biases are columns of their own beyond the factors, and no part of a transformation.
+    P, Q, dim = trained["P"], trained["Q"], settings.embedding_dim
+    moved = defense.transformed(P[:, :dim], Q[:, :dim], poisoned, cache_dir)
+    P, Q = (np.hstack([new, old[:, dim:]]) for new, old in zip(moved, (P, Q)))
+    P = P[: data.n_users]
+    lists = evaluation.top_k(P, Q, data, point["k"])
+    row = point | evaluation.poisoning_metrics(P, Q, data, targets, point["k"], lists)
+    if isinstance(settings, PMFSettings) and data.test_ratings is not None:
+        row["RMSE"] = rmse(P, Q, float(trained["mean"]), data)
+    own = evaluation.per_user_poisoning_metrics(lists, data, targets)
+    return [row], {name: values.astype(np.float32)[None] for name, values in own.items()}
+
+
+def resemblance(study: Study) -> list[Job]:
+    """A job for the profiles of each attack: how close they are to real ones."""
+    found = []
+    for (group, attack), fakes in study.profiles.items():
+        point = {"dataset": study.data.name, "attack": attack, "group": group, "profiles": fakes.digest()[:12]}
+        found.append(Job("advrec_tf.cli.poisoned:resemble", [point], {"data": study.data, "profiles": fakes}))
+    return found
+
+
+def resemble(points: list[dict], data: Interactions, profiles: Profiles, position: int = 0) -> tuple[list[dict], storage.Arrays]:
+    """How close fake profiles are to real ones."""
+    return [point | likeness(profiles, data) for point in points], {}

@@ -1,0 +1,61 @@
+"""Making the fake profiles of an attack, once for its data, settings and seed."""
+
+import json
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+
+from advrec_tf import storage
+from advrec_tf.data import Interactions
+from advrec_tf.files import write_text
+from advrec_tf.poisoning.heuristics import HEURISTICS, heuristic
+from advrec_tf.poisoning.profiles import Profiles
+from advrec_tf.poisoning.settings import LEARNED, MODULES
+from advrec_tf.startup import quiet_tensorflow
+
+ATTACKS = (*LEARNED, *HEURISTICS)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the attacks on one group of targets depend on, beside the data."""
+
+    fakes: int
+    targets: tuple[int, ...]
+    learned: dict[str, dict]  # settings of each attack of LEARNED, beside fakes, targets and k
+    clicks: int | None
+    outer_epochs: int | None
+    seed: int
+
+    @property
+    def identity(self) -> dict:
+        """All of it, as plain values."""
+        versions = {name: kind.version for name, kind in LEARNED.items()}
+        return json.loads(json.dumps({**asdict(self), "versions": versions}, default=str))
+
+
+def folder_of(data: Interactions, name: str, plan: Plan, k: int, folder: Path) -> Path:
+    """Where the profiles of a learnt attack are kept, below `folder`."""
+    settings = _settings(name, plan, k)
+    identity = {"attack": name, "version": settings.version, "data": data.ratings_fingerprint, **asdict(settings)}
+    identity |= {"recommender": settings.recommender.identity, "outer_epochs": plan.outer_epochs or settings.outer_epochs, "seed": plan.seed}
+    return Path(folder) / data.name / f"{name}-{storage.hashed(identity)}"
+
+
+def _settings(name: str, plan: Plan, k: int):
+    return LEARNED[name](fakes=plan.fakes, targets=plan.targets, k=k, **plan.learned[name])
+
+
+def make(data: Interactions, name: str, plan: Plan, k: int, folder: Path, progress: bool = True, position: int = 0) -> Profiles:
+    """The profiles of an attack; those of a learnt one are in a folder of their own below `folder`, and read if they are finished.
+
+    k: length of the lists that a learnt attack looks at
+    """
+    if name in HEURISTICS:
+        return heuristic(name, data, plan.fakes, plan.targets, plan.seed, plan.clicks)
+    settings, own = _settings(name, plan, k), folder_of(data, name, plan, k, folder)
+    plain = {**asdict(settings), "outer_epochs": plan.outer_epochs or settings.outer_epochs, "seed": plan.seed}
+    write_text(own / "settings.json", json.dumps(plain, indent=1, default=str) + "\n")
+    quiet_tensorflow()
+    module = import_module(f"advrec_tf.poisoning.{MODULES[name]}")
+    return module.attack(data, settings, plan.seed, own, plain["outer_epochs"], progress)

@@ -1,0 +1,157 @@
+"""The runner: what is there is not done again, what is asked is checked before anything is trained, and any death is survived."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from advrec_tf import jobs, results
+from advrec_tf.errors import UserError
+from advrec_tf.training import trainer
+
+from running import ROOT, SHORT, TINY, advrec, command, outcome
+
+POISON = ("--experiment=poison", "--attack=recsys20,bandwagon", *TINY)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """How often jobs were measured, and epochs trained, by name."""
+    counted = {"measured": 0, "trained": 0}
+
+    def count(module, function, name):
+        real = getattr(module, function)
+
+        def counting(*args, **kwargs):
+            counted[name] += 1
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(module, function, counting)
+
+    count(results, "measure", "measured")
+    count(trainer._Keeper, "on_epoch_end", "trained")
+    return counted
+
+
+@pytest.mark.parametrize("flags", [SHORT, POISON], ids=["table1", "poison"])
+def test_a_rerun_measures_and_trains_nothing(tmp_path, calls, flags):
+    assert advrec(f"--output_dir={tmp_path}", *flags).status == 0
+    before, done = outcome(tmp_path), dict(calls)
+    assert done["measured"] > 3 and done["trained"] >= 10
+    assert advrec(f"--output_dir={tmp_path}", *flags).status == 0
+    assert calls == done and outcome(tmp_path) == before
+
+
+def test_a_further_seed_measures_its_own_rows_alone(tmp_path, calls):
+    """And the files of the first stay as they are."""
+    flags = [flag for flag in SHORT if not flag.startswith("--seed")]
+    assert advrec("--experiment=iterations", f"--output_dir={tmp_path}", *flags, "--seed=0").status == 0
+    once, kept = calls["measured"], sorted((tmp_path / "iterations" / "synthetic" / "jobs").iterdir())
+    stamps = {path: path.stat().st_mtime_ns for path in kept}
+    assert advrec("--experiment=iterations", f"--output_dir={tmp_path}", *flags, "--seed=0,1").status == 0
+    assert calls["measured"] == 2 * once and {path: path.stat().st_mtime_ns for path in kept} == stamps
+
+
+@pytest.mark.parametrize("experiment", ["table1", "low_rank_against_perturbations", "characteristics"])
+def test_settings_are_checked_before_anything_is_trained(tmp_path, calls, experiment):
+    flags = [f"--experiment={experiment}", f"--output_dir={tmp_path}", *(flag for flag in SHORT if "iterations" not in flag), "--iterations=2"]
+    flags += {"characteristics": ["--cores=15"], "low_rank_against_perturbations": ["--svd_ranks=5"]}.get(experiment, [])
+    assert advrec(*flags).status == 0
+    trained = calls["trained"]
+    result = advrec(*flags, "--embedding_dim=6")
+    assert result.status == 1 and "another config" in result.err and calls["trained"] == trained
+
+
+def test_the_fingerprint_of_the_data_is_part_of_the_config(tmp_path):
+    assert advrec("--experiment=iterations", f"--output_dir={tmp_path}", *SHORT).status == 0
+    result = advrec("--experiment=iterations", f"--output_dir={tmp_path}", *SHORT, "--split_seed=3")
+    assert result.status == 1 and "another config (data" in result.err
+
+
+def test_a_job_that_gives_other_rows_than_its_points_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("advrec_tf.cli.perturbed.baseline", lambda **_: ([], {}))
+    result = advrec("--experiment=iterations", f"--output_dir={tmp_path}", *SHORT)
+    assert result.status == 1 and "gave 0 rows for 1 points" in result.err
+
+
+# Processes
+
+
+def double(x, fails=False, position=0):
+    if fails:
+        raise UserError("told")
+    return 2 * x, position, os.environ["OPENBLAS_NUM_THREADS"]
+
+
+def die(position=0):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker_is_told():
+    with pytest.raises(UserError, match="a worker process was killed"):
+        list(jobs.run("test_runner:die", [{}, {}], 2))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_jobs_run_side_by_side_and_raise(workers):
+    found = dict(jobs.run("test_runner:double", [{"x": n} for n in range(5)], workers))
+    assert [found[n][0] for n in range(5)] == [0, 2, 4, 6, 8] and {r[2] for r in found.values()} == {"1"}
+    with pytest.raises(UserError, match="told"):
+        list(jobs.run("test_runner:double", [{"x": 1, "fails": True}], workers))
+
+
+def wait_for(condition, process, seconds=60):
+    """Waits until something is true of a run, or it ends."""
+    until = time.monotonic() + seconds
+    while not condition() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+
+
+def killed_run(folder, flags, rng, while_measuring, number=signal.SIGKILL):
+    """Starts a run and stops its whole process group, at a random moment or while results are being measured; returns what it printed."""
+    with open(folder.parent / "err", "w+b") as err:
+        process = subprocess.Popen(**command(f"--output_dir={folder}", *flags), stdout=subprocess.DEVNULL, stderr=err)
+        if while_measuring:
+            have = len(list(folder.glob("*/*/jobs/*.npz")))
+            wait_for(lambda: len(list(folder.glob("*/*/jobs/*.npz"))) > have, process)
+        time.sleep(rng.uniform(0, 0.7) if while_measuring else rng.uniform(0.2, 9))
+        os.killpg(process.pid, number)
+        process.wait()
+        time.sleep(0.1)
+        err.seek(0)
+        return process.returncode, err.read().decode()
+
+
+@pytest.mark.parametrize("flags", [("--experiment=table1", "--save_lists", *SHORT), POISON], ids=["table1", "poison"])
+def test_killed_runs_end_in_the_same_bytes(tmp_path, flags):
+    """KILLS says how often each is killed, half of them while results are measured."""
+    rng = np.random.default_rng(int(os.environ.get("KILL_SEED", 0)))
+    measuring = 0
+    for number in range(int(os.environ.get("KILLS", 2))):
+        killed_run(tmp_path / "killed", flags, rng, while_measuring=number % 2 == 0)
+        measuring += any((tmp_path / "killed").glob("*/*/results.csv"))
+    for folder in ("killed", "whole"):
+        result = advrec(f"--output_dir={tmp_path / folder}", *flags)
+        assert result.status == 0, result.err
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole") and measuring
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_is_one_line_and_leaves_nothing_behind(tmp_path, number):
+    """Of the whole process group, from the start on; STOPS says how often."""
+    rng = np.random.default_rng(int(number))
+    for _ in range(int(os.environ.get("STOPS", 2))):
+        status, err = killed_run(tmp_path / "out", ("--experiment=iterations", *SHORT), rng, while_measuring=rng.random() < 0.4, number=number)
+        assert (status, err) in ((130, "advrec: interrupted; the same command goes on from where it is\n"), (0, ""), (-number, "")), err
+        assert not [path for path in tmp_path.rglob("*.tmp")]
+
+
+def test_flags_are_checked_without_tensorflow():
+    code = "import sys; from running import advrec; assert advrec('--epochs=x').status == 1; print('tensorflow' in sys.modules)"
+    folders = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": folders})
+    assert found.stdout.strip() == "False", found.stderr
