@@ -8,9 +8,10 @@ FLAGS ?=
 RUN = .venv/bin/python -m experiments.main --preset=$(PRESET) --output_dir=$(OUTPUT) \
 	$(if $(DATASETS),--dataset=$(DATASETS)) $(if $(SEEDS),--seed=$(SEEDS)) $(FLAGS)
 
+NOTEBOOKS = table1 iterations budget characteristics poison lowrank_figure2 lowrank_table2 lowrank_figure5
 LOWRANK = table1 table2 table3 figure1 figure2 figure3 figure4 figure5 figure6
 
-.PHONY: help install reproduce-table1 reproduce-figure1 reproduce-figure2 reproduce-figure3 poison-gowalla poison-ml100k reproduce-lowrank \
+.PHONY: help install docs package reproduce-table1 reproduce-figure1 reproduce-figure2 reproduce-figure3 poison-gowalla poison-ml100k reproduce-lowrank \
 	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate claims describe notebooks test lint bench clean
 .DEFAULT_GOAL := help
 
@@ -21,7 +22,7 @@ help: ## list all targets
 
 install: .venv/installed ## make .venv and install the package into it
 
-.venv/installed: setup.py
+.venv/installed: setup.py pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --editable '.[test]'
 	@touch $@
@@ -32,6 +33,14 @@ install: .venv/installed ## make .venv and install the package into it
 
 .venv/bench: .venv/installed
 	.venv/bin/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
+
+.venv/docs: .venv/installed
+	.venv/bin/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
+
+.venv/package: .venv/installed
+	.venv/bin/python -m pip install --quiet build
 	@touch $@
 
 reproduce-table1: .venv/installed ## Table 1 of the multi-step paper (PRESET=quick: minutes, no data needed)
@@ -69,19 +78,25 @@ claims: .venv/installed ## the paper's statements as checks over what has been m
 describe: .venv/installed ## statistics of DATASETS
 	$(RUN) --experiment=describe
 
-notebooks: .venv/notebooks ## run the notebooks and render them to notebooks/html
-	PRESET=$(PRESET) DATASET=$(or $(DATASETS),$(if $(filter quick,$(PRESET)),synthetic,ml-1m)) OUTPUT=$(abspath $(OUTPUT)) FLAGS='$(FLAGS)' \
-		.venv/bin/jupyter nbconvert --to html --execute --output-dir notebooks/html notebooks/*.ipynb
+notebooks: .venv/notebooks ## render the notebooks to notebooks/html; PRESET=quick measures what they read first
+	$(if $(filter quick,$(PRESET)),$(foreach name,$(NOTEBOOKS),$(RUN) --experiment=$(name) > /dev/null &&) true)
+	.venv/bin/python notebooks/render.py '$(OUTPUT)' $(PRESET) $(or $(DATASETS),$(if $(filter quick,$(PRESET)),synthetic,ml-1m))
 
-test: .venv/installed ## the test suite
-	.venv/bin/python -m pytest -q --numprocesses=2 --dist=loadfile tests
+test: .venv/installed ## the test suite, and how much of the code it runs
+	.venv/bin/python -m pytest -q --numprocesses=2 --dist=loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90 tests
 
-lint: .venv/installed ## ruff
-	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+lint: .venv/installed ## ruff and mypy
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+docs: .venv/docs ## pages of the public functions, in docs/html
+	.venv/bin/python -m pdoc --no-show-source --output-directory docs/html advrec_tf '!advrec_tf.experiments'
+
+package: .venv/package ## a wheel and a source archive, in dist
+	.venv/bin/python -m build --outdir dist .
 
 bench: .venv/bench ## speed and memory beside the plain loop and the eager dense baseline
 	.venv/bin/python -m benchmarks.main
 	.venv/bin/python -m benchmarks.poisoning
 
 clean: ## remove the environment; results stay
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build dist docs/html *.egg-info

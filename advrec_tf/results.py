@@ -137,10 +137,12 @@ def _rows_of(kept: storage.Arrays) -> list[dict]:
 def read_results(folder: Path | str) -> pd.DataFrame:
     """The rows of <folder>/results.csv as a frame: texts in the columns of `TEXTS`, numbers elsewhere.
 
-    Its attrs are the "config" they were measured with and the "statistics" of the data.  Raises UserError for a file that is not what was written,
-    OSError where there is none; a table without a sum beside it is read as it is.
+    Its attrs are the "config" they were measured with and the "statistics" of the data.  Raises UserError for a file that is not what was written and
+    where there is none; a table without a sum beside it is read as it is.
     """
     path = Path(folder) / "results.csv"
+    if not path.exists():
+        raise UserError(f"{path} is not there: --experiment={path.parent.parent.name} --dataset={path.parent.name} makes it")
     if path.with_suffix(".sha256").exists() and not _is_whole(path):
         raise UserError(f"{path}: its content is not what was written: the command that made it mends it")
     columns = pd.read_csv(path, nrows=0).columns

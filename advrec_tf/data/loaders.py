@@ -24,9 +24,9 @@ class Source(NamedTuple):
 
     files: tuple[str, ...]
     remotes: tuple[Remote, ...]
-    users: int
-    items: int | None  # None: not known
-    interactions: int | None
+    users: int | None = None  # not known
+    items: int | None = None
+    interactions: int | None = None
     member: str = ""
 
 
@@ -54,8 +54,6 @@ SOURCES = {
             Remote(_MSAP + "testset.tsv", "git:dffe4e11f8a5e6e154810f1a24703420da10d02c"),
         ),
         users=2_847,
-        items=None,
-        interactions=None,
     ),
     "lastfm-2k": Source(
         ("user_artists.dat",),

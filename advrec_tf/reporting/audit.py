@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from advrec_tf import auditing, jobs
 from advrec_tf.auditing import FACTORS, SHARES
@@ -40,6 +41,12 @@ class Audit(NamedTuple):
             write_csv(folder / f"{name}.csv", getattr(self, name))
         write_text(folder / "audit.html", _page(self))
         return folder / "audit.html"
+
+    @property
+    def figures(self) -> list[Figure]:
+        """nDCG over epsilon with the certified bounds, and over iterations."""
+        points = pd.concat([self.points, self.certified.assign(model=FACTORS, attack="certificate", start="")])
+        return plots.audit_figures(points, self.facts["k"], self.facts["iterations"], self.facts["epsilon of the groups"])
 
     @property
     def summary(self) -> str:
@@ -126,12 +133,7 @@ def _groups(users: dict[str, np.ndarray], ndcg: pd.DataFrame) -> pd.DataFrame:
 def _page(result: Audit) -> str:
     """One HTML file with everything in it."""
     pictures = []
-    for figure in plots.audit_figures(
-        pd.concat([result.points, result.certified.assign(model=FACTORS, attack="certificate", start="")]),
-        result.facts["k"],
-        result.facts["iterations"],
-        result.facts["epsilon of the groups"],
-    ):
+    for figure in result.figures:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=120, bbox_inches="tight")
         pictures.append(
