@@ -50,8 +50,8 @@ class Profiles:
     def arrays(self) -> storage.Arrays:
         """All of it as arrays."""
         ratings = np.empty(0, np.float32) if self.ratings is None else self.ratings
-        sizes = {"n_users": np.array(self.n_users, np.int64), "highest": np.array(self.highest, np.float64)}
-        own = {"name": np.array(self.name), "item_ids": self.item_ids, **sizes}
+        n_users, highest = np.array(self.n_users, np.int64), np.array(self.highest, np.float64)
+        own = {"name": np.array(self.name), "n_users": n_users, "item_ids": self.item_ids, "highest": highest}
         return {**own, "users": self.users, "items": self.items, "ratings": ratings, "targets": np.array(self.targets, np.int32)}
 
     @classmethod
