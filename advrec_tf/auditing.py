@@ -36,7 +36,7 @@ def checked(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray, float
         raise UserError(
             f"the factors' rows have a mean norm of {norm:.3g}: scale them to within {SCALE[0]:g} to {SCALE[1]:g}, their lists stay the same"
         )
-    return np.float32(P), np.float32(Q), norm
+    return np.asarray(P, np.float32), np.asarray(Q, np.float32), norm
 
 
 def jobs(P: np.ndarray, Q: np.ndarray, data: Interactions, norm: float, k: int, iterations: int, seed: int) -> list[Job]:

@@ -182,9 +182,7 @@ def _is_number(text: str) -> bool:
 
 
 @contextlib.contextmanager
-def recorded_run(
-    folder: Path, config: dict, statistics: dict | None = None, flags: dict | None = None, layout: Layout | None = None
-) -> Iterator[Results]:
+def recorded_run(folder: Path, config: dict, statistics: dict | None, flags: dict | None, layout: Layout) -> Iterator[Results]:
     """Opens the results of a folder for one run: locked, and of this configuration or of none yet.
 
     config.json holds the settings, the statistics of the data and, for every run, its flags, versions, commit, wall time and peak memory.
@@ -194,8 +192,9 @@ def recorded_run(
     with locked(folder):
         path, asked = folder / "config.json", json.loads(json.dumps(config))
         there = _record(path) if path.exists() and (folder / "results.csv").exists() else None  # without a row nothing is bound to its settings
-        for name in sorted({*asked, *there["config"]}) if there else ():
-            old, new = there["config"].get(name), asked.get(name)
+        before = there["config"] if there else {}
+        for name in sorted({*asked, *before}) if there else ():
+            old, new = before.get(name), asked.get(name)
             if old != new:
                 raise UserError(f"{folder} holds results of another config ({_difference(name, old, new)}): choose another --output_dir")
         results = Results(folder, layout, storage.hashed(asked, 64), trusted=there is not None)

@@ -152,12 +152,12 @@ def train(studies: Sequence[Study], how: Running) -> None:
 
 def weights_of(study: Study, seed: int) -> list[tuple[Settings, int, list[str], dict]]:
     """Every trained model and epoch that is to be measured: the names of its selection, and the arguments of `selected_factors`."""
-    found = []
+    found: list[tuple[Settings, int, list[str], dict]] = []
     for settings in (study.bprmf, study.amf):
         chosen: dict[int, tuple[list[str], dict]] = {}
         for name, at in study.epochs_of(settings):
             folder = model_folder(study.output_dir / "models", study.data, settings, seed)
-            weights = {"folder": folder, "selection": at, "epochs": study.epochs}
+            weights: dict[str, Any] = {"folder": folder, "selection": at, "epochs": study.epochs}
             chosen.setdefault(selected_factors(**weights)[0], ([], weights))[0].append(name)
         found += [(settings, epoch, names, weights) for epoch, (names, weights) in chosen.items()]
     return found
@@ -215,7 +215,7 @@ class _Measured:
             evaluation.save_lists(list_path(self.lists_dir, point), lists, self.data, *factors)
         norms = dict(zip(NORMS, (float(np.linalg.norm(x, axis=1).mean()) for x in (*before, *delta))))
         self.rows.append(point | evaluation.metrics(lists, self.data) | norms)
-        self.users.append(np.float32(evaluation.per_user_metrics(lists, self.data)["nDCG"]))
+        self.users.append(np.asarray(evaluation.per_user_metrics(lists, self.data)["nDCG"], np.float32))
 
     def again(self, point: dict) -> None:
         """The same lists under another key."""
@@ -260,7 +260,7 @@ def baseline(points: list[dict], data: Interactions, lists_dir: Path | None, pos
 
 def certify(points: list[dict], data: Interactions, weights: dict, position: int = 0, **_: Any) -> tuple[list[dict], dict[str, np.ndarray]]:
     """RE and nDCG that no perturbation of a point's size can go below."""
-    _, P, Q = selected_factors(**weights)
+    P, Q = selected_factors(**weights)[1:]
     return auditing.certify(points, P, Q, data)
 
 
@@ -272,12 +272,12 @@ def defend(
 
     defenses: by the rank of a point; a point of rank None is undefended
     """
-    _, P, Q = selected_factors(**weights)
+    P, Q = selected_factors(**weights)[1:]
     measured, triples = _Measured(data, None), _triples(points, data, seed)
     for rank, group in groupby(points, key=lambda point: point["rank"] if point["defense"] == AWARE else None):
         through = None if rank is None else defenses[rank].bases(data, cache_dir)
         for point, delta in perturbations.perturbed(P, Q, triples, list(group), seed, init_range, through=through):
             moved = P + delta.user, Q + delta.item
-            served = defenses[point["rank"]].transformed(*moved, data, cache_dir) if point.get("rank") else moved
-            measured.add(point, evaluation.top_k(*served, data, point["k"]))
+            users, items = defenses[point["rank"]].transformed(*moved, data, cache_dir) if point.get("rank") else moved
+            measured.add(point, evaluation.top_k(users, items, data, point["k"]))
     return measured.result

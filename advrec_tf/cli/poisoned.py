@@ -217,7 +217,7 @@ def prepare(studies: Sequence[Study], how: Running) -> None:
 
 def make_profiles(asked: list[tuple[Study, str]], how: Running) -> None:
     """The profiles of these attacks on every group of targets, each in its folder below <output_dir>/profiles."""
-    jobs = [
+    jobs: list[dict[str, Any]] = [
         {"data": study.data, "name": name, "plan": plan, "k": study.k, "folder": study.output_dir / "profiles", "progress": how.progress}
         for study, name in dict.fromkeys((study, name) for study, name in asked)
         for plan in study.plans.values()

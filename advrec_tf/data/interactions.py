@@ -75,7 +75,7 @@ class Interactions:
         """A hash of sizes, train pairs and test pairs: two data sets with the same one train the same model."""
         digest = hashlib.sha256(f"{self.n_users} {self.n_items} {len(self.train_users)}".encode())
         for part in (self.train_users, self.train_items, self.test_users, self.test_items):
-            digest.update(np.ascontiguousarray(part, dtype="<i4"))
+            digest.update(np.ascontiguousarray(part, dtype="<i4").data)
         return digest.hexdigest()
 
     @cached_property
@@ -137,9 +137,9 @@ class Interactions:
         if not is_test[kept].any():
             raise UserError(f"{train.attrs.get('path', name)}: no user has two different interactions, so nobody can be tested")
         parts = [chosen[np.lexsort((items[chosen], users[chosen]))] for chosen in (kept[~is_test[kept]], kept[is_test[kept]])]
-        pairs = [ids[chosen].astype(np.int32) for chosen in parts for ids in (users, items)]
+        train_users, train_items, test_users, test_items = (ids[chosen].astype(np.int32) for chosen in parts for ids in (users, items))
         return cls(
-            name, len(user_ids), len(item_ids), *pairs, user_ids, item_ids, len(both) - len(kept),
+            name, len(user_ids), len(item_ids), train_users, train_items, test_users, test_items, user_ids, item_ids, len(both) - len(kept),
             train_timestamps=times[parts[0]] if "timestamp" in train else None,
             train_ratings=values[parts[0]].astype(np.float32) if "rating" in train else None,
             test_ratings=values[parts[1]].astype(np.float32) if all("rating" in frame for frame in frames) else None,

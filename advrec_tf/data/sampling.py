@@ -116,6 +116,7 @@ class RatingBatches(NamedTuple):
 
 def rating_batches(data: Interactions, batch_size: int, seed: int, epoch: int) -> RatingBatches:
     """All train ratings once, in an order drawn from (seed, epoch)."""
+    assert data.train_ratings is not None  # PMF.fit tells of data without
     n = len(data.train_users)
     steps = -(-n // batch_size)
     order = np.resize(generator([seed, epoch]).permutation(n), steps * batch_size)

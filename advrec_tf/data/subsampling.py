@@ -31,14 +31,15 @@ def k_core(data: Interactions, k: int, protocol: str = "single_pass", seed: int 
         "timestamp": (data.train_timestamps, np.full(len(data.test_users), np.nan)),
         "rating": (data.train_ratings, data.test_ratings),
     }
-    both = pd.DataFrame({name: np.concatenate(parts) for name, parts in columns.items() if all(part is not None for part in parts)})
+    both = pd.DataFrame({name: np.concatenate([a, b]) for name, (a, b) in columns.items() if a is not None and b is not None})
     while True:
         before = len(both)
         for column in ("user", "item"):
             both = both[np.bincount(both[column])[both[column]] >= k]
         if protocol == "single_pass" or len(both) == before:
             break
-    held_out = leave_one_out(*(both[column].to_numpy() for column in ("user", "item", "age")), seed) if len(both) else np.empty(0, bool)
+    users, items, ages = (both[column].to_numpy() for column in ("user", "item", "age"))
+    held_out = leave_one_out(users, items, ages, seed) if len(both) else np.empty(0, bool)
     if not held_out.any():
         raise UserError(f"the {k}-core of {data.name} has no user left with two interactions")
     both = both.assign(user=data.user_ids[both["user"]], item=data.item_ids[both["item"]])

@@ -76,12 +76,12 @@ def _positions(path: Path, names: list[str], columns: dict[str, str | int] | Non
             raise UserError(f"column {field!r} is none of {', '.join(FIELDS)}")
         if isinstance(where, str) and where not in spelled:
             raise UserError(f"{path}, line 1: there is no column {where!r} among {', '.join(names)}")
-        if spelled.count(where) > 1:
+        if isinstance(where, str) and spelled.count(where) > 1:
             raise UserError(
                 f"{path}, line 1: {spelled.count(where)} columns have the name {where!r}: say by position with --columns which is the {field}"
             )
         positions[field] = spelled.index(where) if isinstance(where, str) else where
-    field_at = {}
+    field_at: dict[int, str] = {}
     for field in dict.fromkeys((*FIELDS[:2], *positions)):
         at = positions.get(field, -1)
         if not 0 <= at < len(names):

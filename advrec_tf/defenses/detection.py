@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -17,7 +18,7 @@ from advrec_tf.errors import UserError
 from advrec_tf.evaluation import DETECTION
 from advrec_tf.poisoning import Profiles
 
-KERNELS = {
+KERNELS: dict[str, dict[str, Any]] = {
     "linear": {"kernel": "linear"},
     "rbf": {"kernel": "rbf"},
     "poly2": {"kernel": "poly", "degree": 2},

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -27,7 +28,7 @@ _WIDE = 4096  # above this many rows a patch is decomposed in single precision
 def row_basis(block: np.ndarray | sparse.csr_matrix, rank: int) -> np.ndarray:
     """The left singular vectors of the `rank` largest singular values, [m, rank], from the Gram matrix of the block's rows.  block: [m, n]"""
     kind = np.float32 if block.shape[0] > _WIDE else np.float64
-    wide = block.astype(kind)
+    wide: Any = block.astype(kind)
     gram = wide @ wide.T
     gram = gram.toarray() if sparse.issparse(gram) else gram
     return linalg.eigh(gram, driver="evd", overwrite_a=True, check_finite=False)[1][:, ::-1][:, :rank]

@@ -35,7 +35,8 @@ def certified_radii(P: np.ndarray, Q: np.ndarray, data: Interactions, ball: str 
         raise ValueError(f"ball must be l2 or linf, not {ball!r}")
     if not data.has_one_test_item_each:
         raise ValueError("certificates need one test item a user")
-    blocks = [np.sort(np.partition(radii, k - 1, axis=1)[:, :k], axis=1) for radii in _radii(np.float64(P), np.float64(Q), data, ball, k)]
+    P, Q = (np.asarray(x, np.float64) for x in (P, Q))
+    blocks = [np.sort(np.partition(radii, k - 1, axis=1)[:, :k], axis=1) for radii in _radii(P, Q, data, ball, k)]
     return np.concatenate(blocks)
 
 

@@ -16,7 +16,7 @@ def save_lists(path: Path, lists: np.ndarray, data: Interactions, P: np.ndarray 
     """Writes lists as TSV: the ids of the data file, the rank from 1, and the score p_u . q_i (blank without factors)."""
     users, places = np.nonzero(lists >= 0)
     items = lists[users, places]
-    score = np.einsum("nd,nd->n", P[users], Q[items]) if P is not None else np.full(len(users), np.nan)
+    score = np.einsum("nd,nd->n", P[users], Q[items]) if P is not None and Q is not None else np.full(len(users), np.nan)
     frame = pd.DataFrame(dict(zip(_COLUMNS, (data.user_ids[users], data.item_ids[items], places + 1, score))))
     with replacing(path) as temporary:
         frame.to_csv(temporary, sep="\t", index=False)

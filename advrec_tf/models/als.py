@@ -66,4 +66,5 @@ def half_sweep(Y: tf.Tensor, blocks: list[Block], n_rows: int, regularization: f
 def both_sides(data: Interactions, targets: np.ndarray, weights: np.ndarray) -> tuple[list[Block], list[Block]]:
     """The blocks of users and those of items.  targets, weights: float32 [train pairs]"""
     pairs = data.train_users, data.train_items
-    return tuple(list(blocks_of(*ids, targets, weights, n)) for ids, n in ((pairs, data.n_users), (pairs[::-1], data.n_items)))
+    users, items = (list(blocks_of(*ids, targets, weights, n)) for ids, n in ((pairs, data.n_users), (pairs[::-1], data.n_items)))
+    return users, items

@@ -48,10 +48,10 @@ class WRMF(FactorModel):
     def batches(self, data: Interactions, batch_size: int, epoch: int) -> UserBatches:
         return user_batches(data, *targets_and_weights(data, self.weight, self.feedback), batch_size, self.seed, epoch)
 
-    def fit(self, x=None, *args, initial_epoch: int = 0, epochs: int = 1, callbacks=None, verbose=0, **kwargs):
+    def fit(self, x=None, batch_size: int | None = None, initial_epoch: int = 0, *, epochs: int = 1, callbacks=None, verbose=0, **kwargs):
         """As `FactorModel.fit`; by ALS, `epochs` sweeps over Interactions."""
         if self.solver == "sgd" or not isinstance(x, Interactions):
-            return super().fit(x, *args, initial_epoch=initial_epoch, epochs=epochs, callbacks=callbacks, verbose=verbose, **kwargs)
+            return super().fit(x, batch_size, initial_epoch, epochs=epochs, callbacks=callbacks, verbose=verbose, **kwargs)
         users, items = both_sides(x, *targets_and_weights(x, self.weight, self.feedback))
         listeners = keras.callbacks.CallbackList(callbacks, add_history=True, model=self, verbose=verbose, epochs=epochs, steps=1)
         listeners.on_train_begin()
@@ -115,7 +115,7 @@ def weighted_gradient(p, q, rows, items, targets, weights):
 
 def weighted_loss(P: np.ndarray, Q: np.ndarray, data: Interactions, targets: np.ndarray, weights: np.ndarray) -> float:
     """sum_u sum_i w (x - s)^2 over ALL users x items, through Gram matrices as `weighted_gradient`.  P: [U, D], Q: [I, D]"""
-    grams = (np.float64(x).T @ np.float64(x) for x in (P, Q))
+    grams = (np.asarray(x, np.float64).T @ np.asarray(x, np.float64) for x in (P, Q))
     scores = np.concatenate([np.einsum("nd,nd->n", P[u], Q[i]) for u, i in _in_blocks(data)]) if len(targets) else np.zeros(0)
     return float(np.sum(np.prod(list(grams), axis=0)) + np.sum(weights * (targets - scores) ** 2 - scores**2, dtype=np.float64))
 

@@ -123,7 +123,7 @@ def trajectory(
     negative or not finite, and iteration counts that are empty, negative or not increasing.
     """
     P, Q = checked_factors(P, Q)
-    epsilon, step_size = checked_budget(epsilon, step_size, ball)
+    budget, step = checked_budget(epsilon, step_size, ball)
     read_at = checked_iterations(read_at)
     chunks = triples if isinstance(triples, TripleChunks) else chunk_triples(triples, len(P), len(Q))
     delta = init if init is not None else Perturbation(np.zeros_like(P), np.zeros_like(Q))
@@ -140,7 +140,7 @@ def trajectory(
         state, done = tuple(tf.constant(columns * x, tf.float32) for columns, x in zip(free, delta)), 0
         p, q, parts, served = tf.constant(P), tf.constant(Q), TripleChunks(*map(tf.constant, chunks)), tuple(map(tf.constant, bases))
         for stop in read_at:
-            state = _advance(p, q, *state, free, served, parts, tf.constant(stop - done), tf.constant(epsilon), tf.constant(step_size), ball)
+            state = _advance(p, q, *state, free, served, parts, tf.constant(stop - done), tf.constant(budget), tf.constant(step), ball)
             done = stop
             yield Perturbation(*(x.numpy() for x in state))
 
@@ -152,7 +152,7 @@ def fgsm(P: np.ndarray, Q: np.ndarray, triples, epsilon: float = 0.5, init: Pert
 
     The gradient is taken at P, Q, or at P + init.user, Q + init.item.  Errors as in `trajectory`.
     """
-    at = init if init is not None else Perturbation(0, 0)
+    at = init if init is not None else Perturbation(np.zeros_like(P), np.zeros_like(Q))
     return _one_step(P, Q, triples, at, epsilon=epsilon, step_size=default_step("fgsm", epsilon), fixed=fixed)
 
 

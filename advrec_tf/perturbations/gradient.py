@@ -67,7 +67,9 @@ def chunk_triples(triples: tuple[np.ndarray, np.ndarray, np.ndarray], n_users: i
     by_item = np.zeros((2, item.size * CHUNK), np.int32)
     by_item[0] = 2 * size  # the zero after the coefficients of positives and negatives
     by_item[:, entries] = np.concatenate([places, places + size])[order], np.concatenate([users, users])[order]
-    return TripleChunks(user, *by_user.reshape(2, *user.shape, CHUNK), item, *by_item.reshape(2, *item.shape, CHUNK))
+    positive, negative = by_user.reshape(2, *user.shape, CHUNK)
+    place, user_of_place = by_item.reshape(2, *item.shape, CHUNK)
+    return TripleChunks(user, positive, negative, item, place, user_of_place)
 
 
 def _check(triples, n_users: int, n_items: int) -> None:

@@ -44,10 +44,10 @@ def uniform_start(P: np.ndarray, Q: np.ndarray, seed: int = 0, init_range: float
 def noise(P: np.ndarray, Q: np.ndarray, epsilon: float = 0.5, seed: int = 0) -> Perturbation:
     """Random baseline: Gaussian rows scaled to l2 norm epsilon, the budget of FGSM."""
     P, Q = checked_factors(P, Q)
-    epsilon, _ = checked_budget(epsilon, None, "l2")
+    length, _ = checked_budget(epsilon, None, "l2")
     rng = np.random.default_rng(seed)
     rows = (rng.standard_normal(x.shape, np.float32) for x in (P, Q))
-    return Perturbation(*(epsilon * x / np.linalg.norm(x, axis=1, keepdims=True) for x in rows))
+    return Perturbation(*(length * x / np.linalg.norm(x, axis=1, keepdims=True) for x in rows))
 
 
 ATTACKS = {

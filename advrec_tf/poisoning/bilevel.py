@@ -57,8 +57,8 @@ class Surrogate:
         self.empty = replace(data, n_users=data.n_users + settings.fakes)  # the fakes have no pairs of their own here
         self.model = self._untrained(seed)
         wrmf = settings.surrogate
-        self.by_als = wrmf.solver == "als"
-        self.unroller = AlsUnroller(data, settings.fakes, wrmf.weight, wrmf.regularization) if self.by_als else Unroller(self.model.optimizer)
+        by_als = wrmf.solver == "als"
+        self.unroller = AlsUnroller(data, settings.fakes, wrmf.weight, wrmf.regularization) if by_als else Unroller(self.model.optimizer)
 
     def _untrained(self, seed: int) -> keras.Model:
         return self.settings.surrogate.build(self.empty, seed)
@@ -81,26 +81,27 @@ class Surrogate:
             model.fit(stacked, epochs=first, batch_size=wrmf.batch_size, verbose=0)
         X = tf.constant(X)
         W = tf.where(X > 0, wrmf.weight, 1.0) if W is None else tf.constant(W)
-        loss, P, Q, gradient = self._by_sweeps(X, W) if self.by_als else self._by_steps(first, X, W)
+        way = self.unroller
+        loss, P, Q, gradient = self._by_sweeps(way, X, W) if isinstance(way, AlsUnroller) else self._by_steps(way, first, X, W)
         if not math.isfinite(loss):
             raise UserError(f"the surrogate's loss is {loss}: a smaller learning rate of the surrogate may help")
         return loss, P.numpy(), Q.numpy(), gradient.numpy()
 
-    def _by_sweeps(self, X: tf.Tensor, W: tf.Tensor) -> tuple[float, tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _by_sweeps(self, unroller: AlsUnroller, X: tf.Tensor, W: tf.Tensor) -> tuple[float, tf.Tensor, tf.Tensor, tf.Tensor]:
         """The last sweeps of alternating least squares, forth and back."""
         before, Q = [], tf.identity(self.model.item_embedding.value)
         for _ in range(self.settings.unrolled_epochs):
             start = Q
-            P, Q = self.unroller.sweep(start, X, W)
+            P, Q = unroller.sweep(start, X, W)
             before.append((start, P))
         loss, dP, dQ = adversarial_loss(P, Q, self.data.n_users, self.settings.targets)
         gradient = tf.zeros_like(X)
         for start, users in reversed(before):
-            dQ, dX = self.unroller.sweep_vjp(start, X, W, users, dP, dQ)
+            dQ, dX = unroller.sweep_vjp(start, X, W, users, dP, dQ)
             gradient, dP = gradient + dX, tf.zeros_like(dP)
         return loss, P, Q, gradient
 
-    def _by_steps(self, first: int, X: tf.Tensor, W: tf.Tensor) -> tuple[float, tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _by_steps(self, unroller: Unroller, first: int, X: tf.Tensor, W: tf.Tensor) -> tuple[float, tf.Tensor, tf.Tensor, tf.Tensor]:
         """The last epochs of stochastic gradient descent, forth and back."""
         settings, wrmf, model = self.settings, self.settings.surrogate, self.model
         moments = [slot.value for slots in (model.optimizer._momentums, model.optimizer._velocities) for slot in slots]
@@ -109,10 +110,10 @@ class Surrogate:
         epochs = [
             unrolled_batches(self.empty, settings.fakes, wrmf.weight, wrmf.batch_size, model.seed, epoch) for epoch in range(first, settings.epochs)
         ]
-        before, last = self.unroller.train(state, step, epochs, X, W)
+        before, last = unroller.train(state, step, epochs, X, W)
         loss, dP, dQ = adversarial_loss(last.P, last.Q, self.data.n_users, settings.targets)
         cotangent = State(dP, dQ, *map(tf.zeros_like, last[2:]))
-        return loss, last.P, last.Q, self.unroller.backward(before, step, epochs, X, W, cotangent)
+        return loss, last.P, last.Q, unroller.backward(before, step, epochs, X, W, cotangent)
 
 
 def attack(data: Interactions, settings: RecSys20Settings, seed: int, folder: Path, outer_epochs: int = 30, progress: bool = True) -> Profiles:

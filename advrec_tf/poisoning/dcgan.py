@@ -52,7 +52,7 @@ class Cropped(keras.layers.Layer):
 
 def generator(height: int, width: int, seed: int) -> keras.Model:
     """Noise [N, 100] -> images [N, H, W, 1] in [-1, 1], by four transposed convolutions that double the sides."""
-    sizes = [(height, width)]
+    sizes: list[tuple[int, ...]] = [(height, width)]
     for _ in FILTERS:
         sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
     layers = [

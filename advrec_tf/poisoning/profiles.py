@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,8 @@ class Profiles:
     def arrays(self) -> storage.Arrays:
         """All of it as arrays."""
         ratings = np.empty(0, np.float32) if self.ratings is None else self.ratings
-        own = {"name": np.array(self.name), "n_users": np.int64(self.n_users), "item_ids": self.item_ids, "highest": np.float64(self.highest)}
+        n_users, highest = np.array(self.n_users, np.int64), np.array(self.highest, np.float64)
+        own = {"name": np.array(self.name), "n_users": n_users, "item_ids": self.item_ids, "highest": highest}
         return {**own, "users": self.users, "items": self.items, "ratings": ratings, "targets": np.array(self.targets, np.int32)}
 
     @classmethod
@@ -98,7 +100,7 @@ class Profiles:
             raise UserError(f"the profiles {self.name} were made for another catalogue than that of {data.name}")
         numbers = data.user_ids.dtype.kind in "iu"
         ids = data.user_ids.max() + 1 + np.arange(self.n_users) if numbers else [f"fake-{n}" for n in range(self.n_users)]
-        extra = {}
+        extra: dict[str, Any] = {}
         if data.train_ratings is not None:
             extra["train_ratings"] = np.concatenate([data.train_ratings, _as_ratings(self)])
         if data.train_timestamps is not None:

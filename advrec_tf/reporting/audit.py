@@ -100,10 +100,10 @@ def of_results(facts: dict[str, Any], rows: pd.DataFrame, kept: list[tuple[dict,
     epsilon = norm * min(SHARES, key=lambda share: abs(np.log(share * norm / middle)))
     users = {}
     for row, values in kept:
-        attack = tuple(row.get(name) or "" for name in ("attack", "ball", "start"))
-        at_budget = attack == INITIAL or (np.isclose(row.get("epsilon") or 0, epsilon) and row.get("iterations") in (None, 1, facts["iterations"]))
-        if at_budget and (attack == FGSM or row.get("iterations") != 1 or facts["iterations"] == 1):
-            users[row["model"], attack] = values
+        by = tuple(row.get(name) or "" for name in ("attack", "ball", "start"))
+        at_budget = by == INITIAL or (np.isclose(row.get("epsilon") or 0, epsilon) and row.get("iterations") in (None, 1, facts["iterations"]))
+        if at_budget and (by == FGSM or row.get("iterations") != 1 or facts["iterations"] == 1):
+            users[row["model"], by] = values
     before = users[FACTORS, INITIAL]
     certified = own[own["attack"] == "certificate"][["ball", "epsilon", "RE", "nDCG"]]
     warnings = [

@@ -1,7 +1,7 @@
 """The sentences of the multi-step perturbations paper as checks, on its own printed numbers and on ours."""
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -44,7 +44,7 @@ class Claim(NamedTuple):
     sentence: str
     formula: str
     printed: str
-    check: Callable[[Evidence], Finding]
+    check: Callable[[Any], Finding]  # of the Evidence of its paper
     of_print: Callable[[str], Finding] | None = None
     judged: bool = True
 
@@ -78,9 +78,10 @@ def _no_clear_advantage_of_pgd(e: Evidence) -> Finding:
 
 def _change_interval(after: list[np.ndarray | None], before: np.ndarray | None) -> str:
     """The interval, over users, of the mean of `after` in percent above `before`; blank where the users' values are not there."""
-    if before is None or any(each is None for each in after):
+    known = [each for each in after if each is not None]
+    if before is None or len(known) < len(after):
         return ""
-    low, high = (100 * (end - 1) for end in bootstrap_interval(np.mean(after, axis=0), before))
+    low, high = (100 * (end - 1) for end in bootstrap_interval(np.mean(known, axis=0), before))
     return f" [{low:+.1f}, {high:+.1f}]"
 
 
@@ -102,7 +103,7 @@ def _amf_starts_above(e: Evidence) -> Finding:
     return Finding("{:.4f}, {:.4f}".format(*values) + (change and f", change in percent{change}"), values[1] > values[0])
 
 
-def _amf_loses(attacks: tuple[str, ...], check: Callable[[float], bool]) -> Callable[[Evidence], Finding]:
+def _amf_loses(attacks: Collection[str], check: Callable[[float], bool]) -> Callable[[Evidence], Finding]:
     def find(e: Evidence) -> Finding:
         if e.cells.empty:
             return MISSING
@@ -251,8 +252,8 @@ def _order_under_a_paired_test(e: Evidence) -> Finding:
         return MISSING
     found, holds = [], True
     for model in MODELS:
-        series = [e.users(model), e.users(model, FGSM), e.users(model, BIM)]
-        if any(each is None for each in series):
+        series = [each for each in (e.users(model), e.users(model, FGSM), e.users(model, BIM)) if each is not None]
+        if len(series) < 3:
             return MISSING
         tests = [paired_test(a, b) for a, b in zip(series, series[1:])]
         holds = holds and all(difference > 0 and p < 0.05 for difference, p in tests)

@@ -36,7 +36,9 @@ class Evidence:
             frames.append(read_results(folder) if (folder / "results.csv").exists() else None)
         protocols = (sorted((Path(output_dir) / "characteristics").glob(f"{dataset}-{protocol}-*/results.csv")) for protocol in K_CORES)
         cores = next((found for found in protocols if found), [])
-        return cls(dataset, Path(output_dir), *frames, characteristics.losses_of([path.parent for path in cores]) if cores else None)
+        losses = characteristics.losses_of([path.parent for path in cores]) if cores else None
+        table1, iterations, budget = frames
+        return cls(dataset, Path(output_dir), table1, iterations, budget, losses)
 
     @cached_property
     def cells(self) -> pd.Series:
@@ -53,7 +55,7 @@ class Evidence:
 
     @cached_property
     def _kept(self) -> list[tuple[dict, dict[str, np.ndarray]]]:
-        return read_users(self.folder / "iterations" / self.dataset)
+        return read_users(self.folder / "iterations" / self.dataset) if self.folder else []
 
     def users(self, model: str, attack: tuple[str, str, str] = INITIAL, iterations: int | None = None) -> np.ndarray | None:
         """Users' own nDCG in the iterations experiment, mean over seeds: after `iterations`, or accumulated over all of Table 1's."""
@@ -62,7 +64,7 @@ class Evidence:
         runs: dict[tuple, dict[int, np.ndarray]] = {}
         for row, users in self._kept:
             if row["model"] == model and tuple(row.get(name) or "" for name in ("attack", "ball", "start")) == attack and "nDCG" in users:
-                runs.setdefault((row["seed"], row.get("epoch")), {})[row.get("iterations") or 0] = np.float64(users["nDCG"])
+                runs.setdefault((row["seed"], row.get("epoch")), {})[row.get("iterations") or 0] = np.asarray(users["nDCG"], np.float64)
         found = [values for run in runs.values() if (values := _at(run, iterations)) is not None]
         return np.mean(found, axis=0) if found and len(found) == len(runs) else None
 

@@ -70,10 +70,11 @@ def printed_evidence() -> LowRankEvidence:
 
 def _compared(parts: list[tuple[str, float | None, float | None]], holds: Callable[[float, float], bool]) -> Finding:
     """Pairs of values, before and after; the sentence holds if it does for all of them."""
-    if not parts or any(before is None or after is None for _, before, after in parts):
+    known = [(name, before, after) for name, before, after in parts if before is not None and after is not None]
+    if not known or len(known) < len(parts):
         return MISSING
-    text = ", ".join(f"{name} {before:.4f} -> {after:.4f}".strip() for name, before, after in parts)
-    return Finding(text, all(holds(before, after) for _, before, after in parts))
+    text = ", ".join(f"{name} {before:.4f} -> {after:.4f}".strip() for name, before, after in known)
+    return Finding(text, all(holds(before, after) for _, before, after in known))
 
 
 def _finds_85_percent(e: LowRankEvidence) -> Finding:

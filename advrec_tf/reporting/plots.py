@@ -1,6 +1,7 @@
 """Figures from results; nothing here measures anything."""
 
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,10 @@ from advrec_tf.files import replacing
 from advrec_tf.reporting import characteristics, curves, detection, projected
 from advrec_tf.reporting.vocabulary import CERTIFICATES, FGSM, MODELS, STYLES, color_of, label_of, multi_step, plain, select
 
+Where: TypeAlias = Literal["outside upper center", "outside lower center"]
 
-def panels(rows: int, columns: int, sharex: bool | str = True) -> tuple[Figure, np.ndarray]:
+
+def panels(rows: int, columns: int, sharex: bool | Literal["col"] = True) -> tuple[Figure, np.ndarray]:
     """A figure of this house's size and manner, and its axes [rows, columns]."""
     figure = Figure(figsize=(4.2 * columns, 2.7 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex)
@@ -22,10 +25,10 @@ def panels(rows: int, columns: int, sharex: bool | str = True) -> tuple[Figure, 
     return figure, axes
 
 
-def _legend(figure: Figure, axes: np.ndarray, where: str = "upper", columns: int = 6, size: int = 8) -> None:
+def _legend(figure: Figure, axes: np.ndarray, where: Where = "outside upper center", columns: int = 6, size: int = 8) -> None:
     """One legend for all panels, of what is drawn in any of them."""
     entries = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels())}
-    figure.legend(list(entries.values()), list(entries), loc=f"outside {where} center", ncols=columns, fontsize=size, frameon=False)
+    figure.legend(list(entries.values()), list(entries), loc=where, ncols=columns, fontsize=size, frameon=False)
 
 
 def _line(axis: Axes, value: float, label: str, style: str = "--") -> None:
@@ -131,7 +134,7 @@ def characteristics_figure(losses: pd.DataFrame) -> Figure:
         axis.set_xlabel(label)
     first = losses.iloc[0]
     figure.suptitle(f"{first['epochs']} epochs, AMF from {first['amf_start']}; L = {characteristics.shown_iterations(losses)}", fontsize=9)
-    _legend(figure, axes, "lower")
+    _legend(figure, axes, "outside lower center")
     return figure
 
 

@@ -66,8 +66,8 @@ def before_and_after(rows: pd.DataFrame, folder: Path) -> str:
             for name in ("none", attack):
                 at = {"model": model, "group": group, "attack": name, "defense": "none"}
                 found = [np.float64(users[metric]) for row, users in kept if all(row.get(key) == value for key, value in at.items())]
-                means.append(np.mean(found, axis=0) if found else None)
-            if any(values is None for values in means):
+                means += [np.mean(found, axis=0)] if found else []
+            if len(means) < 2:
                 break
             difference, p = paired_test(means[1], means[0])
             change = 100 * difference / max(means[0].mean(), 1e-12)

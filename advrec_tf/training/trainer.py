@@ -91,7 +91,8 @@ class _Keeper(keras.callbacks.Callback):
 
     def _evaluate(self, epoch: int) -> dict[str, float]:
         factors = {variable.name: variable.numpy().copy() for variable in self.model.weights}
-        measured = rank_metrics(ranks_of_test_items(*self.model.factors, self.data))
+        P, Q = self.model.factors
+        measured = rank_metrics(ranks_of_test_items(P, Q, self.data))
         if measured["HR@10"] > self.best.get("best.HR", -1):
             named = {f"best.{name}": value for name, value in factors.items()}
             self.best = {"best.epoch": np.int64(epoch), "best.HR": np.float64(measured["HR@10"]), **named}
