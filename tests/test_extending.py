@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from running import ROOT
 
 PAGE = (ROOT / "docs" / "extending.md").read_text()

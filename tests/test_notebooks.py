@@ -6,6 +6,7 @@ from pathlib import Path
 import nbclient
 import nbformat
 import pytest
+
 from running import SHORT, TINY, advrec
 
 FOLDER = Path(__file__).parent.parent / "notebooks"

@@ -5,9 +5,10 @@ import subprocess
 import sys
 
 import pytest
-from running import ROOT
 
 from advrec_tf.cli.flags import EXPERIMENTS, FLAGS
+
+from running import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = [example for page in PAGES for example in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)]
