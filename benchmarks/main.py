@@ -62,7 +62,7 @@ def attack_iterations(data: Interactions, count: int):
     chunks = TripleChunks(*map(tf.constant, chunk_triples(sample_triples(data, 0), data.n_users, data.n_items)))
     start = (tf.zeros_like(P), tf.zeros_like(Q))
     sizes = (tf.constant(count), tf.constant(0.5), tf.constant(0.125), "linf")
-    return lambda: _advance(P, Q, *start, (tf.ones(DIM), tf.ones(DIM)), chunks, *sizes)[0].numpy()
+    return lambda: _advance(P, Q, *start, (tf.ones(DIM), tf.ones(DIM)), (), chunks, *sizes)[0].numpy()
 
 
 def evaluate(data: Interactions):

@@ -86,7 +86,7 @@ def _one_step(P, Q, triples, at: Perturbation, **how) -> Perturbation:
     return next(trajectory(np.asarray(P) + at.user, np.asarray(Q) + at.item, triples, read_at=(1,), **how))
 
 
-@functools.partial(tf.function, jit_compile=True)
+@functools.partial(tf.function, jit_compile=True, reduce_retracing=True)  # of several sizes in one process
 def _advance(p, q, user, item, free, through, chunks: TripleChunks, iterations, epsilon, step_size, ball: str):
     def served(side, x):
         return tf.matmul(through[side], tf.matmul(through[side], x, transpose_a=True)) if through else x

@@ -1,0 +1,116 @@
+"""What an algorithm gives on a tiny case, beside its version: whoever changes the one has to change the other, or stale caches would be taken for new.
+
+The figures are the norms of what comes out, to seven digits, so that another processor's last bit does not matter.  To print them: python tests/test_versions.py
+"""
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+
+from advrec_tf.startup import one_thread_for_numpy, start_tensorflow  # noqa: E402
+
+one_thread_for_numpy()
+start_tensorflow()
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from advrec_tf import auditing, data, evaluation, perturbations  # noqa: E402
+from advrec_tf.defenses import Svm, detection, low_rank, project, projection, reconstruct, unsupervised_scores  # noqa: E402
+from advrec_tf.poisoning import RecSys19Settings, RecSys20Settings, bilevel, gan, heuristic  # noqa: E402
+from advrec_tf.training import AMFSettings, BPRMFSettings, PMFSettings, WRMFSettings  # noqa: E402
+
+SMALL = {"embedding_dim": 4, "batch_size": 64}
+
+
+def shop(split=None):
+    return data.synthetic(n_users=40, n_items=25, per_user=7, seed=1, split=split)
+
+
+def factors():
+    rng = np.random.default_rng(0)
+    return tuple(rng.normal(0, 0.7, (n, 5)).astype(np.float32) for n in (40, 25))
+
+
+def trained(settings):
+    interactions = shop("80:20" if settings.name in ("WRMF", "PMF") else None)
+    model = settings.build(interactions, 2)
+    model.fit(interactions, epochs=3, batch_size=settings.batch_size, verbose=0)
+    return model.factors
+
+
+def perturbed():
+    P, Q = factors()
+    points = [p for name in perturbations.ATTACKS for ball in perturbations.BALLS for p in perturbations.points(name, [0.3], (2, 5), ball)]
+    points += perturbations.points("fgsm", [0.3], start="after_pgd")
+    return [x for _, delta in perturbations.perturbed(P, Q, data.sample_triples(shop(), 0), points, 4) for x in delta]
+
+
+def measured():
+    P, Q = factors()
+    lists = evaluation.top_k(P, Q, shop(), 4)
+    radii = [evaluation.certified_radii(P, Q, shop(), ball, 4) for ball in perturbations.BALLS]
+    return [lists, *evaluation.metrics(lists, shop()).values(), *radii, evaluation.poisoning_metrics(P, Q, shop(), (1, 2), 4)["target_rank"]]
+
+
+def rebuilt():
+    matrix = shop("80:20").matrix()
+    return [
+        reconstruct(matrix, 10, 3, 0.1).toarray(),
+        reconstruct(matrix, 10, 3, 0.1, seed=2).toarray(),
+        *project(*factors(), *projection(matrix, 4)),
+    ]
+
+
+def detected(tmp_path):
+    interactions = shop("80:20")
+    fakes = heuristic("bandwagon", interactions, 8, (1, 2), 0)
+    return [Svm(fakes, "linear", 3, folds=4).judged(fakes.stacked_on(interactions), 40, tmp_path)[1], unsupervised_scores(interactions, 3)]
+
+
+def attacked(make, settings, tmp_path):
+    profiles = make(shop("80:20"), settings, 3, tmp_path, 2, progress=False)
+    return [profiles.matrix()]
+
+
+CASES = {
+    "BPR-MF": (lambda t: trained(BPRMFSettings(**SMALL)), BPRMFSettings.version, (1, 0.28158798)),
+    "AMF": (lambda t: trained(AMFSettings(**SMALL, adversary="pgd")), AMFSettings.version, (1, 0.71231317)),
+    "WRMF": (lambda t: trained(WRMFSettings(**SMALL)), WRMFSettings.version, (1, 1.9982784)),
+    "WRMF by als": (lambda t: trained(WRMFSettings(**SMALL, solver="als")), WRMFSettings.version, (1, 9.9658068)),
+    "PMF": (lambda t: trained(PMFSettings(**SMALL)), PMFSettings.version, (1, 1.9159258)),
+    "perturbations": (lambda t: perturbed(), perturbations.VERSION, (1, 10.59859)),
+    "evaluation": (lambda t: measured(), evaluation.VERSION, (1, 208.16732)),
+    "low rank": (lambda t: rebuilt(), low_rank.VERSION, (1, 25.970328)),
+    "detection": (detected, detection.VERSION, (1, 23.874202)),
+    "RecSys20": (lambda t: attacked(bilevel.attack, RecSys20Settings(5, (1, 2), WRMFSettings(**SMALL), 4, 2, click_limit=9, k=4), t),
+                 RecSys20Settings.version, (1, 6.8549252)),
+    "RecSys19": (lambda t: attacked(gan.attack, RecSys19Settings(5, (1, 2), WRMFSettings(**SMALL), gan_epochs=1, warm_epochs=1, base_epochs=1,
+                                                                probe_epochs=1, directions=2, k=4), t), RecSys19Settings.version, (1, 37.437949)),
+    "data": (lambda t: [x for n in (0, 1) for x in (*data.sample_triples(shop(), n), *data.shuffled_batches(shop(), 9, n, n), shop().test_items)],
+             BPRMFSettings.version, (1, 1268.0574)),
+    "audit": (lambda t: [job.points[0].get("epsilon", 0) for job in auditing.jobs(*factors(), shop(), 1.5, 4, 3, 0)], 1, (1, 0.0033841543)),
+}  # fmt: skip
+
+
+def figure(made):
+    """One number that changes whenever any of the arrays does: their places count."""
+    flat = np.concatenate([np.ravel(np.float64(part)) for part in made])
+    flat = flat[np.isfinite(flat)]
+    return float(np.linalg.norm(flat * (1 + np.arange(len(flat)) % 7 / 10)))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_whoever_changes_the_bytes_bumps_the_version(tmp_path, name):
+    make, version, (known, expected) = CASES[name]
+    assert version == known, f"{name} is of another version now: print its figure anew"
+    assert figure(make(tmp_path)) == pytest.approx(expected, rel=2e-6), f"{name} gives other values: bump its version"
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    for case, (make, version, _) in CASES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            print(case, (version, float(f"{figure(make(Path(folder))):.8g}")))
