@@ -1,6 +1,6 @@
-"""What an algorithm gives on a tiny case, beside its version: whoever changes the one has to change the other, or stale caches would be taken for new.
+"""What an algorithm gives on a tiny case, beside its version: who changes the one has to change the other, or stale caches are taken for new.
 
-The figures are the norms of what comes out, to seven digits, so that another processor's last bit does not matter.  To print them: python tests/test_versions.py
+The figures are norms of what comes out, so that another processor's last bit does not matter.  python tests/test_versions.py prints them
 """
 
 import sys

@@ -98,8 +98,10 @@ def user_batches(data: Interactions, targets: np.ndarray, weights: np.ndarray, b
 
 
 def _most_pairs(data: Interactions, batch_size: int) -> int:
-    """Four deviations above the pairs that a batch of users has on average, enough for the most active user, and no more than there can be; rounded up
-    by 6% at most, so that data which differ a little, as under one attack and the next, have batches of one shape and share a compiled program."""
+    """Four deviations above the pairs that a batch of users has on average, enough for the most active user, and no more than there can be.
+
+    It is rounded up, by 6% at most: data that differ a little, as under one attack and the next, then have batches of one shape, and one program.
+    """
     degree = np.diff(data.indptr)
     likely = batch_size * degree.mean() + 4 * np.sqrt(batch_size) * degree.std()
     with_largest = degree.max() + batch_size * degree.mean()
