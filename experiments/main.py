@@ -15,7 +15,7 @@ from absl import app  # noqa: E402
 from absl import flags as absl_flags  # noqa: E402
 
 from advrec_tf import data  # noqa: E402
-from advrec_tf.cli import flags, runner  # noqa: E402
+from advrec_tf.cli import command_line, flags, runner  # noqa: E402
 from advrec_tf.errors import UserError  # noqa: E402
 
 ROOM = __package__ or "experiments"
@@ -66,7 +66,7 @@ def main(argv: list[str]) -> int:
         if len(argv) > 1:
             raise UserError(f"unexpected argument {argv[1]!r}: flags start with --")
         experiment = absl_flags.FLAGS.experiment
-        return run(experiment, flags.values(experiment, flags.given_flags()))
+        return run(experiment, flags.values(experiment, command_line.given_flags()))
     except (UserError, OSError) as error:
         print(f"advrec: {error}", file=sys.stderr)
         return 1
@@ -80,8 +80,8 @@ def main(argv: list[str]) -> int:
 
 def console() -> None:
     """The script `advrec`."""
-    flags.define()
-    app.run(main, flags_parser=flags.parse)
+    command_line.define()
+    app.run(main, flags_parser=command_line.parse)
 
 
 if __name__ == "__main__":

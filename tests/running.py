@@ -12,7 +12,7 @@ import pytest
 from absl import flags as absl_flags
 
 from advrec_tf import jobs
-from advrec_tf.cli import flags
+from advrec_tf.cli import command_line, flags
 from experiments import main
 
 ROOT = Path(__file__).parent.parent
@@ -37,7 +37,7 @@ class Outcome(NamedTuple):
 def advrec(*argv: str) -> Outcome:
     """`python -m experiments.main` with these flags, in this process; its jobs run one after the other in it as well."""
     if "experiment" not in absl_flags.FLAGS:
-        flags.define()
+        command_line.define()
     absl_flags.FLAGS.unparse_flags()
     for name in ("experiment", *flags.FLAGS):
         absl_flags.FLAGS[name].unparse()
@@ -46,7 +46,7 @@ def advrec(*argv: str) -> Outcome:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
         patch.setattr(jobs, "_results", _one_after_the_other)
         try:
-            status = main.main(flags.parse(["advrec", *argv]))
+            status = main.main(command_line.parse(["advrec", *argv]))
         except SystemExit as exit:
             status = exit.code if isinstance(exit.code, int) else 1
             err.write(f"{exit.code}\n" if isinstance(exit.code, str) else "")

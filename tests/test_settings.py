@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from advrec_tf import data, evaluation, perturbations, training
-from advrec_tf.cli import flags, perturbed, poisoned
+from advrec_tf.cli import flags, perturbed, poisoned, victims
 from advrec_tf.cli.runner import Running
 from advrec_tf.defenses import LowRank, Transformation
 from advrec_tf.errors import UserError
@@ -92,7 +92,7 @@ def captured(monkeypatch):
         asked.append((interactions, settings, epochs, seed))
         return {"P": rng.normal(size=(interactions.n_users, 4)), "Q": rng.normal(size=(40, 4)), "mean": np.float64(0)}
 
-    monkeypatch.setattr(poisoned, "victim", victim)
+    monkeypatch.setattr(victims, "victim", victim)
     return asked
 
 
@@ -128,13 +128,13 @@ def test_victims_of_other_data_ratings_epochs_and_seeds_are_others(tmp_path):
     other = replace(interactions, train_ratings=interactions.train_ratings[::-1].copy())
     tiny = PMFSettings(embedding_dim=2, batch_size=100)
     asked = [(interactions, tiny, 1, 0), (other, tiny, 1, 0), (interactions, tiny, 2, 0), (interactions, tiny, 1, 1)]
-    found = [poisoned.victim(*each, tmp_path, progress=False)["P"].tobytes() for each in asked]
+    found = [victims.victim(*each, tmp_path, progress=False)["P"].tobytes() for each in asked]
     assert len(set(found)) == 4 and len(list(tmp_path.glob("*.npz"))) == 4
     clicks = WRMFSettings(embedding_dim=2, batch_size=100)
     for each in (interactions, other):
-        poisoned.victim(each, clicks, 1, 0, tmp_path, progress=False)
+        victims.victim(each, clicks, 1, 0, tmp_path, progress=False)
     assert len(list(tmp_path.glob("*.npz"))) == 5  # clicks alone are read
-    pmf = poisoned.victim(interactions, tiny, 1, 0, tmp_path)
+    pmf = victims.victim(interactions, tiny, 1, 0, tmp_path)
     assert pmf["mean"] == pytest.approx(interactions.train_ratings.mean())
 
 

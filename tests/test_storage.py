@@ -142,3 +142,17 @@ def test_a_system_without_locks_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "fcntl", None)
     with pytest.raises(UserError, match="no file locks"), locked(tmp_path):
         pass
+
+
+def test_a_table_that_cannot_be_finished_leaves_the_old_one(tmp_path):
+    (tmp_path / "f.csv").write_text("old")
+
+    class Torn(pd.DataFrame):
+        def to_csv(self, path, **how):
+            with open(path, "w") as file:
+                file.write("ha")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="f.csv"):
+        storage.write_csv(tmp_path / "f.csv", Torn())
+    assert (tmp_path / "f.csv").read_text() == "old" and len(list(tmp_path.iterdir())) == 1

@@ -1,12 +1,10 @@
-import os
-import signal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf import evaluation, jobs, storage, training
+from advrec_tf import evaluation, storage, training
 from advrec_tf.errors import UserError
 from advrec_tf.files import locked, replacing
 from advrec_tf.training import AMFSettings, BPRMFSettings, WRMFSettings
@@ -127,26 +125,3 @@ def test_a_file_is_whole_or_as_before(tmp_path):
         temporary.write_text("half")
         raise OSError("disk full")
     assert (tmp_path / "f").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
-
-
-def double(x, fails=False, position=0):
-    if fails:
-        raise UserError("told")
-    return 2 * x, position, os.environ["OPENBLAS_NUM_THREADS"]
-
-
-def die(position=0):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_killed_worker_is_told():
-    with pytest.raises(UserError, match="a worker process was killed"):
-        list(jobs.run("test_training:die", [{}, {}], 2))
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_jobs_run_side_by_side_and_raise(workers):
-    results = dict(jobs.run("test_training:double", [{"x": n} for n in range(5)], workers))
-    assert [results[n][0] for n in range(5)] == [0, 2, 4, 6, 8] and {r[2] for r in results.values()} == {"1"}
-    with pytest.raises(UserError, match="told"):
-        list(jobs.run("test_training:double", [{"x": 1, "fails": True}], workers))

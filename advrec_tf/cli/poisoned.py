@@ -1,26 +1,23 @@
 """The experiments on poisoned data: what they depend on, the fake profiles that they share, and how a victim is measured."""
 
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from advrec_tf import evaluation, storage
+from advrec_tf import evaluation
 from advrec_tf.cli.flags import as_published
 from advrec_tf.cli.runner import Running
 from advrec_tf.data import GROUPS, Interactions, check_targets, choose_targets
 from advrec_tf.defenses import Defense, LowRank
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import TARGET_NAMES
-from advrec_tf.poisoning import ATTACKS, Plan, Profiles, folder_of, likeness, make, read_gan_losses, read_trajectory
+from advrec_tf.poisoning import ATTACKS, Plan, Profiles, folder_of, make, read_gan_losses, read_trajectory
 from advrec_tf.poisoning.settings import LEARNED
 from advrec_tf.reporting import plots
 from advrec_tf.results import Job, Layout
-from advrec_tf.training import RECOMMENDERS, PMFSettings, Settings, WRMFSettings, checkpoints, epoch_file
+from advrec_tf.training import RECOMMENDERS, PMFSettings, Settings, WRMFSettings
 
 # Which profiles, what was done about them, and how much of it.
 KEYS = ("dataset", "model", "epoch", "attack", "seed", "k", "profiles", "group", "defense", "patch", "rank", "share", "kernel", "components")
@@ -246,7 +243,7 @@ def jobs(study: Study, attacks: Sequence[str], defenses: Sequence[Defense]) -> l
                     common |= {"cache_dir": study.cache_dir, "progress": study.values["progress"]}
                     for seed in study.seeds:
                         point = {**base, "model": model, "seed": seed, **defense.columns}
-                        found.append(Job("advrec_tf.cli.poisoned:attack", [point], common))
+                        found.append(Job("advrec_tf.cli.victims:measure", [point], common))
     return found
 
 
@@ -264,57 +261,10 @@ def defended_jobs(study: Study, attacks: Sequence[str], defenses: Sequence[Defen
     return found
 
 
-def victim(data: Interactions, settings: Settings, epochs: int, seed: int, folder: Path, progress: bool = True, position: int = 0) -> storage.Arrays:
-    """P, Q and the mean rating (0 but for PMF) of a recommender trained on these data, from the cache when it was trained before."""
-    from advrec_tf.training.trainer import train  # needs TensorFlow
-
-    def build():
-        scratch = train(data, settings, seed, folder / f"in-progress-{epochs}", epochs, save_every=25, progress=progress, position=position)
-        model = settings.build(data, seed)
-        checkpoints.restore(model, storage.load(epoch_file(scratch, epochs)))
-        P, Q = model.factors
-        shutil.rmtree(scratch)
-        return {"P": P, "Q": Q, "mean": np.float64(model.mean.numpy() if settings.reads_ratings and "mean" in vars(model) else 0)}
-
-    fingerprint = data.ratings_fingerprint if settings.reads_ratings else data.fingerprint
-    return storage.cached(folder, {**settings.identity, "data": fingerprint, "epochs": epochs, "seed": seed}, build)
-
-
-def attack(
-    points: list[dict], data: Interactions, poisoned: Interactions, defense: Defense, settings: Settings, targets: tuple[int, ...],
-    cache_dir: Path, progress: bool = True, position: int = 0,
-) -> tuple[list[dict], storage.Arrays]:  # fmt: skip
-    """The row of one recommender: trained on the poisoned data (or the clean ones) after the defence, and measured on the clean data's real users;
-    and every tested user's own metrics."""
-    from advrec_tf.models.pmf import rmse  # needs TensorFlow
-
-    (point,) = points
-    if isinstance(settings, WRMFSettings):
-        settings = replace(settings, feedback=defense.feedback)
-    cleaned = defense.cleaned(poisoned, data.n_users, cache_dir)
-    trained = victim(cleaned, settings, point["epoch"], point["seed"], cache_dir / "victims", progress, position)
-    # Biases are columns of their own beyond the factors, and no part of a transformation.
-    P, Q, dim = trained["P"], trained["Q"], settings.embedding_dim
-    moved = defense.transformed(P[:, :dim], Q[:, :dim], poisoned, cache_dir)
-    P, Q = (np.hstack([new, old[:, dim:]]) for new, old in zip(moved, (P, Q)))
-    P = P[: data.n_users]
-    lists = evaluation.top_k(P, Q, data, point["k"])
-    row = point | evaluation.poisoning_metrics(P, Q, data, targets, point["k"], lists)
-    if isinstance(settings, PMFSettings) and data.test_ratings is not None:
-        row["RMSE"] = rmse(P, Q, float(trained["mean"]), data)
-    own = evaluation.per_user_poisoning_metrics(lists, data, targets)
-    return [row], {name: values.astype(np.float32)[None] for name, values in own.items()}
-
-
 def resemblance(study: Study) -> list[Job]:
     """A job for the profiles of each attack: how close they are to real ones."""
     found = []
     for (group, attack), fakes in study.profiles.items():
         point = {"dataset": study.data.name, "attack": attack, "group": group, "profiles": fakes.digest()[:12]}
-        found.append(Job("advrec_tf.cli.poisoned:resemble", [point], {"data": study.data, "profiles": fakes}))
+        found.append(Job("advrec_tf.cli.victims:resemble", [point], {"data": study.data, "profiles": fakes}))
     return found
-
-
-def resemble(points: list[dict], data: Interactions, profiles: Profiles, position: int = 0) -> tuple[list[dict], storage.Arrays]:
-    """How close fake profiles are to real ones."""
-    return [point | likeness(profiles, data) for point in points], {}

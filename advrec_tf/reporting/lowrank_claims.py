@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from advrec_tf.reporting import detection, poisoning, published
-from advrec_tf.reporting.claims import MISSING, Claim, Finding, verdict
+from advrec_tf.reporting.checks import MISSING, Finding
+from advrec_tf.reporting.claims import Claim, verdict
 from advrec_tf.reporting.vocabulary import markdown
 from advrec_tf.results import read_results
 

@@ -139,7 +139,7 @@ def characteristics_figure(losses: pd.DataFrame) -> Figure:
 
 
 def audit_figures(points: pd.DataFrame, k: int, iterations: int, epsilon: float) -> list[Figure]:
-    """The pictures of an audit: nDCG over epsilon with the certified bounds, and over iterations at one epsilon.  points: rows of an audit"""
+    """nDCG of an audit over epsilon with the certified bounds, and over iterations at one epsilon.  points: its rows"""
     own = points[points["model"] == "factors"]
     over_budget, over_steps = (panels(1, 1) for _ in range(2))
     for axis in (over_budget[1][0, 0], over_steps[1][0, 0]):

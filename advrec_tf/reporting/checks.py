@@ -1,0 +1,263 @@
+"""How the sentences of the multi-step perturbations paper are checked: each a function of what was measured, or of what is printed."""
+
+from collections.abc import Callable, Collection
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from advrec_tf.evaluation import NAMES, bootstrap_interval, paired_test
+from advrec_tf.reporting import characteristics, curves
+from advrec_tf.reporting.evidence import Evidence, printed_evidence
+from advrec_tf.reporting.vocabulary import FGSM, MODELS, select
+
+BIM, PGD, BIM_L2 = ("bim", "linf", "zero"), ("pgd", "linf", "uniform"), ("bim", "l2", "zero")
+MULTI = {"bim": BIM, "pgd": PGD}
+PRINTED_DATA = ("lastfm", "ml-1m")
+# nDCG of PGD at L iterations that the text prints, for LastFM, and how many times stronger than FGSM it calls it.
+PRINTED_PGD = {("BPR-MF", 25): (0.0080, 15.1), ("BPR-MF", 40): (0.0060, 20.4), ("BPR-MF", 50): (0.0051, 23.8),
+               ("AMF", 20): (0.1448, 1.48), ("AMF", 30): (0.1154, 1.86), ("AMF", 50): (0.1106, 1.94)}  # fmt: skip
+PRINTED_ICOV = {"at 25": 10928, "lowest": 1948}
+
+
+class Finding(NamedTuple):
+    """What a check found: the value in words, and whether the sentence holds (None: not measured)."""
+
+    value: str
+    holds: bool | None
+
+
+MISSING = Finding("", None)
+
+
+def every_cell_lower(e: Evidence) -> Finding:
+    """BIM's and PGD's cells of Table 1 below FGSM's."""
+    if e.cells.empty:
+        return MISSING
+    pairs = [(e.cells.get((m, metric, a)), e.cells.get((m, metric, "fgsm"))) for m in MODELS for metric in NAMES for a in MULTI]
+    lower = sum(attacked < fgsm for attacked, fgsm in pairs)
+    return Finding(f"{lower} of {len(pairs)} cells", lower == len(pairs))
+
+
+def twice_as_strong(e: Evidence) -> Finding:
+    """FGSM's accuracy over PGD's, of BPR-MF."""
+    if e.cells.empty:
+        return MISSING
+    ratios = [e.cells["BPR-MF", metric, "fgsm"] / e.cells["BPR-MF", metric, "pgd"] for metric in ("PR", "RE", "nDCG")]
+    return Finding(", ".join(f"{r:.2f}" for r in ratios), min(ratios) > 2)
+
+
+def no_clear_advantage_of_pgd(e: Evidence) -> Finding:
+    """PGD's nDCG beside BIM's, in percent."""
+    if e.cells.empty:
+        return MISSING
+    changes = [100 * (e.cells[m, "nDCG", "pgd"] / e.cells[m, "nDCG", "bim"] - 1) for m in MODELS]
+    intervals = [_change_interval([e.users(m, PGD)], e.users(m, BIM)) for m in MODELS]
+    return Finding(", ".join(f"{m} {c:+.1f}%{i}" for m, c, i in zip(MODELS, changes, intervals)), max(map(abs, changes)) < 10)
+
+
+def _change_interval(after: list[np.ndarray | None], before: np.ndarray | None) -> str:
+    """The interval, over users, of the mean of `after` in percent above `before`; blank where the users' values are not there."""
+    known = [each for each in after if each is not None]
+    if before is None or len(known) < len(after):
+        return ""
+    low, high = (100 * (end - 1) for end in bootstrap_interval(np.mean(known, axis=0), before))
+    return f" [{low:+.1f}, {high:+.1f}]"
+
+
+def falls_by(metric: str, least: float) -> Callable[[Evidence], Finding]:
+    """The least and largest fall of a metric under BIM and PGD, in percent, against the least that is said."""
+
+    def check(e: Evidence) -> Finding:
+        if e.cells.empty:
+            return MISSING
+        falls = [100 * (1 - e.cells[m, metric, a] / e.cells[m, metric, "initial"]) for m in MODELS for a in MULTI]
+        return Finding(f"{min(falls):.1f}% to {max(falls):.1f}%", min(falls) >= least)
+
+    return check
+
+
+def amf_starts_above(e: Evidence) -> Finding:
+    """Unperturbed nDCG of AMF beside BPR-MF's."""
+    if e.cells.empty:
+        return MISSING
+    values = [e.cells[m, "nDCG", "initial"] for m in MODELS]
+    change = _change_interval([e.users("AMF")], e.users("BPR-MF"))
+    return Finding("{:.4f}, {:.4f}".format(*values) + (change and f", change in percent{change}"), values[1] > values[0])
+
+
+def amf_loses(attacks: Collection[str], check: Callable[[float], bool]) -> Callable[[Evidence], Finding]:
+    """AMF's mean loss of nDCG to some attacks, in percent, under a check of its own."""
+
+    def find(e: Evidence) -> Finding:
+        if e.cells.empty:
+            return MISSING
+        loss = np.mean([100 * (1 - e.cells["AMF", "nDCG", a] / e.cells["AMF", "nDCG", "initial"]) for a in attacks])
+        attacked = [e.users("AMF", MULTI.get(a, FGSM)) for a in attacks]
+        change = _change_interval(attacked, e.users("AMF"))
+        return Finding(f"{loss:.2f}%" + (change and f", change{change}"), bool(check(loss)))
+
+    return find
+
+
+def ratio_at(model: str, iterations: int, printed: float) -> Callable[[Evidence], Finding]:
+    """FGSM's nDCG over PGD's after some iterations, with its interval, against the printed ratio."""
+
+    def check(e: Evidence) -> Finding:
+        if e.iterations is None:
+            return MISSING
+        fgsm, pgd = e.users(model, FGSM), e.users(model, PGD, iterations)
+        if fgsm is None or pgd is None:
+            return MISSING
+        if not pgd.any():
+            return Finding("nothing is left", True)
+        low, high = bootstrap_interval(fgsm, pgd)
+        return Finding(f"{fgsm.mean() / pgd.mean():.2f} [{low:.2f}, {high:.2f}]", high >= printed)
+
+    return check
+
+
+def nothing(dataset: str) -> Finding:
+    """Of what the paper does not print."""
+    return MISSING
+
+
+def ratio_in_print(model: str, value: float, printed: float) -> Callable[[str], Finding]:
+    """The same from the nDCG that the text prints."""
+
+    def find(dataset: str) -> Finding:
+        if dataset != "lastfm":
+            return MISSING
+        ratio = printed_evidence(dataset).cells[model, "nDCG", "fgsm"] / value
+        return Finding(f"{ratio:.2f}", bool(abs(ratio - printed) < 0.15))
+
+    return find
+
+
+def coverage_in_print(dataset: str) -> Finding:
+    """The rise of ICov that the text prints."""
+    if dataset != "lastfm":
+        return MISSING
+    change = 100 * (PRINTED_ICOV["at 25"] / printed_evidence(dataset).cells["BPR-MF", "ICov", "initial"] - 1)
+    return Finding(f"{change:+.0f}% at 25, lowest {PRINTED_ICOV['lowest']}", True)
+
+
+def slopes_in_print(dataset: str) -> Finding:
+    """The two slopes that the text prints."""
+    if dataset != "ml-1m":
+        return MISSING
+    own, other = (abs(characteristics.PUBLISHED_SLOPES[model, "PGD"]) for model in ("AMF", "BPR-MF"))
+    return Finding(f"{own} < {other}", own < other)
+
+
+def no_better_than_random(e: Evidence) -> Finding:
+    """nDCG under PGD at 25 iterations beside a random recommender's, with the interval of the difference."""
+    if e.iterations is None or (pgd := e.users("BPR-MF", PGD, 25)) is None or (random := e.users("Random")) is None:
+        return MISSING
+    low, high = bootstrap_interval(pgd - random)
+    return Finding(f"{pgd.mean():.4f}, random {random.mean():.4f}, difference [{low:.4f}, {high:.4f}]", low <= 0)
+
+
+def coverage_rises_then_falls(e: Evidence) -> Finding:
+    """ICov at 25 iterations of BIM, and the lowest after."""
+    if e.iterations is None or 25 not in (curve := e.curve("BPR-MF", "bim", "ICov")).index:
+        return MISSING
+    initial = select(e.iterations, "BPR-MF")["ICov"].mean()
+    if not len(later := curve[curve.index > 25]):
+        return MISSING
+    change, lowest = 100 * (curve[25] / initial - 1), later.min()
+    return Finding(f"{change:+.0f}% at 25, lowest later {lowest:.0f}", bool(change > 0 and lowest < initial))
+
+
+def coverage_destroyed(e: Evidence) -> Finding:
+    """The highest ICov from 70 iterations of BIM on."""
+    if e.iterations is None or not len(late := (curve := e.curve("BPR-MF", "bim", "ICov"))[curve.index >= 70]):
+        return MISSING
+    initial = select(e.iterations, "BPR-MF")["ICov"].mean()
+    return Finding(f"{late.max():.0f} at most, initially {initial:.0f}", bool(late.max() < initial))
+
+
+def amf_stays_above_random(e: Evidence) -> Finding:
+    """AMF's lowest nDCG beside a random recommender's."""
+    if e.iterations is None:
+        return MISSING
+    lowest = min(e.curve("AMF", a, "nDCG").min() for a in MULTI)
+    random = select(e.iterations, "Random")["nDCG"].mean()
+    return Finding(f"lowest {lowest:.4f}, random {random:.4f}", bool(lowest > random))
+
+
+def less_budget(e: Evidence) -> Finding:
+    """How many times less epsilon BIM and PGD need for the harm of FGSM at .5."""
+    if e.budget is None or not len(table := curves.equal_harm_table(e.budget)):
+        return MISSING
+    means = table[table["attack"].isin(["BIM", "PGD"])].groupby(["model", "attack"], sort=False)["times less"].mean()
+    return Finding(", ".join(f"{m} {a} {value:.1f}" for (m, a), value in means.items()), bool(means.min() >= 4.5))
+
+
+def slopes(names: tuple[str, ...], sign: int) -> Callable[[Evidence], Finding]:
+    """The signs of BPR-MF's slopes of rho over some characteristics."""
+
+    def check(e: Evidence) -> Finding:
+        if e.losses is None:
+            return MISSING
+        fits = _fits(e).loc["BPR-MF"]
+        parts = {(a, n): fits.loc[(a, n)] for a in characteristics.ATTACKS for n in names}
+        text = ", ".join(f"{a} {n} {fit['slope']:.3g} ± {1.96 * fit['error']:.2g}" for (a, n), fit in parts.items())
+        if any(np.isnan(fit["slope"]) for fit in parts.values()):
+            return MISSING
+        return Finding(text, all(sign * fit["slope"] > 0 for fit in parts.values()))
+
+    return check
+
+
+def flatter_slopes(e: Evidence) -> Finding:
+    """How many of AMF's slopes of rho are flatter than BPR-MF's."""
+    if e.losses is None:
+        return MISSING
+    fits = _fits(e)["slope"].abs()
+    if fits.isna().any():
+        return MISSING
+    flatter = [fits["AMF", a, n] < fits["BPR-MF", a, n] for a in characteristics.ATTACKS for n in characteristics.CHARACTERISTICS]
+    return Finding(f"{sum(flatter)} of {len(flatter)} slopes", all(flatter))
+
+
+def _fits(e: Evidence) -> pd.DataFrame:
+    shown = characteristics.at_iterations(e.losses, characteristics.shown_iterations(e.losses))
+    return characteristics.slopes(shown).set_index(["model", "attack", "characteristic"])
+
+
+def advantage_left(e: Evidence) -> Finding:
+    """What FGSM's own l2 ball leaves of BIM's advantage over it, in percent, with its interval."""
+    if e.iterations is None:
+        return MISSING
+    shares = []
+    for model in MODELS:
+        fgsm, wide, narrow = e.users(model, FGSM), e.users(model, BIM), e.users(model, BIM_L2)
+        if fgsm is None or wide is None or narrow is None:
+            return MISSING
+        low, high = bootstrap_interval(fgsm - narrow, fgsm - wide)
+        shares.append(f"{model} {100 * (fgsm - narrow).mean() / (fgsm - wide).mean():.1f}% [{100 * low:.1f}, {100 * high:.1f}]")
+    return Finding(", ".join(shares), True)
+
+
+def contaminated_fgsm(e: Evidence) -> Finding:
+    """What it changes to take FGSM's gradient after PGD, in percent."""
+    if e.cells.empty or ("AMF", "SE", "fgsm after pgd") not in e.cells.index:
+        return MISSING
+    pairs = [(m, metric, *(e.cells[m, metric, c] for c in ("fgsm", "fgsm after pgd"))) for m in MODELS for metric in ("nDCG", "SE")]
+    return Finding(", ".join(f"{m} {metric} {100 * (after / clean - 1):+.1f}%" for m, metric, clean, after in pairs), True)
+
+
+def order_under_a_paired_test(e: Evidence) -> Finding:
+    """Initial above FGSM above BIM, each step tested over users."""
+    if e.iterations is None:
+        return MISSING
+    found, holds = [], True
+    for model in MODELS:
+        series = [each for each in (e.users(model), e.users(model, FGSM), e.users(model, BIM)) if each is not None]
+        if len(series) < 3:
+            return MISSING
+        tests = [paired_test(a, b) for a, b in zip(series, series[1:])]
+        holds = holds and all(difference > 0 and p < 0.05 for difference, p in tests)
+        found.append(f"{model} p = " + ", ".join(f"{p:.4f}" for _, p in tests))
+    return Finding("; ".join(found), holds)
