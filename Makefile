@@ -5,8 +5,8 @@ DATASETS ?=
 SEEDS ?=
 FLAGS ?=
 
-RUN = .venv/bin/python -m experiments.main --preset=$(PRESET) --output_dir=$(OUTPUT) \
-	$(if $(DATASETS),--dataset=$(DATASETS)) $(if $(SEEDS),--seed=$(SEEDS)) $(FLAGS)
+DOOR = .venv/bin/python -m experiments.main --preset=$(PRESET) $(if $(DATASETS),--dataset=$(DATASETS))
+RUN = $(DOOR) --output_dir=$(OUTPUT) $(if $(SEEDS),--seed=$(SEEDS)) $(FLAGS)
 
 NOTEBOOKS = table1 iterations budget characteristics poison lowrank_figure2 lowrank_table2 lowrank_figure5
 LOWRANK = table1 table2 table3 figure1 figure2 figure3 figure4 figure5 figure6
@@ -72,11 +72,11 @@ $(LOWRANK:%=reproduce-lowrank-%): reproduce-lowrank-%: .venv/installed
 low-rank-against-perturbations: .venv/installed ## both papers together: the low-rank transformation against FGSM, BIM and PGD
 	$(RUN) --experiment=low_rank_against_perturbations
 
-claims: .venv/installed ## the paper's statements as checks over what has been measured
-	$(RUN) --experiment=claims
+claims: .venv/installed ## the papers' statements as checks over what has been measured
+	$(DOOR) --output_dir=$(OUTPUT) $(FLAGS) --experiment=claims
 
 describe: .venv/installed ## statistics of DATASETS
-	$(RUN) --experiment=describe
+	$(DOOR) $(FLAGS) --experiment=describe
 
 notebooks: .venv/notebooks ## render the notebooks to notebooks/html; PRESET=quick measures what they read first
 	$(if $(filter quick,$(PRESET)),$(foreach name,$(NOTEBOOKS),$(RUN) --experiment=$(name) > /dev/null &&) true)

@@ -191,6 +191,9 @@ def recorded_run(folder: Path, config: dict, statistics: dict | None, flags: dic
     folder = Path(folder)
     with locked(folder):
         path, asked = folder / "config.json", json.loads(json.dumps(config))
+        table = folder / "results.csv"
+        if table.exists() and not table.with_suffix(".sha256").exists() and not (folder / "jobs").exists():
+            raise UserError(f"{table} is of an earlier version, or of another program: move it away or choose another --output_dir")
         there = _record(path) if path.exists() and (folder / "results.csv").exists() else None  # without a row nothing is bound to its settings
         before = there["config"] if there else {}
         for name in sorted({*asked, *before}) if there else ():

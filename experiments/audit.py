@@ -1,6 +1,5 @@
 """An audit of factors that any library has trained."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from advrec_tf import auditing, evaluation, perturbations
-from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.cli.runner import Experiment
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.reporting import read_results, read_users
@@ -31,11 +30,13 @@ class Study:
     k: int
     seed: int
 
+    published = False  # the papers audit nothing
+
     @property
     def config(self) -> dict[str, Any]:
         facts = facts_of(self.P, self.Q, self.data, self.norm, self.k, ITERATIONS, self.seed)
         versions = {"perturbations": perturbations.VERSION, "evaluation": evaluation.VERSION}
-        return {"facts": facts, "factors": digest({"P": self.P, "Q": self.Q}), "data": self.data.fingerprint, "versions": versions}
+        return {"facts": facts, "factors": digest({"P": self.P, "Q": self.Q})[:12], "data": self.data.fingerprint, "versions": versions}
 
 
 def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
@@ -43,17 +44,18 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
     for name in ("user_factors", "item_factors"):
         if values[name] is None:
             raise UserError(f"--{name} is needed")
-    data, k = datasets[0], values["k"] or 10
-    if len(datasets) > 1 or len(values["seed"]) > 1:
+    if len(values["seed"]) > 1 or (values["train"] is None and len(values["dataset"]) > 1):
         raise UserError("an audit takes one --dataset and one --seed")
-    P, Q = _factors(values["user_factors"]), _factors(values["item_factors"])
-    P = auditing.align(P, values["user_rows"], data.user_ids, "user")
-    P, Q, norm = auditing.checked(P, auditing.align(Q, values["item_rows"], data.item_ids, "item"))
-    if not data.has_one_test_item_each:
-        raise UserError(f"{data.name} has users with several test items; an audit needs one a user")
-    if k > data.n_items:
-        raise UserError(f"--k={k} is more than the {data.n_items} items of {data.name}")
-    return [Study(data, output_dir, P, Q, norm, k, values["seed"][0])]
+    P, Q, k = _factors(values["user_factors"]), _factors(values["item_factors"]), values["k"] or 10
+    found = []
+    for data in datasets:
+        own = auditing.align(P, values["user_rows"], data.user_ids, "user"), auditing.align(Q, values["item_rows"], data.item_ids, "item")
+        if not data.has_one_test_item_each:
+            raise UserError(f"{data.name} has users with several test items; an audit needs one a user")
+        if k > data.n_items:
+            raise UserError(f"--k={k} is more than the {data.n_items} items of {data.name}")
+        found.append(Study(data, output_dir, *auditing.checked(*own), k, values["seed"][0]))
+    return found
 
 
 def _factors(path: str) -> np.ndarray:
@@ -65,14 +67,12 @@ def _factors(path: str) -> np.ndarray:
         raise UserError(f"{path}: not an .npy file of numbers") from None
     if not isinstance(factors, np.ndarray):
         raise UserError(f"{path}: an .npz archive; export each matrix as an .npy file")
+    if factors.ndim != 2:
+        raise UserError(f"{path}: factors must be a table [rows, dim], not {factors.shape}")
     return factors
 
 
-def prepare(studies: Sequence[Study], how: Running) -> None:
-    """There is nothing to train."""
-
-
-def jobs(study: Study, how: Running) -> list[Job]:
+def jobs(study: Study) -> list[Job]:
     """Everything that `auditing` measures."""
     return auditing.jobs(study.P, study.Q, study.data, study.norm, study.k, ITERATIONS, study.seed)
 
@@ -85,4 +85,4 @@ def report(folders: list[Path]) -> None:
         print(f"{result.summary}\nKept in {result.save(folder)}")
 
 
-EXPERIMENT = Experiment(auditing.LAYOUT, studies, prepare, jobs, report)
+EXPERIMENT = Experiment(auditing.LAYOUT, studies, jobs, report)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from advrec_tf.cli import perturbed
 from advrec_tf.cli.perturbed import Study
-from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.cli.runner import Experiment
 from advrec_tf.reporting import curves, page, plots, read_results
 from advrec_tf.results import Job
 
 
-def jobs(study: Study, how: Running) -> list[Job]:
+def jobs(study: Study) -> list[Job]:
     """The attacks of Figure 1 over the budget, and certified lower bounds."""
     attacks = [[{}], *map(study.points, ("fgsm", "bim", "pgd")), study.points("bim", "l2"), *map(study.points, study.more_attacks)]
     return perturbed.baselines(study) + perturbed.jobs(study, attacks) + perturbed.certificates(study)
@@ -22,4 +22,4 @@ def report(folders: list[Path]) -> None:
         page(folder, curves.budget_report(rows), {"budget.png": plots.budget_figure(rows)})
 
 
-EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("iterations", "model_selection"), perturbed.train, jobs, report)
+EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("iterations", "model_selection"), jobs, report, perturbed.train)

@@ -3,14 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+from advrec_tf.data import NAMES
 from advrec_tf.errors import UserError
+from advrec_tf.files import locked
 from advrec_tf.reporting import Evidence, LowRankEvidence, claims, lowrank_claims, page
 
 
 def run(values: dict[str, Any]) -> None:
     """Writes <output_dir>/claims/<data set>/report.md on perturbations for each data set, and claims/low-rank/report.md; prints them."""
     output_dir = Path(values["output_dir"])
-    texts = {name: claims.report(Evidence.of(output_dir, name)) for name in values["dataset"]}
+    names = [name if name in NAMES else Path(name).stem for name in values["dataset"]]
+    texts = {name: claims.report(Evidence.of(output_dir, name)) for name in names}
     texts["low-rank"] = lowrank_claims.report(LowRankEvidence.of(output_dir))
     if not any(texts.values()):
         raise UserError(
@@ -19,4 +22,5 @@ def run(values: dict[str, Any]) -> None:
         )
     for name, text in texts.items():
         if text:
-            page(output_dir / "claims" / name, text)
+            with locked(output_dir / "claims" / name):
+                page(output_dir / "claims" / name, text)

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from advrec_tf.cli import perturbed
 from advrec_tf.cli.perturbed import Study
-from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.cli.runner import Experiment
 from advrec_tf.evaluation import NAMES
 from advrec_tf.reporting import curves, page, plots, read_results
 from advrec_tf.results import Job
 
 
-def jobs(study: Study, how: Running) -> list[Job]:
+def jobs(study: Study) -> list[Job]:
     """BIM and PGD in the paper's ball, and BIM in that of FGSM."""
     attacks = [[{}], *map(study.points, ("fgsm", "bim", "pgd")), study.points("bim", "l2"), *map(study.points, study.more_attacks)]
     return perturbed.baselines(study) + perturbed.jobs(study, attacks)
@@ -24,4 +24,4 @@ def report(folders: list[Path]) -> None:
         page(folder, curves.iterations_report(rows), {name: plots.iterations_figure(rows, metrics) for name, metrics in pictures.items()})
 
 
-EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("epsilon", "model_selection"), perturbed.train, jobs, report)
+EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("epsilon", "model_selection"), jobs, report, perturbed.train)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from advrec_tf.cli import poisoned
 from advrec_tf.cli.poisoned import Study
-from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.cli.runner import Experiment
 from advrec_tf.reporting import detection, page, plots, read_results
 from advrec_tf.results import Job, Layout
 from advrec_tf.storage import write_csv
@@ -12,7 +12,7 @@ from advrec_tf.storage import write_csv
 LAYOUT = Layout(("dataset", "attack", "profiles", "component"), ("variance", "AUROC"))
 
 
-def jobs(study: Study, how: Running) -> list[Job]:
+def jobs(study: Study) -> list[Job]:
     """One: every user's coordinates, how much of the variance a component holds, and how far it keeps fakes and real users apart."""
     fakes = study.profiles[next(iter(study.plans)), study.attack]
     base = {"dataset": study.data.name, "attack": study.attack, "profiles": fakes.digest()[:12]}
@@ -28,4 +28,4 @@ def report(folders: list[Path]) -> None:
         page(folder, detection.components_report(read_results(folder), points), {"figure1.png": plots.components_figure(points)}, "points.csv")
 
 
-EXPERIMENT = Experiment(LAYOUT, poisoned.against_one, poisoned.prepare, jobs, report)
+EXPERIMENT = Experiment(LAYOUT, poisoned.of_one, jobs, report, poisoned.prepare)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from advrec_tf.cli import poisoned
 from advrec_tf.cli.poisoned import Study
-from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.cli.runner import Experiment
 from advrec_tf.defenses.detection import KERNELS, SAMPLINGS, fold_of, labels_of
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import DETECTION
@@ -15,7 +15,7 @@ from advrec_tf.results import Job, Layout
 LAYOUT = Layout(("dataset", "attack", "profiles", "sampling", "kernel", "components", "fold", "seed"), DETECTION)
 
 
-def jobs(study: Study, how: Running) -> list[Job]:
+def jobs(study: Study) -> list[Job]:
     """A job is a fold, with every kernel on every number of components that its users can have."""
     fakes = study.profiles[next(iter(study.plans)), study.attack]
     poisoned_data, folds, seed, found = fakes.stacked_on(study.data), study.values["folds"], study.seeds[0], []
@@ -39,4 +39,4 @@ def report(folders: list[Path]) -> None:
         page(folder, detection.report(rows), {"figure2.png": plots.detection_figure(rows)})
 
 
-EXPERIMENT = Experiment(LAYOUT, poisoned.against_one, poisoned.prepare, jobs, report)
+EXPERIMENT = Experiment(LAYOUT, poisoned.of_one, jobs, report, poisoned.prepare)

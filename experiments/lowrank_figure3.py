@@ -4,13 +4,13 @@ from functools import partial
 
 from advrec_tf.cli import poisoned
 from advrec_tf.cli.poisoned import UNDEFENDED, Study
-from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.cli.runner import Experiment
 from advrec_tf.defenses import LowRank
 from advrec_tf.reporting import pages
 from advrec_tf.results import Job
 
 
-def jobs(study: Study, how: Running) -> list[Job]:
+def jobs(study: Study) -> list[Job]:
     """All ratings from the reconstruction, those that were there and all the new ones, at every rank."""
     values = study.values
     rebuilt = [LowRank(None, rank, "ratings", choose=values["choose_ratings"]) for rank in values["svd_ranks"]]
@@ -18,4 +18,4 @@ def jobs(study: Study, how: Running) -> list[Job]:
 
 
 report = partial(pages.curves_of_pmf, "Figure 3: PMF on low-rank reconstructed ratings", "figure3", "rank")
-EXPERIMENT = Experiment(poisoned.LAYOUT, poisoned.against_one, poisoned.prepare, jobs, report)
+EXPERIMENT = Experiment(poisoned.LAYOUT, poisoned.against_one, jobs, report, poisoned.prepare)

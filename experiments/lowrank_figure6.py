@@ -5,13 +5,13 @@ from itertools import product
 
 from advrec_tf.cli import poisoned
 from advrec_tf.cli.poisoned import Study
-from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.cli.runner import Experiment
 from advrec_tf.defenses import LowRank, Transformation
 from advrec_tf.reporting import pages
 from advrec_tf.results import Job
 
 
-def jobs(study: Study, how: Running) -> list[Job]:
+def jobs(study: Study) -> list[Job]:
     """The ratings that were there stay as they are; 0 to 100% of the reconstruction's new ones join them."""
     values, defenses = study.values, []
     for rank, share in product(values["figure6_ranks"], values["shares"]):
@@ -21,4 +21,4 @@ def jobs(study: Study, how: Running) -> list[Job]:
 
 
 report = partial(pages.curves_of_pmf, "Figure 6: new ratings, before and after the transformation", "figure6", "share")
-EXPERIMENT = Experiment(poisoned.LAYOUT, poisoned.against_one, poisoned.prepare, jobs, report)
+EXPERIMENT = Experiment(poisoned.LAYOUT, poisoned.against_one, jobs, report, poisoned.prepare)

@@ -8,7 +8,7 @@ from advrec_tf.cli import poisoned
 from advrec_tf.cli.poisoned import UNDEFENDED, Study
 from advrec_tf.cli.runner import Experiment, Running
 from advrec_tf.defenses import Svm
-from advrec_tf.defenses.detection import FLAGGED
+from advrec_tf.defenses.detection import FLAGGED, KNOWN
 from advrec_tf.evaluation import DETECTION
 from advrec_tf.poisoning import Profiles
 from advrec_tf.reporting import detection, page, plots, poisoning, read_results
@@ -35,14 +35,18 @@ def prepare(studies: Sequence[Study], how: Running) -> None:
     poisoned.make_profiles(again + [(study, name) for study in studies for name in elsewhere(study)[1]], how)
 
 
-def jobs(study: Study, how: Running) -> list[Job]:
-    """No defence and the SVM, on clean and on attacked data; and every detector on the fakes it learnt from and on others."""
-    group, attack = next(iter(study.plans)), study.attack
-    known, folds = study.profiles[group, attack], study.values["folds"]
+def jobs(study: Study) -> list[Job]:
+    """Of each group of targets: no defence and the SVM, on clean and on attacked data; every detector on the fakes it learnt from and on others."""
+    return [job for group in study.plans for job in _jobs(study.of_group(group), group)]
+
+
+def _jobs(study: Study, group: str) -> list[Job]:
+    attack, folds = study.attack, study.values["folds"]
+    known = study.profiles[group, attack]
     width = min(COMPONENTS, len(known.item_ids) - 1, known.n_users)
     victims = poisoned.jobs(study, ["none", attack], [UNDEFENDED, Svm(known, "poly2", width, folds=folds)])
     other, names = elsewhere(study)
-    tested: dict[str, Profiles] = {"the same fakes, out of fold": known}
+    tested: dict[str, Profiles] = {KNOWN: known}
     if attack in study.attacks:
         tested[f"{attack}, another seed"] = other.made([attack])[group, attack]
     tested |= {name: study.made([name])[group, name] for name in names}
@@ -68,4 +72,4 @@ def report(folders: list[Path]) -> None:
         page(folder, text, {"table1.png": plots.defense_figure(poisoning.summary(rows))}, "detectors.csv")
 
 
-EXPERIMENT = Experiment(LAYOUT, poisoned.studies, prepare, jobs, report)
+EXPERIMENT = Experiment(LAYOUT, poisoned.against_one, jobs, report, prepare)

@@ -4,15 +4,15 @@ from functools import partial
 
 from advrec_tf.cli import poisoned
 from advrec_tf.cli.poisoned import Study
-from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.cli.runner import Experiment
 from advrec_tf.reporting import pages
 from advrec_tf.results import Job
 
 
-def jobs(study: Study, how: Running) -> list[Job]:
+def jobs(study: Study) -> list[Job]:
     """Every [patch, rank] on clean and on attacked data."""
-    return poisoned.defended_jobs(study, ["none", study.attack], poisoned.reconstructions(study), how)
+    return poisoned.jobs(study, ["none", study.attack], poisoned.reconstructions(study))
 
 
 report = partial(pages.defended, "Table II: local low-rank reconstruction", "table2")
-EXPERIMENT = Experiment(poisoned.LAYOUT, poisoned.against_one, poisoned.prepare, jobs, report)
+EXPERIMENT = Experiment(poisoned.LAYOUT, poisoned.against_one, jobs, report, poisoned.prepare, poisoned.prepare_reconstructions)

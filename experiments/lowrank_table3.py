@@ -6,7 +6,7 @@ from typing import Any
 
 from advrec_tf.cli import poisoned
 from advrec_tf.cli.poisoned import Study
-from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.cli.runner import Experiment
 from advrec_tf.data import Interactions
 from advrec_tf.reporting import pages
 from advrec_tf.results import Job
@@ -19,10 +19,10 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
     return poisoned.studies({**values, "attack": ATTACKS}, datasets, output_dir)
 
 
-def jobs(study: Study, how: Running) -> list[Job]:
+def jobs(study: Study) -> list[Job]:
     """No defence and each [patch, rank], under no attack, each and both."""
-    return poisoned.defended_jobs(study, ["none", *study.all_attacks], poisoned.reconstructions(study), how)
+    return poisoned.jobs(study, ["none", *study.all_attacks], poisoned.reconstructions(study))
 
 
 report = partial(pages.defended, "Table III: local low-rank reconstruction under several attacks", "table3")
-EXPERIMENT = Experiment(poisoned.LAYOUT, studies, poisoned.prepare, jobs, report)
+EXPERIMENT = Experiment(poisoned.LAYOUT, studies, jobs, report, poisoned.prepare, poisoned.prepare_reconstructions)

@@ -9,6 +9,7 @@ one_thread_for_numpy()  # before numpy is imported
 
 import importlib  # noqa: E402
 from collections.abc import Callable  # noqa: E402
+from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from absl import app  # noqa: E402
@@ -21,42 +22,47 @@ from advrec_tf.errors import UserError  # noqa: E402
 ROOM = __package__ or "experiments"
 
 
-def attempted(make: Callable[[str], Any], names: list[str]) -> tuple[list[str], list[Any]]:
-    """The names that can be had and what they are; each of the others is told in one line."""
+def attempted(make: Callable[..., Any], names: list[str], *more: list[Any]) -> list[Any]:
+    """What can be had of these; each of the others is told in one line."""
     found = []
-    for name in names:
+    for name, *arguments in zip(names, *more):
         try:
-            found.append((name, make(name)))
+            found.append(make(name, *arguments))
         except (UserError, OSError) as error:
             print(f"advrec: {name} is skipped: {error}", file=sys.stderr)
-    return [name for name, _ in found], [each for _, each in found]
+    return found
 
 
-def load(name: str, values: dict[str, Any]) -> data.Interactions:
-    """One data set as the flags say."""
+def load(name: str, values: dict[str, Any]) -> tuple[str, data.Interactions]:
+    """One data set as the flags say, beside its name there."""
     pairs = [text.partition("=") for text in values["columns"] or ()]
     columns = {field: int(where) if where.isdecimal() else where for field, _, where in pairs} or None
     how = {"split": values["split"], "columns": columns, "test": values.get("test"), "progress": values["progress"]}
-    return data.load(name, values["data_dir"], values["split_seed"], **how)
+    return name, data.load(name, values["data_dir"], values["split_seed"], **how)
 
 
 def run(experiment: str, values: dict[str, Any]) -> int:
     """Runs an experiment on every data set that can be had; returns the exit status."""
-    values = {**values, "experiment": experiment}
-    module = importlib.import_module(f"{ROOM}.{experiment}")
+    values, module = {**values, "experiment": experiment}, importlib.import_module(f"{ROOM}.{experiment}")
     if experiment == "claims":
         module.run(values)
         return 0
+    if experiment != "describe":
+        module.EXPERIMENT.studies(values, [], Path(values["output_dir"]))  # the values alone, before anything is fetched
     asked = [values["train"]] if values.get("train") else values["dataset"]
-    names, found = attempted(lambda name: load(name, values), asked)
-    found = data.distinct_names(found, names)
-    if not found:
-        return 1
+    loaded = attempted(lambda name: load(name, values), asked)
+    names = [name for name, _ in loaded]
+    found = {each.name: each for each in data.distinct_names([each for _, each in loaded], names)}  # one of a name that is given twice
     if experiment == "describe":
-        module.run(values, found)
-    else:
-        runner.run(experiment, module.EXPERIMENT, values, found)
-    return 0 if len(found) == len(asked) else 1
+        module.run(values, list(found.values()))
+        return 0 if len(loaded) == len(asked) else 1
+    parts = [module.EXPERIMENT.parts(values, each) for each in found.values()]
+    wanted = [each for own, _ in parts for each in own]
+    make = lambda name, each: module.EXPERIMENT.studies(values, [each], Path(values["output_dir"]))  # noqa: E731
+    studies = [study for own in attempted(make, [each.name for each in wanted], wanted) for study in own]
+    if studies:
+        runner.run(experiment, module.EXPERIMENT, values, studies)
+    return 0 if len(loaded) == len(asked) and not sum(missing for _, missing in parts) and len(studies) == len(wanted) else 1
 
 
 def main(argv: list[str]) -> int:

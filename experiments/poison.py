@@ -4,7 +4,7 @@ from pathlib import Path
 
 from advrec_tf.cli import poisoned
 from advrec_tf.cli.poisoned import UNDEFENDED, Study
-from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.cli.runner import Experiment
 from advrec_tf.poisoning import LIKENESS
 from advrec_tf.reporting import page, plots, poisoning, read_results
 from advrec_tf.results import Job, Layout
@@ -12,7 +12,7 @@ from advrec_tf.results import Job, Layout
 LAYOUT = Layout(poisoned.LAYOUT.keys, (*poisoned.LAYOUT.values, *LIKENESS))
 
 
-def jobs(study: Study, how: Running) -> list[Job]:
+def jobs(study: Study) -> list[Job]:
     """A victim on clean data and on each attack's, for every seed; and how close each attack's profiles are to real ones."""
     attacks = ["none", *(name for name in study.all_attacks if name != "none")]
     return poisoned.jobs(study, attacks, [UNDEFENDED]) + poisoned.resemblance(study)
@@ -25,4 +25,4 @@ def report(folders: list[Path]) -> None:
         page(folder, poisoning.poison_report(rows, folder), {"poison.png": plots.poison_figure(poisoning.summary(rows))})
 
 
-EXPERIMENT = Experiment(LAYOUT, poisoned.studies, poisoned.prepare, jobs, report)
+EXPERIMENT = Experiment(LAYOUT, poisoned.studies, jobs, report, poisoned.prepare)

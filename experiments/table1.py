@@ -4,13 +4,13 @@ from pathlib import Path
 
 from advrec_tf.cli import perturbed
 from advrec_tf.cli.perturbed import Study
-from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.cli.runner import Experiment
 from advrec_tf.files import write_text
 from advrec_tf.reporting import Evidence, claims, page, plots, read_results, tables
 from advrec_tf.results import Job
 
 
-def jobs(study: Study, how: Running) -> list[Job]:
+def jobs(study: Study) -> list[Job]:
     """PGD in the paper's ball comes with an FGSM whose gradient is taken where PGD ended, which is the order of the authors' script."""
     attacks = [[{}], study.points("noise"), study.points("fgsm"), study.points("bim")]
     attacks += [study.points("pgd") + study.points("fgsm", start="after_pgd"), study.points("bim", "l2"), study.points("pgd", "l2")]
@@ -27,4 +27,4 @@ def report(folders: list[Path]) -> None:
         write_text(folders[0].parent / "report.md", "\n".join((folder / "report.md").read_text() for folder in folders))
 
 
-EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("epsilon"), perturbed.train, jobs, report)
+EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("epsilon"), jobs, report, perturbed.train)

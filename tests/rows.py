@@ -15,13 +15,15 @@ def made(points, name, position=0):
     return MADE[name]
 
 
-def write(folder: Path, layout: Layout, rows: list[dict], config: dict | None = None, users: dict | None = None) -> pd.DataFrame:
+def write(
+    folder: Path, layout: Layout, rows: list[dict], config: dict | None = None, users: dict | None = None, statistics: dict | None = None
+) -> pd.DataFrame:
     """Writes rows as one job's, with arrays [rows, users] beside them, and reads the results."""
     from advrec_tf.results import measure
 
     plain = json.loads(json.dumps(rows, default=lambda value: value.item()))
     job = Job("rows:made", plain, {"name": str(folder)})
     MADE[str(folder)] = plain, users or {}
-    with recorded_run(folder, config or {}, {}, {}, layout) as results:
+    with recorded_run(folder, config or {}, statistics or {}, {}, layout) as results:
         results.add(job, measure(job.function, job.points, job.arguments, results.path_of(job), results.binding))
     return read_results(folder)

@@ -1,6 +1,7 @@
 """The command line of the experiments on poisoned data."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,8 @@ POISON = ("--experiment=poison", "--attack=recsys20,recsys19,bandwagon,recsys19+
 
 def flags_of(experiment):
     """TINY without what an experiment does not read."""
-    own = [flag for flag in TINY if experiment not in ("lowrank_figure1", "lowrank_figure2") or not flag.startswith(OF_VICTIMS)]
+    unread = {"lowrank_figure1": (*OF_VICTIMS, "--seed"), "lowrank_figure2": OF_VICTIMS, "lowrank_figure4": ("--victim_dim",)}
+    own = [flag for flag in TINY if not flag.startswith(unread.get(experiment, "-no-"))]
     more = {"lowrank_table1": ["--other_outer_epochs=1"], "lowrank_table2": ["--patches=50x20,fullx30"], "lowrank_table3": ["--patches=50x20"],
             "lowrank_figure3": ["--svd_ranks=5,20"], "lowrank_figure5": ["--svd_ranks=5,20"]}  # fmt: skip
     return own + more.get(experiment, [])
@@ -74,7 +76,7 @@ def test_detectors_are_asked_of_attacks_that_they_do_not_know(poisoned):
     result = advrec("--experiment=lowrank_table1", f"--output_dir={folder}", *flags_of("lowrank_table1"))
     assert result.status == 0, result.err
     detectors = pd.read_csv(folder / "lowrank_table1" / "synthetic" / "detectors.csv")
-    assert detectors["detector"].nunique() == 6
+    assert detectors["detector"].nunique() == 6 and detectors["tested on"].iloc[0] == "the same fakes, out of fold"
     assert set(detectors["tested on"]) == {"the same fakes, out of fold", "recsys20, another seed", "bandwagon", "random", "recsys19"}
     rows = pd.read_csv(folder / "lowrank_table1" / "synthetic" / "results.csv", keep_default_na=False)
     svm = rows[(rows["defense"] == "svm") & (rows["model"] == "WRMF")]
@@ -177,16 +179,19 @@ FAULTS = {
     "more fakes than users": (lambda t: ["--fakes=601"], "--fakes=601 are more than the 600 users of synthetic"),
     "another catalogue": (lambda t: [of_another_catalogue(t)], "the profiles other were made for another catalogue than that of synthetic"),
     "no profiles": (lambda t: [f"--profiles={t / 'none.npz'}"], "none.npz: there is no such file of profiles"),
-    "torn profiles": (lambda t: [torn(t)], "torn.npz: its content is not what was written"),
+    "torn profiles": (lambda t: [torn(t)], "torn.npz: its content is not what was written, or is of an earlier version: make these profiles again"),
     "no file of profiles": (lambda t: [another_archive(t)], "not a file of profiles"),
     "unknown attack": (lambda t: ["--attack=recsys20+none"], "--attack must be of none, recsys20"),
     "no attack": (lambda t: ["--attack="], "--attack is empty"),
     "unknown group": (lambda t: ["--target_group=shoulder"], "--target_group must be of head"),
     "too much unrolled": (lambda t: ["--unrolled_epochs=9"], "--unrolled_epochs (9) are more than --surrogate_epochs (6)"),
     "small group": (lambda t: ["--target_count=300"], "the head of synthetic has"),
-    "negative seeds": (lambda t: ["--target_seed=-1"], "--target_seed must be a whole number from 0 up"),
-    "negative attack seed": (lambda t: ["--attack_seed=-3"], "--attack_seed must be a whole number from 0 up"),
-    "negative shuffle": (lambda t: ["--experiment=lowrank_table2", "--shuffle_seed=-3"], "--shuffle_seed must be a whole number from 0 up"),
+    "negative seeds": (lambda t: ["--target_seed=-1"], "--target_seed must be a whole number from 0 to 4294967295"),
+    "negative attack seed": (lambda t: ["--attack_seed=-3"], "--attack_seed must be a whole number from 0 to 4294967295"),
+    "negative shuffle": (
+        lambda t: ["--experiment=lowrank_table2", "--shuffle_seed=-3"],
+        "--shuffle_seed must be a whole number from 0 to 4294967295",
+    ),
     "no threshold": (lambda t: ["--experiment=lowrank_table2", "--threshold=nan"], "--threshold must be a number from 0.1 up"),
     "low threshold": (lambda t: ["--experiment=lowrank_table2", "--threshold=0.05"], "--threshold must be a number from 0.1 up"),
     "unknown goal": (lambda t: ["--zo_goal=glory"], "--zo_goal must be one of hit_ratio, score"),
@@ -198,6 +203,8 @@ FAULTS = {
     "no rank": (lambda t: ["--experiment=lowrank_figure5", "--svd_ranks=ten"], "--svd_ranks must be different whole numbers from 1 up"),
     "too large a share": (lambda t: ["--experiment=lowrank_figure6", "--shares=0,150"], "--shares must be different numbers from 0 to 100"),
     "no group": (lambda t: ["--target_group="], "--target_group is empty"),
+    "two values": (lambda t: ["--experiment=lowrank_figure2", "--attack=random", "--seed=0,1"], "--seed takes one value in this experiment"),
+    "clicks of ratings": (lambda t: ["--experiment=lowrank_table2", "--victim=pmf", "--enter=dense"], "--enter says how values enter WRMF"),
     "two attacks": (lambda t: ["--experiment=lowrank_table1", "--attack=random,popular"], "this experiment takes one --attack, not random, popular"),
     "many components": (lambda t: ["--experiment=lowrank_figure2", "--svm_components=100000"], "--svm_components must be different whole numbers"),
     "too many components": (
@@ -220,6 +227,47 @@ def test_a_fault_is_one_line_and_a_status(tmp_path, name):
 def test_pmf_without_ratings_is_told(tmp_path):
     message = told(advrec("--experiment=poison", shop(tmp_path), "--victim=pmf", "--target_group=tail", f"--output_dir={tmp_path / 'out'}", *TINY))
     assert "shop has no ratings, which PMF needs" in message
+
+
+def test_each_group_of_targets_has_a_detector_of_its_own(tmp_path):
+    """The rows of one group are those that it has alone."""
+    found = {}
+    for groups in ("tail", "head,tail"):
+        result = advrec("--experiment=lowrank_table1", "--attack=random", f"--target_group={groups}", f"--output_dir={tmp_path / groups}", *TINY)
+        assert result.status == 0, result.err
+        rows = pd.read_csv(tmp_path / groups / "lowrank_table1" / "synthetic" / "results.csv", keep_default_na=False, dtype=str)
+        found[groups] = rows[rows["group"] == "tail"].reset_index(drop=True)
+    assert found["tail"].equals(found["head,tail"]) and len(found["tail"]) > 10
+
+
+def test_a_picture_of_one_attack_holds_no_other(tmp_path):
+    for experiment in ("lowrank_figure1", "lowrank_figure2"):
+        flags = [f"--experiment={experiment}", f"--output_dir={tmp_path}", *flags_of(experiment)]
+        assert advrec(*flags, "--attack=random").status == 0
+        assert "another config (attack random there, popular here)" in told(advrec(*flags, "--attack=popular"))
+
+
+def test_nothing_is_prepared_for_what_is_measured(tmp_path):
+    """The reconstructions of a finished table are not made again when the cache is gone."""
+    flags = ("--experiment=lowrank_table2", "--attack=random", f"--output_dir={tmp_path}", *flags_of("lowrank_table2"))
+    assert advrec(*flags).status == 0
+    shutil.rmtree(tmp_path / "cache")
+    assert advrec(*flags).status == 0 and not (tmp_path / "cache").exists()
+
+
+def test_a_fault_of_one_data_set_does_not_stop_the_others(tmp_path):
+    name = shop(tmp_path, ratings=True)
+    result = advrec("--experiment=poison", f"{name},synthetic", "--attack=random", f"--output_dir={tmp_path / 'out'}", *TINY)
+    assert result.status == 1 and "shop is skipped: the head of shop has" in result.err
+    assert (tmp_path / "out" / "poison" / "synthetic" / "report.md").exists()
+
+
+def test_results_of_an_earlier_version_stay(tmp_path):
+    table = tmp_path / "poison" / "synthetic" / "results.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text("dataset,model\nsynthetic,old\n")
+    message = told(advrec("--experiment=poison", "--attack=random", f"--output_dir={tmp_path}", *TINY))
+    assert "is of an earlier version" in message and table.read_text().endswith("old\n")
 
 
 def test_the_key_of_a_row_holds_its_profiles(poisoned):

@@ -25,7 +25,7 @@ def rows(tmp_path):
     made += [row(0, attack, "low_rank", patch="300", rank=80, target_HR=0.12) for attack in ("none", "recsys20")]
     rng = np.random.default_rng(0)
     users = {name: np.array([rng.random(50) < key[name] for key in made], np.float32) for name in ("target_HR", "HR")}
-    write(tmp_path, LAYOUT, made, {"published": True}, users)
+    write(tmp_path, LAYOUT, made, {}, users, {"published": True})
     return tmp_path
 
 
@@ -106,7 +106,7 @@ def test_evidence_is_of_the_papers_group_of_targets():
 
 def test_published_values_stand_beside_the_papers_setting_alone(rows):
     table = read_results(rows)
-    table.attrs["config"] = {"published": False}
+    table.attrs["statistics"] = {"published": False}
     assert poisoning.summary(table)["published"].isna().all() and "contradicts itself" not in poisoning.poison_report(table, rows)
     figure = plots.poison_figure(poisoning.summary(table))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["measured"]

@@ -34,7 +34,7 @@ def table_rows():
 
 @pytest.fixture
 def frame(tmp_path):
-    return write(tmp_path, LAYOUT, table_rows(), {"published": True})
+    return write(tmp_path, LAYOUT, table_rows(), {}, statistics={"published": True})
 
 
 def test_accumulation_is_the_trapezoid_mean():
@@ -54,7 +54,9 @@ def test_table1_beside_the_published_one(frame):
 
 
 def test_published_cells_stand_beside_their_own_setting_only(frame):
-    frame.attrs["config"] = {"published": False}
+    assert tables.table1(frame)["published"].notna().any()
+    assert tables.table1(frame.assign(k=20))["published"].isna().all()
+    frame.attrs["statistics"] = {"published": False}
     assert tables.table1(frame)["published"].isna().all()
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from advrec_tf import data, evaluation, perturbations, training
 from advrec_tf.cli import flags, perturbed, poisoned, victims
-from advrec_tf.cli.runner import Running
 from advrec_tf.defenses import LowRank, Transformation
 from advrec_tf.errors import UserError
 from advrec_tf.files import locked
@@ -16,8 +15,6 @@ from advrec_tf.perturbations import Perturbation
 from advrec_tf.poisoning import Profiles, folder_of, heuristic
 from advrec_tf.training import AMFSettings, BPRMFSettings, PMFSettings, WRMFSettings
 from experiments import characteristics, lowrank_figure2, lowrank_figure4, lowrank_figure6, lowrank_table1, lowrank_table2, lowrank_table3, table1
-
-HOW = Running(1, "loky", False, 5, {})
 
 
 def shop(**more):
@@ -64,7 +61,15 @@ def test_every_flag_is_read_by_an_experiment_that_exists():
 def test_published_numbers_are_of_the_paper_s_settings():
     paper = {**flags.values("table1", {}), "experiment": "table1"}
     assert flags.as_published(paper, 1162)
-    for change in ({"epochs": 1161}, {"embedding_dim": 32}, {"step_size": 0.1}, {"iterations": [1, 10]}, {"pgd_init": 0.1}, {"epsilon": [0.4]}):
+    for change in (
+        {"epochs": 1161},
+        {"embedding_dim": 32},
+        {"step_size": 0.1},
+        {"eval_every": 5},
+        {"iterations": [1, 10]},
+        {"pgd_init": 0.1},
+        {"epsilon": [0.4]},
+    ):
         assert not flags.as_published({**paper, **change}, 1162)
     assert flags.as_published({**paper, "seed": [4], "workers": 1, "model_selection": ["last"]}, 1162)
     public = {**flags.values("poison", {}), "experiment": "poison"}
@@ -157,16 +162,16 @@ def test_profiles_are_kept_by_all_that_they_depend_on():
 
 def test_experiments_defend_as_their_tables_say(tmp_path):
     six = study("lowrank_figure6", folder=tmp_path, attack=["random"], fakes="6", seed=["0"])
-    defenses = [job.arguments["defense"] for job in lowrank_figure6.jobs(six, HOW)[: len(six.values["shares"]) * 2]]
+    defenses = [job.arguments["defense"] for job in lowrank_figure6.jobs(six)[: len(six.values["shares"]) * 2]]
     assert all((d.before if isinstance(d, Transformation) else d).keep_originals for d in defenses)
     assert {d.columns["defense"] for d in defenses} == {"new ratings", "new ratings + transformation"}
     four = study("lowrank_figure4", folder=tmp_path, attack=["random"], fakes="6", seed=["0"])
-    assert {job.points[0]["model"] for job in lowrank_figure4.jobs(four, HOW)} == {"PMF(4)", "PMF(8)"}
+    assert {job.points[0]["model"] for job in lowrank_figure4.jobs(four)} == {"PMF(4)", "PMF(8)"}
     assert four.config["victims"]["PMF"]["embedding_dim"] is None
     (three,) = lowrank_table3.studies(values("lowrank_table3", target_group=["tail"]), [six.data], tmp_path)
     assert three.all_attacks == ["recsys19", "recsys20", "recsys19+recsys20"]
     three = replace(three, attacks=("random",))
-    attacks = [job.points[0]["attack"] for job in lowrank_table3.jobs(replace(three, values={**three.values, "patches": [(20, 5)]}), HOW)]
+    attacks = [job.points[0]["attack"] for job in lowrank_table3.jobs(replace(three, values={**three.values, "patches": [(20, 5)]}))]
     assert set(attacks) == {"none", "random"}
 
 
@@ -175,7 +180,7 @@ def test_detectors_are_tested_on_another_run_and_folds_follow_the_seed(tmp_path)
     other, names = lowrank_table1.elsewhere(one)
     assert (other.plans["tail"].seed, other.plans["tail"].outer_epochs) == (5, 7) and names == ["bandwagon", "recsys20", "recsys19"]
     two = study("lowrank_figure2", folder=tmp_path, attack=["random"], fakes="6", seed=["2"])
-    points = [point for job in lowrank_figure2.jobs(two, HOW) for point in job.points]
+    points = [point for job in lowrank_figure2.jobs(two) for point in job.points]
     assert {point["seed"] for point in points} == {2} and {point["fold"] for point in points} == {0, 1, 2}
 
 
@@ -190,14 +195,14 @@ def test_one_attack_is_one(tmp_path):
 def test_sub_samples_without_timestamps_follow_the_split_seed(tmp_path):
     rare = data.synthetic(n_users=60, n_items=150, per_user=9, seed=3, split="random")  # many test items fall away
     bare = replace(rare, train_timestamps=None)
-    first, again, other = (characteristics.studies(values("characteristics", cores=["5"], split_seed=s), [bare], tmp_path)[0].data for s in "001")
+    first, again, other = (characteristics.sub_samples(values("characteristics", cores=["5"], split_seed=s), bare)[0][0] for s in "001")
     assert first.fingerprint == again.fingerprint != other.fingerprint
 
 
 def test_table_1_takes_fgsm_after_pgd_where_pgd_ended(tmp_path, monkeypatch):
     found = study("table1", perturbed, iterations=["1", "3"], seed=["0"], model_selection=["last"])
     monkeypatch.setattr(perturbed, "weights_of", lambda study, seed: [(study.bprmf, 9, ["last"], {})])
-    points = [point for job in table1.jobs(found, HOW) for point in job.points if point.get("start") == "after_pgd"]
+    points = [point for job in table1.jobs(found) for point in job.points if point.get("start") == "after_pgd"]
     assert len(points) == 1 and points[0]["attack"] == "fgsm" and points[0]["step_size"] == 0.5
 
 

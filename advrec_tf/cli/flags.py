@@ -14,6 +14,7 @@ from advrec_tf.poisoning import ATTACKS as POISON
 from advrec_tf.poisoning.settings import GOALS
 from advrec_tf.training import RECOMMENDERS, AMFSettings, PMFSettings, WRMFSettings
 
+MOST = 1e30  # of any number; single precision ends at 3e38
 PRESETS = ("paper", "quick")
 EXPERIMENTS = {
     "table1": "Table 1: six metrics before and after FGSM, BIM and PGD",
@@ -42,6 +43,7 @@ WITH_VICTIMS = tuple(name for name in POISONED if name not in ("lowrank_figure1"
 _OF_GOWALLA = ("poison", "lowrank_table1", "lowrank_table2", "lowrank_figure1", "lowrank_figure2")
 _MEASURED = (*PERTURBED, *POISONED)
 _WITH_DATA = (*_MEASURED, "audit", "describe")
+_SEEDS = 2**32 - 1  # the highest that every library takes
 _GRID = [1, *range(10, 301, 10)]
 _BUDGETS = [round(digits * 10.0**power, 6) for power in (-3, -2, -1, 0) for digits in (1, 2.5, 5, 7.5)] + [10.0]
 
@@ -78,14 +80,17 @@ FLAGS = {
     "save_every": Flag("whole", PERTURBED, "epochs between checkpoints", 50, low=1),
     # Data
     "dataset": Flag("texts", (*_WITH_DATA, "claims"), f"names among {', '.join(NAMES)}, or paths of one's own tables or folders", ["ml-1m", "lastfm"],
-                    {**_by(_OF_GOWALLA, ["gowalla"], "paper"), **_by(("lowrank_table3", *OF_PMF), ["ml-100k"], "paper"), "quick": ["synthetic"]}),
+                    {**_by(_OF_GOWALLA, ["gowalla"], "paper"), **_by(("lowrank_table3", *OF_PMF), ["ml-100k"], "paper"),
+                     **_by(("audit",), ["ml-1m"], "paper"), "quick": ["synthetic"]}),
     "data_dir": Flag("text", _WITH_DATA, "holds one folder a data set [$ADVREC_DATA_DIR, else the user's cache folder]"),
     "split": Flag("text", _WITH_DATA, "what is held out of each user [last where there are timestamps]", None, _by(POISONED, "80:20"),
                   among=("last", "random", "80:20")),
-    "split_seed": Flag("whole", _WITH_DATA, "seed of a random hold-out and of synthetic data; the same for all --seed", 0, low=0),
+    "split_seed": Flag("whole", _WITH_DATA, "seed of a random hold-out and of synthetic data; the same for all --seed", 0, low=0, high=_SEEDS),
     "columns": Flag("texts", _WITH_DATA, "where the fields of one's own table stand, as user=NAME_OR_POSITION,item=...,timestamp=..."),
-    "seed": Flag("wholes", (*_MEASURED, "audit"), "seeds of training, negatives, PGD's start and Random; several give mean and deviation",
-                 [0], {**_by(POISONED, [0, 1, 2, 3, 4], "paper"), ("quick", "audit"): [0], "quick": [0, 1]}, low=0),
+    "seed": Flag("wholes", (*(name for name in _MEASURED if name != "lowrank_figure1"), "audit"),
+                 "seeds of training, negatives, PGD's start and Random; several give mean and deviation",
+                 [0], {**_by(WITH_VICTIMS, [0, 1, 2, 3, 4], "paper"), **_by(("audit", "lowrank_figure2"), [0], "quick"), "quick": [0, 1]},
+                 low=0, high=_SEEDS),
     "k": Flag("whole", (*_MEASURED, "audit"), "length of the lists [10; on poisoned Gowalla 50]", low=1),
     # Training of BPR-MF and AMF
     "epochs": Flag("whole", PERTURBED, "epochs of BPR-MF, and the epoch at which AMF ends", 2000, {"quick": 120}, low=1),
@@ -125,8 +130,8 @@ FLAGS = {
     "targets": Flag("wholes", POISONED, "item numbers that an attack promotes [some of --target_group]", low=0),
     "target_group": Flag("texts", POISONED, f"groups of items the targets are drawn from: {', '.join(GROUPS)}", ["head"]),
     "target_count": Flag("whole", POISONED, "targets drawn", 5, low=1),
-    "target_seed": Flag("whole", POISONED, "seed of the targets drawn", 0, low=0),
-    "attack_seed": Flag("whole", POISONED, "seed of the attacks", 0, low=0),
+    "target_seed": Flag("whole", POISONED, "seed of the targets drawn", 0, low=0, high=_SEEDS),
+    "attack_seed": Flag("whole", POISONED, "seed of the attacks", 0, low=0, high=_SEEDS),
     "outer_epochs": Flag("whole", POISONED, "steps of an attack on its profiles [recsys20: 30; recsys19: 10]", None, {"quick": 4}, low=1),
     "clicks": Flag("whole", POISONED, "most clicks of a fake profile [recsys20: no limit; heuristics: the users' mean]", low=1),
     "surrogate_epochs": Flag("whole", POISONED, "recsys20: epochs of its surrogate", 50, low=1),
@@ -150,7 +155,8 @@ FLAGS = {
     # Victims
     "victim": Flag("text", WITH_VICTIMS, "recommender that is trained on the poisoned data", "wrmf", _by(OF_PMF, "pmf"), among=tuple(RECOMMENDERS)),
     "victim_epochs": Flag("whole", WITH_VICTIMS, "its epochs", 50, low=1),
-    "victim_dim": Flag("whole", WITH_VICTIMS, "length of its embeddings [wrmf 128, pmf 10]", None, {"quick": 8}, low=1, high=10_000),
+    "victim_dim": Flag("whole", tuple(name for name in WITH_VICTIMS if name != "lowrank_figure4"),
+                       "length of its embeddings [wrmf 128, pmf 10]", None, {"quick": 8}, low=1, high=10_000),
     "solver": Flag("text", WITH_VICTIMS, "how a victim wrmf is trained", "sgd", among=("sgd", "als")),
     "als_regularization": Flag("number", WITH_VICTIMS, "victim wrmf by als: weight of the squared factors", WRMFSettings.regularization, low=0),
     "positive_weight": Flag("number", WITH_VICTIMS, "victim wrmf: weight of what was clicked; all else has 1", WRMFSettings.weight, low=1e-9),
@@ -164,7 +170,7 @@ FLAGS = {
     "enter": Flag("text", ("lowrank_table2", "lowrank_table3"), "how reconstructed values enter WRMF", "binarize", among=ENTER[:-1]),
     "threshold": Flag("number", ("lowrank_table2", "lowrank_table3"), "reconstructed values above this count", 0.5, low=FLOOR),
     "shuffle_seed": Flag("whole", ("lowrank_table2", "lowrank_table3"),
-                         "cut patches from rows and columns shuffled by this seed [in the order given]", low=0),
+                         "cut patches from rows and columns shuffled by this seed [in the order given]", low=0, high=_SEEDS),
     "svd_ranks": Flag("wholes", ("lowrank_figure3", "lowrank_figure5", "low_rank_against_perturbations"), "ranks that are compared",
                       [10, 20, 30, 50, 80, 100, 120, 150, 200], {"quick": [5, 20, 80]}, low=1),
     "pmf_dims": Flag("wholes", ("lowrank_figure4",), "lengths of PMF's factors", [5, 10, 20, 40, 60, 80, 100], {"quick": [4, 8]}, low=1, high=10_000),
@@ -237,7 +243,7 @@ def _one(name: str, flag: Flag, text: str) -> Any:
         number = parse(text)
     except ValueError:
         number = math.nan
-    if not (math.isfinite(number) and flag.low <= number <= flag.high and abs(number) < 2**63):
+    if not (math.isfinite(number) and flag.low <= number <= flag.high and abs(number) < (MOST if kind == "number" else 2**63)):
         several = "different " if flag.kind.endswith("s") else ""
         raise UserError(f"--{name} must be {several}{_what(flag)}{' with commas between' if several else ''}, not {text!r}")
     return number
@@ -250,15 +256,15 @@ def _what(flag: Flag) -> str:
     if flag.kind.startswith("text"):
         return noun
     if flag.high < math.inf:
-        return f"{noun} from {flag.low:g} to {flag.high:g}"
+        return f"{noun} from {flag.low:.10g} to {flag.high:.10g}"
     return noun if flag.low == -math.inf else f"{noun} from {flag.low:g} up" if flag.low in (0, 1) or flag.low >= 0.01 else f"{noun} above 0"
 
 
 # Flags that may differ from the paper's setting, and what is measured still stands beside the print.
 _FREE = {
     "experiment", "preset", "output_dir", "progress", "workers", "backend", "save_every", "dataset", "data_dir", "columns", "seed", "k", "split_seed",
-    "epochs", "eval_every", "keep_epochs", "model_selection", "more_attacks", "save_lists", "cores", "attack", "attack_seed", "target_group",
-    "patches", "enter", "threshold", "shuffle_seed", "choose_ratings", "svd_ranks", "pmf_dims", "figure6_ranks", "shares", "svm_components", "folds",
+    "epochs", "keep_epochs", "model_selection", "more_attacks", "save_lists", "cores", "attack", "attack_seed", "target_group",
+    "patches", "enter", "choose_ratings", "svd_ranks", "pmf_dims", "figure6_ranks", "shares", "svm_components", "folds",
 }  # fmt: skip
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from advrec_tf import auditing, evaluation, perturbations
 from advrec_tf.cli.flags import as_published
 from advrec_tf.cli.runner import Running
-from advrec_tf.data import Interactions, sample_triples
-from advrec_tf.defenses import Defense
+from advrec_tf.data import Interactions, sample_triples, sampling
+from advrec_tf.defenses import Transformation, low_rank, project
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import NAMES
 from advrec_tf.models.baselines import BASELINES, MostPopular
@@ -25,6 +25,7 @@ KEYS = ("dataset", "model", "selection", "epoch", "attack", "ball", "start", "ep
 # Mean l2 norm of the embeddings' rows and of the perturbation's rows.
 NORMS = ("user_norm", "item_norm", "user_shift", "item_shift")
 LAYOUT = Layout(KEYS, (*NAMES, *NORMS))
+ALL_EPOCHS = 2000  # of the paper
 AWARE = "projected, aware"  # of an attacker who differentiates through the projection
 
 
@@ -54,8 +55,9 @@ class Study:
     @property
     def config(self) -> dict[str, Any]:
         models = {settings.name: settings.identity for settings in (self.bprmf, self.amf)} | {"epochs": self.epochs}
-        grid = {name: getattr(self, name) for name in ("epsilons", "iterations", "step_size", "pgd_init", "k", "ranks", "published")}
-        versions = {"perturbations": perturbations.VERSION, "evaluation": evaluation.VERSION}
+        grid = {name: getattr(self, name) for name in ("epsilons", "iterations", "step_size", "pgd_init", "k", "ranks")}
+        versions = {"perturbations": perturbations.VERSION, "evaluation": evaluation.VERSION, "sampling": sampling.VERSION}
+        versions |= {"low_rank": low_rank.VERSION} if self.ranks else {}
         return {**models, "model_selection": self.selections, **grid, "versions": versions, "data": self.data.fingerprint}
 
     def epochs_of(self, settings: Settings) -> list[tuple[str, str]]:
@@ -91,7 +93,7 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
         raise UserError(f"--more_attacks must be of {', '.join(ATTACKS)}, not {min(unknown)!r}")
     found = []
     for data in datasets:
-        epochs = max(published.EPOCHS.get(data.name, {"AMF": amf.first_epoch}).values())
+        epochs = max(published.EPOCHS.get(data.name, {"AMF": ALL_EPOCHS}).values())
         found.append(
             Study(
                 experiment=values["experiment"],
@@ -164,12 +166,13 @@ def weights_of(study: Study, seed: int) -> list[tuple[Settings, int, list[str], 
 
 
 def jobs(study: Study, attacks: Sequence[list[dict]], function: str = "attack", **more: Any) -> list[Job]:
-    """One job for each of the attacks (lists of points) on each selected epoch of each model; function: of this module."""
+    """One job for each of the attacks (lists of points, each counted once) on each selected epoch of each model; function: of this module."""
     found = []
+    different = [points for place, points in enumerate(attacks) if points not in attacks[:place]]
     for seed in study.seeds:
         for settings, epoch, selections, weights in weights_of(study, seed):
             base = {"dataset": study.data.name, "model": settings.name, "epoch": epoch, "seed": seed, "k": study.k}
-            for points in attacks:
+            for points in different:
                 keys = [{**base, **point, "selection": name} for point in points for name in selections]
                 arguments = {"data": study.data, "weights": weights, "seed": seed, "init_range": study.pgd_init, **more}
                 found.append(_job(study, function, keys, arguments))
@@ -265,19 +268,21 @@ def certify(points: list[dict], data: Interactions, weights: dict, position: int
 
 
 def defend(
-    points: list[dict], data: Interactions, weights: dict, seed: int, init_range: float, defenses: dict[int, Defense], cache_dir: Path,
-    position: int = 0, **_: Any,
+    points: list[dict], data: Interactions, weights: dict, seed: int, init_range: float, defense: Transformation, cache_dir: Path, position: int = 0,
+    **_: Any,
 ) -> tuple[list[dict], dict[str, np.ndarray]]:  # fmt: skip
-    """The same for factors that a defence transforms before users are served from them, by attackers who know of it and who do not.
+    """The same for factors that are projected before users are served from them, by attackers who know of it and who do not.
 
-    defenses: by the rank of a point; a point of rank None is undefended
+    defense: of the highest rank; a point without a rank is undefended, and one of a lower rank has the first of its vectors
     """
     P, Q = selected_factors(**weights)[1:]
     measured, triples = _Measured(data, None), _triples(points, data, seed)
+    U, V = defense.bases(data, cache_dir)
     for rank, group in groupby(points, key=lambda point: point["rank"] if point["defense"] == AWARE else None):
-        through = None if rank is None else defenses[rank].bases(data, cache_dir)
+        through = None if rank is None else (U[:, :rank], V[:, :rank])
         for point, delta in perturbations.perturbed(P, Q, triples, list(group), seed, init_range, through=through):
-            moved = P + delta.user, Q + delta.item
-            users, items = defenses[point["rank"]].transformed(*moved, data, cache_dir) if point.get("rank") else moved
+            width, users, items = point.get("rank"), P + delta.user, Q + delta.item
+            if width:
+                users, items = project(users, items, U[:, :width], V[:, :width])
             measured.add(point, evaluation.top_k(users, items, data, point["k"]))
     return measured.result

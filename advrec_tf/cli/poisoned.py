@@ -1,19 +1,20 @@
 """The experiments on poisoned data: what they depend on, the fake profiles that they share, and how a victim is measured."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from advrec_tf import evaluation
+from advrec_tf import evaluation, storage
 from advrec_tf.cli.flags import as_published
 from advrec_tf.cli.runner import Running
 from advrec_tf.data import GROUPS, Interactions, check_targets, choose_targets
-from advrec_tf.defenses import Defense, LowRank
+from advrec_tf.defenses import ENTER, Defense, LowRank, detection, low_rank
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import TARGET_NAMES
 from advrec_tf.poisoning import ATTACKS, Plan, Profiles, folder_of, make, read_gan_losses, read_trajectory
+from advrec_tf.poisoning.likeness import VERSION as LIKENESS
 from advrec_tf.poisoning.settings import LEARNED
 from advrec_tf.reporting import plots
 from advrec_tf.results import Job, Layout
@@ -41,6 +42,7 @@ class Study:
     k: int
     published: bool  # whether the paper's numbers may stand beside
     values: dict[str, Any]  # of the flags that single experiments read
+    pictured: dict[str, Any] = field(default_factory=dict)  # what a picture of one attack shows
 
     @property
     def cache_dir(self) -> Path:
@@ -51,19 +53,13 @@ class Study:
     def config(self) -> dict[str, Any]:
         attacks = {group: plan.identity for group, plan in self.plans.items()}
         victims = {settings.name: settings.identity for settings in self.victims.values()}
-        if len(self.victims) > 1 or "pmf_dims" in self.values:  # each length is a model of its own in the rows
+        if "pmf_dims" in self.values:  # each length is a model of its own in the rows
             victims = {name: {**identity, "embedding_dim": None} for name, identity in victims.items()}
+        ratings = {} if self.data.test_ratings is None else {"test_ratings": storage.digest({"ratings": self.data.test_ratings})[:16]}
         own = {name: self.values[name] for name in OWN_FLAGS if name in self.values}
-        found = {
-            "data": self.data.ratings_fingerprint,
-            "k": self.k,
-            "published": self.published,
-            "attacks": attacks,
-            "victims": victims,
-            "epochs": self.epochs,
-            **own,
-        }
-        return found | {"versions": {"evaluation": evaluation.VERSION}}
+        versions = {"evaluation": evaluation.VERSION, "low_rank": low_rank.VERSION, "detection": detection.VERSION, "likeness": LIKENESS}
+        base = {"data": self.data.ratings_fingerprint, **ratings, "k": self.k, "attacks": attacks, "victims": victims, "epochs": self.epochs}
+        return {**base, **own, **self.pictured, "versions": versions}
 
     @property
     def all_attacks(self) -> list[str]:
@@ -72,11 +68,8 @@ class Study:
 
     @property
     def attack(self) -> str:
-        """The one attack of an experiment that defends against one.  Raises UserError when several are asked for."""
-        named = [attack for attack in self.all_attacks if attack != "none"]
-        if len(named) != 1:
-            raise UserError(f"this experiment takes one --attack, not {', '.join(named) or 'none'}")
-        return named[0]
+        """The one attack of an experiment that defends against one."""
+        return next(attack for attack in self.all_attacks if attack != "none")
 
     @property
     def profiles(self) -> dict[tuple[str, str], Profiles]:
@@ -85,12 +78,16 @@ class Study:
         return self.made(asked) | {(group, fakes.name): fakes for group in self.plans for fakes in self.given}
 
     def made(self, attacks: Iterable[str]) -> dict[tuple[str, str], Profiles]:
-        """Profiles that are on disk by now; those of several attacks joined by + one after the other."""
+        """Profiles that are on disk by now, or made by rule; those of several attacks joined by + one after the other."""
 
         def single(group, name):
             return make(self.data, name, self.plans[group], self.k, self.output_dir / "profiles", progress=False)
 
         return {(group, name): reduce(Profiles.merged, [single(group, part) for part in name.split("+")]) for group in self.plans for name in attacks}
+
+    def of_group(self, group: str) -> "Study":
+        """The same on one group of targets."""
+        return replace(self, plans={group: self.plans[group]})
 
 
 # What single experiments measure by, beside what every poisoned study depends on.
@@ -108,6 +105,8 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
     for name in attacks:
         if any(part not in (*ATTACKS, *(["none"] if name == "none" else [])) for part in name.split("+")):
             raise UserError(f"--attack must be of none, {', '.join(ATTACKS)}, or several of them joined with +, not {name!r}")
+    if RECOMMENDERS[values.get("victim", "wrmf")]().reads_ratings and values.get("enter", ENTER[0]) != ENTER[0]:
+        raise UserError("--enter says how values enter WRMF; a recommender of ratings takes them as ratings")
     given = tuple(Profiles.load(Path(path)) for path in values["profiles"])
     if "patches" in values:
         values = {**values, "patches": [patch_of(text) for text in values["patches"]]}
@@ -118,11 +117,22 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
 
 
 def against_one(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
-    """`studies` of an experiment that defends against one attack."""
-    found = studies(values, datasets, output_dir)
-    for study in found:
-        _ = study.attack  # raises where there are several
-    return found
+    """`studies` of an experiment that defends against one attack.  Raises UserError when several are asked for."""
+    named = [attack for attack in (*dict.fromkeys(values["attack"]), *values["profiles"]) if attack != "none"]
+    if len(named) != 1:
+        raise UserError(f"this experiment takes one --attack, not {', '.join(named) or 'none'}")
+    return studies(values, datasets, output_dir)
+
+
+def of_one(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
+    """`against_one` for a picture of one attack and one seed, which are part of its settings then."""
+    if len(values.get("seed", [0])) > 1:
+        raise UserError("--seed takes one value in this experiment")
+    found = against_one(values, datasets, output_dir)
+    return [
+        replace(study, pictured={"attack": study.attack, "seed": study.seeds, "given": [each.digest()[:12] for each in study.given]})
+        for study in found
+    ]
 
 
 def patch_of(text: str) -> tuple[int | None, int]:
@@ -154,14 +164,14 @@ def _study(values: dict[str, Any], data: Interactions, output_dir: Path, attacks
     if victim and "pmf_dims" in values:
         victims = {f"{victim.name}({dim})": replace(victim, embedding_dim=dim) for dim in values["pmf_dims"]}
     return Study(
-        values["experiment"], data, output_dir, values["seed"], plans, attacks, given, victims, values.get("victim_epochs", 0), k,
-        data.registered and as_published(values), values,
+        values["experiment"], data, output_dir, values.get("seed", [0]), plans, attacks, given, victims, values.get("victim_epochs", 0), k,
+        data.registered and as_published(values) and not given, values,
     )  # fmt: skip
 
 
 def _victim(values: dict[str, Any]) -> Settings:
     kind = RECOMMENDERS[values["victim"]]
-    own: dict[str, Any] = {"embedding_dim": values["victim_dim"] or kind.embedding_dim}
+    own: dict[str, Any] = {"embedding_dim": values.get("victim_dim") or kind.embedding_dim}
     if kind is WRMFSettings:
         own |= {"solver": values["solver"], "regularization": values["als_regularization"], "weight": values["positive_weight"]}
     elif kind is PMFSettings:
@@ -213,15 +223,16 @@ def prepare(studies: Sequence[Study], how: Running) -> None:
 
 
 def make_profiles(asked: list[tuple[Study, str]], how: Running) -> None:
-    """The profiles of these attacks on every group of targets, each in its folder below <output_dir>/profiles."""
+    """The profiles of those of these attacks that learn, on every group of targets, each in its folder below <output_dir>/profiles."""
     jobs: list[dict[str, Any]] = [
         {"data": study.data, "name": name, "plan": plan, "k": study.k, "folder": study.output_dir / "profiles", "progress": how.progress}
         for study, name in dict.fromkeys((study, name) for study, name in asked)
         for plan in study.plans.values()
+        if name in LEARNED
     ]
     for index, _ in how.jobs("advrec_tf.poisoning:make", jobs):
         job = {name: value for name, value in jobs[index].items() if name != "progress"}
-        if job["name"] in LEARNED and not (picture := folder_of(**job) / "trajectory.png").exists():
+        if not (picture := folder_of(**job) / "trajectory.png").exists():
             plots.save_figure(plots.trajectory_figure(job["name"], read_trajectory(picture.parent), read_gan_losses(picture.parent)), picture)
 
 
@@ -247,18 +258,15 @@ def jobs(study: Study, attacks: Sequence[str], defenses: Sequence[Defense]) -> l
     return found
 
 
-def defended_jobs(study: Study, attacks: Sequence[str], defenses: Sequence[Defense], how: Running) -> list[Job]:
-    """`jobs`, after the reconstructions of whole matrices, which share one decomposition over their ranks."""
-    found = jobs(study, attacks, defenses)
-    whole: dict[str, tuple[Interactions, set[int]]] = {}
-    for job in found:
+def prepare_reconstructions(jobs: list[Job], how: Running) -> None:
+    """Reconstructions of whole matrices that the jobs need, which share one decomposition over their ranks."""
+    whole: dict[str, tuple[dict[str, Any], set[int]]] = {}
+    for job in jobs:
         defense, data = job.arguments["defense"], job.arguments["poisoned"]
         if isinstance(defense, LowRank) and defense.patch is None and not defense.of_ratings:
-            whole.setdefault(data.fingerprint, (data, set()))[1].add(defense.rank)
-    arguments = [{"data": data, "ranks": tuple(sorted(ranks)), "cache_dir": study.cache_dir} for data, ranks in whole.values()]
-    for _ in how.jobs("advrec_tf.defenses.low_rank:prepare_full", arguments):
+            whole.setdefault(data.fingerprint, ({"data": data, "cache_dir": job.arguments["cache_dir"]}, set()))[1].add(defense.rank)
+    for _ in how.jobs("advrec_tf.defenses.low_rank:prepare_full", [{**common, "ranks": tuple(sorted(ranks))} for common, ranks in whole.values()]):
         pass
-    return found
 
 
 def resemblance(study: Study) -> list[Job]:

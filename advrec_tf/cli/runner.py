@@ -39,50 +39,61 @@ class Study(Protocol):
     def data(self) -> Interactions: ...
 
     @property
-    def output_dir(self) -> Path: ...
-
-    @property
     def config(self) -> dict[str, Any]:
         """All that its rows depend on beside their keys, as plain values."""
         ...
+
+    @property
+    def published(self) -> bool:
+        """Whether the papers' numbers may stand beside its rows."""
+        ...
+
+
+def nothing(*_: Any) -> None:
+    """Of an experiment that needs nothing before."""
 
 
 class Experiment(NamedTuple):
     """A table or a figure: what its results.csv looks like, how its points come about, and what is made of the rows.
 
-    studies(values, data sets, folder of the output): the study of each data set; prepare(studies, how): what is trained or made before, over all data
-    sets together; jobs(study, how): its points, each with its key; report(folders): files and a printed page from the results alone.
+    studies(values, data sets, folder of the output): the study of each data set; of no data set, a check of the values alone.  jobs(study): its
+    points, each with its key.  report(folders): files and a printed page from the results alone.  prepare(studies, how): what is trained or made
+    before, over all data sets together; prepare_jobs(jobs, how): what jobs that are not done yet share.  parts(values, data): the data sets that are
+    measured in place of one, and how many of them could not be had.
     """
 
     layout: Layout
     studies: Callable[[dict[str, Any], list[Interactions], Path], Sequence[Any]]
-    prepare: Callable[[Sequence[Any], Running], None]
-    jobs: Callable[[Any, Running], list[Job]]
+    jobs: Callable[[Any], list[Job]]
     report: Callable[[list[Path]], None]
+    prepare: Callable[[Sequence[Any], Running], None] = nothing
+    prepare_jobs: Callable[[list[Job], Running], None] = nothing
+    parts: Callable[[dict[str, Any], Interactions], tuple[list[Interactions], int]] = lambda values, data: ([data], 0)
 
 
-def run(name: str, experiment: Experiment, values: dict[str, Any], datasets: list[Interactions]) -> None:
+def run(name: str, experiment: Experiment, values: dict[str, Any], studies: Sequence[Any]) -> None:
     """Measures what is not measured yet, and has the report written; a run that is killed at any moment goes on from there."""
     how, output_dir = Running.of(values), Path(values["output_dir"])
-    studies = experiment.studies(values, datasets, output_dir)
     with contextlib.ExitStack() as stack:
         opened = []
         for study in studies:
-            run = recorded_run(output_dir / name / study.data.name, study.config, study.data.statistics(), values, experiment.layout)
+            statistics = study.data.statistics() | {"published": study.published}
+            run = recorded_run(output_dir / name / study.data.name, study.config, statistics, values, experiment.layout)
             opened.append(stack.enter_context(run))
         experiment.prepare(studies, how)
-        asked = [(results, job) for results, study in zip(opened, studies) for job in experiment.jobs(study, how)]
-        measure(name, asked, how)
+        asked = [(results, job) for results, study in zip(opened, studies) for job in experiment.jobs(study)]
+        left = [(results, job) for results, job in asked if job not in results]
+        experiment.prepare_jobs([job for _, job in left], how)
+        measure(name, left, len(asked) - len(left), how)
         experiment.report([results.folder for results in opened])
 
 
-def measure(name: str, asked: list[tuple[Results, Job]], how: Running) -> None:
-    """Runs the jobs that are not done, over all data sets side by side, and takes their rows as they come."""
-    left = [(results, job) for results, job in asked if job not in results]
+def measure(name: str, left: list[tuple[Results, Job]], done: int, how: Running) -> None:
+    """Runs the jobs, over all data sets side by side, and takes their rows as they come; done: how many there were before."""
     arguments = [{**job._asdict(), "path": results.path_of(job), "binding": results.binding} for results, job in left]
     for each in arguments:
         del each["files"]
-    for index, rows in how.jobs("advrec_tf.results:measure", arguments, name, len(asked) - len(left)):
+    for index, rows in how.jobs("advrec_tf.results:measure", arguments, name, done):
         results, job = left[index]
         if len(rows) != len(job.points):
             raise UserError(f"{job.function} gave {len(rows)} rows for {len(job.points)} points")

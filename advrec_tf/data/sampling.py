@@ -8,6 +8,8 @@ from advrec_tf.data.interactions import Interactions
 from advrec_tf.data.seeds import generator
 from advrec_tf.errors import UserError
 
+VERSION = 1  # of triples and mini-batches, one more whenever their bytes change
+
 
 class Triples(NamedTuple):
     """int32 arrays [N] of users, the items they know, and items they do not."""

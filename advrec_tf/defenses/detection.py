@@ -26,6 +26,7 @@ KERNELS: dict[str, dict[str, Any]] = {
     "sigmoid": {"kernel": "sigmoid"},
 }
 FLAGGED = "real users flagged"
+KNOWN = "the same fakes, out of fold"  # as what a detector is tested on
 SAMPLINGS = ("imbalanced", "down-sampled")
 VERSION = 1  # of the detectors, one more whenever their bytes change
 

@@ -258,6 +258,7 @@ class Transformation(Defense):
     rank: int
     before: LowRank | None = None
     clicks: bool = False  # whether of the clicks also where there are ratings
+    widest: int | None = None  # how many vectors are kept for this and other ranks; all there are
 
     @property
     def columns(self) -> dict:
@@ -274,8 +275,9 @@ class Transformation(Defense):
         matrix = data.matrix(of_ratings)
         if not 1 <= self.rank <= min(matrix.shape):
             raise UserError(f"the rank {self.rank} of the transformation must lie in 1 ... {min(matrix.shape)}")
-        identity = {"version": VERSION, "ratings": of_ratings, "data": data.ratings_fingerprint if of_ratings else data.fingerprint}
-        found = storage.cached(Path(cache_dir) / "bases", identity, lambda: dict(zip("UV", projection(matrix, min(matrix.shape)))))
+        fingerprint, width = data.ratings_fingerprint if of_ratings else data.fingerprint, self.widest or min(matrix.shape)
+        identity = {"version": VERSION, "ratings": of_ratings, "data": fingerprint, "vectors": width}
+        found = storage.cached(Path(cache_dir) / "bases", identity, lambda: dict(zip("UV", projection(matrix, width))))
         have = found["U"].shape[1]
         if have < self.rank:
             print(f"advrec: {data.name} has {have} singular values above 0: a projection of rank {self.rank} is that of rank {have}", file=sys.stderr)

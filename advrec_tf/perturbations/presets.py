@@ -92,7 +92,7 @@ def checked_budget(epsilon: float, step_size: float | None, ball: str) -> tuple[
     if ball not in BALLS:
         raise ValueError(f"ball must be one of {', '.join(BALLS)}, not {ball!r}")
     for value, what in ((epsilon, "epsilon"), (0 if step_size is None else step_size, "step_size")):
-        if np.ndim(value) or not np.isfinite(value) or value < 0:
+        if np.ndim(value) or not np.isfinite(np.float32(min(value, np.inf))) or value < 0:
             raise ValueError(f"{what} must be a number from 0 up, not {value}")
     return np.float32(epsilon), np.float32(default_step("bim", epsilon) if step_size is None else step_size)
 

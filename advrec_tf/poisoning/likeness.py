@@ -11,6 +11,7 @@ LIKENESS = (
     "total variation of ratings", "Jensen-Shannon divergence of ratings, bits", "clicks per fake profile", "clicks per real profile",
     "accuracy of a classifier",
 )  # fmt: skip
+VERSION = 1  # of the comparison, one more whenever its bytes change
 LEVELS = 10  # of ratings that are told apart, at most
 
 

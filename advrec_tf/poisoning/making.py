@@ -11,6 +11,7 @@ from advrec_tf.files import write_text
 from advrec_tf.poisoning.heuristics import HEURISTICS, heuristic
 from advrec_tf.poisoning.profiles import Profiles
 from advrec_tf.poisoning.settings import LEARNED, MODULES
+from advrec_tf.poisoning.trajectory import Trajectory
 from advrec_tf.startup import quiet_tensorflow
 
 ATTACKS = (*LEARNED, *HEURISTICS)
@@ -55,6 +56,9 @@ def make(data: Interactions, name: str, plan: Plan, k: int, folder: Path, progre
         return heuristic(name, data, plan.fakes, plan.targets, plan.seed, plan.clicks)
     settings, own = _settings(name, plan, k), folder_of(data, name, plan, k, folder)
     plain = {**asdict(settings), "outer_epochs": plan.outer_epochs or settings.outer_epochs, "seed": plan.seed}
+    with Trajectory(own) as run:
+        if run.done >= plain["outer_epochs"]:
+            return run.profiles()
     write_text(own / "settings.json", json.dumps(plain, indent=1, default=str) + "\n")
     quiet_tensorflow()
     module = import_module(f"advrec_tf.poisoning.{MODULES[name]}")

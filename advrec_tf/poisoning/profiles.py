@@ -77,6 +77,8 @@ class Profiles:
             raise UserError(f"{path}: profiles are read from .npz files")
         try:
             return cls.from_arrays(storage.load(path))
+        except UserError:
+            raise UserError(f"{path}: its content is not what was written, or is of an earlier version: make these profiles again") from None
         except KeyError as error:
             raise UserError(f"{path}: not a file of profiles ({error.args[0]} is missing)") from None
 

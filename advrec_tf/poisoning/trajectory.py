@@ -14,7 +14,7 @@ from advrec_tf.poisoning.profiles import Profiles
 class Trajectory:
     """Keeps, after every outer epoch: state.npz (all that a resumed run needs, and the best profiles), trajectory.csv, and profiles.npz and .csv."""
 
-    def __init__(self, folder: Path, columns: tuple[str, ...]):
+    def __init__(self, folder: Path, columns: tuple[str, ...] = ()):
         self.folder, self.columns = Path(folder), columns
 
     def __enter__(self):

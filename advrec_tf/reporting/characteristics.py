@@ -43,7 +43,7 @@ def losses_of(folders: list[Path]) -> pd.DataFrame:
     """The losses of all sub-samples of one data set, from the results in their folders."""
     rows = [read_results(each) for each in folders]
     found = pd.concat(map(losses, rows), ignore_index=True).sort_values(["density", "model", "attack", "seed", "iterations"], ignore_index=True)
-    found.attrs["published"] = all(each.attrs["config"]["published"] for each in rows)
+    found.attrs["published"] = all(each.attrs["statistics"].get("published", False) for each in rows)
     return found
 
 
@@ -86,7 +86,7 @@ def report(losses: pd.DataFrame) -> str:
     shown = at_iterations(losses, steps)
     parts = [
         f"# Figure 3: data characteristics ({first['epochs']} epochs of BPR-MF, AMF from {first['amf_start']} to {first['epochs']})\n",
-        f"rho: percent of nDCG@10 lost at epsilon {first['epsilon']:g}, BIM and PGD after {steps} iterations, mean over "
+        f"rho: percent of nDCG lost at epsilon {first['epsilon']:g}, BIM and PGD after {steps} iterations, mean over "
         f"{losses['seed'].nunique()} seed(s), models at their best epoch.\n",
     ]
     of_paper = first["dataset"].startswith("ml-1m") and losses.attrs.get("published", False)

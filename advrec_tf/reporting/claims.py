@@ -5,11 +5,19 @@ from typing import Any, NamedTuple
 
 from advrec_tf.data import NAMES as DATA_SETS
 from advrec_tf.reporting import checks
-from advrec_tf.reporting.checks import MULTI, PRINTED_ICOV, PRINTED_PGD, Finding
-from advrec_tf.reporting.evidence import Evidence, printed_evidence
+from advrec_tf.reporting.checks import MISSING, MULTI, PRINTED_ICOV, PRINTED_PGD, Finding
+from advrec_tf.reporting.evidence import Evidence, NotMeasured, printed_evidence
 from advrec_tf.reporting.vocabulary import markdown
 
 PRINTED_DATA = ("lastfm", "ml-1m")
+
+
+def found(check: Callable[[Any], Finding], of: Any) -> Finding:
+    """What a check finds, which is nothing where something that it asks for was not measured."""
+    try:
+        return check(of)
+    except NotMeasured:
+        return MISSING
 
 
 def _of_table(check: Callable[[Evidence], Finding]) -> Callable[[str], Finding]:
@@ -31,7 +39,7 @@ class Claim(NamedTuple):
 
     def finding_of(self, dataset: str) -> Finding:
         """What the paper's own numbers of a data set say."""
-        return (self.of_print or _of_table(self.check))(dataset)
+        return found((self.of_print or _of_table(self.check)), dataset)
 
 
 def claims() -> Iterator[Claim]:
@@ -93,12 +101,12 @@ def claims() -> Iterator[Claim]:
 def report(evidence: Evidence) -> str:
     """The claims that something was measured for, as a table: the paper's printed numbers of both data sets, and ours; "" where there is none, and
     for data of one's own, which the paper says nothing about."""
-    findings = [(claim, claim.check(evidence)) for claim in claims()] if evidence.dataset in DATA_SETS else []
+    findings = [(claim, found(claim.check, evidence)) for claim in claims()] if evidence.dataset in DATA_SETS else []
     lines = []
-    for claim, found in findings:
-        if found.holds is not None:
+    for claim, finding in findings:
+        if finding.holds is not None:
             printed = [verdict(claim.finding_of(dataset), with_value=True) for dataset in PRINTED_DATA]
-            lines.append([*claim[:4], *printed, found.value, verdict(found) if claim.judged else ""])
+            lines.append([*claim[:4], *printed, finding.value, verdict(finding) if claim.judged else ""])
     if not lines:
         return ""
     header = ["where", "claim", "check", "printed", "follows from its LastFM numbers", "from its ML-1M numbers"]

@@ -53,7 +53,7 @@ def iterations_report(rows: pd.DataFrame) -> str:
     """report.md of Figure 1: nDCG and ICov along the iterations, a column for each attack."""
     parts = [f"# Figure 1: performance over iterations on {rows['dataset'].iloc[0]}\n"]
     for metric in ("nDCG", "ICov"):
-        parts.append(f"\n## {metric}@10 at epsilon {rows['epsilon'].max():g} (mean over {rows['seed'].nunique()} seed(s))\n")
+        parts.append(f"\n## {metric}@{rows['k'].iloc[0]:.0f} at epsilon {rows['epsilon'].max():g} (mean over {rows['seed'].nunique()} seed(s))\n")
         columns = {(m, label): over(select(rows, m, a), "iterations", metric)["mean"] for m in MODELS for a, label in multi_step(rows).items()}
         wide = pd.DataFrame(columns).sort_index()
         lines = [[f"{n:.0f}", *(number(value, metric) for value in row)] for n, row in wide.iterrows()]
@@ -67,7 +67,7 @@ def iterations_report(rows: pd.DataFrame) -> str:
 def budget_report(rows: pd.DataFrame) -> str:
     """report.md of Figure 2: nDCG along the budget, and the budgets that do as much harm as FGSM's."""
     steps = rows[rows["attack"].isin(["bim", "pgd"])]["iterations"].max()
-    parts = [f"# Figure 2: nDCG@10 over the budget on {rows['dataset'].iloc[0]}, {steps:.0f} iterations\n"]
+    parts = [f"# Figure 2: nDCG@{rows['k'].iloc[0]:.0f} over the budget on {rows['dataset'].iloc[0]}, {steps:.0f} iterations\n"]
     for model in MODELS:
         columns = {"FGSM": FGSM} | {label: attack for attack, label in (multi_step(rows) | _there(rows, CERTIFICATES)).items()}
         wide = pd.DataFrame({label: over(select(rows, model, attack), "epsilon", "nDCG")["mean"] for label, attack in columns.items()})

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from advrec_tf.defenses.detection import FLAGGED
+from advrec_tf.defenses.detection import FLAGGED, KNOWN
 from advrec_tf.evaluation import DETECTION
 from advrec_tf.reporting.vocabulary import markdown
 from advrec_tf.results import read_users
@@ -31,18 +31,22 @@ def report(rows: pd.DataFrame) -> str:
 
 
 def detectors(rows: pd.DataFrame) -> pd.DataFrame:
-    """The detectors among the rows of Table I: what they learnt from and were tested on, and their scores."""
+    """The detectors among the rows of Table I: what they learnt from (attack, targets, profiles) and were tested on, and their scores."""
     own = rows[rows["tested_on"] != ""]
     names = [f"{row.kernel}, {row.sampling}" if row.kernel else row.defense for row in own.itertuples()]
-    return own.assign(detector=names)[["detector", "tested_on", *DETECTION, FLAGGED]].rename(columns={"tested_on": "tested on"})
+    named = own.assign(detector=names, known=own["tested_on"] != KNOWN).sort_values(["attack", "group", "profiles", "detector", "known", "tested_on"])
+    columns = ["attack", "group", "profiles", "detector", "tested_on", *DETECTION, FLAGGED]
+    return named[columns].rename(columns={"attack": "trained on", "tested_on": "tested on"})
 
 
 def detectors_report(rows: pd.DataFrame) -> str:
     """A table of every detector: out of fold on the fakes it learnt from, on another run's and on other attacks'; and without labels."""
-    frame = detectors(rows)
-    body = [[*row[:2], *(f"{value:.4f}" for value in row[2:-1]), f"{row[-1]:.0f}"] for row in frame.itertuples(index=False)]
-    learnt = rows.loc[rows["tested_on"] != "", "attack"].iloc[0]
-    return f"\n## Detectors trained on {learnt}\n\n" + markdown(list(frame.columns), body)
+    parts = []
+    for (attack, group, profiles), frame in detectors(rows).groupby(["trained on", "group", "profiles"]):
+        own = frame.drop(columns=["trained on", "group", "profiles"])
+        body = [[*row[:2], *(f"{value:.4f}" for value in row[2:-1]), f"{row[-1]:.0f}"] for row in own.itertuples(index=False)]
+        parts.append(f"\n## Detectors trained on {attack} ({group}, {profiles})\n\n" + markdown(list(own.columns), body))
+    return "".join(parts)
 
 
 def coordinates(folder: Path) -> pd.DataFrame:

@@ -16,6 +16,10 @@ from advrec_tf.results import read_results, read_users
 READ_FOR_TEXT = 25  # iterations
 
 
+class NotMeasured(LookupError):
+    """What a check asks for is not there."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What was measured on one data set; an experiment that was not run is None."""
@@ -49,6 +53,13 @@ class Evidence:
         table = table[table["selection"] == table.groupby("model")["selection"].transform("first")]
         return table.set_index(["model", "metric", "column"])["mean"]
 
+    def cell(self, model: str, metric: str, column: str) -> float:
+        """One cell of Table 1.  Raises NotMeasured."""
+        value = self.cells.get((model, metric, column))
+        if value is None:
+            raise NotMeasured(f"{model}, {metric}, {column}")
+        return float(value)
+
     def curve(self, model: str, attack: str, metric: str) -> pd.Series:
         """A metric over the iterations in the paper's ball, mean over seeds."""
         return curves.over(select(self.iterations, model, (attack, "linf", ATTACKS[attack].start)), "iterations", metric)["mean"]
@@ -67,6 +78,14 @@ class Evidence:
                 runs.setdefault((row["seed"], row.get("epoch")), {})[row.get("iterations") or 0] = np.asarray(users["nDCG"], np.float64)
         found = [values for run in runs.values() if (values := _at(run, iterations)) is not None]
         return np.mean(found, axis=0) if found and len(found) == len(runs) else None
+
+
+def _losses(folders: list[Path]) -> pd.DataFrame | None:
+    """The losses of all sub-samples, if all of them were measured."""
+    try:
+        return characteristics.losses_of(folders) if folders else None
+    except KeyError:
+        return None
 
 
 def _at(run: dict[int, np.ndarray], iterations: int | None) -> np.ndarray | None:

@@ -1,5 +1,6 @@
 """Figures from results; nothing here measures anything."""
 
+from itertools import cycle
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -65,7 +66,7 @@ def table1_figure(table: pd.DataFrame, metric: str = "nDCG") -> Figure:
         axis.set_title(f"{model} on {dataset}, {part['selection'].iloc[0]}", fontsize=10)
         axis.set_xticks(range(len(part)), part["column"], rotation=45, ha="right", fontsize=8)
         axis.set_ylim(bottom=0)
-    axes[0, 0].set_ylabel(f"{metric}@10")
+    axes[0, 0].set_ylabel(metric)
     _legend(figure, axes)
     return figure
 
@@ -88,7 +89,7 @@ def iterations_figure(rows: pd.DataFrame, metrics: tuple[str, ...]) -> Figure:
             _line(axis, select(rows, model, FGSM)[metric].mean(), "FGSM")
             _line(axis, select(rows, "Random")[metric].mean(), "random", ":")
             axis.set_ylim(bottom=0)
-        line[0].set_ylabel(f"{metric}@10")
+        line[0].set_ylabel(f"{metric}@{rows['k'].iloc[0]:.0f}")
     for axis, model in zip(axes[0], MODELS):
         axis.set_title(f"{model} on {rows['dataset'].iloc[0]}", fontsize=10)
     for axis in axes[-1]:
@@ -110,7 +111,7 @@ def budget_figure(rows: pd.DataFrame) -> Figure:
         _line(axis, select(rows, model)["nDCG"].mean(), "unperturbed")
         axis.set(xscale="log", xlabel="epsilon", title=f"{model} on {rows['dataset'].iloc[0]}")
         axis.set_ylim(bottom=0)
-    axes[0, 0].set_ylabel("nDCG@10")
+    axes[0, 0].set_ylabel(f"nDCG@{rows['k'].iloc[0]:.0f}")
     _legend(figure, axes, columns=4)
     return figure
 
@@ -280,8 +281,8 @@ def defense_curves_figure(table: pd.DataFrame, over: str) -> Figure:
     """
     table = table.assign(dim=table["model"].str.extract(r"\((\d+)\)", expand=False).astype(float))
     figure, axes = panels(1, 3)
-    colors = dict(zip(table["attack"].unique(), ("#4c78a8", "#e45756", "#54a24b", "#b279a2")))
-    styles = dict(zip([name for name in table["defense"].unique() if name != "none"], STYLES))
+    colors = dict(zip(table["attack"].unique(), cycle(("#4c78a8", "#e45756", "#54a24b", "#b279a2"))))
+    styles = dict(zip([name for name in table["defense"].unique() if name != "none"], cycle(STYLES)))
     for axis, metric in zip(axes[0], ("Recall", "Precision", "target_HR")):
         part = table[table["metric"] == metric]
         for (attack, defense), group in part.groupby(["attack", "defense"], sort=False):

@@ -25,7 +25,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     names = [name for name in (*TARGET_NAMES, "RMSE") if rows[name].notna().any()]
     long = rows.melt([*POINT, "seed"], names, "metric", "value")
     table = long.groupby([*POINT, "metric"], sort=False, dropna=False)["value"].agg(mean="mean", sd="std", seeds="count").reset_index()
-    printed = published.lowrank() if rows.attrs.get("config", {}).get("published") else published.lowrank()[:0]
+    printed = published.lowrank() if rows.attrs.get("statistics", {}).get("published") else published.lowrank()[:0]
     keys = [name for name in printed.columns if name != "published"]
     table = table.merge(printed, how="left", on=keys)
     table = table.sort_values(["model", "group", *_SETTING, "attack"], key=_in_order, kind="stable")

@@ -57,7 +57,7 @@ def table1(rows: pd.DataFrame) -> pd.DataFrame:
         mean=("value", "mean"), sd=("value", "std"), seeds=("seed", "nunique"), epochs=("epoch", lambda e: sorted(set(e.astype(int))))
     )
     printed = published.table1()
-    if not rows.attrs.get("config", {}).get("published"):
+    if not rows.attrs.get("statistics", {}).get("published") or set(rows["k"]) != {10}:
         printed = printed[:0]  # the paper's table is of other data or another setting
     # The authors' script takes FGSM's gradient after PGD, so that is what the printed column may show as well.
     contaminated = printed[printed["column"] == "fgsm"].assign(column="fgsm after pgd")
@@ -86,7 +86,7 @@ def table1_report(rows: pd.DataFrame) -> str:
         for columns in (PAPER_COLUMNS, [name for name in columns_of(rows) if name not in PAPER_COLUMNS]):
             cells = part[part["column"].isin(columns)].assign(cell=lambda frame: frame.apply(cell, axis=1))
             wide = cells.pivot(index="metric", columns="column", values="cell").reindex(index=NAMES, columns=columns).astype(object).fillna("")
-            parts.append(markdown(["@10", *columns], [[metric, *wide.loc[metric]] for metric in NAMES]))
+            parts.append(markdown([f"@{rows['k'].iloc[0]:.0f}", *columns], [[metric, *wide.loc[metric]] for metric in NAMES]))
     parts += [MEASURES, BALLS, "\n## Recommenders without factors to perturb\n", _baselines(rows), "\n## Budgets\n", _budgets(models)]
     return "\n".join(parts)
 
