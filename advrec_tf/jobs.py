@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from typing import Any
 
 import joblib
@@ -46,6 +47,7 @@ def _results(function: str, jobs: list[dict], workers: int, backend: str) -> Ite
     # loky replaces a worker that has grown, and warns of it; no job is lost.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
     pool = joblib.Parallel(workers, return_as="generator_unordered", pre_dispatch=workers, batch_size=1, initializer=start_worker)
+    resource_tracker.ensure_running()  # its start ends every hold of stops, so it comes first
     try:
         with stops_held():  # a worker that is just starting could only answer with a traceback
             results = pool(_calls(function, jobs, workers))
@@ -59,7 +61,7 @@ def _results(function: str, jobs: list[dict], workers: int, backend: str) -> Ite
 
 def _stop_workers() -> None:
     """Interrupts the jobs that run, and then ends their processes, so that nothing of them is left to complain at exit."""
-    pool = get_reusable_executor()
+    pool = get_reusable_executor(reuse=True)
     processes = list(getattr(pool, "_processes", None) or ())
     for number in processes:
         with contextlib.suppress(ProcessLookupError):

@@ -150,6 +150,17 @@ def test_a_stop_is_one_line_and_leaves_nothing_behind(tmp_path, number):
         assert not [path for path in tmp_path.rglob("*.tmp")]
 
 
+def test_a_worker_starts_with_stops_held(tmp_path):
+    """One that is stopped before it can answer prints a traceback; every process tells here what it holds as it starts."""
+    told = "import pathlib, os, signal; held = signal.pthread_sigmask(signal.SIG_BLOCK, [])"
+    (tmp_path / "sitecustomize.py").write_text(f"{told}; pathlib.Path({str(tmp_path)!r}, f'{{os.getpid()}}.held').write_text(str(len(held)))\n")
+    code = "from advrec_tf import jobs; print(len(list(jobs.run('test_runner:double', [{'x': 1}, {'x': 2}], 2))))"
+    folders = os.pathsep.join(map(str, (tmp_path, ROOT / "tests", ROOT)))
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": folders})
+    held = sorted(path.read_text() for path in tmp_path.glob("*.held"))
+    assert found.stdout.strip() == "2" and held == ["0", *["2"] * (len(held) - 1)] and len(held) >= 3, found.stderr
+
+
 def test_flags_are_checked_without_tensorflow():
     code = "import sys; from running import advrec; assert advrec('--epochs=x').status == 1; print('tensorflow' in sys.modules)"
     folders = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
