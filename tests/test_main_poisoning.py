@@ -135,9 +135,9 @@ def shop(folder, ratings=False, text=True):
 @pytest.mark.parametrize("experiment", ["poison", "lowrank_table1", "lowrank_table2"])
 def test_learnt_attacks_on_a_shop_with_text_ids(tmp_path, experiment):
     more = ["--folds=3"] if experiment == "lowrank_table1" else []
-    result = advrec(f"--experiment={experiment}", shop(tmp_path, ratings=True), "--attack=recsys20", "--target_group=tail",
+    result = advrec(f"--experiment={experiment}", shop(tmp_path, ratings=True), "--attack=recsys20",
                     f"--output_dir={tmp_path / 'out'}", *flags_of(experiment), *more)  # fmt: skip
-    assert result.status == 0, result.err
+    assert result.status == 0, result.err  # its head has fewer items than the five targets that are drawn otherwise
     table = pd.read_csv(next((tmp_path / "out").glob("profiles/shop/recsys20-*/profiles.csv")))
     assert table["item"].str.startswith("item").all() and table["rating" if "rating" in table else "profile"].notna().all()
 

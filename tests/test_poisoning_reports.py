@@ -50,6 +50,18 @@ def test_reports_show_what_is_there(rows):
         assert len(figure(poisoning.summary(table)).axes) == 2
 
 
+def test_attacks_are_compared_user_by_user_over_the_means_of_seeds(rows):
+    cells = poisoning.before_and_after(read_results(rows), rows).split("| gowalla | WRMF | head | recsys20 |")[1].split("|")
+    rng = np.random.default_rng(0)
+    for place, probabilities in enumerate(([0.10, 0.11, 0.14, 0.15], [0.75] * 4)):
+        users = np.array([rng.random(50) < p for p in (*probabilities, *[(0.12, 0.75)[place]] * 2)], np.float64)
+        before, after = users[:2].mean(0), users[2:4].mean(0)
+        told, p = cells[2 * place].strip(), float(cells[2 * place + 1])
+        assert told == f"{before.mean():.4f} -> {after.mean():.4f} ({100 * (after.mean() / before.mean() - 1):+.1f}%)"
+        flipped = (np.random.default_rng(1).choice([-1, 1], (4000, 50)) * (after - before)).mean(1)
+        assert p == pytest.approx((np.abs(flipped) >= abs((after - before).mean()) - 1e-12).mean(), abs=0.04)
+
+
 def test_the_printed_tables_are_those_of_the_paper():
     table = published.lowrank()
     assert len(table) == 14 * 4 + 8 * 2

@@ -129,7 +129,7 @@ FLAGS = {
     "fakes": Flag("whole", POISONED, "fake profiles of an attack [1% of the users; ML-100K: 125]", None, {"quick": 24}, low=1),
     "targets": Flag("wholes", POISONED, "item numbers that an attack promotes [some of --target_group]", low=0),
     "target_group": Flag("texts", POISONED, f"groups of items the targets are drawn from: {', '.join(GROUPS)}", ["head"]),
-    "target_count": Flag("whole", POISONED, "targets drawn", 5, low=1),
+    "target_count": Flag("whole", POISONED, "targets drawn [5, or all of a smaller group]", low=1),
     "target_seed": Flag("whole", POISONED, "seed of the targets drawn", 0, low=0, high=_SEEDS),
     "attack_seed": Flag("whole", POISONED, "seed of the attacks", 0, low=0, high=_SEEDS),
     "outer_epochs": Flag("whole", POISONED, "steps of an attack on its profiles [recsys20: 30; recsys19: 10]", None, {"quick": 4}, low=1),

@@ -9,7 +9,7 @@ from typing import Any
 from advrec_tf import evaluation, storage
 from advrec_tf.cli.flags import as_published
 from advrec_tf.cli.runner import Running
-from advrec_tf.data import GROUPS, Interactions, check_targets, choose_targets
+from advrec_tf.data import GROUPS, Interactions, check_targets, choose_targets, popularity_groups
 from advrec_tf.defenses import ENTER, Defense, LowRank, detection, low_rank
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import TARGET_NAMES
@@ -185,7 +185,8 @@ def _plan(values: dict[str, Any], data: Interactions, group: str) -> Plan:
     if fakes > data.n_users:
         raise UserError(f"--fakes={fakes} are more than the {data.n_users} users of {data.name}")
     targets = values["targets"]
-    chosen = choose_targets(data, group, values["target_count"], values["target_seed"]) if targets is None else tuple(targets)
+    count = values["target_count"] or max(1, min(5, len(popularity_groups(data)[group])))
+    chosen = choose_targets(data, group, count, values["target_seed"]) if targets is None else tuple(targets)
     check_targets(data, chosen)
     surrogate = WRMFSettings(
         embedding_dim=values["surrogate_dim"], solver=values["surrogate_solver"], weight=values["surrogate_weight"],
