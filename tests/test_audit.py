@@ -39,6 +39,30 @@ def test_points_cover_the_grid_and_start_clean(audited):
     assert result.half["BIM"] < result.half["FGSM"] and result.facts["constant columns"] == 1
 
 
+def test_a_row_is_the_attack_with_the_constant_column_held(audited):
+    P, Q, interactions, result = audited
+    P, Q = np.float32(P), np.float32(Q)
+    iterations = result.facts["iterations"]
+    rows = result.points[(result.points["attack"] == "bim") & (result.points["ball"] == "linf") & (result.points["iterations"] == iterations)]
+    grid = rows[["attack", "ball", "start", "epsilon", "step_size", "iterations"]].astype({"iterations": int}).to_dict("records")
+
+    def nDCG(fixed):
+        found = perturbations.perturbed(P, Q, data.sample_triples(interactions, 0), grid, 0, fixed=fixed)
+        lists = [evaluation.top_k(P + delta.user, Q + delta.item, interactions) for _, delta in found]
+        return [evaluation.metrics(each, interactions)["nDCG"] for each in lists]
+
+    held, free = nDCG((np.arange(7) == 6, np.zeros(7, bool))), nDCG(None)
+    assert held == rows["nDCG"].tolist() != free
+
+
+def test_half_is_where_half_of_the_accuracy_is_left(audited):
+    result = audited[3]
+    points = result.points[(result.points["attack"] == "bim") & (result.points["ball"] == "linf")]
+    points = points[points["iterations"] == result.facts["iterations"]].sort_values("epsilon")
+    left = np.interp(np.log(result.half["BIM"]), np.log(points["epsilon"]), points["nDCG"])
+    assert left == pytest.approx(unperturbed(result)["nDCG"] / 2, rel=1e-6)
+
+
 def test_no_attack_breaks_the_certificate_of_its_ball(audited):
     _, _, _, result = audited
     bounds = result.certified.set_index(["ball", "epsilon"])["nDCG"]

@@ -1,11 +1,13 @@
 """Curves, characteristics and claims, on rows made by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from advrec_tf.cli.perturbed import LAYOUT
-from advrec_tf.reporting import Evidence, characteristics, claims, curves, plots, published, read_results, vocabulary
+from advrec_tf.reporting import Evidence, characteristics, checks, claims, curves, plots, published, read_results, vocabulary
 from advrec_tf.reporting.evidence import printed_evidence
 
 from rows import write
@@ -79,6 +81,14 @@ def test_reports_and_figures_of_curves(output, tmp_path):
     figure = plots.iterations_figure(iterations, ("nDCG", "ICov"))
     assert len(figure.axes) == 4 and figure.axes[0].get_title() == "BPR-MF on synthetic"
     assert plots.budget_figure(budget).axes[1].get_xscale() == "log"
+
+
+def test_no_better_than_random_is_judged_by_the_lower_end_of_the_interval():
+    random, noise = np.random.default_rng(0).random(400) / 10, np.random.default_rng(1).normal(0, 0.01, 400)
+    for shift, holds in ((0.01, False), (-0.01, True), (0.0003, True)):
+        pgd = random + noise - noise.mean() + shift
+        evidence = SimpleNamespace(iterations=1, users=lambda model, *_, pgd=pgd: random if model == "Random" else pgd)
+        assert checks.no_better_than_random(evidence).holds is holds
 
 
 def test_two_sentences_do_not_follow_from_the_printed_table():
