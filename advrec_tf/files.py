@@ -44,7 +44,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path | str, patience: float = 2.0) -> Iterator[None]:
-    """Holds the lock of a folder; the operating system frees it when the process ends, however it ends.
+    """Holds the lock of a folder; the operating system frees it when the process ends, however it ends.  What a killed one left half written goes.
 
     Raises UserError when another process still holds it after `patience` seconds, and where the system has no such locks.
     """
@@ -62,4 +62,6 @@ def locked(folder: Path | str, patience: float = 2.0) -> Iterator[None]:
                 if time.monotonic() > deadline:
                     raise UserError(f"{folder} is in use by another run: wait for it or choose another --output_dir") from None
                 time.sleep(0.1)
+        for left in folder.rglob(".*.tmp"):
+            left.unlink(missing_ok=True)
         yield

@@ -138,6 +138,7 @@ def test_killed_runs_end_in_the_same_bytes(tmp_path, flags):
         result = advrec(f"--output_dir={tmp_path / folder}", *flags)
         assert result.status == 0, result.err
     assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole") and measuring
+    assert not list((tmp_path / "killed" / flags[0].partition("=")[2]).rglob("*.tmp"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

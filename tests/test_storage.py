@@ -146,6 +146,15 @@ def test_a_folder_in_use_is_told(tmp_path):
         pass
 
 
+def test_who_holds_a_folder_removes_what_a_killed_run_left(tmp_path):
+    (tmp_path / "lists").mkdir()
+    left = [tmp_path / ".a.csv.0f.tmp", tmp_path / "lists" / ".b.tsv.1e.tmp"]
+    for path in (*left, tmp_path / "own.tmp"):
+        path.touch()
+    with locked(tmp_path):
+        assert not any(path.exists() for path in left) and (tmp_path / "own.tmp").exists()
+
+
 def test_a_system_without_locks_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "fcntl", None)
     with pytest.raises(UserError, match="no file locks"), locked(tmp_path):

@@ -83,6 +83,11 @@ def test_a_longer_training_goes_on(small, tmp_path):
     assert (folder / "epoch-0012.npz").read_bytes() == (whole / "epoch-0012.npz").read_bytes()
 
 
+def test_the_first_of_equally_good_epochs_is_the_best(small, tmp_path, monkeypatch):
+    monkeypatch.setattr("advrec_tf.training.trainer.rank_metrics", lambda ranks: {"HR@10": 0.5, "nDCG@10": 0.3})
+    assert training.selected_factors(train(small, tmp_path, epochs=4), "best", 4)[0] == 1
+
+
 def test_the_folder_follows_data_settings_and_seed(small, tmp_path):
     settings = (BPRMF, BPRMFSettings(embedding_dim=7), AMF, AMFSettings(embedding_dim=6, batch_size=64, epsilon=0.2))
     folders = {training.model_folder(tmp_path, small, each, seed) for each in settings for seed in (0, 1)}
