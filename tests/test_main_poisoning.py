@@ -257,7 +257,7 @@ def test_nothing_is_prepared_for_what_is_measured(tmp_path):
 
 def test_a_fault_of_one_data_set_does_not_stop_the_others(tmp_path):
     name = shop(tmp_path, ratings=True)
-    result = advrec("--experiment=poison", f"{name},synthetic", "--attack=random", f"--output_dir={tmp_path / 'out'}", *TINY)
+    result = advrec("--experiment=poison", f"{name},synthetic", "--attack=random", "--target_count=5", f"--output_dir={tmp_path / 'out'}", *TINY)
     assert result.status == 1 and "shop is skipped: the head of shop has" in result.err
     assert (tmp_path / "out" / "poison" / "synthetic" / "report.md").exists()
 

@@ -29,7 +29,7 @@ def choose_targets(data: Interactions, group: str = "head", count: int = 5, seed
         return published
     items = popularity_groups(data)[group]
     if len(items) < count:
-        raise UserError(f"the {group} of {data.name} has {len(items)} items, but {count} targets are asked for")
+        raise UserError(f"the {group} of {data.name} has {len(items)} items, fewer than the {count} targets asked for")
     return tuple(np.sort(generator(seed).choice(items, count, replace=False)).tolist())
 
 
