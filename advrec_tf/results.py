@@ -110,15 +110,16 @@ class Results:
 
     def _write(self) -> None:
         ordered = sorted(self._rows, key=lambda key: [(0, float(part), "") if _is_number(part) else (1, 0.0, part) for part in key])
-        text = pd.DataFrame([self._rows[key] for key in ordered], columns=self.layout.columns).to_csv(index=False)
+        text = pd.DataFrame([self._rows[key] for key in ordered], columns=self.layout.columns).to_csv(index=False).encode()
         path = self.folder / "results.csv"
-        if path.exists() and _is_whole(path) and path.read_bytes() == text.encode():
+        there = path.read_bytes() if path.exists() and _is_whole(path) else None
+        if there == text:
             return
         # Both what is there and what will be, since this process may end between the two renames.
-        sums = dict.fromkeys([*([_sum(path.read_bytes())] if path.exists() and _is_whole(path) else []), _sum(text.encode())])
+        sums = dict.fromkeys(_sum(content) for content in (there, text) if content is not None)
         write_text(path.with_suffix(".sha256"), "".join(f"{each}  results.csv\n" for each in sums))
         with replacing(path) as temporary:
-            temporary.write_bytes(text.encode())
+            temporary.write_bytes(text)
 
 
 def _sum(content: bytes) -> str:
