@@ -11,6 +11,7 @@ from advrec_tf.models.factors import FactorModel, mini_batches
 
 SOLVERS = ("sgd", "als")
 FEEDBACK = ("binary", "values", "weights")
+BLOCK = 512  # pairs whose rows are held at a time
 
 
 @keras.saving.register_keras_serializable(package="advrec_tf")
@@ -95,22 +96,36 @@ def batch_rows(P, users):
     return tf.where(users[:, None] >= 0, tf.gather(P, tf.maximum(users, 0)), 0.0)
 
 
-def weighted_gradient(p, q, rows, items, targets, weights):
+def weighted_gradient(p, q, rows, items, targets, weights, block: int | None = BLOCK):
     """Loss sum_u sum_i w (x - s)^2 of a mini-batch over ALL items and its gradient, without a score for every pair.
 
     As x = 0 and w = 1 off the pairs given, the loss is sum s^2 + sum over the pairs of (w (x - s)^2 - s^2), and
-    sum s^2 = <p^T p, q^T q>: two Gram matrices [D, D].
+    sum s^2 = <p^T p, q^T q>: two Gram matrices [D, D].  The pairs go by in blocks whose rows stay in the cache; None takes them all at once,
+    which can be differentiated.
 
     p: [B, D], q: [I, D]; of the pairs, rows (places in p), items, targets x and weights w: [N] -> loss, [B, D], [I, D]
     """
     user_gram, item_gram = tf.matmul(p, p, transpose_a=True), tf.matmul(q, q, transpose_a=True)  # [D, D]
-    pair_p, pair_q = tf.gather(p, rows), tf.gather(q, items)  # [N, D]
-    scores = tf.einsum("nd,nd->n", pair_p, pair_q)
-    slope = (weights - 1) * scores - weights * targets  # [N], half the derivative of the correction
-    dp = 2 * (tf.matmul(p, item_gram) + tf.math.unsorted_segment_sum(slope[:, None] * pair_q, rows, tf.shape(p)[0]))
-    dq = 2 * (tf.matmul(q, user_gram) + tf.math.unsorted_segment_sum(slope[:, None] * pair_p, items, tf.shape(q)[0]))
-    loss = tf.reduce_sum(user_gram * item_gram) + tf.reduce_sum(weights * tf.square(targets - scores) - tf.square(scores))
-    return loss, dp, dq
+    start = tf.reduce_sum(user_gram * item_gram), 2 * tf.matmul(p, item_gram), 2 * tf.matmul(q, user_gram)
+
+    def corrected(loss, dp, dq, rows, items, targets, weights):
+        pair_p, pair_q = tf.gather(p, rows), tf.gather(q, items)  # [N, D]
+        scores = tf.linalg.matvec(pair_p * pair_q, tf.ones(tf.shape(p)[1]))  # faster than a sum or an einsum
+        slope = 2 * ((weights - 1) * scores - weights * targets)[:, None]  # the derivative of the correction
+        loss += tf.reduce_sum(weights * tf.square(targets - scores) - tf.square(scores))
+        return loss, tf.tensor_scatter_nd_add(dp, rows[:, None], slope * pair_q), tf.tensor_scatter_nd_add(dq, items[:, None], slope * pair_p)
+
+    if block is None:
+        return corrected(*start, rows, items, targets, weights)
+    missing = -tf.shape(rows)[0] % block
+    fillers = ((rows, 0), (items, 0), (targets, 0.0), (weights, 1.0))  # as in `UserBatches`
+    pairs = [tf.reshape(tf.pad(part, [[0, missing]], constant_values=filler), (-1, block)) for part, filler in fillers]
+    blocks = tf.shape(pairs[0])[0]
+
+    def body(at, *found):
+        return at + 1, *corrected(*found, *(part[at] for part in pairs))
+
+    return tf.while_loop(lambda at, *_: at < blocks, body, (0, *start))[1:]
 
 
 def weighted_loss(P: np.ndarray, Q: np.ndarray, data: Interactions, targets: np.ndarray, weights: np.ndarray) -> float:

@@ -28,7 +28,7 @@ class RecSys20Settings:
     k: int = 50
 
     name: ClassVar[str] = "recsys20"
-    version: ClassVar[int] = 1  # of the algorithm: one more whenever its bytes change
+    version: ClassVar[int] = 2  # of the algorithm: one more whenever its bytes change
     outer_epochs: ClassVar[int] = 30
 
     def __post_init__(self):

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from advrec_tf.data import Interactions, UserBatches, user_batches
 from advrec_tf.models import CoupledAdam
-from advrec_tf.models.wrmf import batch_rows, weighted_gradient
+from advrec_tf.models.wrmf import BLOCK, batch_rows, weighted_gradient
 
 _BLOCK = 1024  # users whose scores over all items are held at a time
 
@@ -55,10 +55,10 @@ class Unroller:
         self.step = tf.function(self._step, jit_compile=True)
         self.vjp = tf.function(self._vjp, jit_compile=True)
 
-    def _step(self, state: State, step, batch: UserBatches, fake: FakeBatches, X, W) -> State:
+    def _step(self, state: State, step, batch: UserBatches, fake: FakeBatches, X, W, block: int | None = BLOCK) -> State:
         """One mini-batch.  The fake rows enter densely, as their zeros have a derivative too.  step: float, from 1; X, W: [F, I]"""
         p = batch_rows(state.P, batch.users)
-        _, dp, dq = weighted_gradient(p, state.Q, batch.rows, batch.items, batch.targets, batch.weights)
+        _, dp, dq = weighted_gradient(p, state.Q, batch.rows, batch.items, batch.targets, batch.weights, block)
         present = fake.places >= 0
         fake_p = tf.gather(p, tf.maximum(fake.places, 0))  # [F', D]
         x, w = (tf.gather(part, tf.maximum(fake.fakes, 0)) for part in (X, W))  # [F', I]
@@ -77,7 +77,7 @@ class Unroller:
         """The cotangent of the state before a step, and of the fake rows, from that of the state after it; the weights W are held fixed."""
         with tf.GradientTape() as tape:
             tape.watch([state, X])
-            after = self._step(state, step, batch, fake, X, W)
+            after = self._step(state, step, batch, fake, X, W, None)
         *before, dX = tape.gradient(after, [*state, X], output_gradients=cotangent, unconnected_gradients="zero")
         return State(*before), dX
 

@@ -124,6 +124,7 @@ class WRMFSettings(Settings):
     solver: str = "sgd"
 
     name = "WRMF"
+    version = 2
 
     @property
     def reads_ratings(self) -> bool:
