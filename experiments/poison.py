@@ -9,7 +9,7 @@ from advrec_tf.poisoning import LIKENESS
 from advrec_tf.reporting import page, plots, poisoning, read_results
 from advrec_tf.results import Job, Layout
 
-LAYOUT = Layout(poisoned.LAYOUT.keys, (*poisoned.LAYOUT.values, *LIKENESS))
+LAYOUT = Layout(poisoned.LAYOUT.keys, (*poisoned.LAYOUT.values, *LIKENESS, "changed_entries"))
 
 
 def jobs(study: Study) -> list[Job]:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from advrec_tf.data import GROUPS, K_CORES, NAMES
-from advrec_tf.defenses.low_rank import CHOICES, ENTER, FLOOR
+from advrec_tf.defenses.low_rank import CHOICES, ENTER, FLOOR, PARTIAL
 from advrec_tf.errors import UserError
 from advrec_tf.jobs import BACKENDS
 from advrec_tf.perturbations import ATTACKS, BALLS, PGD_INIT
 from advrec_tf.poisoning import ATTACKS as POISON
-from advrec_tf.poisoning.settings import GOALS
+from advrec_tf.poisoning.settings import GOALS, GanSettings
 from advrec_tf.training import RECOMMENDERS, AMFSettings, PMFSettings, WRMFSettings
 
 MOST = 1e30  # of any number; single precision ends at 3e38
@@ -26,6 +26,8 @@ EXPERIMENTS = {
     "lowrank_table1": "Table I: fake users found by PCA and an SVM, and how detectors do on other attacks",
     "lowrank_table2": "Table II: local low-rank reconstruction",
     "lowrank_table3": "Table III: local low-rank reconstruction under several attacks",
+    "lowrank_controls": "what explains Tables II and III: other seeds and orders of users",
+    "lowrank_recsys19": "RecSys19 in its parts: GAN, zeroth-order steps, an ideal GAN, forced targets",
     "lowrank_figure1": "Figure 1: users on two principal components",
     "lowrank_figure2": "Figure 2: the SVM's recall over components and kernels",
     "lowrank_figure3": "Figure 3: PMF on reconstructed ratings over the SVD rank",
@@ -40,6 +42,7 @@ PERTURBED = ("table1", "iterations", "budget", "characteristics", "low_rank_agai
 POISONED = tuple(name for name in EXPERIMENTS if name == "poison" or name.startswith("lowrank_"))
 OF_PMF = ("lowrank_figure3", "lowrank_figure4", "lowrank_figure5", "lowrank_figure6")
 WITH_VICTIMS = tuple(name for name in POISONED if name not in ("lowrank_figure1", "lowrank_figure2"))
+_SEVERAL = ("lowrank_controls", "lowrank_recsys19")
 _OF_GOWALLA = ("poison", "lowrank_table1", "lowrank_table2", "lowrank_figure1", "lowrank_figure2")
 _MEASURED = (*PERTURBED, *POISONED)
 _WITH_DATA = (*_MEASURED, "audit", "describe")
@@ -80,7 +83,8 @@ FLAGS = {
     "save_every": Flag("whole", PERTURBED, "epochs between checkpoints", 50, low=1),
     # Data
     "dataset": Flag("texts", (*_WITH_DATA, "claims"), f"names among {', '.join(NAMES)}, or paths of one's own tables or folders", ["ml-1m", "lastfm"],
-                    {**_by(_OF_GOWALLA, ["gowalla"], "paper"), **_by(("lowrank_table3", *OF_PMF), ["ml-100k"], "paper"),
+                    {**_by(_OF_GOWALLA, ["gowalla"], "paper"), **_by(("lowrank_table3", "lowrank_recsys19", *OF_PMF), ["ml-100k"], "paper"),
+                     **_by(("lowrank_controls",), ["gowalla", "ml-100k"], "paper"),
                      **_by(("audit",), ["ml-1m"], "paper"), "quick": ["synthetic"]}),
     "data_dir": Flag("text", _WITH_DATA, "holds one folder a data set [$ADVREC_DATA_DIR, else the user's cache folder]"),
     "split": Flag("text", _WITH_DATA, "what is held out of each user [last where there are timestamps]", None, _by(POISONED, "80:20"),
@@ -89,7 +93,8 @@ FLAGS = {
     "columns": Flag("texts", _WITH_DATA, "where the fields of one's own table stand, as user=NAME_OR_POSITION,item=...,timestamp=..."),
     "seed": Flag("wholes", (*(name for name in _MEASURED if name != "lowrank_figure1"), "audit"),
                  "seeds of training, negatives, PGD's start and Random; several give mean and deviation",
-                 [0], {**_by(WITH_VICTIMS, [0, 1, 2, 3, 4], "paper"), **_by(("audit", "lowrank_figure2"), [0], "quick"), "quick": [0, 1]},
+                 [0], {**_by(WITH_VICTIMS, [0, 1, 2, 3, 4], "paper"), ("paper", "lowrank_recsys19"): [*range(16)],
+                  **_by(("audit", "lowrank_figure2"), [0], "quick"), "quick": [0, 1]},
                  low=0, high=_SEEDS),
     "k": Flag("whole", (*_MEASURED, "audit"), "length of the lists [10; on poisoned Gowalla 50]", low=1),
     # Training of BPR-MF and AMF
@@ -122,7 +127,7 @@ FLAGS = {
     "cores": Flag("wholes", ("characteristics",), "fewest interactions of a user or item in each of the sub-samples", list(range(10, 101, 10)),
                   {"quick": [5, 10, 15, 20, 25]}, low=0),
     # Fake profiles
-    "attack": Flag("texts", tuple(n for n in POISONED if n != "lowrank_table3"),
+    "attack": Flag("texts", tuple(n for n in POISONED if n not in ("lowrank_table3", "lowrank_recsys19")),
                    f"attacks among none, {', '.join(POISON)}, or several joined with + [unless --profiles are given]", ["recsys20"],
                    _by(OF_PMF, ["recsys19"])),
     "profiles": Flag("texts", (*POISONED, "describe"), "files of fake profiles (.npz), each an attack of its own", []),
@@ -143,12 +148,15 @@ FLAGS = {
     "surrogate_weight": Flag("number", POISONED, "recsys20: the surrogate's weight of what was clicked", WRMFSettings.weight, low=1e-9),
     "unrolled_epochs": Flag("whole", POISONED, "recsys20: the surrogate's last epochs that are differentiated through", 10, low=1),
     "click_limit": Flag("whole", POISONED, "recsys20: the fakes start from the first users with at most this many clicks", 100, low=1),
-    "click_targets": Flag("yes_no", POISONED, "recsys20: every profile clicks all targets", False),
-    "fresh_seeds": Flag("yes_no", POISONED, "recsys20: each outer epoch's surrogate has its own seed; --nofresh_seeds as in the public code", True),
-    "gan_epochs": Flag("whole", POISONED, "recsys19: epochs of the GAN", 64, {"quick": 2}, low=1),
+    "click_targets": Flag("yes_no", POISONED, "recsys20, recsys19: every profile clicks all targets", False),
+    "fresh_seeds": Flag("yes_no", POISONED, "recsys20: each outer epoch's surrogate has its own seed; --nofresh_seeds as in the public code", True,
+                        {"lowrank_controls": False}),
+    "gan_epochs": Flag("whole", POISONED, "recsys19: most epochs of the GAN, until its profiles look real", GanSettings.epochs, {"quick": 2}, low=1),
+    "mask": Flag("whole", POISONED, "recsys19: random entries that a fake may have [as many as a random real user has, its strongest]", low=1),
     "zo_directions": Flag("whole", POISONED, "recsys19: directions a zeroth-order step probes", 5, low=1),
     "zo_smoothing": Flag("number", POISONED, "recsys19: length of a probe", 50.0, low=0),
-    "zo_step": Flag("number", POISONED, "recsys19: step size", 100.0, low=0),
+    "zo_step": Flag("number", POISONED, "recsys19: step size, times the length of a probe", 100.0, low=0),
+    "zo_largest_move": Flag("number", POISONED, "recsys19: scale each step so that its largest entry moves by this [by --zo_step]", low=0),
     "zo_goal": Flag("text", POISONED, "recsys19: what its steps raise", GOALS[0], among=GOALS),
     "zo_recommender": Flag("text", POISONED, "recsys19: the recommender it probes, in its default setting", "wrmf", among=tuple(RECOMMENDERS)),
     "zo_solver": Flag("text", POISONED, "recsys19: how that recommender is trained, if it is wrmf", "sgd", among=("sgd", "als")),
@@ -164,11 +172,13 @@ FLAGS = {
     "pmf_learning_rate": Flag("number", WITH_VICTIMS, "victim pmf: learning rate", PMFSettings.learning_rate, low=0),
     "pmf_biases": Flag("yes_no", WITH_VICTIMS, "victim pmf: with biases of users and items", PMFSettings.biases),
     # Defences
-    "patches": Flag("texts", ("lowrank_table2", "lowrank_table3"), "reconstructions as SIZExRANK or fullxRANK",
+    "patches": Flag("texts", ("lowrank_table2", "lowrank_table3", "lowrank_controls"), "reconstructions as SIZExRANK or fullxRANK",
                     ["100x90", "300x80", "150x20", "fullx3500", "fullx5000"],
                     {("paper", "lowrank_table3"): ["200x50"], "quick": ["50x20", "100x10", "fullx40"]}),
     "enter": Flag("text", ("lowrank_table2", "lowrank_table3"), "how reconstructed values enter WRMF", "binarize", among=ENTER[:-1]),
     "threshold": Flag("number", ("lowrank_table2", "lowrank_table3"), "reconstructed values above this count", 0.5, low=FLOOR),
+    "partial_patches": Flag("text", ("lowrank_table2", "lowrank_table3"), "what becomes of users and items that are left for incomplete last patches",
+                            PARTIAL[0], among=PARTIAL),
     "shuffle_seed": Flag("whole", ("lowrank_table2", "lowrank_table3"),
                          "cut patches from rows and columns shuffled by this seed [in the order given]", low=0, high=_SEEDS),
     "svd_ranks": Flag("wholes", ("lowrank_figure3", "lowrank_figure5", "low_rank_against_perturbations"), "ranks that are compared",

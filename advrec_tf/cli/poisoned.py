@@ -13,7 +13,7 @@ from advrec_tf.data import GROUPS, Interactions, check_targets, choose_targets, 
 from advrec_tf.defenses import ENTER, Defense, LowRank, detection, low_rank
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import TARGET_NAMES
-from advrec_tf.poisoning import ATTACKS, Plan, Profiles, folder_of, make, read_gan_losses, read_trajectory
+from advrec_tf.poisoning import ATTACKS, Plan, Profiles, folder_of, make, read_trajectory
 from advrec_tf.poisoning.likeness import VERSION as LIKENESS
 from advrec_tf.poisoning.settings import LEARNED
 from advrec_tf.reporting import plots
@@ -22,7 +22,7 @@ from advrec_tf.training import RECOMMENDERS, PMFSettings, Settings, WRMFSettings
 
 # Which profiles, what was done about them, and how much of it.
 KEYS = ("dataset", "model", "epoch", "attack", "seed", "k", "profiles", "group", "defense", "patch", "rank", "share", "kernel", "components")
-LAYOUT = Layout(KEYS, (*TARGET_NAMES, "RMSE"))
+LAYOUT = Layout(KEYS, (*TARGET_NAMES, "RMSE", "emptied_users", "emptied_fakes"))
 UNDEFENDED = Defense()
 
 
@@ -89,9 +89,13 @@ class Study:
         """The same on one group of targets."""
         return replace(self, plans={group: self.plans[group]})
 
+    def of_seeds(self, seeds: list[int]) -> "Study":
+        """The same with victims of some of the seeds."""
+        return replace(self, seeds=seeds)
+
 
 # What single experiments measure by, beside what every poisoned study depends on.
-OWN_FLAGS = ("enter", "threshold", "shuffle_seed", "choose_ratings", "folds", "other_outer_epochs")
+OWN_FLAGS = ("enter", "threshold", "partial_patches", "shuffle_seed", "choose_ratings", "folds", "other_outer_epochs")
 
 
 def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
@@ -150,6 +154,7 @@ def reconstructions(study: Study) -> list[Defense]:
     values = study.values
     (victim,) = study.victims.values()
     own = {"threshold": values["threshold"], "shuffle_seed": values["shuffle_seed"], "choose": values["choose_ratings"]}
+    own |= {"partial": values["partial_patches"]}
     enter = "ratings" if victim.reads_ratings else values["enter"]
     return [UNDEFENDED, *(LowRank(patch, rank, enter, **own) for patch, rank in values["patches"])]
 
@@ -198,7 +203,9 @@ def _plan(values: dict[str, Any], data: Interactions, group: str) -> Plan:
     recommender = WRMFSettings(solver=values["zo_solver"]) if probed is WRMFSettings else probed()
     recsys19 = {"recommender": recommender, "gan_epochs": values["gan_epochs"], "goal": values["zo_goal"]}
     recsys19 |= {"directions": values["zo_directions"], "smoothing": values["zo_smoothing"], "step_size": values["zo_step"]}
-    learned = {"recsys20": recsys20, "recsys19": recsys19}
+    recsys19 |= {"largest_move": values["zo_largest_move"], "mask": values["mask"], "click_targets": values["click_targets"]}
+    gan = {"epochs": values["gan_epochs"], "mask": values["mask"]}
+    learned = {"recsys20": recsys20, "recsys19": recsys19, "gan": gan, "bootstrap_refined": recsys19}
     return Plan(fakes, chosen, learned, values["clicks"], values["outer_epochs"], values["attack_seed"])
 
 
@@ -206,7 +213,8 @@ def _check(study: Study) -> None:
     """Tells of profiles that do not fit and of ratings that are not there."""
     data = study.data
     read = [settings.reads_ratings for settings in study.victims.values()]
-    read += [plan.learned["recsys19"]["recommender"].reads_ratings for plan in study.plans.values() if any("recsys19" in a for a in study.attacks)]
+    asking = any("recsys19" in attack or "refined" in attack for attack in study.attacks)
+    read += [plan.learned["recsys19"]["recommender"].reads_ratings for plan in study.plans.values() if asking]
     if data.train_ratings is None and (any(read) or "choose_ratings" in study.values and "enter" not in study.values):
         raise UserError(f"{data.name} has no ratings, which PMF needs: choose another --dataset or recommender")
     names = study.all_attacks
@@ -225,16 +233,18 @@ def prepare(studies: Sequence[Study], how: Running) -> None:
 
 def make_profiles(asked: list[tuple[Study, str]], how: Running) -> None:
     """The profiles of those of these attacks that learn, on every group of targets, each in its folder below <output_dir>/profiles."""
-    jobs: list[dict[str, Any]] = [
-        {"data": study.data, "name": name, "plan": plan, "k": study.k, "folder": study.output_dir / "profiles", "progress": how.progress}
-        for study, name in dict.fromkeys((study, name) for study, name in asked)
-        for plan in study.plans.values()
-        if name in LEARNED
-    ]
-    for index, _ in how.jobs("advrec_tf.poisoning:make", jobs):
-        job = {name: value for name, value in jobs[index].items() if name != "progress"}
-        if not (picture := folder_of(**job) / "trajectory.png").exists():
-            plots.save_figure(plots.trajectory_figure(job["name"], read_trajectory(picture.parent), read_gan_losses(picture.parent)), picture)
+    wanted = dict.fromkeys(((study, "gan") for study, name in asked if name == "recsys19")) | dict.fromkeys(asked)
+    jobs: dict[Path, dict[str, Any]] = {}
+    for study, name in wanted:
+        for plan in study.plans.values() if name in LEARNED else ():
+            job: dict[str, Any] = {"data": study.data, "name": name, "plan": plan, "k": study.k, "folder": study.output_dir / "profiles"}
+            jobs.setdefault(folder_of(**job), job)
+    # RecSys19 starts from what the GAN makes.
+    for folders in ([f for f in jobs if jobs[f]["name"] != "recsys19"], [f for f in jobs if jobs[f]["name"] == "recsys19"]):
+        for index, _ in how.jobs("advrec_tf.poisoning:make", [{**jobs[folder], "progress": how.progress} for folder in folders]):
+            folder = folders[index]
+            if not (folder / "trajectory.png").exists():
+                plots.save_figure(plots.trajectory_figure(jobs[folder]["name"], read_trajectory(folder)), folder / "trajectory.png")
 
 
 def jobs(study: Study, attacks: Sequence[str], defenses: Sequence[Defense]) -> list[Job]:
@@ -271,9 +281,13 @@ def prepare_reconstructions(jobs: list[Job], how: Running) -> None:
 
 
 def resemblance(study: Study) -> list[Job]:
-    """A job for the profiles of each attack: how close they are to real ones."""
+    """A job for the profiles of each attack: how close they are to real ones, and how many entries zeroth-order steps have changed."""
     found = []
     for (group, attack), fakes in study.profiles.items():
         point = {"dataset": study.data.name, "attack": attack, "group": group, "profiles": fakes.digest()[:12]}
-        found.append(Job("advrec_tf.cli.victims:resemble", [point], {"data": study.data, "profiles": fakes}))
+        own: dict[str, Any] = {}
+        if attack in LEARNED:
+            folder = folder_of(study.data, attack, study.plans[group], study.k, study.output_dir / "profiles")
+            own = {name: int(read_trajectory(folder)[name].iloc[-1]) for name in read_trajectory(folder) if name == "changed_entries"}
+        found.append(Job("advrec_tf.cli.victims:resemble", [point], {"data": study.data, "profiles": fakes, **own}))
     return found

@@ -1,7 +1,7 @@
 """The interactions of users with items, split into train and test: what every other room reads."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -65,6 +65,18 @@ class Interactions:
         if self.train_ratings is None:
             raise UserError(f"{self.name} has no ratings")
         return self.train_ratings
+
+    def reordered(self, order: np.ndarray) -> "Interactions":
+        """The same with user order[n] as user n.  order: a permutation of the users"""
+        places, parts = np.argsort(order), {}
+        for part in ("train", "test"):
+            users = places[getattr(self, f"{part}_users")].astype(np.int32)
+            sorting = np.argsort(users, kind="stable")
+            parts[f"{part}_users"] = users[sorting]
+            for name in (f"{part}_items", f"{part}_ratings", f"{part}_timestamps"):
+                if getattr(self, name, None) is not None:
+                    parts[name] = getattr(self, name)[sorting]
+        return replace(self, **parts, user_ids=self.user_ids[order])
 
     def pairs(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """One int64 for each (user, item), to look pairs up by."""

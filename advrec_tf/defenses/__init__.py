@@ -1,10 +1,10 @@
 """Defences against poisoned interactions and perturbed factors: finding the fakes, or low-rank data and factors."""
 
 from advrec_tf.defenses.detection import KERNELS, Svm, sanitize, unsupervised_scores
-from advrec_tf.defenses.low_rank import ENTER, LowRank, Transformation, projection, reconstruct, reconstruct_full
+from advrec_tf.defenses.low_rank import ENTER, PARTIAL, LowRank, Transformation, projection, reconstruct, reconstruct_full
 from advrec_tf.defenses.protocol import Defense, project
 
 __all__ = [
-    "ENTER", "KERNELS", "Defense", "LowRank", "Svm", "Transformation", "project", "projection", "reconstruct", "reconstruct_full", "sanitize",
-    "unsupervised_scores",
+    "ENTER", "KERNELS", "PARTIAL", "Defense", "LowRank", "Svm", "Transformation", "project", "projection", "reconstruct", "reconstruct_full",
+    "sanitize", "unsupervised_scores",
 ]  # fmt: skip

@@ -17,7 +17,8 @@ from advrec_tf.data import Interactions
 from advrec_tf.defenses.protocol import Defense
 from advrec_tf.errors import UserError
 
-ENTER = ("binarize", "binarize_and_keep", "weights", "dense", "ratings")
+ENTER = ("binarize", "binarize_and_keep", "weights", "dense", "rating_matrix", "ratings")
+PARTIAL = ("keep", "drop")
 CHOICES = ("magnitude", "random")
 VERSION = 1  # of reconstructions and projections, one more whenever their bytes change
 FLOOR = 0.1  # a reconstruction is kept without what is smaller: neither a rating nor a click comes of it
@@ -69,16 +70,21 @@ def reconstruct_strip(strip: sparse.csr_matrix, size: int, rank: int, threshold:
 
 
 def reconstruct(
-    matrix: sparse.csr_matrix, size: int, rank: int, threshold: float = 0.0, workers: int = 1, seed: int | None = None
+    matrix: sparse.csr_matrix, size: int, rank: int, threshold: float = 0.0, workers: int = 1, seed: int | None = None, partial: str = "keep"
 ) -> sparse.csr_matrix:
     """The matrix rebuilt from rank-`rank` approximations of its size x size patches, entries not above the threshold in magnitude left out.
 
-    Patches are cut in the order of rows and columns, or of both shuffled by `seed`.  Strips of patches are worked on in `workers` threads and come
-    back in order, so that the number of workers changes nothing; dense are only the patches in work, and what is kept of the others is sparse.
+    Patches are cut in the order of rows and columns, or of both shuffled by `seed`.  The rows and columns that are left for incomplete last patches
+    are reconstructed like the others, or left out (partial="drop").  Strips of patches are worked on in `workers` threads and come back in order, so
+    that the number of workers changes nothing; dense are only the patches in work, and what is kept of the others is sparse.
     """
     _check(size, rank)
     orders = [np.arange(n) if seed is None else np.random.default_rng([seed, axis]).permutation(n) for axis, n in enumerate(matrix.shape)]
     shuffled = matrix if seed is None else matrix[orders[0]][:, orders[1]]
+    if partial == "drop":
+        whole = [n // size * size for n in matrix.shape]
+        shuffled = shuffled[: whole[0], : whole[1]]
+        shuffled.resize(matrix.shape)
     strips = (shuffled[start : start + size] for start in range(0, matrix.shape[0], size))
     pool = joblib.Parallel(workers, backend="threading", return_as="generator", pre_dispatch=2 * workers)
     rebuilt = sparse.vstack(list(pool(joblib.delayed(reconstruct_strip)(strip, size, rank, threshold) for strip in strips)), format="csr")
@@ -140,7 +146,8 @@ def projection(matrix: sparse.csr_matrix, rank: int) -> tuple[np.ndarray, np.nda
 def entered(data: Interactions, rebuilt: sparse.csr_matrix, enter: str, threshold: float) -> Interactions:
     """The data with their train interactions taken from a reconstruction.
 
-    binarize: a 1 where the reconstruction is above the threshold; binarize_and_keep: the same, and every original interaction;
+    binarize, rating_matrix: a 1 where the reconstruction (of clicks, of ratings) is above the threshold;
+    binarize_and_keep: a 1 where that of clicks is, and every original interaction;
     weights: the original interactions with their reconstructed values, from 0 to 1, as ratings that scale WRMF's weight;
     dense: every value of the reconstruction as a rating, to be WRMF's target (`WRMFSettings.feedback`).
     """
@@ -198,17 +205,19 @@ class LowRank(Defense):
     share: float = 100.0  # of the new ratings, percent
     choose: str = "magnitude"
     keep_originals: bool = False
+    partial: str = "keep"  # incomplete last patches
 
     def __post_init__(self):
-        if self.enter not in ENTER or self.choose not in CHOICES:
-            raise UserError(f"values enter by {', '.join(ENTER)} and are chosen by {', '.join(CHOICES)}, not {self.enter}, {self.choose}")
+        if self.enter not in ENTER or self.choose not in CHOICES or self.partial not in PARTIAL:
+            asked = f"{self.enter}, {self.choose}, {self.partial}"
+            raise UserError(f"values enter by {', '.join(ENTER)}, are chosen by {', '.join(CHOICES)} and keep or drop partial patches, not {asked}")
         if not FLOOR <= self.threshold < math.inf:
             raise UserError(f"the threshold must be a number from {FLOOR} up, as what is smaller is not kept, not {self.threshold}")
 
     @property
     def of_ratings(self) -> bool:
         """Whether the matrix of ratings is rebuilt, or that of clicks."""
-        return self.enter == "ratings"
+        return self.enter in ("ratings", "rating_matrix")
 
     @property
     def feedback(self) -> str:
@@ -216,18 +225,19 @@ class LowRank(Defense):
 
     @property
     def columns(self) -> dict:
-        name = "low_rank" if self.of_ratings or self.enter == LowRank.enter else f"low_rank:{self.enter}"
+        plain = self.enter in ("ratings", LowRank.enter)
+        name = ":".join(["low_rank", *([] if plain else [self.enter]), *(["drop"] if self.partial == "drop" else [])])
         own = {
             "defense": "new ratings" if self.keep_originals else name,
             "patch": "full" if self.patch is None else str(self.patch),
             "rank": self.rank,
         }
-        return own | ({"share": self.share} if self.of_ratings else {})
+        return own | ({"share": self.share} if self.enter == "ratings" else {})
 
     def cleaned(self, data: Interactions, n_real: int, cache_dir: Path, workers: int = 1) -> Interactions:
         """The data with what a reconstruction, which is kept in cache_dir, makes of them."""
         rebuilt = self.rebuilt(data, cache_dir, workers)
-        if self.of_ratings:
+        if self.enter == "ratings":
             return entered_ratings(data, rebuilt, self.share, self.choose, self.keep_originals)
         return entered(data, rebuilt, self.enter, self.threshold)
 
@@ -238,7 +248,7 @@ class LowRank(Defense):
         def build():
             if self.patch is None:
                 return _parts_of(next(reconstruct_full(matrix, (self.rank,), FLOOR)))
-            return _parts_of(reconstruct(matrix, self.patch, self.rank, FLOOR, workers, self.shuffle_seed))
+            return _parts_of(reconstruct(matrix, self.patch, self.rank, FLOOR, workers, self.shuffle_seed, self.partial))
 
         parts = storage.cached(Path(cache_dir) / "reconstructions", self.identity(data), build)
         return sparse.csr_matrix((parts["data"], parts["indices"], parts["indptr"]), shape=matrix.shape)
@@ -246,7 +256,15 @@ class LowRank(Defense):
     def identity(self, data: Interactions) -> dict:
         """What the reconstruction depends on."""
         fingerprint = data.ratings_fingerprint if self.of_ratings else data.fingerprint
-        settings = {"patch": self.patch, "rank": self.rank, "shuffle": self.patch and self.shuffle_seed, "floor": FLOOR, "ratings": self.of_ratings}
+        settings: dict[str, Any] = {
+            "patch": self.patch,
+            "rank": self.rank,
+            "shuffle": self.patch and self.shuffle_seed,
+            "floor": FLOOR,
+            "ratings": self.of_ratings,
+        }
+        if self.patch and self.partial != LowRank.partial:
+            settings["partial"] = self.partial
         return {"version": VERSION, **settings, "data": fingerprint}
 
 

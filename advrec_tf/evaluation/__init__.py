@@ -4,17 +4,19 @@ from advrec_tf.evaluation.certificate import certified_metrics, certified_radii
 from advrec_tf.evaluation.lists import read_lists, save_lists
 from advrec_tf.evaluation.metrics import DETECTION, NAMES, PER_USER, VERSION, metrics, novelty, per_user_metrics, rank_metrics
 from advrec_tf.evaluation.ranking import block_starts, masked_scores, ranks_of_test_items, top_k, top_k_of_scores
-from advrec_tf.evaluation.significance import bootstrap_interval, paired_test
+from advrec_tf.evaluation.significance import bootstrap_interval, mean_interval, paired_test
 from advrec_tf.evaluation.targets import (
     TARGET_NAMES,
     per_user_poisoning_metrics,
     poisoning_metrics,
     target_hits,
+    target_margins,
     target_ranks,
 )
 
 __all__ = [
     "DETECTION", "NAMES", "PER_USER", "TARGET_NAMES", "VERSION", "block_starts", "bootstrap_interval", "certified_metrics", "certified_radii",
-    "masked_scores", "metrics", "novelty", "paired_test", "per_user_metrics", "per_user_poisoning_metrics", "poisoning_metrics", "rank_metrics",
-    "ranks_of_test_items", "read_lists", "save_lists", "target_hits", "target_ranks", "top_k", "top_k_of_scores",
+    "masked_scores", "mean_interval", "metrics", "novelty", "paired_test", "per_user_metrics", "per_user_poisoning_metrics", "poisoning_metrics",
+    "rank_metrics", "ranks_of_test_items", "read_lists", "save_lists", "target_hits", "target_margins", "target_ranks", "top_k",
+    "top_k_of_scores",
 ]  # fmt: skip

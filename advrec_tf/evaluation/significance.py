@@ -35,3 +35,12 @@ def paired_test(first: np.ndarray, second: np.ndarray, resamples: int = 2000, se
         (difference,), np.mean, permutation_type="samples", n_resamples=resamples, batch=50, rng=np.random.default_rng(seed)
     )
     return float(difference.mean()), float(result.pvalue)
+
+
+def mean_interval(values, confidence: float = 0.95) -> tuple[float, float]:
+    """Student's interval of a mean, over seeds, say; NaN for fewer than two values.  -> (low, high)"""
+    values = np.asarray(values, np.float64)
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    reach = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean() - reach), float(values.mean() + reach)

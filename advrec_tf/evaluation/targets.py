@@ -6,7 +6,7 @@ from advrec_tf.data import Interactions
 from advrec_tf.evaluation.metrics import metrics, per_user_metrics
 from advrec_tf.evaluation.ranking import masked_scores, top_k
 
-TARGET_NAMES = ("Recall", "Precision", "HR", "nDCG", "EFD", "SE", "ICov", "target_Recall", "target_HR", "target_rank")
+TARGET_NAMES = ("Recall", "Precision", "HR", "nDCG", "EFD", "SE", "ICov", "target_Recall", "target_HR", "target_rank", "target_score")
 
 
 def poisoning_metrics(
@@ -17,7 +17,8 @@ def poisoning_metrics(
     lists: those of `top_k`, where they are there already.
     Recall = hits / test items, Precision = hits / k, HR = share of users with a hit, nDCG, EFD, SE and ICov as in `metrics`;
     target_HR = share of users with a target among their k, target_Recall = mean share of the targets there, target_rank = mean rank
-    of the targets among the items a user does not know (users who know a target count neither for nor against it: it is not shown).
+    of the targets among the items a user does not know (users who know a target count neither for nor against it: it is not shown),
+    target_score = mean p_u . q_target over all real users.
     """
     P = P[: data.n_users]
     lists = top_k(P, Q, data, k) if lists is None else lists
@@ -30,6 +31,7 @@ def poisoning_metrics(
         "target_Recall": float(shown.mean()),
         "target_HR": float(shown.any(axis=1).mean()),
         "target_rank": float(np.nanmean(target_ranks(P, Q, data, targets))),
+        "target_score": float(np.mean(P @ Q[list(targets)].T, dtype=np.float64)),
     }
 
 
@@ -50,6 +52,18 @@ def target_hits(lists: np.ndarray, data: Interactions, targets: tuple[int, ...])
     """Whether each target is in each tested user's list.  lists: int [U, K] -> bool [tested users, targets]"""
     tested = np.unique(data.test_users)
     return np.stack([(lists[tested] == target).any(axis=1) for target in targets], axis=1)
+
+
+def target_margins(P: np.ndarray, Q: np.ndarray, data: Interactions, targets: tuple[int, ...], lists: np.ndarray) -> np.ndarray:
+    """How far the best target that a tested user does not know is above the last item of his list, -inf where he knows all or has no full list.
+
+    lists: int [U, K], those of P and Q -> float64 [tested users]
+    """
+    tested = np.unique(data.test_users)
+    scores = P[tested].astype(np.float64) @ Q[list(targets)].T.astype(np.float64)  # [tested users, targets]
+    scores[np.isin(data.pairs(tested[:, None], np.array(targets)[None]), data.pairs(data.train_users, data.train_items))] = -np.inf
+    last = lists[tested, -1]
+    return np.where(last >= 0, scores.max(axis=1) - np.einsum("nd,nd->n", P[tested], Q[last], dtype=np.float64), -np.inf)
 
 
 def target_ranks(P: np.ndarray, Q: np.ndarray, data: Interactions, targets: tuple[int, ...]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Poisoning: fake profiles that make a recommender show the attacker's targets.
 
-The attacks that learn, `bilevel` (RecSys20) and `gan` (RecSys19), are imported when they are first used, as TensorFlow takes seconds.
+The attacks that learn, `bilevel` (RecSys20), `gan` and `zeroth_order` (RecSys19), are imported when they are first used, as TensorFlow takes seconds.
 """
 
 from importlib import import_module
@@ -11,14 +11,14 @@ from advrec_tf.poisoning.likeness import LIKENESS, likeness
 from advrec_tf.poisoning.making import ATTACKS, Plan, folder_of, make
 from advrec_tf.poisoning.profiles import Profiles
 from advrec_tf.poisoning.settings import RecSys19Settings, RecSys20Settings
-from advrec_tf.poisoning.trajectory import read_gan_losses, read_trajectory
+from advrec_tf.poisoning.trajectory import read_trajectory
 from advrec_tf.startup import quiet_tensorflow
 
-_LEARNT = ("bilevel", "gan")
+_LEARNT = ("bilevel", "gan", "zeroth_order")
 
 __all__ = [
     "ATTACKS", "HEURISTICS", "LIKENESS", "Plan", "Profiles", "RecSys19Settings", "RecSys20Settings", "folder_of", "heuristic", "likeness",
-    "make", "read_gan_losses", "read_trajectory",
+    "make", "read_trajectory",
 ]  # fmt: skip
 
 

@@ -148,5 +148,5 @@ def attack(data: Interactions, settings: RecSys20Settings, seed: int, folder: Pa
             norms = np.linalg.norm(gradient, axis=1, keepdims=True)
             buffer = settings.momentum * buffer + gradient / np.maximum(norms, 1e-12)
             X = binarised(X - settings.learning_rate * buffer, settings)
-            run.add(row, profiles, score=measured["target_HR"], state={"X": X, "buffer": buffer})
+            run.add([row], profiles, score=measured["target_HR"], state={"X": X, "buffer": buffer})
         return run.profiles()

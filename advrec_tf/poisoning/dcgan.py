@@ -1,19 +1,12 @@
 """A DCGAN whose images are rating profiles."""
 
 import math
-from pathlib import Path
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
-from tqdm import tqdm
-
-from advrec_tf.errors import UserError
-from advrec_tf.storage import load, save, write_csv
 
 NOISE = 100
-LOSSES = ("epoch", "generator", "discriminator")
 FILTERS = (64, 128, 256, 512)
 
 
@@ -106,36 +99,27 @@ class DCGAN:
             optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
         return losses
 
-    def train(
-        self, profiles: np.ndarray, epochs: int, batch_size: int, folder: Path, save_every: int = 8, progress: bool = True, name: str = ""
-    ) -> np.ndarray:
-        """Trains on rating profiles [N, items], or goes on where <folder>/gan.npz stands; the losses are in <folder>/gan.csv.
+    def epoch(self, profiles: np.ndarray, epoch: int, batch_size: int) -> np.ndarray:
+        """Trains on all full mini-batches of rating profiles [N, items], in an order drawn from (seed, epoch); the generator's and the
+        discriminator's mean loss."""
+        batch_size, losses = min(batch_size, len(profiles)), []
+        rng = np.random.default_rng([self.seed, epoch])
+        order = rng.permutation(len(profiles))
+        for start in range(0, len(profiles) - batch_size + 1, batch_size):
+            noise = rng.standard_normal((batch_size, NOISE), np.float32)
+            images = to_images(profiles[order[start : start + batch_size]], self.highest)
+            losses.append([float(loss) for loss in self.step(tf.constant(images), tf.constant(noise))])
+        return np.mean(losses, axis=0)
 
-        Returns them: epoch, generator's and discriminator's loss, a row an epoch.
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that training changes, by name."""
+        return {f"gan.{place}": variable.numpy() for place, variable in enumerate(self.variables)}
 
-        Raises UserError when a loss is not finite.
-        """
-        path, images = Path(folder) / "gan.npz", to_images(profiles, self.highest)
-        batch_size, history = min(batch_size, len(images)), []
-        if path.exists():
-            arrays = load(path)
-            history = arrays.pop("history").tolist()
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """The inverse of `state`; without such arrays nothing is done."""
+        if "gan.0" in state:
             for place, variable in enumerate(self.variables):
-                variable.assign(arrays[f"{place}"])
-        done = len(history)
-        for epoch in tqdm(range(done, epochs), desc=f"{name} gan", unit="epoch", initial=done, total=epochs, disable=not progress or None):
-            rng, losses = np.random.default_rng([self.seed, epoch]), []
-            order = rng.permutation(len(images))
-            for start in range(0, len(images) - batch_size + 1, batch_size):
-                noise = rng.standard_normal((batch_size, NOISE), np.float32)
-                losses.append([float(loss) for loss in self.step(tf.constant(images[order[start : start + batch_size]]), tf.constant(noise))])
-            history.append([epoch, *np.mean(losses, axis=0)])
-            if not np.isfinite(history[-1]).all():
-                raise UserError(f"{folder}: the GAN's loss is not finite after epoch {epoch}")
-            if (epoch + 1) % save_every == 0 or epoch + 1 == epochs:
-                write_csv(path.with_suffix(".csv"), pd.DataFrame(history, columns=LOSSES).astype({"epoch": int}))
-                save(path, {f"{place}": variable.numpy() for place, variable in enumerate(self.variables)} | {"history": np.asarray(history)})
-        return np.asarray(history)
+                variable.assign(state[f"gan.{place}"])
 
     def generate(self, count: int, n_items: int) -> np.ndarray:
         """Profiles with values in [0, highest], float32 [count, items].

@@ -1,110 +1,68 @@
-"""RecSys19: GAN-made fake profiles refined by zeroth-order steps (Christakopoulou and Banerjee, RecSys 2019), Attack II of the low-rank paper."""
+"""The first half of RecSys19: fake profiles from a DCGAN of the real ones (Christakopoulou and Banerjee, RecSys 2019)."""
 
 from pathlib import Path
 
-import keras
 import numpy as np
 from tqdm import tqdm
 
-from advrec_tf.data import Interactions
+from advrec_tf.data import Interactions, popularity_groups
 from advrec_tf.errors import UserError
-from advrec_tf.evaluation import target_hits, top_k
 from advrec_tf.poisoning.dcgan import DCGAN, image_shape
-from advrec_tf.poisoning.profiles import Profiles, highest_rating
-from advrec_tf.poisoning.settings import RecSys19Settings
+from advrec_tf.poisoning.likeness import mean_jaccard
+from advrec_tf.poisoning.profiles import Profiles
+from advrec_tf.poisoning.ratings import discrete, like_real, random_mask, rating_matrix, scale_of
+from advrec_tf.poisoning.settings import GanSettings
 from advrec_tf.poisoning.trajectory import Trajectory
-from advrec_tf.training import checkpoints
 
-MOST_RATINGS = 20  # a scale above is no scale of ratings, but counts of plays, say
-
-
-def rating_matrix(data: Interactions) -> np.ndarray:
-    """float32 [users, items]: the train ratings (the highest for each click where there are none), 0 elsewhere.  The GAN's training set."""
-    return data.matrix(ratings=True).toarray() if data.train_ratings is not None else data.matrix().toarray() * np.float32(highest_rating(data))
-
-
-def discrete(F: np.ndarray, scale: tuple[float, float] = (1.0, 5.0)) -> np.ndarray:
-    """Values as ratings: nothing below half of the lowest, else the nearest step of the scale.  Without this every fake would rate everything."""
-    low, high = scale
-    step = min(low, 1.0)
-    return np.where(F < low / 2, 0, np.clip(step * np.rint(F / step), low, high)).astype(np.float32)
+LOOKS = ("clicks", "Jaccard", "popular")
+COLUMNS = ("epoch", "generator", "discriminator", *LOOKS, *(f"real_{name}" for name in LOOKS))
+MOST_CLICKS, MOST_ALIKE = 1.25, 2.0  # profiles look real when their clicks and their Jaccard similarity are at most so many times the real ones'
+COLLAPSED = 0.95  # Jaccard between profiles that are all the same
+SETTLED = 32  # epochs before which nothing is said about collapse
+_SAVE_EVERY = 8
 
 
-def scale_of(data: Interactions) -> tuple[float, float]:
-    """The lowest and the highest rating, 1 and 5 where there are none.  Raises UserError for what is no scale of ratings."""
-    low, high = (1.0, highest_rating(data)) if data.train_ratings is None else data.rating_scale
-    if not 0 < low <= high <= MOST_RATINGS:
-        raise UserError(f"the ratings of {data.name} run from {low:g} to {high:g}, which is no scale that RecSys19 can imitate (0 to {MOST_RATINGS})")
-    return low, high
+def looks(F: np.ndarray, scale: tuple[float, float], popular: np.ndarray) -> tuple[float, float, float]:
+    """Mean clicks of profiles, mean Jaccard similarity of two of them, and the share of popular items in their clicks.
 
-
-class Oblivious:
-    """A recommender that knows of no attack: it goes on training on whatever profiles it is given."""
-
-    def __init__(self, data: Interactions, settings: RecSys19Settings, seed: int):
-        self.data, self.settings, self.scale = data, settings, scale_of(data)
-        empty = Profiles.from_matrix("none", np.zeros((settings.fakes, data.n_items)), data, settings.targets)
-        self.model: keras.Model = settings.recommender.build(empty.stacked_on(data), seed)
-
-    def after(self, epochs: int, F: np.ndarray) -> float:
-        """The attacker's goal after more epochs with profiles F: the targets' hit ratio, or their mean predicted score, over real users."""
-        data, settings = self.data, self.settings
-        profiles = Profiles.from_matrix("probe", discrete(F, self.scale), data, settings.targets, rated=data.train_ratings is not None)
-        self.model.fit(profiles.stacked_on(data), epochs=epochs, batch_size=settings.recommender.batch_size, verbose=0)
-        P, Q = self.model.factors
-        if not (np.isfinite(P).all() and np.isfinite(Q).all()):
-            raise UserError("the oblivious recommender's factors are not finite: a smaller learning rate of it may help")
-        P = P[: data.n_users]
-        if settings.goal == "score":
-            return float(np.mean(P @ Q[list(settings.targets)].T))
-        return float(target_hits(top_k(P, Q, data, settings.k), data, settings.targets).any(axis=1).mean())
-
-
-def zeroth_order_step(F: np.ndarray, recommender: Oblivious, settings: RecSys19Settings) -> tuple[np.ndarray, float, list[float]]:
-    """F + eta sum_k (f(F + a Z_k) - f(F)) Z_k over the first rank-1 directions Z_k = u_k v_k^T of F's singular vectors, clipped to [0, highest].
-
-    The recommender trains on from f(F) for every probe, and stands at f(F) again afterwards.
-    F: [fakes, items] -> F after the step, f(F), f of the probes
+    A click is a value of at least 1.5 times the lowest rating: what is between .5 and 1.5 is blur.
     """
-    base = recommender.after(settings.base_epochs, F)
-    state = checkpoints.capture(recommender.model)
-    left, _, right = np.linalg.svd(F, full_matrices=False)
-    probes, change = [], np.zeros_like(F)
-    for u, v in zip(left.T[: settings.directions], right[: settings.directions]):
-        direction = np.outer(u, v).astype(np.float32)
-        probes.append(recommender.after(settings.probe_epochs, np.clip(F + settings.smoothing * direction, 0, recommender.scale[1])))
-        checkpoints.restore(recommender.model, state)
-        change += (probes[-1] - base) * direction
-    return np.clip(F + settings.step_size * change, 0, recommender.scale[1]), base, probes
+    clicked = F >= 1.5 * scale[0]
+    return float(clicked.sum(axis=1).mean()), mean_jaccard(clicked), float(clicked[:, popular].sum() / max(clicked.sum(), 1))
 
 
-def attack(data: Interactions, settings: RecSys19Settings, seed: int, folder: Path, outer_epochs: int = 10, progress: bool = True) -> Profiles:
-    """Fake profiles from a DCGAN of the real ones, then `outer_epochs` zeroth-order steps towards the attacker's goal; the best is kept.
+def attack(data: Interactions, settings: GanSettings, seed: int, folder: Path, epochs: int = GanSettings.epochs, progress: bool = True) -> Profiles:
+    """Fake profiles of a DCGAN that is trained until they look real, or for so many epochs.
 
-    `folder` also holds the GAN (gan.npz, its losses in gan.csv) and its unrefined profiles (made.npz).
-    Raises UserError when there are more fakes than real users, and when a loss is not finite.
+    A row of trajectory.csv is an epoch: both losses, and how its profiles and those of real users look (`looks`).
+    Raises UserError when there are more fakes than real users, when a loss is not finite, and when all profiles have become the same.
     """
     if settings.fakes > data.n_users:
         raise UserError(f"{settings.fakes} fakes are more than the {data.n_users} users of {data.name}")
-    scale = scale_of(data)
-    with Trajectory(folder, ("outer_epoch", "goal", "best_probe", "clicks")) as run:
-        F, losses = run.state.get("F"), run.state.get("gan")
-        rated = data.train_ratings is not None
-        if F is None:
-            gan = DCGAN(*image_shape(data.n_items), seed, settings.learning_rate, settings.beta_1, scale[1])
-            losses = gan.train(rating_matrix(data), settings.gan_epochs, settings.batch_size, folder, progress=progress, name=f"{data.name} recsys19")
-            F = gan.generate(settings.fakes, data.n_items)
-            Profiles.from_matrix("gan", discrete(F, scale), data, settings.targets, rated).save(folder / "made")
-        if run.done < outer_epochs:
-            recommender = Oblivious(data, settings, seed)
-            if run.done:
-                checkpoints.restore(recommender.model, {name[6:]: value for name, value in run.state.items() if name.startswith("model.")})
-            else:
-                recommender.after(settings.warm_epochs, F)
-        for epoch in tqdm(range(run.done, outer_epochs), f"{data.name} recsys19", initial=run.done, total=outer_epochs, disable=not progress or None):
-            profiles = Profiles.from_matrix(settings.name, discrete(F, scale), data, settings.targets, rated)
-            clicks = len(profiles.items) / settings.fakes
-            F, goal, probes = zeroth_order_step(F, recommender, settings)
-            model = {f"model.{name}": value for name, value in checkpoints.capture(recommender.model).items()}
-            run.add([epoch, goal, max(probes), clicks], profiles, score=goal, state={"F": F, "gan": losses, **model})
+    scale, popular, name = scale_of(data), popularity_groups(data)["head"], f"{data.name} gan"
+    real, rows = rating_matrix(data), []
+    aim = looks(real[np.diff(data.indptr) > 0], scale, popular)
+    with Trajectory(folder, COLUMNS) as run:
+        gan = DCGAN(*image_shape(data.n_items), seed, settings.learning_rate, settings.beta_1, scale[1])
+        gan.restore(run.state)
+        for epoch in tqdm(range(run.done + 1, epochs + 1), name, unit="epoch", initial=run.done, total=epochs, disable=not progress or None):
+            losses = gan.epoch(real, epoch - 1, settings.batch_size)
+            if not np.isfinite(losses).all():
+                raise UserError(f"{folder}: the GAN's loss is not finite after epoch {epoch}")
+            made = gan.generate(settings.fakes, data.n_items)
+            clicks, jaccard, share = looks(made, scale, popular)
+            if epoch >= SETTLED and (jaccard > COLLAPSED or clicks < 1):
+                raise UserError(
+                    f"{data.name}: the GAN has collapsed: after epoch {epoch} its profiles have {clicks:.0f} clicks and a Jaccard similarity of "
+                    f"{jaccard:.2f} to each other; another --attack_seed may help"
+                )
+            rows.append([epoch, *losses, clicks, jaccard, share, *aim])
+            stopped = clicks <= MOST_CLICKS * aim[0] and jaccard <= MOST_ALIKE * aim[1]
+            if epoch % _SAVE_EVERY == 0 or epoch == epochs or stopped:
+                F = like_real(made, data, seed) if settings.mask is None else np.where(random_mask(made.shape, settings.mask, seed), made, 0)
+                profiles = Profiles.from_matrix(settings.name, discrete(F, scale), data, (), rated=data.train_ratings is not None)
+                run.add(rows, profiles, score=epoch, state=gan.state() | {"F": F, "stopped": np.array(stopped)})
+                rows = []
+            if stopped:
+                break
         return run.profiles()

@@ -5,8 +5,10 @@ import numpy as np
 from advrec_tf.data import Interactions, popularity_groups
 from advrec_tf.errors import UserError
 from advrec_tf.poisoning.profiles import Profiles, highest_rating
+from advrec_tf.poisoning.ratings import rating_matrix
 
-HEURISTICS = ("random", "average", "bandwagon", "popular")
+SAMPLED = ("bootstrap", "bootstrap_targets")
+HEURISTICS = ("random", "average", "bandwagon", "popular", *SAMPLED)
 
 
 def heuristic(name: str, data: Interactions, fakes: int, targets: tuple[int, ...], seed: int = 0, clicks: int | None = None) -> Profiles:
@@ -15,9 +17,14 @@ def heuristic(name: str, data: Interactions, fakes: int, targets: tuple[int, ...
     random: fillers uniformly, rated around the mean of all ratings; average: the same items, rated around the item's own mean;
     bandwagon: half of the fillers from the head, rated highest, the rest at random; popular: the most popular items alone, rated highest.
     Without ratings in the data a profile is its items, and random and average are the same.
+    bootstrap: real users' own profiles, which know nothing of the targets (`sampled_users`); bootstrap_targets: the same, all targets rated highest.
 
-    Raises UserError when a profile cannot hold so many items or not even the targets.
+    Raises UserError when a profile cannot hold so many items or not even the targets, and when too few users have at most `clicks`.
     """
+    if name in SAMPLED:
+        X = rating_matrix(data)[sampled_users(data, fakes, seed, clicks)]
+        X[:, list(targets) if name == "bootstrap_targets" else []] = highest_rating(data)
+        return Profiles.from_matrix(name, X, data, targets, rated=data.train_ratings is not None)
     clicks = round(len(data.train_users) / data.n_users) if clicks is None else clicks
     fillers = np.setdiff1d(np.arange(data.n_items), targets)
     if not len(targets) <= clicks <= data.n_items:
@@ -35,6 +42,15 @@ def heuristic(name: str, data: Interactions, fakes: int, targets: tuple[int, ...
         row[chosen] = _ratings(name, data, chosen, head, rng)
         row[list(targets)] = highest_rating(data)
     return Profiles.from_matrix(name, X, data, targets, rated=data.train_ratings is not None)
+
+
+def sampled_users(data: Interactions, count: int, seed: int, most: int | None = None) -> np.ndarray:
+    """Random users with clicks (at most `most` of them), none twice.  Raises UserError when there are not so many."""
+    degree = np.diff(data.indptr)
+    users = np.flatnonzero((degree > 0) & (degree <= (data.n_items if most is None else most)))
+    if len(users) < count:
+        raise UserError(f"{len(users)} users of {data.name} can be sampled, fewer than the {count} fakes")
+    return np.sort(np.random.default_rng([seed, 1 << 22]).choice(users, count, replace=False))
 
 
 def _ratings(name: str, data: Interactions, items: np.ndarray, head: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,17 +1,18 @@
 """How close fake profiles are to real ones."""
 
 import numpy as np
+from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-from advrec_tf.data import Interactions
+from advrec_tf.data import Interactions, popularity_groups
 from advrec_tf.poisoning.profiles import Profiles, highest_rating
 
 LIKENESS = (
     "total variation of ratings", "Jensen-Shannon divergence of ratings, bits", "clicks per fake profile", "clicks per real profile",
-    "accuracy of a classifier",
+    "Jaccard between fakes", "Jaccard between real users", "popular share of fakes", "popular share of real users", "accuracy of a classifier",
 )  # fmt: skip
-VERSION = 1  # of the comparison, one more whenever its bytes change
+VERSION = 2  # of the comparison, one more whenever its bytes change
 LEVELS = 10  # of ratings that are told apart, at most
 
 
@@ -19,7 +20,8 @@ def likeness(profiles: Profiles, data: Interactions, seed: int = 0) -> dict[str,
     """How close fake profiles are to real ones.
 
     Total variation and Jensen-Shannon divergence (bits) of the histograms of no rating and the levels of ratings (1 ... 5, say), clicks per
-    profile, and the accuracy, over five folds, of a logistic classifier of fakes and as many real users (.5: it cannot tell them apart).
+    profile, the mean Jaccard similarity of two profiles, the share of the head in the clicks, and the accuracy, over five folds, of a logistic
+    classifier of fakes and as many real users (.5: it cannot tell them apart).
     """
     p, q = (
         _shares(data.train_ratings, len(data.train_users), data.n_users * data.n_items, highest_rating(data)),
@@ -28,7 +30,22 @@ def likeness(profiles: Profiles, data: Interactions, seed: int = 0) -> dict[str,
     middle = (p + q) / 2
     divergence = sum(np.sum(x[x > 0] * np.log2(x[x > 0] / middle[x > 0])) for x in (p, q)) / 2
     clicks = len(profiles.users) / profiles.n_users, len(data.train_users) / data.n_users
-    return dict(zip(LIKENESS, (float(np.abs(p - q).sum() / 2), float(divergence), *clicks, _classifier_accuracy(profiles, data, seed))))
+    alike = mean_jaccard(profiles.matrix() > 0), mean_jaccard(data.matrix() > 0)
+    popular = [float(np.isin(items, popularity_groups(data)["head"]).mean()) for items in (profiles.items, data.train_items)]
+    found = float(np.abs(p - q).sum() / 2), float(divergence), *clicks, *alike, *popular, _classifier_accuracy(profiles, data, seed)
+    return dict(zip(LIKENESS, found))
+
+
+def mean_jaccard(clicked: np.ndarray | sparse.csr_matrix, most: int = 1000) -> float:
+    """Mean Jaccard similarity of two profiles, over all pairs of (at most the first `most`) profiles that have clicks; NaN for fewer than two.
+
+    clicked: bool [N, items]
+    """
+    some = sparse.csr_matrix(clicked[:most], dtype=np.float32)
+    some = some[np.diff(some.indptr) > 0]
+    shared, sizes = (some @ some.T).toarray(), np.diff(some.indptr)
+    jaccard = shared / np.maximum(sizes[:, None] + sizes - shared, 1)
+    return float(jaccard[~np.eye(len(sizes), dtype=bool)].mean()) if len(sizes) > 1 else float("nan")
 
 
 def _shares(ratings: np.ndarray | None, n: int, cells: int, highest: float) -> np.ndarray:

@@ -1,17 +1,17 @@
 """Making the fake profiles of an attack, once for its data, settings and seed."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from advrec_tf import storage
 from advrec_tf.data import Interactions
 from advrec_tf.files import write_text
 from advrec_tf.poisoning.heuristics import HEURISTICS, heuristic
 from advrec_tf.poisoning.profiles import Profiles
-from advrec_tf.poisoning.settings import LEARNED, MODULES
-from advrec_tf.poisoning.trajectory import Trajectory
+from advrec_tf.poisoning.settings import LEARNED, MODULES, LearnedSettings
+from advrec_tf.poisoning.trajectory import Trajectory, own_folder
 from advrec_tf.startup import quiet_tensorflow
 
 ATTACKS = (*LEARNED, *HEURISTICS)
@@ -38,13 +38,13 @@ class Plan:
 def folder_of(data: Interactions, name: str, plan: Plan, k: int, folder: Path) -> Path:
     """Where the profiles of a learnt attack are kept, below `folder`."""
     settings = _settings(name, plan, k)
-    identity = {"attack": name, "version": settings.version, "data": data.ratings_fingerprint, **asdict(settings)}
-    identity |= {"recommender": settings.recommender.identity, "outer_epochs": plan.outer_epochs or settings.outer_epochs, "seed": plan.seed}
-    return Path(folder) / data.name / f"{name}-{storage.hashed(identity)}"
+    return own_folder(data, settings, settings.steps(plan.outer_epochs), plan.seed, folder)
 
 
-def _settings(name: str, plan: Plan, k: int):
-    return LEARNED[name](fakes=plan.fakes, targets=plan.targets, k=k, **plan.learned[name])
+def _settings(name: str, plan: Plan, k: int) -> LearnedSettings:
+    common: dict[str, Any] = {"fakes": plan.fakes, "targets": plan.targets, "k": k}
+    own = {field.name for field in fields(LEARNED[name])}
+    return LEARNED[name](**{key: value for key, value in common.items() if key in own}, **plan.learned[name])
 
 
 def make(data: Interactions, name: str, plan: Plan, k: int, folder: Path, progress: bool = True, position: int = 0) -> Profiles:
@@ -55,11 +55,11 @@ def make(data: Interactions, name: str, plan: Plan, k: int, folder: Path, progre
     if name in HEURISTICS:
         return heuristic(name, data, plan.fakes, plan.targets, plan.seed, plan.clicks)
     settings, own = _settings(name, plan, k), folder_of(data, name, plan, k, folder)
-    plain = {**asdict(settings), "outer_epochs": plan.outer_epochs or settings.outer_epochs, "seed": plan.seed}
+    steps = settings.steps(plan.outer_epochs)
     with Trajectory(own) as run:
-        if run.done >= plain["outer_epochs"]:
+        if run.finished(steps):
             return run.profiles()
-    write_text(own / "settings.json", json.dumps(plain, indent=1, default=str) + "\n")
+    write_text(own / "settings.json", json.dumps({**asdict(settings), "outer_epochs": steps, "seed": plan.seed}, indent=1, default=str) + "\n")
     quiet_tensorflow()
     module = import_module(f"advrec_tf.poisoning.{MODULES[name]}")
-    return module.attack(data, settings, plan.seed, own, plain["outer_epochs"], progress)
+    return module.attack(data, settings, plan.seed, own, steps, progress)

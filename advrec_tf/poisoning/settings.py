@@ -6,7 +6,7 @@ from typing import ClassVar
 from advrec_tf.errors import UserError
 from advrec_tf.training.settings import Settings, WRMFSettings
 
-GOALS = ("hit_ratio", "score")
+GOALS = ("hit", "smoothed_hit", "score")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,31 @@ class RecSys20Settings:
         """The recommender that it trains."""
         return self.surrogate
 
+    def steps(self, asked: int | None) -> int:
+        """Its outer epochs: those asked for, or its own."""
+        return asked or self.outer_epochs
+
+
+@dataclass(frozen=True)
+class GanSettings:
+    """Of the DCGAN that makes RecSys19's first profiles, and of these profiles (section III-A; the figures are those of a public
+    re-implementation, but for the number of epochs)."""
+
+    fakes: int
+    batch_size: int = 64
+    learning_rate: float = 2e-4
+    beta_1: float = 0.5
+    epochs: int = 128  # at most
+    mask: int | None = None  # random entries that a profile may have; else it has as many as a random real user
+
+    name: ClassVar[str] = "gan"
+    version: ClassVar[int] = 2
+    recommender: ClassVar[None] = None
+
+    def steps(self, asked: int | None) -> int:
+        """Its epochs, whatever is asked of other attacks."""
+        return self.epochs
+
 
 @dataclass(frozen=True)
 class RecSys19Settings:
@@ -48,28 +73,48 @@ class RecSys19Settings:
     fakes: int
     targets: tuple[int, ...]
     recommender: Settings = WRMFSettings()
-    gan_epochs: int = 64
-    batch_size: int = 64
-    learning_rate: float = 2e-4
-    beta_1: float = 0.5
+    gan_epochs: int = GanSettings.epochs
+    mask: int | None = None
+    click_targets: bool = False  # whether every profile rates all targets highest
     directions: int = 5
     smoothing: float = 50.0  # a, the length of a probe
     step_size: float = 100.0  # eta
+    largest_move: float | None = None  # what the largest change of an entry in a step is scaled to
     warm_epochs: int = 50  # of the recommender before the first step
-    base_epochs: int = 10  # for f(F)
-    probe_epochs: int = 5  # for f(F + a Z)
-    goal: str = "hit_ratio"
+    base_epochs: int = 10  # between steps
+    probe_epochs: int = 5  # for f(F + a Z), and for the f(F) that it is compared with
+    goal: str = "hit"
     k: int = 10
 
     name: ClassVar[str] = "recsys19"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     outer_epochs: ClassVar[int] = 10
+    start: ClassVar[str] = "gan"  # which profiles the steps start from
 
     def __post_init__(self):
         if self.goal not in GOALS:
             raise UserError(f"the goal must be one of {', '.join(GOALS)}, not {self.goal!r}")
 
+    @property
+    def gan(self) -> GanSettings:
+        """Of the GAN that makes the first profiles."""
+        return GanSettings(self.fakes, epochs=self.gan_epochs, mask=self.mask)
+
+    def steps(self, asked: int | None) -> int:
+        """Its outer epochs: those asked for, or its own."""
+        return asked or self.outer_epochs
+
+
+@dataclass(frozen=True)
+class RefinedBootstrapSettings(RecSys19Settings):
+    """RecSys19's steps on real users' profiles: what they would do to those of an ideal GAN."""
+
+    name = "bootstrap_refined"
+    start = "bootstrap"
+
+
+LearnedSettings = RecSys20Settings | RecSys19Settings | GanSettings
 
 # Attacks that learn their profiles, each the function `attack` of the module of its name in MODULES.
-LEARNED = {kind.name: kind for kind in (RecSys20Settings, RecSys19Settings)}
-MODULES = {"recsys20": "bilevel", "recsys19": "gan"}
+LEARNED = {kind.name: kind for kind in (RecSys20Settings, RecSys19Settings, GanSettings, RefinedBootstrapSettings)}
+MODULES = {"recsys20": "bilevel", "recsys19": "zeroth_order", "gan": "gan", "bootstrap_refined": "zeroth_order"}

@@ -1,14 +1,24 @@
 """An attack in progress on disk: where it stands, how it got there, and the best profiles so far."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from advrec_tf import storage
+from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.files import locked
 from advrec_tf.poisoning.profiles import Profiles
+from advrec_tf.poisoning.settings import LearnedSettings
+
+
+def own_folder(data: Interactions, settings: LearnedSettings, steps: int, seed: int, folder: Path) -> Path:
+    """Where an attack of these settings, so many steps and this seed is kept, below `folder`."""
+    identity = {"attack": settings.name, "version": settings.version, "data": data.ratings_fingerprint, **asdict(settings)}
+    identity |= {"recommender": settings.recommender and settings.recommender.identity, "outer_epochs": steps, "seed": seed}
+    return Path(folder) / data.name / f"{settings.name}-{storage.hashed(identity)}"
 
 
 class Trajectory:
@@ -33,13 +43,17 @@ class Trajectory:
         """Outer epochs that are done."""
         return len(self.history)
 
-    def add(self, row: list[float], profiles: Profiles, score: float, state: dict[str, np.ndarray]) -> None:
-        """One more outer epoch; its profiles are kept when their score is above all before."""
+    def finished(self, outer_epochs: int) -> bool:
+        """Whether nothing is left to do: so many outer epochs are done, or the attack has stopped by itself."""
+        return self.done >= outer_epochs or bool(self.state.get("stopped", False))
+
+    def add(self, rows: list[list[float]], profiles: Profiles, score: float, state: dict[str, np.ndarray]) -> None:
+        """One more outer epoch, or several; the profiles are kept when their score is above all before."""
         best = float(self.state.get("best", -np.inf))
         kept = {name: value for name, value in self.state.items() if name.startswith("best.")}
         if score > best:
             kept = {f"best.{name}": value for name, value in profiles.arrays().items()}
-        self.history.append(row)
+        self.history += rows
         self.state = {**state, **kept, "best": np.float64(max(best, score))}
         history = {"history": np.asarray(self.history, np.float64), "columns": np.array(self.columns)}
         storage.save(self.folder / "state.npz", {**self.state, **history})
@@ -64,9 +78,3 @@ def read_trajectory(folder: Path) -> pd.DataFrame:
     state = storage.load(Path(folder) / "state.npz")
     columns = state["columns"].tolist()
     return pd.DataFrame(state["history"], columns=columns).astype({columns[0]: int})
-
-
-def read_gan_losses(folder: Path) -> pd.DataFrame | None:
-    """The losses of an attack's GAN, a row an epoch, or None if it has none.  Raises UserError for a damaged file."""
-    state = storage.load(Path(folder) / "state.npz")
-    return pd.DataFrame(state["gan"][:, 1:], index=state["gan"][:, 0].astype(int), columns=["generator", "discriminator"]) if "gan" in state else None

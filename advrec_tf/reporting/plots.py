@@ -166,20 +166,23 @@ def audit_figures(points: pd.DataFrame, k: int, iterations: int, epsilon: float)
     return [over_budget[0], over_steps[0]]
 
 
-def trajectory_figure(name: str, run: pd.DataFrame, gan: pd.DataFrame | None = None) -> Figure:
-    """How an attack went: what it raised over its outer epochs, the clicks of its profiles, and the losses of its GAN, if it has one."""
-    figure, axes = panels(1, 2 if gan is None else 3, sharex=False)
-    raised = "target_HR" if "target_HR" in run else "goal"
-    for axis, column, says, color in zip(axes[0], (raised, "clicks"), (f"{raised} of the surrogate", "clicks per fake profile"), ("PGD", "BIM")):
-        axis.plot(run["outer_epoch"], run[column], "o-", color=color_of(color), markersize=3)
-        axis.set(xlabel="outer epoch", ylabel=says)
+def trajectory_figure(name: str, run: pd.DataFrame) -> Figure:
+    """How an attack went over its outer epochs, or a GAN over its own: what it raised, how its profiles look, those of real users as a line."""
+    says = {
+        "target_HR": "target HR of the surrogate", "goal": "goal at the recommender asked", "changed_entries": "entries changed so far",
+        "generator": "loss", "Jaccard": "Jaccard between profiles", "popular": "share of popular items", "clicks": "clicks per profile",
+    }  # fmt: skip
+    shown, over = [column for column in says if column in run], run.columns[0]
+    figure, axes = panels(1, len(shown), sharex=False)
+    for axis, column, color in zip(axes[0], shown, ("PGD", "BIM", "FGSM", "random")):
+        beside = {"generator": "discriminator"}.get(column, f"real_{column}")
+        for part, values, style in ((column, run[column], "-"), (beside, run.get(beside), "--")):
+            if values is not None:
+                axis.plot(run[over], values, style, color=color_of(color), label=part.replace("_", " "))
+        if beside in run:
+            axis.legend(fontsize=8, frameon=False)
+        axis.set(xlabel=over.replace("_", " "), ylabel=says[column])
         axis.set_ylim(bottom=0)
-    if gan is not None:
-        for column, values in gan.items():
-            axes[0, 2].plot(values.index, values, label=column)
-        axes[0, 2].set(xlabel="epoch of the GAN", ylabel="loss")
-        axes[0, 2].legend(fontsize=8, frameon=False)
-    for axis in axes[0]:
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.suptitle(name, fontsize=10)
     return figure
@@ -221,6 +224,28 @@ def defense_figure(table: pd.DataFrame) -> Figure:
         axis.set_xticks(range(len(points)), points, rotation=20, ha="right", fontsize=8)
         axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")
     _legend(figure, axes)
+    return figure
+
+
+def controls_figure(table: pd.DataFrame) -> Figure:
+    """A metric under the attack by defence, a mark a control (`reporting.controls.table`), and of clean data as a grey line."""
+    attacked = table[table["attack"] != "none"]
+    names = [" ".join(str(part) for part in key if part and str(part) != "nan") for key in zip(table["defense"], table["patch"], table["rank"])]
+    table = table.assign(name=names)
+    shown = list(dict.fromkeys(table.loc[attacked.index, "name"]))
+    figure, axes = panels(1, 1)
+    axis, controls = axes[0, 0], list(dict.fromkeys(attacked["control"]))
+    for place, control in enumerate(controls):
+        part = table.loc[attacked.index][attacked["control"] == control]
+        x = [shown.index(name) + (place - len(controls) / 2) / (len(controls) + 2) for name in part["name"]]
+        reach = np.nan_to_num(np.abs(part[["low", "high"]].to_numpy().T - part["mean"].to_numpy()))
+        axis.errorbar(x, part["mean"], reach, fmt="o", markersize=4, capsize=2, label=control)
+    clean = table[(table["attack"] == "none") & table["name"].isin(shown)].groupby("name", sort=False)["mean"].mean()
+    axis.plot([shown.index(name) for name in clean.index], clean, "_", color="grey", markersize=30, label="clean data")
+    axis.set_xticks(range(len(shown)), [name.replace("low_rank", "").strip(": ") for name in shown], rotation=30, ha="right", fontsize=8)
+    axis.set_ylabel("target HR")
+    axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.set_size_inches(9, 4.2)
     return figure
 
 

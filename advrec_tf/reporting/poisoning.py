@@ -97,7 +97,7 @@ def poison_report(rows: pd.DataFrame, folder: Path) -> str:
     for model, part in table.groupby("model", sort=False):
         parts.append(f"\n## {model}\n")
         parts.append(lines(part, ["group", "attack"], MAIN))
-        rest = [name for name in ("Precision", "nDCG", "target_rank", "EFD", "SE", "ICov", "RMSE") if (part["metric"] == name).any()]
+        rest = [name for name in ("Precision", "nDCG", "target_rank", "target_score", "EFD", "SE", "ICov", "RMSE") if (part["metric"] == name).any()]
         parts.append(lines(part, ["group", "attack"], tuple(rest)))
     tested = before_and_after(rows, folder)
     parts += [TARGET_MEASURES, f"\n## Before and after, over users\n\n{tested}" if tested else "", _contradiction(table)]

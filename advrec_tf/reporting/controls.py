@@ -1,0 +1,94 @@
+"""What a printed effect of reconstruction comes from: victims of other seeds and users in other orders."""
+
+import numpy as np
+import pandas as pd
+
+from advrec_tf.evaluation import mean_interval
+from advrec_tf.reporting import published
+from advrec_tf.reporting.vocabulary import markdown, plain
+
+MATCHED, OTHER_SEEDS = "matched", "other seeds"
+_DEFENSE = ["defense", "patch", "rank"]
+
+
+def table(rows: pd.DataFrame, metric: str = "target_HR") -> pd.DataFrame:
+    """Of the attacked and the clean data, by defence and control: mean, 95% interval, victims, and the ratio to `MATCHED` undefended.
+
+    `MATCHED` has the attack's own seed and its order of users, "other seeds" the same order; each other order has the attack's seed.
+    """
+    matched = rows.loc[rows["order"] != "as made", "seed"].min()
+    control = rows["order"].where(rows["order"] != "as made", np.where(rows["seed"] == matched, MATCHED, OTHER_SEEDS))
+    rows = rows.assign(control=control)
+    keys = [*_DEFENSE, "attack", "control"]
+    found = rows.groupby(keys, sort=False, dropna=False)[metric].agg(["mean", "count", list]).reset_index()
+    found[["low", "high"]] = [mean_interval(values) for values in found.pop("list")]
+    emptied = rows.groupby(keys, sort=False, dropna=False)[["emptied_users", "emptied_fakes"]].mean().reset_index(drop=True)
+    base = found[(found["control"] == MATCHED) & (found["defense"] == "none")].set_index("attack")["mean"]
+    return found.assign(ratio=found["mean"] / found["attack"].map(base), **emptied)
+
+
+def printed_ratios(dataset: str, attack: str) -> dict[str, float]:
+    """The paper's target HR after each reconstruction over that before, by its name."""
+    rows = published.lowrank()
+    rows = rows[(rows["dataset"] == dataset) & (rows["metric"] == "target_HR") & (rows["attack"] == attack)]
+    before = rows.loc[rows["defense"] == "none", "published"]
+    own = rows[rows["defense"] == "low_rank"]
+    return {_name(row): row["published"] / before.iloc[0] for _, row in own.iterrows()}
+
+
+def _name(row) -> str:
+    where = "" if not row["patch"] else f"[{row['patch']}, {row['rank']:.0f}]"
+    reading = str(row["defense"]).removeprefix("low_rank").strip(":").replace(":", ", ").replace("drop", "incomplete patches dropped")
+    return "none" if row["defense"] == "none" else " ".join(part for part in (where, reading) if part)
+
+
+def report(rows: pd.DataFrame) -> str:
+    """report.md of the controls: a line a defence and control, and what they say."""
+    dataset, attack = rows["dataset"].iloc[0], next(name for name in rows["attack"].unique() if name != "none")
+    parts = [
+        "# Controls of local low-rank reconstruction\n",
+        f"{dataset}, target HR@{rows['k'].iloc[0]:.0f} under {attack}, whose surrogates all had one seed. Matched: a victim of that seed, users "
+        "in the attack's order. Every other line changes nothing but that seed, or the order in which users enter. Mean [95%], how many; "
+        "ratio to matched and undefended; of the users and fakes that had clicks, those without any after the defence.\n",
+    ]
+    found, ratios = table(rows), printed_ratios(dataset, attack)
+    lines = []
+    for _, row in found.iterrows():
+        name = _name(row)
+        interval = f" [{row['low']:.4f}, {row['high']:.4f}]" if row["count"] > 1 else ""
+        printed = f"{ratios[name]:.2f}" if name in ratios and row["attack"] != "none" else ""
+        emptied = f"{plain(row['emptied_users'])}, {plain(row['emptied_fakes'])}"
+        lines.append(
+            [row["attack"], name, row["control"], f"{row['mean']:.4f}{interval}", f"{row['count']}", f"{row['ratio']:.2f}", printed, emptied]
+        )
+    parts.append(markdown(["attack", "defence", "control", "target HR", "victims", "ratio", "printed ratio", "emptied users, fakes"], lines))
+    return "\n".join([*parts, "\n## What they say\n", *(f"- {sentence}" for sentence in findings(rows, found, ratios)), ""])
+
+
+def findings(rows: pd.DataFrame, found: pd.DataFrame, ratios: dict[str, float]) -> list[str]:
+    """The sentences that the figures allow."""
+    attacked, said = found[found["attack"] != "none"], []
+    undefended = attacked[attacked["defense"] == "none"].set_index("control")
+    others = undefended.drop(MATCHED)
+    lowest, highest = others["ratio"].min(), others["ratio"].max()
+    nearest = "" if not ratios else f"; the paper prints {', '.join(f'{ratio:.2f} for {name}' for name, ratio in ratios.items())}"
+    said.append(
+        f"Without any defence, another seed or order alone leaves {lowest:.2f} to {highest:.2f} of the matched victim's target HR "
+        f"({undefended.loc[MATCHED, 'mean']:.4f}){nearest}."
+    )
+    keys = ["attack", "seed", "order", "draw"]
+    plain_rows = rows[rows["defense"] == "none"].set_index(keys).sort_index()["target_HR"]
+    for _, point in attacked[attacked["defense"] != "none"][_DEFENSE].drop_duplicates().iterrows():
+        name = _name(point)
+        own = rows[(rows[_DEFENSE] == point).all(axis=1)].set_index(keys).sort_index()["target_HR"]
+        change = own - plain_rows.reindex(own.index)
+        there = change[change.index.get_level_values("attack") != "none"]
+        if not there.any():
+            said.append(f"{name} changes no figure of any victim: it returns the data as they are.")
+            continue
+        low, high = mean_interval(there)
+        word = "lowers" if high < 0 else "raises" if low > 0 else "does not clearly change"
+        fakes = rows.loc[(rows[_DEFENSE] == point).all(axis=1) & (rows["attack"] != "none") & (rows["order"] == "as made"), "emptied_fakes"].max()
+        gone = f", {fakes:.0f} fakes gone" if fakes else ""
+        said.append(f"{name} {word} target HR over all these victims: {there.mean():+.4f} [{low:+.4f}, {high:+.4f}]{gone}.")
+    return said

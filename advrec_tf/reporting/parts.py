@@ -1,0 +1,82 @@
+"""RecSys19 in its parts: what each does to the targets, over victim seeds."""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from advrec_tf.poisoning import LIKENESS
+from advrec_tf.reporting import published
+from advrec_tf.reporting.vocabulary import markdown
+
+MEASURES = ("target_score", "target_rank", "target_HR", "target_Recall", "HR")
+PAIRS = (
+    ("bootstrap", "none"), ("bootstrap_refined", "bootstrap"), ("bootstrap_targets", "bootstrap"), ("gan", "none"), ("recsys19", "gan"),
+    ("recsys19", "none"), ("recsys20", "none"), ("recsys19+recsys20", "recsys20"),
+)  # fmt: skip
+WHAT = {
+    "none": "clean data", "bootstrap": "random real users once more: an ideal GAN", "bootstrap_refined": "these after the zeroth-order steps",
+    "bootstrap_targets": "these with all targets rated highest", "gan": "the GAN's profiles", "recsys19": "these after the zeroth-order steps",
+    "recsys20": "the bi-level attack", "recsys19+recsys20": "both attacks' profiles",
+}  # fmt: skip
+
+
+def compared(rows: pd.DataFrame) -> pd.DataFrame:
+    """Each of PAIRS for each victim, group and measure, paired over victim seeds: before, after, deviations, change in percent, and p of a t-test."""
+    rows, found = rows[rows["model"] != ""], []
+    for (model, group), part in rows.groupby(["model", "group"], sort=False):
+        for after, before in PAIRS:
+            for measure in MEASURES:
+                values = part.pivot_table(measure, "seed", "attack")
+                if not {after, before} <= set(values):
+                    continue
+                both = values[[before, after]].dropna()
+                difference = both[after] - both[before]
+                p = stats.ttest_rel(both[after], both[before]).pvalue if len(both) > 1 and difference.any() else np.nan
+                line = {"model": model, "group": group, "before": before, "after": after, "measure": measure, "seeds": len(both)}
+                line |= {"from": both[before].mean(), "sd": both[before].std(), "to": both[after].mean(), "p": p}
+                found.append(line | {"change": 100 * difference.mean() / abs(both[before].mean())})
+    return pd.DataFrame(found)
+
+
+def profiles(rows: pd.DataFrame) -> str:
+    """How close the profiles of each attack are to real ones, and how many entries the steps have changed."""
+    own = rows[rows["model"] == ""]
+    names = [name for name in (*LIKENESS, "changed_entries") if own[name].notna().any()]
+    lines = [[name, *(f"{value:.4g}" for value in row)] for name, row in own.set_index("attack")[names].T.iterrows()]
+    return markdown(["", *own["attack"]], lines)
+
+
+def noise(rows: pd.DataFrame, table: pd.DataFrame) -> list[str]:
+    """Where a printed change of target HR lies within what one victim seed and the next differ by."""
+    printed = published.lowrank()
+    printed = printed[(printed["dataset"] == rows["dataset"].iloc[0]) & (printed["metric"] == "target_HR") & (printed["defense"] == "none")]
+    said, printed = [], printed.set_index("attack")["published"]
+    for attack in printed.index.drop("none", errors="ignore"):
+        own = table[(table["after"] == attack) & (table["before"] == "none") & (table["measure"] == "target_HR") & (table["model"] == "WRMF")]
+        if own.empty:
+            continue
+        change, sd = printed[attack] - printed["none"], own["sd"].iloc[0]
+        word = "within" if abs(change) < 2 * np.sqrt(2) * sd else "beyond"
+        said.append(f"- The printed change under {attack}, {change:+.4f}, is {word} what two victims on the same data differ by "
+                    f"(clean target HR moves by {sd:.4f} between seeds: 95% of differences lie within {2 * np.sqrt(2) * sd:.4f}).")  # fmt: skip
+    return said
+
+
+def report(rows: pd.DataFrame) -> str:
+    """report.md of RecSys19's parts."""
+    table, first = compared(rows), rows.iloc[0]
+    text = [
+        "# RecSys19 in its parts\n",
+        f"{first['dataset']}, top-{rows['k'].max():.0f} lists of real users, {int(table['seeds'].max())} victim seeds on one set of profiles each. "
+        "Each line compares two sets of profiles, paired over victim seeds: mean before (deviation over seeds) -> after, change, p of a t-test.\n",
+        markdown(["attack", "what it is"], [[name, what] for name, what in WHAT.items()]),
+    ]
+    for (model, group), part in table.groupby(["model", "group"], sort=False):
+        lines = []
+        for (after, before), pair in part.groupby(["after", "before"], sort=False):
+            cells = [f"{row['from']:.4f} ({row['sd']:.4f}) -> {row['to']:.4f}, {row['change']:+.1f}%, p {row['p']:.1e}" for _, row in pair.iterrows()]
+            lines.append([f"{before} -> {after}", *cells])
+        text.append(f"\n## {model}, targets of the {group.replace('_', ' ')}\n")
+        text.append(markdown(["profiles", *MEASURES], lines))
+    text += ["\n## The profiles\n", profiles(rows), *noise(rows, table), ""]
+    return "\n".join(text)

@@ -1,0 +1,56 @@
+"""What explains Tables II and III of the low-rank defences paper: the same reconstructions with users in other orders and victims of other seeds."""
+
+from pathlib import Path
+
+from advrec_tf.cli import poisoned
+from advrec_tf.cli.poisoned import UNDEFENDED, Study
+from advrec_tf.cli.runner import Experiment
+from advrec_tf.cli.victims import ORDERS, order_of
+from advrec_tf.defenses import PARTIAL, LowRank
+from advrec_tf.reporting import controls, page, plots, read_results
+from advrec_tf.results import Job, Layout
+
+LAYOUT = Layout((*poisoned.LAYOUT.keys, "order", "draw"), poisoned.LAYOUT.values)
+PATCHES = {"ml-100k": [(200, 50)], "gowalla": [(100, 90), (300, 80), (150, 20)]}
+READINGS = ("weights", "dense", "rating_matrix")  # of what a reconstruction is to WRMF, beside binarize
+DRAWS = 5  # of each random order
+
+
+def jobs(study: Study) -> list[Job]:
+    """No defence and each reconstruction, with incomplete patches kept and dropped, on clean and attacked data.
+
+    Victims of all seeds get the users as they are; those of the first seed, which is the attack's own, also in other orders.  Where there are
+    ratings, the other readings of a reconstruction join.
+    """
+    patches = PATCHES.get(study.data.name, [poisoned.patch_of(text) for text in study.values["patches"]])
+    rebuilt = [LowRank(*patch, partial=partial) for patch in patches for partial in PARTIAL]
+    attacks, found = ["none", study.attack], []
+    found += _ordered(poisoned.jobs(study, attacks, [UNDEFENDED, *rebuilt]), study, ORDERS[0], 0)
+    matched = study.of_seeds(study.seeds[:1])
+    for name in ORDERS[1:]:
+        for draw in range(DRAWS if "permuted" in name else 1):
+            found += _ordered(poisoned.jobs(matched, [study.attack], [UNDEFENDED, *rebuilt]), study, name, draw)
+    if study.data.train_ratings is not None:
+        others = [LowRank(*patch, enter=enter) for patch in patches for enter in READINGS]
+        found += _ordered(poisoned.jobs(study, attacks, others), study, ORDERS[0], 0)
+    return found
+
+
+def _ordered(jobs: list[Job], study: Study, name: str, draw: int) -> list[Job]:
+    """The same with the users in another order."""
+    found = []
+    for job in jobs:
+        order = order_of(name, study.data.n_users, job.arguments["poisoned"].n_users - study.data.n_users, draw)
+        points = [{**point, "order": name, "draw": draw} for point in job.points]
+        found.append(Job(job.function, points, {**job.arguments, "order": order}))
+    return found
+
+
+def report(folders: list[Path]) -> None:
+    """Renders report.md and controls.png from the results of each data set."""
+    for folder in folders:
+        rows = read_results(folder)
+        page(folder, controls.report(rows), {"controls.png": plots.controls_figure(controls.table(rows))})
+
+
+EXPERIMENT = Experiment(LAYOUT, poisoned.against_one, jobs, report, poisoned.prepare)

@@ -1,0 +1,39 @@
+"""RecSys19 taken apart: what its GAN and its zeroth-order steps do, beside an ideal GAN, forced targets and RecSys20."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from advrec_tf.cli import poisoned
+from advrec_tf.cli.poisoned import UNDEFENDED, Study
+from advrec_tf.cli.runner import Experiment
+from advrec_tf.data import Interactions
+from advrec_tf.poisoning import LIKENESS
+from advrec_tf.reporting import page, parts, plots, poisoning, read_results
+from advrec_tf.results import Job, Layout
+from advrec_tf.training import RECOMMENDERS
+
+ATTACKS = ["bootstrap", "bootstrap_refined", "bootstrap_targets", "gan", "recsys19", "recsys20", "recsys19+recsys20"]
+LAYOUT = Layout(poisoned.LAYOUT.keys, (*poisoned.LAYOUT.values, *LIKENESS, "changed_entries"))
+
+
+def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
+    """The attacks of this page are given; PMF stands beside WRMF where there are ratings."""
+    found = poisoned.studies({**values, "attack": ATTACKS}, datasets, output_dir)
+    pmf = RECOMMENDERS["pmf"]()
+    return [study if study.data.train_ratings is None else replace(study, victims=study.victims | {pmf.name: pmf}) for study in found]
+
+
+def jobs(study: Study) -> list[Job]:
+    """A victim of every kind and seed on clean data and under each attack; and the profiles of each."""
+    return poisoned.jobs(study, ["none", *study.all_attacks], [UNDEFENDED]) + poisoned.resemblance(study)
+
+
+def report(folders: list[Path]) -> None:
+    """Renders report.md and parts.png from the results of each data set."""
+    for folder in folders:
+        rows = read_results(folder)
+        page(folder, parts.report(rows), {"parts.png": plots.poison_figure(poisoning.summary(rows))})
+
+
+EXPERIMENT = Experiment(LAYOUT, studies, jobs, report, poisoned.prepare)
