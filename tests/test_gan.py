@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from advrec_tf import data
 from advrec_tf.errors import UserError
-from advrec_tf.poisoning import dcgan, gan
-from advrec_tf.poisoning.gan import RecSys19Settings, discrete
-from advrec_tf.poisoning.settings import GOALS
+from advrec_tf.poisoning import dcgan, gan, zeroth_order
+from advrec_tf.poisoning.likeness import mean_jaccard
+from advrec_tf.poisoning.ratings import discrete, like_real, random_mask, strongest
+from advrec_tf.poisoning.settings import GOALS, GanSettings, RecSys19Settings, RefinedBootstrapSettings
 from advrec_tf.training import WRMFSettings
 
 from killing import Killed, contents, killed_after
@@ -57,45 +58,52 @@ class Quadratic:
 
 
 def test_a_zeroth_order_step_by_hand(monkeypatch):
-    monkeypatch.setattr(gan.checkpoints, "capture", lambda model: None)
-    monkeypatch.setattr(gan.checkpoints, "restore", lambda model, state: None)
+    monkeypatch.setattr(zeroth_order.checkpoints, "capture", lambda model: None)
+    monkeypatch.setattr(zeroth_order.checkpoints, "restore", lambda model, state: None)
     rng = np.random.default_rng(0)
     F, aim = rng.uniform(0.5, 2, (3, 6)).astype(np.float32), np.full((3, 6), 3.0)
     recommender = Quadratic(aim)
     options = RecSys19Settings(3, (0,), directions=2, smoothing=0.5, step_size=0.05)
-    after, base, probes = gan.zeroth_order_step(F, recommender, options)
+    after, base, probes = zeroth_order.zeroth_order_step(F, recommender, options)
     U, _, Vt = np.linalg.svd(F)
-    expected = F.astype(float)
+    change = np.zeros_like(F)
     for place in range(2):
         Z = np.outer(U[:, place], Vt[place])
         probe = -np.sum((np.clip(F + 0.5 * Z, 0, 5) - aim) ** 2)
         assert probes[place] == pytest.approx(probe, rel=1e-4)
-        expected += 0.05 * (probe - base) * Z
-    np.testing.assert_allclose(after, np.clip(expected, 0, 5), atol=1e-4)
-    assert [epochs for epochs, _ in recommender.asked] == [options.base_epochs, *[options.probe_epochs] * 2]
+        change += (probe - base) * Z
+    np.testing.assert_allclose(after, np.clip(F + 0.05 * 0.5 * change, 0, 5), atol=1e-4)
+    assert [epochs for epochs, _ in recommender.asked] == [options.probe_epochs] * 3
+    moved, _, _ = zeroth_order.zeroth_order_step(F, recommender, replace(options, largest_move=0.25))
+    np.testing.assert_allclose(moved, np.clip(F + 0.25 * change / np.abs(change).max(), 0, 5), atol=1e-4)
+    blind, _, _ = zeroth_order.zeroth_order_step(F, recommender, replace(options, step_size=0.001), np.random.default_rng(0))
+    size = np.linalg.norm(np.clip(F + 0.001 * 0.5 * change, 0, 5) - F)
+    assert np.linalg.norm(blind - F) == pytest.approx(size, rel=1e-3) and not np.allclose(blind, F + 0.001 * 0.5 * change, atol=1e-6)
+    still, _, _ = zeroth_order.zeroth_order_step(F, Flat(aim), replace(options, largest_move=0.25))
+    np.testing.assert_array_equal(still, F)
 
 
-def test_a_killed_gan_attack_ends_in_the_same_bytes(shop, tmp_path, monkeypatch):
-    options = RecSys19Settings(5, (1, 5), TINY, gan_epochs=3, batch_size=8, warm_epochs=2, base_epochs=2, probe_epochs=1, directions=2, k=5)
-    real = dcgan.DCGAN.train
+class Flat(Quadratic):
+    """One whose goal never moves."""
 
-    def train(self, *args, **kwargs):
-        return real(self, *args, **kwargs | {"save_every": 1})
+    def after(self, epochs, F):
+        return 0.5
 
-    monkeypatch.setattr(dcgan.DCGAN, "train", train)
-    whole = gan.attack(shop, options, 0, tmp_path / "whole", 3, progress=False)
-    assert whole.n_users == 5 and whole.matrix().max() <= 5
-    for stop in (1, 2):
+
+def test_a_killed_attack_ends_in_the_same_bytes(shop, tmp_path, monkeypatch):
+    options = RecSys19Settings(5, (1, 5), TINY, gan_epochs=3, base_epochs=2, probe_epochs=1, directions=2, k=5)
+    monkeypatch.setattr(gan, "_SAVE_EVERY", 1)
+    whole = zeroth_order.attack(shop, options, 0, tmp_path / "whole" / "synthetic" / "a", 3, progress=False)
+    assert whole.n_users == 5 and whole.matrix().max() <= 5 and len(list((tmp_path / "whole" / "synthetic").iterdir())) == 2
+    for stop in (1, 3, 1):  # in the GAN, in the steps, and in them again
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            if stop == 1:
-                patch.setattr(dcgan.pd.DataFrame, "to_csv", lambda *args, **kwargs: (_ for _ in ()).throw(Killed))
-            else:
-                killed_after(patch, gan, 1)
-            gan.attack(shop, options, 0, tmp_path / "killed", 3, progress=False)
-    gan.attack(shop, options, 0, tmp_path / "killed", 3, progress=False)
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+            killed_after(patch, gan, stop)
+            zeroth_order.attack(shop, options, 0, tmp_path / "killed" / "synthetic" / "a", 3, progress=False)
+    zeroth_order.attack(shop, options, 0, tmp_path / "killed" / "synthetic" / "a", 3, progress=False)
+    for own in (tmp_path / "whole" / "synthetic").iterdir():
+        assert contents(tmp_path / "killed" / "synthetic" / own.name) == contents(own)
     with pytest.raises(UserError, match="more than the 24 users"):
-        gan.attack(shop, replace(options, fakes=25), 0, tmp_path / "many", 1, progress=False)
+        gan.attack(shop, GanSettings(25), 0, tmp_path / "many", 1, progress=False)
 
 
 def test_nothing_below_a_half_is_a_rating():
@@ -111,7 +119,7 @@ def als_options(**more):
 
 def test_the_goal_is_the_hit_ratio_or_the_mean_score_of_the_targets_over_real_users(shop):
     F = np.full((3, 17), 4.0)
-    hits, score = (gan.Oblivious(shop, als_options(goal=goal), seed=1) for goal in GOALS)
+    hits, smoothed, score = (zeroth_order.Oblivious(shop, als_options(goal=goal), seed=1) for goal in GOALS)
     found = hits.after(2, F), score.after(2, F)
     P, Q = hits.model.factors
     assert len(P) == 27
@@ -121,10 +129,12 @@ def test_the_goal_is_the_hit_ratio_or_the_mean_score_of_the_targets_over_real_us
     tested = np.unique(shop.test_users)
     assert found[0] == pytest.approx(np.mean([bool({1, 5} & set(best[user])) for user in tested]))
     assert found[1] == pytest.approx(np.mean(P[:24] @ Q[[1, 5]].T), rel=1e-5)
+    margins = scores[tested][:, [1, 5]].max(axis=1) - np.sort(scores[tested], axis=1)[:, -4]
+    assert smoothed.after(2, F) == pytest.approx(np.mean(1 / (1 + np.exp(-margins / zeroth_order.SOFTNESS))), rel=1e-4)
 
 
 def test_the_recommender_sees_ratings_and_goes_on_from_where_it_stands(shop):
-    nothing, faint, clear, other = (gan.Oblivious(shop, als_options(goal="score"), seed) for seed in (1, 1, 1, 2))
+    nothing, faint, clear, other = (zeroth_order.Oblivious(shop, als_options(goal="score"), seed) for seed in (1, 1, 1, 2))
     empty = nothing.after(1, np.zeros((3, 17)))
     assert faint.after(1, np.full((3, 17), 0.4)) == empty != clear.after(1, np.full((3, 17), 0.6)) and other.after(1, np.zeros((3, 17))) != empty
     one, two = nothing.after(1, np.zeros((3, 17))), faint.after(1, np.zeros((3, 17)))
@@ -139,18 +149,18 @@ def test_a_probe_starts_where_the_base_ended_and_leaves_no_trace(monkeypatch):
             events.append("after")
             return super().after(epochs, F)
 
-    monkeypatch.setattr(gan.checkpoints, "capture", lambda model: events.append("capture") or "state")
-    monkeypatch.setattr(gan.checkpoints, "restore", lambda model, state: events.append(f"restore {state}"))
-    gan.zeroth_order_step(np.eye(3, 6, dtype=np.float32), Recorder(np.zeros((3, 6))), options)
-    assert events == ["after", "capture", "after", "restore state", "after", "restore state"]
+    monkeypatch.setattr(zeroth_order.checkpoints, "capture", lambda model: events.append("capture") or "state")
+    monkeypatch.setattr(zeroth_order.checkpoints, "restore", lambda model, state: events.append(f"restore {state}"))
+    zeroth_order.zeroth_order_step(np.eye(3, 6, dtype=np.float32), Recorder(np.zeros((3, 6))), options)
+    assert events == ["capture", *["restore state", "after"] * 3, "restore state"]
 
 
 def test_probes_and_the_step_stay_on_the_scale(monkeypatch):
     for name in ("capture", "restore"):
-        monkeypatch.setattr(gan.checkpoints, name, lambda *args: None)
+        monkeypatch.setattr(zeroth_order.checkpoints, name, lambda *args: None)
     F = np.array([[4.0, 1.0], [1.0, 2.0]], np.float32)
     recommender = Quadratic(np.array([[5.0, 0.0], [0.0, 5.0]]))
-    after, base, probes = gan.zeroth_order_step(F, recommender, RecSys19Settings(2, (0,), directions=5, smoothing=50.0, step_size=100.0))
+    after, base, probes = zeroth_order.zeroth_order_step(F, recommender, RecSys19Settings(2, (0,), directions=5, smoothing=50.0, step_size=100.0))
     assert base == -(1 + 1 + 1 + 9) and len(probes) == 2  # no more directions than rows
     for scale in (np.array([probe for _, probe in recommender.asked[1:]]), after):
         assert scale.min() == 0 and scale.max() == 5
@@ -159,50 +169,51 @@ def test_probes_and_the_step_stay_on_the_scale(monkeypatch):
 # The attack, with everything that learns written down
 
 
-def test_the_first_of_the_best_profiles_are_kept(shop, tmp_path, monkeypatch):
-    """Goals .1, .3, .3: kept are the profiles that the second step began with, and a probe that did better is not."""
-    steps, warmed = iter([(2.0, 0.1, [0.9]), (3.0, 0.3, [0.2]), (4.0, 0.3, [0.0, 0.5])]), []
+def test_the_last_profiles_are_kept_and_every_change_is_counted(shop, tmp_path, monkeypatch):
+    """Three steps on two users' own profiles, of which the second undoes the first."""
+    start = zeroth_order.start_of(shop, RefinedBootstrapSettings(2, (1, 5)), 6, tmp_path, False)
+    values, asked = iter([(5 - start, 0.3, [0.9]), (start, 0.1, [0.2]), (np.where(start, 0, 2), 0.2, [0.0, 0.5])]), []
 
-    class Made:
-        def __init__(self, height, width, seed, learning_rate, beta_1, highest):
-            assert (height, width, seed, learning_rate, beta_1, highest) == (*dcgan.image_shape(17), 6, 2e-4, 0.5, 5)
-
-        def train(self, profiles, epochs, batch_size, folder, **kwargs):
-            assert profiles.shape == (24, 17) and (epochs, batch_size) == (64, 64)
-            return np.zeros((64, 3))
-
-        def generate(self, count, n_items):
-            return np.full((count, n_items), 1.0, np.float32)
-
-    class Asked:
-        model = None
-
-        def __init__(self, *args):
-            pass
-
+    class Asked(zeroth_order.Oblivious):
         def after(self, epochs, F):
-            warmed.append((epochs, F.max()))
+            asked.append((epochs, float(F.sum())))
 
-    def step(F, recommender, settings):
-        value, goal, probes = next(steps)
-        return np.full_like(F, value), goal, probes
-
-    monkeypatch.setattr(gan, "DCGAN", Made)
-    monkeypatch.setattr(gan, "Oblivious", Asked)
-    monkeypatch.setattr(gan, "zeroth_order_step", step)
-    monkeypatch.setattr(gan.checkpoints, "capture", lambda model: {})
-    profiles = gan.attack(shop, als_options(), 6, tmp_path, 3, progress=False)
-    assert np.all(profiles.matrix() == 2) and warmed == [(50, 1)]
-    assert np.all(gan.Profiles.load(tmp_path / "made.npz").matrix() == 1)
+    monkeypatch.setattr(zeroth_order, "Oblivious", Asked)
+    monkeypatch.setattr(zeroth_order, "zeroth_order_step", lambda F, recommender, settings, blind: next(values))
+    options = RefinedBootstrapSettings(2, (1, 5), replace(TINY, solver="als"))
+    profiles = zeroth_order.attack(shop, options, 6, tmp_path, 3, progress=False)
+    np.testing.assert_array_equal(profiles.matrix() > 0, start == 0)
+    assert [epochs for epochs, _ in asked] == [50, 50, 50] and asked[0][1] == asked[2][1] == start.sum() != asked[1][1]
     table = pd.read_csv(tmp_path / "trajectory.csv")
-    assert table["goal"].tolist() == [0.1, 0.3, 0.3] and table["best_probe"].tolist() == [0.9, 0.2, 0.5] and table["clicks"].tolist() == [17] * 3
+    assert table["goal"].tolist() == [0.3, 0.1, 0.2] and table["best_probe"].tolist() == [0.9, 0.2, 0.5]
+    assert table["changed_entries"].tolist() == [start.size, 0, start.size] and table["clicks"].tolist()[1] == np.count_nonzero(start) / 2
+
+
+def test_targets_are_clicked_by_all_only_if_that_is_asked_for(shop):
+    F = np.zeros((3, 17))
+    plain, forced = (zeroth_order.Oblivious(shop, als_options(click_targets=asked), 0).profiles(F).matrix() for asked in (False, True))
+    assert not plain.any() and np.all(forced[:, [1, 5]] > 0) and np.count_nonzero(forced) == 6
+
+
+def test_a_mask_is_all_that_a_profile_can_have(shop):
+    made = zeroth_order.Oblivious(shop, als_options(mask=4), 0).profiles(np.full((3, 17), 3.0)).matrix()
+    assert np.all(np.count_nonzero(made, axis=1) == 4)
+    np.testing.assert_array_equal(made > 0, random_mask((3, 17), 4, 0))
+    assert not np.array_equal(random_mask((3, 17), 4, 0), random_mask((3, 17), 4, 1))
+
+
+def test_profiles_keep_their_strongest_entries_as_many_as_a_real_user_has(shop):
+    np.testing.assert_array_equal(strongest(np.array([[3.0, 1, 3, 2], [1, 2, 3, 4]]), np.array([2, 1])), [[3, 0, 3, 0], [0, 0, 0, 4]])
+    kept = like_real(np.random.default_rng(0).random((40, 17)) + 1, shop, 0)
+    assert set(np.count_nonzero(kept, axis=1)) <= set(np.diff(shop.indptr)) and len(set(np.count_nonzero(kept, axis=1))) > 1
 
 
 def test_the_settings_of_the_re_implementation_are_the_defaults():
-    one = RecSys19Settings(1, (0,))
-    assert (one.gan_epochs, one.batch_size, one.learning_rate, one.beta_1) == (64, 64, 2e-4, 0.5)
-    assert (one.directions, one.smoothing, one.step_size, one.warm_epochs, one.base_epochs, one.probe_epochs) == (5, 50, 100, 50, 10, 5)
-    assert (one.goal, one.k) == ("hit_ratio", 10)
+    one, its_gan = RecSys19Settings(1, (0,)), GanSettings(1)
+    assert (its_gan.epochs, its_gan.batch_size, its_gan.learning_rate, its_gan.beta_1, its_gan.mask) == (128, 64, 2e-4, 0.5, None)
+    assert replace(one, gan_epochs=7, mask=90).gan == GanSettings(1, epochs=7, mask=90)
+    assert (one.directions, one.smoothing, one.step_size, one.base_epochs, one.probe_epochs) == (5, 50, 100, 50, 5)
+    assert (one.goal, one.k, one.largest_move, one.click_targets) == ("hit", 10, None, False)
 
 
 # The GAN
@@ -220,14 +231,14 @@ def test_profiles_follow_the_seed_of_the_weights_and_that_of_the_noise():
     assert not np.allclose(made, first.generate(3, 7), atol=1e-5)
 
 
-def test_every_epoch_goes_through_all_profiles_in_an_order_and_with_noise_of_its_own(tmp_path):
+def test_every_epoch_goes_through_all_profiles_in_an_order_and_with_noise_of_its_own():
     orders, noises = set(), set()
     for seed in (0, 1):
         model, batches = dcgan.DCGAN(2, 4, 0), []
         model.seed = seed
         model.step = lambda images, noise, seen=batches: seen.append((images.numpy(), noise.numpy())) or (0.5, 0.5)
-        model.train(np.eye(6, 7), 3, 3, tmp_path / f"{seed}", progress=False)
         for epoch in range(3):
+            model.epoch(np.eye(6, 7), epoch, 3)
             (first, one), (second, other) = batches[2 * epoch : 2 * epoch + 2]
             order = dcgan.to_profiles(np.concatenate([first, second]), 7).argmax(axis=1)
             assert sorted(order) == list(range(6))
@@ -236,15 +247,59 @@ def test_every_epoch_goes_through_all_profiles_in_an_order_and_with_noise_of_its
     assert len(orders) == 6 and len(noises) == 12
 
 
-def test_both_losses_begin_at_chance(tmp_path):
+def test_both_losses_begin_at_chance():
     """Weights are small, so every logit is near 0: ln 2 for the generator, and twice that for the discriminator's two halves."""
     tf.config.run_functions_eagerly(True)
     try:
-        dcgan.DCGAN(2, 4, 0).train(np.eye(4, 7, dtype=np.float32), 1, 4, tmp_path, progress=False)
+        losses = dcgan.DCGAN(2, 4, 0).epoch(np.eye(4, 7, dtype=np.float32), 0, 4)
     finally:
         tf.config.run_functions_eagerly(False)
-    first = pd.read_csv(tmp_path / "gan.csv").iloc[0]
-    assert first["generator"] == pytest.approx(np.log(2), abs=0.15) and first["discriminator"] == pytest.approx(2 * np.log(2), abs=0.15)
+    np.testing.assert_allclose(losses, [np.log(2), 2 * np.log(2)], atol=0.15)
+
+
+class Scripted:
+    """A GAN whose profiles are given, an epoch after the other."""
+
+    def __init__(self, made):
+        self.made = iter(made)
+
+    def __call__(self, *args):
+        return self
+
+    def restore(self, state):
+        pass
+
+    def state(self):
+        return {}
+
+    def epoch(self, profiles, epoch, batch_size):
+        return np.array([0.1, 0.2])
+
+    def generate(self, fakes, n_items):
+        return next(self.made)
+
+
+def test_a_gan_stops_when_its_profiles_look_real_and_goes_on_while_they_do_not(shop, tmp_path, monkeypatch):
+    real = shop.matrix().toarray()[:6] * 5
+    blurred, alike = np.where(real > 0, real, 1.6).astype(np.float32), np.tile(real[:1], (6, 1))
+    monkeypatch.setattr(gan, "DCGAN", Scripted([blurred, alike, real, blurred]))
+    gan.attack(shop, GanSettings(6), 0, tmp_path, 4, progress=False)
+    table = pd.read_csv(tmp_path / "trajectory.csv")
+    assert table["epoch"].tolist() == [1, 2, 3] and table["clicks"].tolist()[0] == 17 and table["Jaccard"].tolist()[1] == 1
+    assert table["real_clicks"].nunique() == 1 and table["real_clicks"][0] == np.count_nonzero(shop.train_ratings >= 1.5) / 24
+    gan.attack(shop, GanSettings(6), 0, tmp_path, 4, progress=False)  # it is not asked for a fourth epoch
+
+
+@pytest.mark.parametrize("made", [np.zeros((6, 17), np.float32), np.tile(np.float32([5, 0, 5, 0, 0, 5, 5, 5] + [0] * 9), (6, 1))])
+def test_a_collapse_ends_the_gan_in_one_line(shop, tmp_path, monkeypatch, made):
+    monkeypatch.setattr(gan, "DCGAN", Scripted([made] * 40))
+    with pytest.raises(UserError, match=f"collapsed: after epoch {gan.SETTLED} "):
+        gan.attack(shop, GanSettings(6), 0, tmp_path, 40, progress=False)
+
+
+def test_the_mean_jaccard_similarity_by_hand():
+    X = np.array([[1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0], [1, 1, 0, 0]], bool)
+    assert mean_jaccard(X) == pytest.approx((1 / 3 + 1 + 1 / 3) / 3) and np.isnan(mean_jaccard(X[2:]))
 
 
 def test_the_generator_learns_what_the_discriminator_takes_for_real():

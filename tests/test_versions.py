@@ -18,7 +18,9 @@ import pytest  # noqa: E402
 
 from advrec_tf import auditing, data, evaluation, perturbations  # noqa: E402
 from advrec_tf.defenses import Svm, detection, low_rank, project, projection, reconstruct, unsupervised_scores  # noqa: E402
-from advrec_tf.poisoning import RecSys19Settings, RecSys20Settings, bilevel, gan, heuristic  # noqa: E402
+from advrec_tf.poisoning import RecSys19Settings, RecSys20Settings, bilevel, gan, heuristic, likeness, zeroth_order  # noqa: E402
+from advrec_tf.poisoning.likeness import VERSION as LIKENESS  # noqa: E402
+from advrec_tf.poisoning.settings import GanSettings  # noqa: E402
 from advrec_tf.training import AMFSettings, BPRMFSettings, PMFSettings, WRMFSettings  # noqa: E402
 
 SMALL = {"embedding_dim": 4, "batch_size": 64}
@@ -77,7 +79,7 @@ def attacked(make, settings, tmp_path):
 CASES = {
     "BPR-MF": (lambda t: trained(BPRMFSettings(**SMALL)), BPRMFSettings.version, (1, 0.28158798)),
     "AMF": (lambda t: trained(AMFSettings(**SMALL, adversary="pgd")), AMFSettings.version, (1, 0.71231317)),
-    "WRMF": (lambda t: trained(WRMFSettings(**SMALL)), WRMFSettings.version, (1, 1.9982784)),
+    "WRMF": (lambda t: trained(WRMFSettings(**SMALL)), WRMFSettings.version, (2, 1.9982784)),
     "WRMF by als": (lambda t: trained(WRMFSettings(**SMALL, solver="als")), WRMFSettings.version, (2, 9.9658068)),
     "PMF": (lambda t: trained(PMFSettings(**SMALL)), PMFSettings.version, (1, 1.9159258)),
     "perturbations": (lambda t: perturbed(), perturbations.VERSION, (1, 10.59859)),
@@ -86,8 +88,11 @@ CASES = {
     "detection": (detected, detection.VERSION, (1, 23.874202)),
     "RecSys20": (lambda t: attacked(bilevel.attack, RecSys20Settings(5, (1, 2), WRMFSettings(**SMALL), 4, 2, click_limit=9, k=4), t),
                  RecSys20Settings.version, (2, 6.8549252)),
-    "RecSys19": (lambda t: attacked(gan.attack, RecSys19Settings(5, (1, 2), WRMFSettings(**SMALL), gan_epochs=1, warm_epochs=1, base_epochs=1,
-                                                                probe_epochs=1, directions=2, k=4), t), RecSys19Settings.version, (1, 37.437949)),
+    "RecSys19": (lambda t: attacked(zeroth_order.attack, RecSys19Settings(5, (1, 2), WRMFSettings(**SMALL), gan_epochs=1, base_epochs=1,
+                                                                          probe_epochs=1, directions=2, k=4), t / "a" / "b"),
+                 RecSys19Settings.version, (2, 20.064895)),
+    "RecSys19's GAN": (lambda t: attacked(gan.attack, GanSettings(5), t), GanSettings.version, (2, 19.317609)),
+    "likeness": (lambda t: list(likeness(heuristic("bandwagon", shop("80:20"), 8, (1, 2), 0), shop("80:20")).values()), LIKENESS, (2, 10.413814)),
     "data": (lambda t: [x for n in (0, 1) for x in (*data.sample_triples(shop(), n), *data.shuffled_batches(shop(), 9, n, n), shop().test_items)],
              BPRMFSettings.version, (1, 1268.0574)),
     "audit": (lambda t: [job.points[0].get("epsilon", 0) for job in auditing.jobs(*factors(), shop(), 1.5, 4, 3, 0)], 1, (1, 0.0033841543)),

@@ -15,7 +15,7 @@ from advrec_tf.errors import UserError
 from advrec_tf.evaluation import TARGET_NAMES
 from advrec_tf.poisoning import ATTACKS, Plan, Profiles, folder_of, make, read_trajectory
 from advrec_tf.poisoning.likeness import VERSION as LIKENESS
-from advrec_tf.poisoning.settings import LEARNED
+from advrec_tf.poisoning.settings import LEARNED, MODULES
 from advrec_tf.reporting import plots
 from advrec_tf.results import Job, Layout
 from advrec_tf.training import RECOMMENDERS, PMFSettings, Settings, WRMFSettings
@@ -205,7 +205,7 @@ def _plan(values: dict[str, Any], data: Interactions, group: str) -> Plan:
     recsys19 |= {"directions": values["zo_directions"], "smoothing": values["zo_smoothing"], "step_size": values["zo_step"]}
     recsys19 |= {"largest_move": values["zo_largest_move"], "mask": values["mask"], "click_targets": values["click_targets"]}
     gan = {"epochs": values["gan_epochs"], "mask": values["mask"]}
-    learned = {"recsys20": recsys20, "recsys19": recsys19, "gan": gan, "bootstrap_refined": recsys19}
+    learned = {"recsys20": recsys20, "gan": gan} | dict.fromkeys(("recsys19", "bootstrap_refined", "bootstrap_blind"), recsys19)
     return Plan(fakes, chosen, learned, values["clicks"], values["outer_epochs"], values["attack_seed"])
 
 
@@ -213,7 +213,7 @@ def _check(study: Study) -> None:
     """Tells of profiles that do not fit and of ratings that are not there."""
     data = study.data
     read = [settings.reads_ratings for settings in study.victims.values()]
-    asking = any("recsys19" in attack or "refined" in attack for attack in study.attacks)
+    asking = any(MODULES.get(part) == "zeroth_order" for attack in study.attacks for part in attack.split("+"))
     read += [plan.learned["recsys19"]["recommender"].reads_ratings for plan in study.plans.values() if asking]
     if data.train_ratings is None and (any(read) or "choose_ratings" in study.values and "enter" not in study.values):
         raise UserError(f"{data.name} has no ratings, which PMF needs: choose another --dataset or recommender")

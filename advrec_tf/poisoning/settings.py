@@ -80,8 +80,7 @@ class RecSys19Settings:
     smoothing: float = 50.0  # a, the length of a probe
     step_size: float = 100.0  # eta
     largest_move: float | None = None  # what the largest change of an entry in a step is scaled to
-    warm_epochs: int = 50  # of the recommender before the first step
-    base_epochs: int = 10  # between steps
+    base_epochs: int = 50  # of a fresh recommender before every step
     probe_epochs: int = 5  # for f(F + a Z), and for the f(F) that it is compared with
     goal: str = "hit"
     k: int = 10
@@ -90,6 +89,7 @@ class RecSys19Settings:
     version: ClassVar[int] = 2
     outer_epochs: ClassVar[int] = 10
     start: ClassVar[str] = "gan"  # which profiles the steps start from
+    blind: ClassVar[bool] = False  # whether the differences of a step are random ones
 
     def __post_init__(self):
         if self.goal not in GOALS:
@@ -113,8 +113,16 @@ class RefinedBootstrapSettings(RecSys19Settings):
     start = "bootstrap"
 
 
+@dataclass(frozen=True)
+class BlindBootstrapSettings(RefinedBootstrapSettings):
+    """The same steps with random differences: what is changed, but not towards the goal."""
+
+    name = "bootstrap_blind"
+    blind = True
+
+
 LearnedSettings = RecSys20Settings | RecSys19Settings | GanSettings
 
 # Attacks that learn their profiles, each the function `attack` of the module of its name in MODULES.
-LEARNED = {kind.name: kind for kind in (RecSys20Settings, RecSys19Settings, GanSettings, RefinedBootstrapSettings)}
-MODULES = {"recsys20": "bilevel", "recsys19": "zeroth_order", "gan": "gan", "bootstrap_refined": "zeroth_order"}
+LEARNED = {kind.name: kind for kind in (RecSys20Settings, RecSys19Settings, GanSettings, RefinedBootstrapSettings, BlindBootstrapSettings)}
+MODULES = {name: {"recsys20": "bilevel", "gan": "gan"}.get(name, "zeroth_order") for name in LEARNED}

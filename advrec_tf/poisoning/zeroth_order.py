@@ -54,12 +54,14 @@ class Oblivious:
         return float(target_hits(lists, data, settings.targets).any(axis=1).mean())
 
 
-def zeroth_order_step(F: np.ndarray, recommender: Oblivious, settings: RecSys19Settings) -> tuple[np.ndarray, float, list[float]]:
+def zeroth_order_step(
+    F: np.ndarray, recommender: Oblivious, settings: RecSys19Settings, blind: np.random.Generator | None = None
+) -> tuple[np.ndarray, float, list[float]]:
     """F + eta a sum_k (f(F + a Z_k) - f(F)) Z_k over the first rank-1 directions Z_k = u_k v_k^T of F's singular vectors, clipped to [0, highest].
 
     f trains the recommender `probe_epochs` further from one and the same state, for f(F) as for every probe: otherwise their difference would be
     what training alone changes.  The recommender stands at that state again afterwards.  With `largest_move` the step is scaled so that its
-    largest entry is that.
+    largest entry is that.  A step that is `blind` has random differences of the same norm: what it does, the attacker's goal has no part in.
 
     F: [fakes, items] -> F after the step, f(F), f of the probes
     """
@@ -73,7 +75,11 @@ def zeroth_order_step(F: np.ndarray, recommender: Oblivious, settings: RecSys19S
 
     base, *probes = [f(F + change) for change in (0, *(settings.smoothing * direction for direction in directions))]
     checkpoints.restore(recommender.model, state)
-    change = sum((probe - base) * direction for probe, direction in zip(probes, directions))
+    differences = np.array(probes) - base
+    if blind is not None:
+        drawn = blind.standard_normal(len(differences))
+        differences = drawn * np.linalg.norm(differences) / np.linalg.norm(drawn)
+    change = sum(difference * direction for difference, direction in zip(differences.astype(np.float32), directions))
     largest = np.abs(change).max()
     scale = settings.step_size * settings.smoothing
     if settings.largest_move is not None and largest > 0:
@@ -101,17 +107,14 @@ def attack(data: Interactions, settings: RecSys19Settings, seed: int, folder: Pa
         F = run.state["F"] if run.done else start_of(data, settings, seed, folder, progress)
         if run.done < outer_epochs:
             recommender = Oblivious(data, settings, seed)
-            first = run.state.get("first", recommender.profiles(F).matrix())
-            if run.done:
-                checkpoints.restore(recommender.model, {name[6:]: value for name, value in run.state.items() if name.startswith("model.")})
-            else:
-                recommender.after(settings.warm_epochs, F)
+            untrained, first = checkpoints.capture(recommender.model), run.state.get("first", recommender.profiles(F).matrix())
         name = f"{data.name} {settings.name}"
         for epoch in tqdm(range(run.done, outer_epochs), name, initial=run.done, total=outer_epochs, disable=not progress or None):
+            checkpoints.restore(recommender.model, untrained)
             recommender.after(settings.base_epochs, F)
-            F, goal, probes = zeroth_order_step(F, recommender, settings)
+            blind = np.random.default_rng([seed, epoch]) if settings.blind else None
+            F, goal, probes = zeroth_order_step(F, recommender, settings, blind)
             profiles = recommender.profiles(F)
             row = [epoch, goal, max(probes), len(profiles.items) / settings.fakes, np.count_nonzero(profiles.matrix() != first)]
-            model = {f"model.{name}": value for name, value in checkpoints.capture(recommender.model).items()}
-            run.add([row], profiles, score=epoch, state={"F": F, "first": first, **model})
+            run.add([row], profiles, score=epoch, state={"F": F, "first": first})
         return run.profiles()

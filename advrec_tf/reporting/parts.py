@@ -10,14 +10,21 @@ from advrec_tf.reporting.vocabulary import markdown
 
 MEASURES = ("target_score", "target_rank", "target_HR", "target_Recall", "HR")
 PAIRS = (
-    ("bootstrap", "none"), ("bootstrap_refined", "bootstrap"), ("bootstrap_targets", "bootstrap"), ("gan", "none"), ("recsys19", "gan"),
+    ("bootstrap", "none"), ("bootstrap_refined", "bootstrap"), ("bootstrap_blind", "bootstrap"), ("bootstrap_refined", "bootstrap_blind"),
+    ("bootstrap_targets", "bootstrap"), ("gan", "none"), ("recsys19", "gan"),
     ("recsys19", "none"), ("recsys20", "none"), ("recsys19+recsys20", "recsys20"),
 )  # fmt: skip
 WHAT = {
-    "none": "clean data", "bootstrap": "random real users once more: an ideal GAN", "bootstrap_refined": "these after the zeroth-order steps",
-    "bootstrap_targets": "these with all targets rated highest", "gan": "the GAN's profiles", "recsys19": "these after the zeroth-order steps",
-    "recsys20": "the bi-level attack", "recsys19+recsys20": "both attacks' profiles",
-}  # fmt: skip
+    "none": "clean data",
+    "bootstrap": "random real users once more: an ideal GAN",
+    "bootstrap_refined": "these after the zeroth-order steps",
+    "bootstrap_blind": "these after the same steps with random differences",
+    "bootstrap_targets": "these with all targets rated highest",
+    "gan": "the GAN's profiles",
+    "recsys19": "these after the zeroth-order steps",
+    "recsys20": "the bi-level attack",
+    "recsys19+recsys20": "both attacks' profiles",
+}
 
 
 def compared(rows: pd.DataFrame) -> pd.DataFrame:
