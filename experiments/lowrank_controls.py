@@ -11,7 +11,7 @@ from advrec_tf.reporting import controls, page, plots, read_results
 from advrec_tf.results import Job, Layout
 
 LAYOUT = Layout((*poisoned.LAYOUT.keys, "order", "draw"), poisoned.LAYOUT.values)
-PATCHES = {"ml-100k": [(200, 50)], "gowalla": [(100, 90), (300, 80), (150, 20)]}
+PATCHES: dict[str, list[tuple[int | None, int]]] = {"ml-100k": [(200, 50)], "gowalla": [(100, 90), (300, 80), (150, 20)]}
 READINGS = ("weights", "dense", "rating_matrix")  # of what a reconstruction is to WRMF, beside binarize
 DRAWS = 5  # of each random order
 
@@ -22,8 +22,8 @@ def jobs(study: Study) -> list[Job]:
     Victims of all seeds get the users as they are; those of the first seed, which is the attack's own, also in other orders.  Where there are
     ratings, the other readings of a reconstruction join.
     """
-    patches = PATCHES.get(study.data.name, [poisoned.patch_of(text) for text in study.values["patches"]])
-    rebuilt = [LowRank(*patch, partial=partial) for patch in patches for partial in PARTIAL]
+    patches = study.values["patches"] or PATCHES.get(study.data.name, [(50, 20)])
+    rebuilt = [LowRank(*patch, partial=partial) for patch in patches for partial in (PARTIAL if patch[0] else PARTIAL[:1])]
     attacks, found = ["none", study.attack], []
     found += _ordered(poisoned.jobs(study, attacks, [UNDEFENDED, *rebuilt]), study, ORDERS[0], 0)
     matched = study.of_seeds(study.seeds[:1])

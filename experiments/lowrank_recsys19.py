@@ -13,7 +13,8 @@ from advrec_tf.reporting import page, parts, plots, poisoning, read_results
 from advrec_tf.results import Job, Layout
 from advrec_tf.training import RECOMMENDERS
 
-ATTACKS = ["bootstrap", "bootstrap_refined", "bootstrap_blind", "bootstrap_targets", "gan", "recsys19", "recsys20", "recsys19+recsys20"]
+_CONTROLS = ["bootstrap", "bootstrap_refined", "bootstrap_blind", "bootstrap_scored", "bootstrap_targets"]
+ATTACKS = [*_CONTROLS, "gan", "recsys19", "recsys20", "recsys19+recsys20"]
 LAYOUT = Layout(poisoned.LAYOUT.keys, (*poisoned.LAYOUT.values, *LIKENESS, "changed_entries"))
 
 

@@ -22,7 +22,13 @@ COMPONENTS = 20
 
 def elsewhere(study: Study) -> tuple[Study, list[str]]:
     """Attacks that the detectors have not learnt from: the same with another seed and fewer outer epochs, and others by name."""
-    others = ["bandwagon", "random", "recsys20", *(["recsys19"] if study.data.n_items < 5000 else [])]  # the GAN of a large catalogue takes a day
+    others = [
+        "bandwagon",
+        "random",
+        "recsys20",
+        "recsys20_disguised",
+        *(["recsys19"] if study.data.n_items < 5000 else []),
+    ]  # the GAN of a large catalogue takes a day
     outer_epochs = study.values["other_outer_epochs"]
     plans = {group: replace(plan, seed=plan.seed + 1, outer_epochs=outer_epochs) for group, plan in study.plans.items()}
     return replace(study, plans=plans), [name for name in others if name != study.attack]

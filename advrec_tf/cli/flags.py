@@ -11,7 +11,7 @@ from advrec_tf.errors import UserError
 from advrec_tf.jobs import BACKENDS
 from advrec_tf.perturbations import ATTACKS, BALLS, PGD_INIT
 from advrec_tf.poisoning import ATTACKS as POISON
-from advrec_tf.poisoning.settings import GOALS, GanSettings
+from advrec_tf.poisoning.settings import GOALS, DisguisedRecSys20Settings, GanSettings
 from advrec_tf.training import RECOMMENDERS, AMFSettings, PMFSettings, WRMFSettings
 
 MOST = 1e30  # of any number; single precision ends at 3e38
@@ -28,6 +28,7 @@ EXPERIMENTS = {
     "lowrank_table3": "Table III: local low-rank reconstruction under several attacks",
     "lowrank_controls": "what explains Tables II and III: other seeds and orders of users",
     "lowrank_recsys19": "RecSys19 in its parts: GAN, zeroth-order steps, an ideal GAN, forced targets",
+    "lowrank_adaptive": "the defences under RecSys20 that knows of them",
     "lowrank_figure1": "Figure 1: users on two principal components",
     "lowrank_figure2": "Figure 2: the SVM's recall over components and kernels",
     "lowrank_figure3": "Figure 3: PMF on reconstructed ratings over the SVD rank",
@@ -42,7 +43,7 @@ PERTURBED = ("table1", "iterations", "budget", "characteristics", "low_rank_agai
 POISONED = tuple(name for name in EXPERIMENTS if name == "poison" or name.startswith("lowrank_"))
 OF_PMF = ("lowrank_figure3", "lowrank_figure4", "lowrank_figure5", "lowrank_figure6")
 WITH_VICTIMS = tuple(name for name in POISONED if name not in ("lowrank_figure1", "lowrank_figure2"))
-_SEVERAL = ("lowrank_controls", "lowrank_recsys19")
+_GIVEN = ("lowrank_table3", "lowrank_recsys19", "lowrank_adaptive")  # their attacks are no choice
 _OF_GOWALLA = ("poison", "lowrank_table1", "lowrank_table2", "lowrank_figure1", "lowrank_figure2")
 _MEASURED = (*PERTURBED, *POISONED)
 _WITH_DATA = (*_MEASURED, "audit", "describe")
@@ -84,7 +85,7 @@ FLAGS = {
     # Data
     "dataset": Flag("texts", (*_WITH_DATA, "claims"), f"names among {', '.join(NAMES)}, or paths of one's own tables or folders", ["ml-1m", "lastfm"],
                     {**_by(_OF_GOWALLA, ["gowalla"], "paper"), **_by(("lowrank_table3", "lowrank_recsys19", *OF_PMF), ["ml-100k"], "paper"),
-                     **_by(("lowrank_controls",), ["gowalla", "ml-100k"], "paper"),
+                     **_by(("lowrank_controls", "lowrank_adaptive"), ["gowalla", "ml-100k"], "paper"),
                      **_by(("audit",), ["ml-1m"], "paper"), "quick": ["synthetic"]}),
     "data_dir": Flag("text", _WITH_DATA, "holds one folder a data set [$ADVREC_DATA_DIR, else the user's cache folder]"),
     "split": Flag("text", _WITH_DATA, "what is held out of each user [last where there are timestamps]", None, _by(POISONED, "80:20"),
@@ -127,7 +128,7 @@ FLAGS = {
     "cores": Flag("wholes", ("characteristics",), "fewest interactions of a user or item in each of the sub-samples", list(range(10, 101, 10)),
                   {"quick": [5, 10, 15, 20, 25]}, low=0),
     # Fake profiles
-    "attack": Flag("texts", tuple(n for n in POISONED if n not in ("lowrank_table3", "lowrank_recsys19")),
+    "attack": Flag("texts", tuple(n for n in POISONED if n not in _GIVEN),
                    f"attacks among none, {', '.join(POISON)}, or several joined with + [unless --profiles are given]", ["recsys20"],
                    _by(OF_PMF, ["recsys19"])),
     "profiles": Flag("texts", (*POISONED, "describe"), "files of fake profiles (.npz), each an attack of its own", []),
@@ -151,6 +152,9 @@ FLAGS = {
     "click_targets": Flag("yes_no", POISONED, "recsys20, recsys19: every profile clicks all targets", False),
     "fresh_seeds": Flag("yes_no", POISONED, "recsys20: each outer epoch's surrogate has its own seed; --nofresh_seeds as in the public code", True,
                         {"lowrank_controls": False}),
+    "most_changes": Flag("whole", POISONED, "recsys20_disguised: most clicks in which a profile differs from the real one it started from",
+                         DisguisedRecSys20Settings.most_changes, {"quick": 4}, low=1),
+    "aware_of": Flag("text", POISONED, "recsys20_aware: the reconstruction it knows of, SIZExRANK [Gowalla: 150x20; ML-100K: 200x50; else 50x20]"),
     "gan_epochs": Flag("whole", POISONED, "recsys19: most epochs of the GAN, until its profiles look real", GanSettings.epochs, {"quick": 2}, low=1),
     "mask": Flag("whole", POISONED, "recsys19: random entries that a fake may have [as many as a random real user has, its strongest]", low=1),
     "zo_directions": Flag("whole", POISONED, "recsys19: directions a zeroth-order step probes", 5, low=1),
@@ -172,9 +176,10 @@ FLAGS = {
     "pmf_learning_rate": Flag("number", WITH_VICTIMS, "victim pmf: learning rate", PMFSettings.learning_rate, low=0),
     "pmf_biases": Flag("yes_no", WITH_VICTIMS, "victim pmf: with biases of users and items", PMFSettings.biases),
     # Defences
-    "patches": Flag("texts", ("lowrank_table2", "lowrank_table3", "lowrank_controls"), "reconstructions as SIZExRANK or fullxRANK",
+    "patches": Flag("texts", ("lowrank_table2", "lowrank_table3", "lowrank_controls"),
+                    "reconstructions as SIZExRANK or fullxRANK [lowrank_controls: those of the data set's table]",
                     ["100x90", "300x80", "150x20", "fullx3500", "fullx5000"],
-                    {("paper", "lowrank_table3"): ["200x50"], "quick": ["50x20", "100x10", "fullx40"]}),
+                    {("paper", "lowrank_table3"): ["200x50"], ("paper", "lowrank_controls"): None, "quick": ["50x20", "100x10", "fullx40"]}),
     "enter": Flag("text", ("lowrank_table2", "lowrank_table3"), "how reconstructed values enter WRMF", "binarize", among=ENTER[:-1]),
     "threshold": Flag("number", ("lowrank_table2", "lowrank_table3"), "reconstructed values above this count", 0.5, low=FLOOR),
     "partial_patches": Flag("text", ("lowrank_table2", "lowrank_table3"), "what becomes of users and items that are left for incomplete last patches",
@@ -190,7 +195,8 @@ FLAGS = {
     "choose_ratings": Flag("text", ("lowrank_table2", "lowrank_table3", "lowrank_figure3", "lowrank_figure4", "lowrank_figure6"),
                            "which new ratings are taken first", CHOICES[0], among=CHOICES),
     "svm_components": Flag("wholes", ("lowrank_figure2",), "principal components", [5, *range(10, 101, 10)], {"quick": [2, 4]}, low=1, high=10_000),
-    "folds": Flag("whole", ("lowrank_table1", "lowrank_figure2"), "folds of the detectors' cross-validation", 10, {"quick": 3}, low=2),
+    "folds": Flag("whole", ("lowrank_table1", "lowrank_figure2", "lowrank_adaptive"),
+                  "folds of the detectors' cross-validation", 10, {"quick": 3}, low=2),
     "other_outer_epochs": Flag("whole", ("lowrank_table1",), "outer epochs of the attack run that detectors have not seen", 10, {"quick": 2}, low=1),
     # Audit
     "user_factors": Flag("text", ("audit",), ".npy of user factors [users, dim]"),

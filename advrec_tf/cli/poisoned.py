@@ -94,6 +94,8 @@ class Study:
         return replace(self, seeds=seeds)
 
 
+AWARE_OF = {"gowalla": "150x20", "ml-100k": "200x50"}  # what RecSys20 knows of where it is not said
+
 # What single experiments measure by, beside what every poisoned study depends on.
 OWN_FLAGS = ("enter", "threshold", "partial_patches", "shuffle_seed", "choose_ratings", "folds", "other_outer_epochs")
 
@@ -112,7 +114,7 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
     if RECOMMENDERS[values.get("victim", "wrmf")]().reads_ratings and values.get("enter", ENTER[0]) != ENTER[0]:
         raise UserError("--enter says how values enter WRMF; a recommender of ratings takes them as ratings")
     given = tuple(Profiles.load(Path(path)) for path in values["profiles"])
-    if "patches" in values:
+    if values.get("patches"):
         values = {**values, "patches": [patch_of(text) for text in values["patches"]]}
     found = [_study(values, data, output_dir, attacks, given) for data in datasets]
     for study in found:
@@ -143,9 +145,9 @@ def patch_of(text: str) -> tuple[int | None, int]:
     """SIZExRANK, or fullxRANK (None) of the whole matrix.  Raises UserError for anything else."""
     size, _, rank = text.partition("x")
     if not (rank.isdecimal() and (size == "full" or size.isdecimal())):
-        raise UserError(f"--patches must be SIZExRANK or fullxRANK with commas between, not {text!r}")
+        raise UserError(f"reconstructions must be SIZExRANK or fullxRANK, not {text!r}")
     if int(rank) < 1 or (size != "full" and int(rank) > int(size)):
-        raise UserError(f"--patches: the rank {rank} must lie in 1 ... {'the size of the matrix' if size == 'full' else size}")
+        raise UserError(f"the rank {rank} of {text} must lie in 1 ... {'the size of the matrix' if size == 'full' else size}")
     return None if size == "full" else int(size), int(rank)
 
 
@@ -205,7 +207,11 @@ def _plan(values: dict[str, Any], data: Interactions, group: str) -> Plan:
     recsys19 |= {"directions": values["zo_directions"], "smoothing": values["zo_smoothing"], "step_size": values["zo_step"]}
     recsys19 |= {"largest_move": values["zo_largest_move"], "mask": values["mask"], "click_targets": values["click_targets"]}
     gan = {"epochs": values["gan_epochs"], "mask": values["mask"]}
-    learned = {"recsys20": recsys20, "gan": gan} | dict.fromkeys(("recsys19", "bootstrap_refined", "bootstrap_blind"), recsys19)
+    learned = {"gan": gan, "recsys20": recsys20, "recsys20_disguised": recsys20 | {"most_changes": values["most_changes"]}}
+    learned |= dict.fromkeys(("recsys19", "bootstrap_refined", "bootstrap_blind"), recsys19)
+    learned |= {"bootstrap_scored": {name: recsys19[name] for name in recsys19 if name not in ("goal", "largest_move")}}
+    known = values["aware_of"] or AWARE_OF.get(data.name if data.registered else "", "50x20")
+    learned |= {"recsys20_aware": recsys20 | {"defense": LowRank(*patch_of(known))}}
     return Plan(fakes, chosen, learned, values["clicks"], values["outer_epochs"], values["attack_seed"])
 
 

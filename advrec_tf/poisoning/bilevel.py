@@ -1,6 +1,7 @@
 """RecSys20: fake profiles by bi-level optimisation (Tang, Wen and Wang, RecSys 2020), Attack I of the low-rank defences paper."""
 
 import math
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import poisoning_metrics
 from advrec_tf.poisoning.profiles import Profiles
+from advrec_tf.poisoning.ratings import strongest
 from advrec_tf.poisoning.settings import RecSys20Settings
 from advrec_tf.poisoning.trajectory import Trajectory
 from advrec_tf.poisoning.unrolled import State, Unroller, adversarial_loss, unrolled_batches
@@ -34,9 +36,15 @@ def initial_profiles(data: Interactions, fakes: int, click_limit: int) -> np.nda
     return X
 
 
-def binarised(X: np.ndarray, settings: RecSys20Settings) -> np.ndarray:
-    """1 above the threshold and 0 below; under a budget only each row's largest values can be 1; the targets are, if that is asked for."""
+def binarised(X: np.ndarray, settings: RecSys20Settings, start: np.ndarray) -> np.ndarray:
+    """1 above the threshold and 0 below; under a budget only each row's largest values can be 1; the targets are, if that is asked for.
+
+    With `most_changes` only those of each row that are furthest from `start` may differ from it.  X, start: [fakes, items]
+    """
     clicked = X > settings.threshold
+    if settings.most_changes is not None:
+        distance = np.where(clicked != (start > 0), np.abs(X - start), 0)
+        clicked = np.where(strongest(distance, np.full(len(X), settings.most_changes)) > 0, clicked, start > 0)
     if settings.click_targets:
         X = X.copy()
         X[:, list(settings.targets)] = np.inf
@@ -53,12 +61,28 @@ class Surrogate:
     """The attacker's own WRMF: trained on real and fake users, and differentiated with respect to the fake rows."""
 
     def __init__(self, data: Interactions, settings: RecSys20Settings, seed: int):
-        self.data, self.settings, self.seed = data, settings, seed
+        self.data, self.real, self.settings, self.seed = data, data, settings, seed
         self.empty = replace(data, n_users=data.n_users + settings.fakes)  # the fakes have no pairs of their own here
         self.model = self._untrained(seed)
         wrmf = settings.surrogate
         by_als = wrmf.solver == "als"
         self.unroller = AlsUnroller(data, settings.fakes, wrmf.weight, wrmf.regularization) if by_als else Unroller(self.model.optimizer)
+
+    def shown(self, X: np.ndarray) -> np.ndarray:
+        """The fake rows that training sees, and takes the real users' part for its own: the data after the defence that the attacker knows of.
+
+        A defence that only rounds has no derivative; the gradient with respect to what it lets through is taken for that with respect to X.
+        """
+        if self.settings.defense is None:
+            return X
+        with tempfile.TemporaryDirectory() as scratch:
+            stacked = Profiles.from_matrix("fakes", X, self.real, self.settings.targets).stacked_on(self.real)
+            cleaned = self.settings.defense.cleaned(stacked, self.real.n_users, Path(scratch))
+        ours = cleaned.train_users < self.real.n_users
+        pairs = {"train_users": cleaned.train_users[ours], "train_items": cleaned.train_items[ours]}
+        self.data = replace(self.real, **pairs, train_ratings=None, train_timestamps=None)
+        self.empty = replace(self.data, n_users=self.data.n_users + self.settings.fakes)
+        return cleaned.matrix()[self.real.n_users :].toarray()
 
     def _untrained(self, seed: int) -> keras.Model:
         return self.settings.surrogate.build(self.empty, seed)
@@ -125,9 +149,10 @@ def attack(data: Interactions, settings: RecSys20Settings, seed: int, folder: Pa
     Raises UserError when too few users have few clicks, and when the surrogate's loss is not finite.
     """
     with Trajectory(folder, ("outer_epoch", "loss", "target_HR", "HR", "Recall", "clicks")) as run:
+        start = initial_profiles(data, settings.fakes, settings.click_limit)
         X = run.state.get("X")
         if X is None:
-            X = binarised(initial_profiles(data, settings.fakes, settings.click_limit), settings)
+            X = binarised(start, settings, start)
         buffer = run.state.get("buffer", np.zeros_like(X))
         if run.done < outer_epochs:
             surrogate = Surrogate(data, settings, seed)
@@ -140,13 +165,14 @@ def attack(data: Interactions, settings: RecSys20Settings, seed: int, folder: Pa
             disable=not progress or None,
         )
         for epoch in bar:
-            loss, P, Q, gradient = surrogate.trained_and_differentiated(X, seed=1000 * seed + epoch if settings.fresh_seeds else seed)
+            seen = surrogate.shown(X)
+            loss, P, Q, gradient = surrogate.trained_and_differentiated(seen, seed=1000 * seed + epoch if settings.fresh_seeds else seed)
             measured = poisoning_metrics(P, Q, data, settings.targets, settings.k)
             bar.set_postfix({"target HR": f"{measured['target_HR']:.4f}", "HR": f"{measured['HR']:.4f}"})
             row = [epoch, loss, *(measured[name] for name in ("target_HR", "HR", "Recall")), float(X.sum()) / len(X)]
             profiles = Profiles.from_matrix(settings.name, X, data, settings.targets)
             norms = np.linalg.norm(gradient, axis=1, keepdims=True)
             buffer = settings.momentum * buffer + gradient / np.maximum(norms, 1e-12)
-            X = binarised(X - settings.learning_rate * buffer, settings)
+            X = binarised(X - settings.learning_rate * buffer, settings, start)
             run.add([row], profiles, score=measured["target_HR"], state={"X": X, "buffer": buffer})
         return run.profiles()

@@ -1,7 +1,7 @@
 """What fake profiles depend on, beside the data and the seed.  No TensorFlow."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from advrec_tf.errors import UserError
 from advrec_tf.training.settings import Settings, WRMFSettings
@@ -25,6 +25,8 @@ class RecSys20Settings:
     clicks: int | None = None  # most clicks of a profile
     click_targets: bool = False  # whether every profile clicks all targets
     fresh_seeds: bool = True  # whether each outer epoch's surrogate has a seed of its own; in the public code all have the same
+    most_changes: int | None = None  # of a profile, from the real one that it started from
+    defense: Any = None  # a `defenses.Defense` that the attacker knows of: what it makes of the data is what the surrogate sees
     k: int = 50
 
     name: ClassVar[str] = "recsys20"
@@ -43,6 +45,22 @@ class RecSys20Settings:
     def steps(self, asked: int | None) -> int:
         """Its outer epochs: those asked for, or its own."""
         return asked or self.outer_epochs
+
+
+@dataclass(frozen=True)
+class DisguisedRecSys20Settings(RecSys20Settings):
+    """RecSys20 against a detector: every profile is a real user's but for a few clicks."""
+
+    most_changes: int | None = 20
+
+    name = "recsys20_disguised"
+
+
+@dataclass(frozen=True)
+class AwareRecSys20Settings(RecSys20Settings):
+    """RecSys20 against a reconstruction that it knows of."""
+
+    name = "recsys20_aware"
 
 
 @dataclass(frozen=True)
@@ -114,6 +132,17 @@ class RefinedBootstrapSettings(RecSys19Settings):
 
 
 @dataclass(frozen=True)
+class ScoredBootstrapSettings(RefinedBootstrapSettings):
+    """More and larger steps, towards the predicted score: the most that such steps reach."""
+
+    largest_move: float | None = 1.0
+    goal: str = "score"
+
+    name = "bootstrap_scored"
+    outer_epochs = 20
+
+
+@dataclass(frozen=True)
 class BlindBootstrapSettings(RefinedBootstrapSettings):
     """The same steps with random differences: what is changed, but not towards the goal."""
 
@@ -124,5 +153,11 @@ class BlindBootstrapSettings(RefinedBootstrapSettings):
 LearnedSettings = RecSys20Settings | RecSys19Settings | GanSettings
 
 # Attacks that learn their profiles, each the function `attack` of the module of its name in MODULES.
-LEARNED = {kind.name: kind for kind in (RecSys20Settings, RecSys19Settings, GanSettings, RefinedBootstrapSettings, BlindBootstrapSettings)}
-MODULES = {name: {"recsys20": "bilevel", "gan": "gan"}.get(name, "zeroth_order") for name in LEARNED}
+_OF_RECSYS20 = (RecSys20Settings, DisguisedRecSys20Settings, AwareRecSys20Settings)
+_OF_STEPS = (RecSys19Settings, RefinedBootstrapSettings, ScoredBootstrapSettings, BlindBootstrapSettings)
+LEARNED = {kind.name: kind for kind in (*_OF_RECSYS20, *_OF_STEPS, GanSettings)}
+MODULES = {
+    **{kind.name: "bilevel" for kind in _OF_RECSYS20},
+    **{kind.name: "zeroth_order" for kind in _OF_STEPS},
+    GanSettings.name: "gan",
+}

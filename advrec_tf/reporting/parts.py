@@ -11,7 +11,7 @@ from advrec_tf.reporting.vocabulary import markdown
 MEASURES = ("target_score", "target_rank", "target_HR", "target_Recall", "HR")
 PAIRS = (
     ("bootstrap", "none"), ("bootstrap_refined", "bootstrap"), ("bootstrap_blind", "bootstrap"), ("bootstrap_refined", "bootstrap_blind"),
-    ("bootstrap_targets", "bootstrap"), ("gan", "none"), ("recsys19", "gan"),
+    ("bootstrap_scored", "bootstrap"), ("bootstrap_targets", "bootstrap"), ("gan", "none"), ("recsys19", "gan"),
     ("recsys19", "none"), ("recsys20", "none"), ("recsys19+recsys20", "recsys20"),
 )  # fmt: skip
 WHAT = {
@@ -19,6 +19,7 @@ WHAT = {
     "bootstrap": "random real users once more: an ideal GAN",
     "bootstrap_refined": "these after the zeroth-order steps",
     "bootstrap_blind": "these after the same steps with random differences",
+    "bootstrap_scored": "these after twice as many steps towards the predicted score, each moving its largest entry by 1",
     "bootstrap_targets": "these with all targets rated highest",
     "gan": "the GAN's profiles",
     "recsys19": "these after the zeroth-order steps",

@@ -1,0 +1,48 @@
+"""Defences under attackers who know of them."""
+
+import pandas as pd
+
+from advrec_tf.evaluation import mean_interval
+from advrec_tf.reporting import poisoning
+from advrec_tf.reporting.vocabulary import markdown
+
+_POINT = ["model", "group", "defense", "patch", "rank"]
+
+
+def left(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each defence under each attack, the part of the attack that it takes away: 1 - (defended - clean) / (undefended - clean) of target HR.
+
+    clean: the undefended recommender on clean data.  The interval is over victim seeds, each compared with itself.
+    """
+    rows, found = rows[rows["model"] != ""], []
+    values = rows.pivot_table("target_HR", "seed", [*_POINT, "attack"], dropna=False, observed=True)
+    of = {key: values[key] for key in values if values[key].notna().any()}
+    for key, defended in of.items():
+        (model, group, defense, *_), attack = key[:-1], key[-1]
+        plain = {name: series for (m, g, d, *_, name), series in of.items() if (m, g, d) == (model, group, "none")}
+        if defense == "none" or attack == "none":
+            continue
+        harm = (plain[attack] - plain["none"]).mean()
+        taken = (plain[attack] - defended) / harm
+        line = dict(zip([*_POINT, "attack"], key)) | {"clean": plain["none"].mean(), "undefended": plain[attack].mean(), "defended": defended.mean()}
+        found.append(line | dict(zip(("low", "high"), mean_interval(taken))) | {"taken": taken.mean()})
+    return pd.DataFrame(found)
+
+
+def report(rows: pd.DataFrame) -> str:
+    """report.md: how much of each attack each defence takes away, and all metrics."""
+    lines = []
+    for _, row in left(rows).iterrows():
+        patch = f" [{row['patch']}, {row['rank']:.0f}]" if row["patch"] else ""
+        interval = f" [{100 * row['low']:.0f}%, {100 * row['high']:.0f}%]" if row["low"] == row["low"] else ""
+        values = [f"{row[name]:.4f}" for name in ("clean", "undefended", "defended")]
+        lines.append([row["model"], row["group"], row["defense"] + patch, row["attack"], *values, f"{100 * row['taken']:.0f}%{interval}"])
+    header = ["victim", "targets", "defence", "attack", "clean", "undefended", "defended", "taken away [95%]"]
+    return "\n".join(
+        [
+            poisoning.defense_report(rows[rows["model"] != ""], "Defences under attackers who know of them"),
+            "\n## How much of an attack a defence takes away\n\nTarget HR; 100% is back at clean, below 0% the defence helps the attack.\n",
+            markdown(header, lines),
+            poisoning.likenesses(rows),
+        ]
+    )
