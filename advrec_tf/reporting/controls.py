@@ -24,7 +24,8 @@ def table(rows: pd.DataFrame, metric: str = "target_HR") -> pd.DataFrame:
     found[["low", "high"]] = [mean_interval(values) for values in found.pop("list")]
     emptied = rows.groupby(keys, sort=False, dropna=False)[["emptied_users", "emptied_fakes"]].mean().reset_index(drop=True)
     places = [{name: place for place, name in enumerate(dict.fromkeys(found[column]))} for column in ("defense", "control")]
-    order = np.lexsort((found["control"].map(places[1]), found["rank"], found["patch"], found["defense"].map(places[0]), found["attack"] != "none"))
+    by = [found["attack"] != "none", found["defense"] != "none", found["defense"].map(places[0]), found["patch"], found["rank"]]
+    order = np.lexsort([found["control"].map(places[1]), *reversed(by)])
     base = found[(found["control"] == MATCHED) & (found["defense"] == "none")].set_index("attack")["mean"]
     return found.assign(ratio=found["mean"] / found["attack"].map(base), **emptied).iloc[order].reset_index(drop=True)
 
