@@ -29,6 +29,7 @@ EXPERIMENTS = {
     "lowrank_controls": "what explains Tables II and III: other seeds and orders of users",
     "lowrank_recsys19": "RecSys19 in its parts: GAN, zeroth-order steps, an ideal GAN, forced targets",
     "lowrank_adaptive": "the defences under RecSys20 that knows of them",
+    "lowrank_younger": "younger defences: adversarial training by user, and a certified ensemble",
     "lowrank_figure1": "Figure 1: users on two principal components",
     "lowrank_figure2": "Figure 2: the SVM's recall over components and kernels",
     "lowrank_figure3": "Figure 3: PMF on reconstructed ratings over the SVD rank",
@@ -43,7 +44,8 @@ PERTURBED = ("table1", "iterations", "budget", "characteristics", "low_rank_agai
 POISONED = tuple(name for name in EXPERIMENTS if name == "poison" or name.startswith("lowrank_"))
 OF_PMF = ("lowrank_figure3", "lowrank_figure4", "lowrank_figure5", "lowrank_figure6")
 WITH_VICTIMS = tuple(name for name in POISONED if name not in ("lowrank_figure1", "lowrank_figure2"))
-_GIVEN = ("lowrank_table3", "lowrank_recsys19", "lowrank_adaptive")  # their attacks are no choice
+_OF_ML100K = ("lowrank_table3", "lowrank_recsys19", "lowrank_younger", *OF_PMF)
+_GIVEN = ("lowrank_table3", "lowrank_recsys19", "lowrank_adaptive", "lowrank_younger")  # their attacks are no choice
 _OF_GOWALLA = ("poison", "lowrank_table1", "lowrank_table2", "lowrank_figure1", "lowrank_figure2")
 _MEASURED = (*PERTURBED, *POISONED)
 _WITH_DATA = (*_MEASURED, "audit", "describe")
@@ -84,7 +86,7 @@ FLAGS = {
     "save_every": Flag("whole", PERTURBED, "epochs between checkpoints", 50, low=1),
     # Data
     "dataset": Flag("texts", (*_WITH_DATA, "claims"), f"names among {', '.join(NAMES)}, or paths of one's own tables or folders", ["ml-1m", "lastfm"],
-                    {**_by(_OF_GOWALLA, ["gowalla"], "paper"), **_by(("lowrank_table3", "lowrank_recsys19", *OF_PMF), ["ml-100k"], "paper"),
+                    {**_by(_OF_GOWALLA, ["gowalla"], "paper"), **_by(_OF_ML100K, ["ml-100k"], "paper"),
                      **_by(("lowrank_controls", "lowrank_adaptive"), ["gowalla", "ml-100k"], "paper"),
                      **_by(("audit",), ["ml-1m"], "paper"), "quick": ["synthetic"]}),
     "data_dir": Flag("text", _WITH_DATA, "holds one folder a data set [$ADVREC_DATA_DIR, else the user's cache folder]"),
@@ -162,10 +164,11 @@ FLAGS = {
     "zo_step": Flag("number", POISONED, "recsys19: step size, times the length of a probe", 100.0, low=0),
     "zo_largest_move": Flag("number", POISONED, "recsys19: scale each step so that its largest entry moves by this [by --zo_step]", low=0),
     "zo_goal": Flag("text", POISONED, "recsys19: what its steps raise", GOALS[0], among=GOALS),
-    "zo_recommender": Flag("text", POISONED, "recsys19: the recommender it probes, in its default setting", "wrmf", among=tuple(RECOMMENDERS)),
+    "zo_recommender": Flag("text", POISONED, "recsys19: the recommender it probes, in its default setting", "wrmf", among=("wrmf", "pmf")),
     "zo_solver": Flag("text", POISONED, "recsys19: how that recommender is trained, if it is wrmf", "sgd", among=("sgd", "als")),
     # Victims
-    "victim": Flag("text", WITH_VICTIMS, "recommender that is trained on the poisoned data", "wrmf", _by(OF_PMF, "pmf"), among=tuple(RECOMMENDERS)),
+    "victim": Flag("text", tuple(name for name in WITH_VICTIMS if name != "lowrank_younger"),
+                   "recommender that is trained on the poisoned data", "wrmf", _by(OF_PMF, "pmf"), among=tuple(RECOMMENDERS)),
     "victim_epochs": Flag("whole", WITH_VICTIMS, "its epochs", 50, low=1),
     "victim_dim": Flag("whole", tuple(name for name in WITH_VICTIMS if name != "lowrank_figure4"),
                        "length of its embeddings [wrmf 128, pmf 10]", None, {"quick": 8}, low=1, high=10_000),

@@ -111,8 +111,8 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
     for name in attacks:
         if any(part not in (*ATTACKS, *(["none"] if name == "none" else [])) for part in name.split("+")):
             raise UserError(f"--attack must be of none, {', '.join(ATTACKS)}, or several of them joined with +, not {name!r}")
-    if RECOMMENDERS[values.get("victim", "wrmf")]().reads_ratings and values.get("enter", ENTER[0]) != ENTER[0]:
-        raise UserError("--enter says how values enter WRMF; a recommender of ratings takes them as ratings")
+    if not issubclass(RECOMMENDERS[values.get("victim", "wrmf")], WRMFSettings) and values.get("enter", ENTER[0]) != ENTER[0]:
+        raise UserError("--enter says how values enter WRMF; a recommender of ratings takes them as ratings, and others as clicks")
     given = tuple(Profiles.load(Path(path)) for path in values["profiles"])
     if values.get("patches"):
         values = {**values, "patches": [patch_of(text) for text in values["patches"]]}
@@ -179,7 +179,7 @@ def _study(values: dict[str, Any], data: Interactions, output_dir: Path, attacks
 def _victim(values: dict[str, Any]) -> Settings:
     kind = RECOMMENDERS[values["victim"]]
     own: dict[str, Any] = {"embedding_dim": values.get("victim_dim") or kind.embedding_dim}
-    if kind is WRMFSettings:
+    if issubclass(kind, WRMFSettings):
         own |= {"solver": values["solver"], "regularization": values["als_regularization"], "weight": values["positive_weight"]}
     elif kind is PMFSettings:
         own |= {name: values[f"pmf_{name}"] for name in ("regularization", "learning_rate", "biases")}

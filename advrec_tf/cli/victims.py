@@ -10,7 +10,7 @@ from advrec_tf import evaluation, storage
 from advrec_tf.data import Interactions
 from advrec_tf.defenses import Defense
 from advrec_tf.poisoning import Profiles, likeness
-from advrec_tf.training import PMFSettings, Settings, WRMFSettings, checkpoints, epoch_file
+from advrec_tf.training import EnsembleSettings, PMFSettings, Settings, WRMFSettings, checkpoints, epoch_file
 
 ORDERS = ("as made", "users permuted", "real users permuted", "fakes permuted", "fakes first")
 
@@ -74,6 +74,18 @@ def measure(
     row |= {"emptied_users": int(emptied[: data.n_users].sum()), "emptied_fakes": int(emptied[data.n_users :].sum())}
     own = evaluation.per_user_poisoning_metrics(lists, data, targets)
     return [row], {name: values.astype(np.float32)[None] for name, values in own.items()}
+
+
+def certify(
+    points: list[dict], data: Interactions, settings: EnsembleSettings, targets: tuple[int, ...], cache_dir: Path, progress: bool = True,
+    position: int = 0,
+) -> tuple[list[dict], storage.Arrays]:  # fmt: skip
+    """What as many fake users as each point says cannot do to an ensemble that was trained on clean data."""
+    first = points[0]
+    votes = victim(data, settings, first["epoch"], first["seed"], cache_dir / "victims", progress, position)["P"]
+    bases = first["epoch"] * settings.BASES
+    found = (evaluation.certified_votes(votes, bases, settings.users, point["certified_fakes"], data, targets, point["k"]) for point in points)
+    return [point | bounds for point, bounds in zip(points, found)], {}
 
 
 def resemble(

@@ -13,10 +13,11 @@ from advrec_tf.evaluation.targets import (
     target_margins,
     target_ranks,
 )
+from advrec_tf.evaluation.voting import certified_votes, share_bounds, untouched_share
 
 __all__ = [
     "DETECTION", "NAMES", "PER_USER", "TARGET_NAMES", "VERSION", "block_starts", "bootstrap_interval", "certified_metrics", "certified_radii",
-    "masked_scores", "mean_interval", "metrics", "novelty", "paired_test", "per_user_metrics", "per_user_poisoning_metrics", "poisoning_metrics",
-    "rank_metrics", "ranks_of_test_items", "read_lists", "save_lists", "target_hits", "target_margins", "target_ranks", "top_k",
-    "top_k_of_scores",
+    "certified_votes", "masked_scores", "mean_interval", "metrics", "novelty", "paired_test", "per_user_metrics", "per_user_poisoning_metrics",
+    "poisoning_metrics", "rank_metrics", "ranks_of_test_items", "read_lists", "save_lists", "share_bounds", "target_hits", "target_margins",
+    "target_ranks", "top_k", "top_k_of_scores", "untouched_share",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Recommenders: BPR-MF, AMF, WRMF and PMF as Keras models, and the baselines that need no training.
+"""Recommenders: BPR-MF, AMF, WRMF, PMF and their robust relatives as Keras models, and the baselines that need no training.
 
 A model is imported when it is first used, as TensorFlow takes seconds.
 """
@@ -9,7 +9,10 @@ from typing import Any
 from advrec_tf.models.baselines import MostPopular, Random
 from advrec_tf.startup import quiet_tensorflow
 
-_LAZY = {"ADVERSARIES": "amf", "AMF": "amf", "BPRMF": "bprmf", "CoupledAdam": "adam", "PMF": "pmf", "RowAdagrad": "adagrad", "WRMF": "wrmf"}
+_LAZY = {
+    "ADVERSARIES": "amf", "AMF": "amf", "AdversarialWRMF": "adversarial_wrmf", "BPRMF": "bprmf", "CoupledAdam": "adam", "Ensemble": "ensemble",
+    "PMF": "pmf", "RowAdagrad": "adagrad", "WRMF": "wrmf",
+}  # fmt: skip
 
 __all__ = ["MostPopular", "Random", *_LAZY]
 

@@ -5,6 +5,7 @@ from advrec_tf.training.settings import (
     RECOMMENDERS,
     AMFSettings,
     BPRMFSettings,
+    EnsembleSettings,
     PMFSettings,
     Settings,
     WRMFSettings,
@@ -13,8 +14,8 @@ from advrec_tf.training.settings import (
 )
 
 __all__ = [
-    "AMFSettings", "BPRMFSettings", "PMFSettings", "RECOMMENDERS", "Settings", "WRMFSettings", "epoch_file", "model_folder", "selected_factors",
-    "train",
+    "AMFSettings", "BPRMFSettings", "EnsembleSettings", "PMFSettings", "RECOMMENDERS", "Settings", "WRMFSettings", "epoch_file", "model_folder",
+    "selected_factors", "train",
 ]  # fmt: skip
 
 

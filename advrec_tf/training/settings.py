@@ -168,8 +168,68 @@ class PMFSettings(Settings):
         return model
 
 
+@dataclass(frozen=True)
+class FitWRMFSettings(WRMFSettings):
+    """WRMF with an adversary that is stronger for users who are well fitted (`models.AdversarialWRMF`)."""
+
+    epsilon: float = 0.05
+    adversarial_weight: float = 1.0
+
+    name = "WRMF, adversary by fit"
+    version = 1
+    sizes: ClassVar[str] = "fit"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.solver != "sgd":
+            raise UserError(f"{self.name} is trained by sgd alone, not by {self.solver}")
+
+    def build(self, data: Interactions, seed: int) -> keras.Model:
+        """AdversarialWRMF with WRMF's optimiser."""
+        from advrec_tf.models import AdversarialWRMF, CoupledAdam
+
+        own = {name: getattr(self, name) for name in ("weight", "feedback", "sizes", "epsilon", "adversarial_weight")}
+        model = AdversarialWRMF(data.n_users, data.n_items, self.embedding_dim, seed, **own)
+        model.compile(CoupledAdam(self.learning_rate, self.decay))
+        return model
+
+
+@dataclass(frozen=True)
+class NormWRMFSettings(FitWRMFSettings):
+    """The same, stronger for users whose factors are long."""
+
+    name = "WRMF, adversary by norm"
+    sizes = "norm"
+
+
+@dataclass(frozen=True)
+class EnsembleSettings(Settings):
+    """An ensemble of recommenders of a few users each (`models.Ensemble`); an epoch is ten of them."""
+
+    embedding_dim: int = 16  # of a base
+    users: int = 50  # that a base learns from
+    votes: int = 10  # of a base for every user
+    weight: float = 20.0
+    regularization: float = 10.0
+    sweeps: int = 5
+
+    name = "Ensemble"
+    BASES: ClassVar[int] = 10  # in an epoch
+
+    def build(self, data: Interactions, seed: int) -> keras.Model:
+        """Ensemble, without any votes yet."""
+        from advrec_tf.models import Ensemble
+
+        own = {name: getattr(self, name) for name in ("users", "votes", "weight", "regularization", "sweeps")}
+        model = Ensemble(data.n_users, data.n_items, seed, dim=self.embedding_dim, bases=self.BASES, **own)
+        model.compile()
+        return model
+
+
 # What can be poisoned, by the name that flags give it.
-RECOMMENDERS: dict[str, type[Settings]] = {"wrmf": WRMFSettings, "pmf": PMFSettings}
+RECOMMENDERS: dict[str, type[Settings]] = {
+    "wrmf": WRMFSettings, "pmf": PMFSettings, "wrmf_fit": FitWRMFSettings, "wrmf_norm": NormWRMFSettings, "ensemble": EnsembleSettings,
+}  # fmt: skip
 
 
 def model_folder(models_dir: Path | str, data: Interactions, settings: Settings, seed: int) -> Path:

@@ -1,0 +1,49 @@
+"""Younger defences: what they keep, what they cost in accuracy, and what is certain."""
+
+import pandas as pd
+
+from advrec_tf.evaluation import mean_interval
+from advrec_tf.reporting import poisoning
+from advrec_tf.reporting.vocabulary import markdown
+
+
+def measured(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of recommenders, without those of certificates."""
+    return rows[rows["certified_fakes"].isna()]
+
+
+def compared(rows: pd.DataFrame, plain: str = "WRMF") -> pd.DataFrame:
+    """Each recommender under each attack: HR and target HR, how much the attack raises target HR over its own clean value, and all of it beside
+    the `plain` recommender's, paired over victim seeds (mean difference and its 95% interval)."""
+    found, rows = [], measured(rows)
+    for (group, attack), part in rows.groupby(["group", "attack"], sort=False):
+        for model, own in part.groupby("model", sort=False):
+            line = {"group": group, "attack": attack, "model": model, "seeds": len(own)}
+            for metric in ("HR", "target_HR"):
+                values = {name: each.set_index("seed")[metric] for name, each in part.groupby("model", sort=False)}
+                difference = values[model] - values[plain]
+                line |= {metric: own[metric].mean(), f"{metric} beside": difference.mean()}
+                line |= dict(zip((f"{metric} low", f"{metric} high"), mean_interval(difference)))
+            clean = rows[(rows["group"] == group) & (rows["model"] == model) & (rows["attack"] == "none")].set_index("seed")["target_HR"]
+            found.append(line | {"raised": (own.set_index("seed")["target_HR"] - clean).mean()})
+    return pd.DataFrame(found)
+
+
+def report(rows: pd.DataFrame) -> str:
+    """report.md of the younger defences."""
+    lines = []
+    for _, row in compared(rows).iterrows():
+        beside = [f"{row[m]:.4f} ({row[f'{m} beside']:+.4f} [{row[f'{m} low']:+.4f}, {row[f'{m} high']:+.4f}])" for m in ("HR", "target_HR")]
+        lines.append([row["group"], row["attack"], row["model"], *beside, f"{row['raised']:+.4f}"])
+    certified = rows[rows["certified_fakes"].notna()].groupby(["group", "certified_fakes"])[["certified_HR", "certified_target_HR"]]
+    bounds = [[group, f"{fakes:.0f}", *(f"{value:.4f}" for value in row)] for (group, fakes), row in certified.mean().iterrows()]
+    return "\n".join(
+        [
+            poisoning.defense_report(measured(rows), "Younger defences"),
+            "\n## Beside WRMF\n\nMean over victim seeds (difference to WRMF under the same attack, its 95% interval); raised: target HR above the "
+            "recommender's own on clean data.\n",
+            markdown(["targets", "attack", "recommender", "HR", "target HR", "raised"], lines),
+            "\n## What is certain of the ensemble\n\nWhatever so many fake users do, with 99.9% confidence a user.\n",
+            markdown(["targets", "fake users", "HR at least", "target HR at most"], bounds),
+        ]
+    )

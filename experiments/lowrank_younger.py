@@ -1,0 +1,49 @@
+"""Two younger defences on poisoned data: adversarial training with a strength for each user, and an ensemble with certified lists."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from advrec_tf.cli import poisoned
+from advrec_tf.cli.poisoned import UNDEFENDED, Study
+from advrec_tf.cli.runner import Experiment
+from advrec_tf.data import Interactions
+from advrec_tf.reporting import page, plots, poisoning, read_results, younger
+from advrec_tf.results import Job, Layout
+from advrec_tf.training import RECOMMENDERS, EnsembleSettings
+
+ATTACKS = ["recsys19", "recsys20", "recsys19+recsys20", "bandwagon"]
+VICTIMS = ("wrmf", "wrmf_fit", "wrmf_norm", "ensemble")
+CERTIFIED = (1, 2, 5, 10, 25, 125)  # fake users
+LAYOUT = Layout((*poisoned.LAYOUT.keys, "certified_fakes"), (*poisoned.LAYOUT.values, "certified_HR", "certified_target_HR"))
+
+
+def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
+    """The attacks and the recommenders of this page are given."""
+    found = poisoned.studies({**values, "attack": ATTACKS}, datasets, output_dir)
+    dim = {} if values["victim_dim"] is None else {"embedding_dim": values["victim_dim"]}
+    victims = [RECOMMENDERS[name](**(dim if name != "ensemble" else {})) for name in VICTIMS]
+    return [replace(study, victims={each.name: each for each in victims}) for study in found]
+
+
+def jobs(study: Study) -> list[Job]:
+    """Each recommender on clean data and under every attack; and what is certain of the ensemble's lists."""
+    found = poisoned.jobs(study, ["none", *study.all_attacks], [UNDEFENDED])
+    ensemble = next(settings for settings in study.victims.values() if isinstance(settings, EnsembleSettings))
+    for group, plan in study.plans.items():
+        common = {"data": study.data, "settings": ensemble, "targets": plan.targets, "cache_dir": study.cache_dir}
+        base = {"dataset": study.data.name, "model": ensemble.name, "epoch": study.epochs, "attack": "none", "k": study.k, "group": group}
+        for seed in study.seeds:
+            points = [{**base, "seed": seed, "certified_fakes": fakes} for fakes in CERTIFIED]
+            found.append(Job("advrec_tf.cli.victims:certify", points, common))
+    return found
+
+
+def report(folders: list[Path]) -> None:
+    """Renders report.md and younger.png from the results of each data set."""
+    for folder in folders:
+        rows = read_results(folder)
+        page(folder, younger.report(rows), {"younger.png": plots.poison_figure(poisoning.summary(younger.measured(rows)))})
+
+
+EXPERIMENT = Experiment(LAYOUT, studies, jobs, report, poisoned.prepare)
