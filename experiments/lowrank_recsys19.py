@@ -14,7 +14,8 @@ from advrec_tf.results import Job, Layout
 from advrec_tf.training import RECOMMENDERS
 
 _CONTROLS = ["bootstrap", "bootstrap_refined", "bootstrap_blind", "bootstrap_scored", "bootstrap_targets"]
-ATTACKS = [*_CONTROLS, "gan", "recsys19", "recsys20", "recsys19+recsys20"]
+_BOTH = [f"{first}+recsys20" for first in ("recsys19", "bootstrap", "bootstrap_scored")]
+ATTACKS = [*_CONTROLS, "gan", "recsys19", "recsys20", *_BOTH]
 LAYOUT = Layout(poisoned.LAYOUT.keys, (*poisoned.LAYOUT.values, *LIKENESS, "changed_entries"))
 
 

@@ -118,6 +118,31 @@ def test_what_is_not_above_the_threshold_in_magnitude_is_left_out():
         np.testing.assert_allclose(low.toarray(), [[0, 0, 0], [2, -2, 0], [4, -4, 2]], atol=1e-6)
 
 
+def test_incomplete_patches_are_dropped_if_that_is_asked_for():
+    """Of 7 x 9 in patches of 3 the last row stands alone; 9 is 3 patches."""
+    X = sparse.csr_matrix(np.random.default_rng(0).uniform(1, 2, (7, 9)))
+    kept, dropped = (reconstruct(X, 3, 2, partial=partial).toarray() for partial in ("keep", "drop"))
+    np.testing.assert_array_equal(kept[:6], dropped[:6])
+    assert kept[6].all() and not dropped[6].any() and dropped.shape == (7, 9)
+    assert not reconstruct(X, 4, 2, partial="drop").toarray()[:, 8].any()
+
+
+def test_a_dropped_patch_is_a_defence_of_its_own(tmp_path):
+    shop = data.synthetic(n_users=23, n_items=20, per_user=6, split="80:20")
+    kept, dropped = LowRank(5, 5), LowRank(5, 5, partial="drop")
+    assert kept.identity(shop) != dropped.identity(shop) and (kept.columns["defense"], dropped.columns["defense"]) == ("low_rank", "low_rank:drop")
+    gone = np.diff(dropped.cleaned(shop, 23, tmp_path).indptr) == 0
+    assert gone[20:].all() and not gone[:20].any() and (np.diff(kept.cleaned(shop, 23, tmp_path).indptr) > 0).all()
+    with pytest.raises(UserError, match="keep or drop"):
+        LowRank(5, 5, partial="halve")
+
+
+def test_the_matrix_of_ratings_can_be_read_as_clicks(tmp_path):
+    shop = data.synthetic(n_users=23, n_items=20, per_user=6, split="80:20")
+    cleaned = LowRank(5, 5, "rating_matrix").cleaned(shop, 23, tmp_path)  # full rank: every rating is above .5
+    assert (cleaned.matrix() != shop.matrix()).nnz == 0 and cleaned.train_ratings is None
+
+
 def test_patches_by_hand():
     """The best of rank 1 in the upper left is its larger singular value alone; the other patches are of rank 1 as they are."""
     matrix = sparse.csr_matrix([[3.0, 0, 2, 2], [0, 1, 0, 0], [5, 5, 0, 1]])

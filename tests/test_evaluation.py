@@ -211,6 +211,12 @@ def test_ranks_of_targets_by_hand(shown, monkeypatch, block):
     np.testing.assert_array_equal(evaluation.target_ranks(*shown, (1, 3)), [[np.nan, 3], [2, 3], [3, 1]])
 
 
+def test_margins_of_targets_by_hand(shown):
+    """Over the last of a list; user 0 knows target 1, and user 2 has no full list."""
+    lists = np.array([[0, 2], [1, 3], [1, -1], [3, 1]])
+    np.testing.assert_array_equal(evaluation.target_margins(*shown, (1, 3), lists), [1 - 3, -np.inf, -1 + 3])
+
+
 def test_hits_of_targets_by_hand(shown):
     lists = np.array([[0, 3], [1, 3], [3, 2], [0, 2]])
     np.testing.assert_array_equal(evaluation.target_hits(lists, shown[2], (1, 3)), [[False, True], [False, True], [False, False]])
@@ -221,6 +227,7 @@ def test_hits_of_targets_by_hand(shown):
     whole = evaluation.poisoning_metrics(np.vstack([P, [[-1.0]]]), Q, built, (1, 3), 2, lists=lists)  # a fake, who is not asked
     assert whole["target_HR"] == pytest.approx(2 / 3) and whole["target_Recall"] == pytest.approx(1 / 3)
     assert whole["HR"] == pytest.approx(2 / 3) and whole["target_rank"] == pytest.approx((3 + 2 + 3 + 3 + 1) / 5)
+    assert whole["target_score"] == pytest.approx((3 + 1 + 3 + 1 + 3 + 1 - 3 - 1) / 8)
 
 
 # Significance
@@ -255,3 +262,9 @@ def test_the_paired_test_by_hand():
     assert evaluation.paired_test(first, second) == pytest.approx((1, 2 / 32))
     assert evaluation.paired_test(second, first) == pytest.approx((-1, 2 / 32))
     assert evaluation.paired_test([3, 0, 1], [0, 1, 1]) == pytest.approx((2 / 3, 1))  # 3, -1 and 0 under any signs are as far from 0
+
+
+def test_an_interval_over_seeds_by_hand():
+    low, high = evaluation.mean_interval([1.0, 2.0, 3.0])
+    assert (low + high) / 2 == pytest.approx(2) and high - 2 == pytest.approx(4.302653 / np.sqrt(3), rel=1e-5)
+    assert np.isnan(evaluation.mean_interval([1.0])).all()

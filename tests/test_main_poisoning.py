@@ -77,7 +77,14 @@ def test_detectors_are_asked_of_attacks_that_they_do_not_know(poisoned):
     assert result.status == 0, result.err
     detectors = pd.read_csv(folder / "lowrank_table1" / "synthetic" / "detectors.csv")
     assert detectors["detector"].nunique() == 6 and detectors["tested on"].iloc[0] == "the same fakes, out of fold"
-    assert set(detectors["tested on"]) == {"the same fakes, out of fold", "recsys20, another seed", "bandwagon", "random", "recsys19"}
+    assert set(detectors["tested on"]) == {
+        "the same fakes, out of fold",
+        "recsys20, another seed",
+        "bandwagon",
+        "random",
+        "recsys19",
+        "recsys20_disguised",
+    }
     rows = pd.read_csv(folder / "lowrank_table1" / "synthetic" / "results.csv", keep_default_na=False)
     svm = rows[(rows["defense"] == "svm") & (rows["model"] == "WRMF")]
     assert len(svm) == 2 and set(svm["kernel"]) == {"poly2"} and set(svm["patch"]) == {""}
@@ -194,11 +201,11 @@ FAULTS = {
     ),
     "no threshold": (lambda t: ["--experiment=lowrank_table2", "--threshold=nan"], "--threshold must be a number from 0.1 up"),
     "low threshold": (lambda t: ["--experiment=lowrank_table2", "--threshold=0.05"], "--threshold must be a number from 0.1 up"),
-    "unknown goal": (lambda t: ["--zo_goal=glory"], "--zo_goal must be one of hit_ratio, score"),
-    "wrong patch": (lambda t: ["--experiment=lowrank_table2", "--patches=20by5"], "--patches must be SIZExRANK"),
+    "unknown goal": (lambda t: ["--zo_goal=glory"], "--zo_goal must be one of hit, smoothed_hit, score"),
+    "wrong patch": (lambda t: ["--experiment=lowrank_table2", "--patches=20by5"], "reconstructions must be SIZExRANK"),
     "rank above the patch": (
         lambda t: ["--experiment=lowrank_table2", "--attack=random", "--patches=20x25"],
-        "--patches: the rank 25 must lie in 1 ... 20",
+        "the rank 25 of 20x25 must lie in 1 ... 20",
     ),
     "no rank": (lambda t: ["--experiment=lowrank_figure5", "--svd_ranks=ten"], "--svd_ranks must be different whole numbers from 1 up"),
     "too large a share": (lambda t: ["--experiment=lowrank_figure6", "--shares=0,150"], "--shares must be different numbers from 0 to 100"),

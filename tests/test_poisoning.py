@@ -8,11 +8,13 @@ import pytest
 import tensorflow as tf
 
 from advrec_tf import data, evaluation
+from advrec_tf.defenses import Defense, LowRank
 from advrec_tf.errors import UserError
 from advrec_tf.models import WRMF
 from advrec_tf.poisoning import HEURISTICS, Profiles, bilevel, heuristic, likeness
 from advrec_tf.poisoning.bilevel import RecSys20Settings, Surrogate, binarised, initial_profiles
-from advrec_tf.poisoning.gan import rating_matrix
+from advrec_tf.poisoning.heuristics import SAMPLED
+from advrec_tf.poisoning.ratings import rating_matrix
 from advrec_tf.training import WRMFSettings
 
 from killing import Killed, contents, killed_after
@@ -86,7 +88,19 @@ def test_what_gives_profiles_away(shop):
     assert far["accuracy of a classifier"] == 1 and far["total variation of ratings"] > 0.5
 
 
-@pytest.mark.parametrize("name", HEURISTICS)
+@pytest.mark.parametrize("name", SAMPLED)
+def test_sampled_profiles_are_real_users_and_their_targets(shop, name):
+    made, real = heuristic(name, shop, 6, (2, 9), seed=1).matrix(), shop.matrix(ratings=True).toarray()
+    if name == "bootstrap_targets":
+        assert np.all(made[:, [2, 9]] == 5)
+        made, real = np.delete(made, [2, 9], axis=1), np.delete(real, [2, 9], axis=1)
+    users = [np.flatnonzero((real == row).all(axis=1)) for row in made]
+    assert all(len(found) for found in users) and len({tuple(found) for found in users}) > 1
+    with pytest.raises(UserError, match="fewer than the 6 fakes"):
+        heuristic(name, shop, 6, (2, 9), clicks=1)
+
+
+@pytest.mark.parametrize("name", sorted(set(HEURISTICS) - set(SAMPLED)))
 def test_heuristic_profiles(shop, name):
     made = heuristic(name, shop, 6, (2, 9), seed=1, clicks=7)
     X = made.matrix()
@@ -334,15 +348,18 @@ class Scripted:
     """Stands for the surrogate: gives gradients [F, I] from a list, shows the targets or not, and remembers what it was given."""
 
     def __init__(self, gradients, shown=None):
-        self.gradients, self.shown, self.asked = gradients, shown or [False] * len(gradients), []
+        self.gradients, self.found, self.asked = gradients, shown or [False] * len(gradients), []
 
     def __call__(self, interactions, settings, seed):
         return self
 
+    def shown(self, X):
+        return X
+
     def trained_and_differentiated(self, X, W=None, seed=None):
         number = len(self.asked)
         self.asked.append((X.copy(), seed))
-        return 0.5, np.ones((5, 1)), np.array([[1.0], [1], [1], [2 * self.shown[number]]]), np.array(self.gradients[number], np.float32)
+        return 0.5, np.ones((5, 1)), np.array([[1.0], [1], [1], [2 * self.found[number]]]), np.array(self.gradients[number], np.float32)
 
 
 def three_users():
@@ -437,10 +454,37 @@ def test_fakes_start_from_users_up_to_the_limit():
 def test_binarising_holds_the_budget_and_the_targets(shop):
     X = np.array([[0.04, 0.06, 0.9, 0.5, 0.2]])
     base = replace(settings(shop), targets=(0,))
-    np.testing.assert_array_equal(binarised(X, base), [[0, 1, 1, 1, 1]])
-    np.testing.assert_array_equal(binarised(X, replace(base, clicks=2)), [[0, 0, 1, 1, 0]])
-    np.testing.assert_array_equal(binarised(X, replace(base, clicks=2, click_targets=True)), [[1, 0, 1, 0, 0]])
-    np.testing.assert_array_equal(binarised(X, replace(base, click_targets=True)), [[1, 1, 1, 1, 1]])
+    for more, expected in (
+        ({}, [0, 1, 1, 1, 1]),
+        ({"clicks": 2}, [0, 0, 1, 1, 0]),
+        ({"clicks": 2, "click_targets": True}, [1, 0, 1, 0, 0]),
+        ({"click_targets": True}, [1, 1, 1, 1, 1]),
+        ({"most_changes": 2}, [0, 0, 1, 0, 0]),  # of five changes from 1, 0, 0, 0, 0 the two furthest are 1 -> .04 and 0 -> .9
+    ):
+        start = np.array([[1.0, 0, 0, 0, 0]])
+        np.testing.assert_array_equal(binarised(X, replace(base, **more), start), [expected])
+
+
+def test_an_aware_attacker_sees_what_the_defence_leaves(shop):
+    """The defence leaves out item 1 and every click of user 0."""
+
+    class Fewer(Defense):
+        def cleaned(self, data, n_real, cache_dir):
+            kept = (data.train_items != 1) & (data.train_users > 0)
+            return replace(data, train_users=data.train_users[kept], train_items=data.train_items[kept], train_ratings=None, train_timestamps=None)
+
+    surrogate = Surrogate(shop, settings(shop, defense=Fewer()), 0)
+    seen = surrogate.shown(np.ones((4, 17), np.float32))
+    assert seen[:, 1].sum() == 0 and seen.sum() == 4 * 16
+    assert 0 not in surrogate.data.train_users and 1 not in surrogate.data.train_items and surrogate.data.n_users == shop.n_users
+    assert surrogate.empty.n_users == shop.n_users + 4
+    np.testing.assert_array_equal(Surrogate(shop, settings(shop), 0).shown(seen), seen)
+
+
+def test_an_aware_attack_ends_in_other_profiles(shop, tmp_path):
+    options = [settings(shop, epochs=3, unrolled_epochs=2, defense=defense) for defense in (None, LowRank(8, 2))]
+    plain, aware = (bilevel.attack(shop, each, 0, tmp_path / f"{n}", 3, progress=False) for n, each in enumerate(options))
+    assert plain.digest() != aware.digest()
 
 
 def test_fakes_start_from_the_first_users_with_few_clicks(shop):

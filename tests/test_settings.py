@@ -178,7 +178,12 @@ def test_experiments_defend_as_their_tables_say(tmp_path):
 def test_detectors_are_tested_on_another_run_and_folds_follow_the_seed(tmp_path):
     one = study("lowrank_table1", folder=tmp_path, attack=["random"], fakes="6", seed=["0"], attack_seed="4", other_outer_epochs="7")
     other, names = lowrank_table1.elsewhere(one)
-    assert (other.plans["tail"].seed, other.plans["tail"].outer_epochs) == (5, 7) and names == ["bandwagon", "recsys20", "recsys19"]
+    assert (other.plans["tail"].seed, other.plans["tail"].outer_epochs) == (5, 7) and names == [
+        "bandwagon",
+        "recsys20",
+        "recsys20_disguised",
+        "recsys19",
+    ]
     two = study("lowrank_figure2", folder=tmp_path, attack=["random"], fakes="6", seed=["2"])
     points = [point for job in lowrank_figure2.jobs(two) for point in job.points]
     assert {point["seed"] for point in points} == {2} and {point["fold"] for point in points} == {0, 1, 2}

@@ -13,6 +13,7 @@ PAIRS = (
     ("bootstrap", "none"), ("bootstrap_refined", "bootstrap"), ("bootstrap_blind", "bootstrap"), ("bootstrap_refined", "bootstrap_blind"),
     ("bootstrap_scored", "bootstrap"), ("bootstrap_targets", "bootstrap"), ("gan", "none"), ("recsys19", "gan"),
     ("recsys19", "none"), ("recsys20", "none"), ("recsys19+recsys20", "recsys20"),
+    ("bootstrap+recsys20", "recsys20"), ("bootstrap_scored+recsys20", "recsys20"), ("recsys19+recsys20", "bootstrap+recsys20"),
 )  # fmt: skip
 WHAT = {
     "none": "clean data",
@@ -25,6 +26,8 @@ WHAT = {
     "recsys19": "these after the zeroth-order steps",
     "recsys20": "the bi-level attack",
     "recsys19+recsys20": "both attacks' profiles",
+    "bootstrap+recsys20": "as many random real users in place of RecSys19's: what more users alone do",
+    "bootstrap_scored+recsys20": "the most that steps reach in place of RecSys19",
 }
 
 
