@@ -150,7 +150,7 @@ def read_results(folder: Path | str) -> pd.DataFrame:
     texts = {name: str for name in TEXTS if name in columns}
     blanks = {name: [""] for name in columns if name not in texts}
     frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=blanks)
-    record = _record(path.with_name("config.json")) or {}
+    record = read_record(path.with_name("config.json")) or {}
     frame.attrs.update({name: record.get(name, {}) for name in ("config", "statistics")})
     return frame
 
@@ -195,7 +195,7 @@ def recorded_run(folder: Path, config: dict, statistics: dict | None, flags: dic
         table = folder / "results.csv"
         if table.exists() and not table.with_suffix(".sha256").exists() and not (folder / "jobs").exists():
             raise UserError(f"{table} is of an earlier version, or of another program: move it away or choose another --output_dir")
-        there = _record(path) if path.exists() and (folder / "results.csv").exists() else None  # without a row nothing is bound to its settings
+        there = read_record(path) if path.exists() and (folder / "results.csv").exists() else None  # without a row nothing is bound to its settings
         before = there["config"] if there else {}
         for name in sorted({*asked, *before}) if there else ():
             old, new = before.get(name), asked.get(name)
@@ -203,13 +203,13 @@ def recorded_run(folder: Path, config: dict, statistics: dict | None, flags: dic
                 raise UserError(f"{folder} holds results of another config ({_difference(name, old, new)}): choose another --output_dir")
         results = Results(folder, layout, storage.hashed(asked, 64), trusted=there is not None)
         record = {"config": asked, "runs": there["runs"] if there else [], "statistics": statistics}
-        _write_record(path, record)
+        write_record(path, record)
         started = time.time()
         try:
             yield results
         finally:
             record["runs"].append({**_surroundings(started), "flags": flags})
-            _write_record(path, record)
+            write_record(path, record)
 
 
 def _difference(name: str, old: Any, new: Any) -> str:
@@ -220,12 +220,12 @@ def _difference(name: str, old: Any, new: Any) -> str:
     return f"{name} {old} there, {new} here"
 
 
-def _write_record(path: Path, record: dict) -> None:
+def write_record(path: Path, record: dict) -> None:
     plain = json.loads(json.dumps(record, default=str))
     write_text(path, json.dumps({**plain, "sha256": storage.hashed(plain, 64)}, indent=1) + "\n")
 
 
-def _record(path: Path) -> dict | None:
+def read_record(path: Path) -> dict | None:
     """A config.json, or None where it is not what was written."""
     try:
         record = json.loads(path.read_bytes())

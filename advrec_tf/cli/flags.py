@@ -38,6 +38,7 @@ EXPERIMENTS = {
     "lowrank_figure6": "Figure 6: more and more new ratings",
     "audit": "how much perturbation anyone's factors stand",
     "claims": "the papers' statements, on what was measured",
+    "verdict": "the low-rank paper's statements, what they come from, and all of its pages in one",
     "describe": "statistics of data and of fake profiles",
 }
 PERTURBED = ("table1", "iterations", "budget", "characteristics", "low_rank_against_perturbations")

@@ -16,7 +16,7 @@ from advrec_tf.reporting import (
 )
 from advrec_tf.reporting.audit import Audit, audit
 from advrec_tf.reporting.evidence import Evidence
-from advrec_tf.reporting.lowrank_claims import LowRankEvidence
+from advrec_tf.reporting.lowrank_evidence import LowRankEvidence
 from advrec_tf.reporting.pages import page
 from advrec_tf.results import read_results, read_users
 

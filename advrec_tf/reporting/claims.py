@@ -27,7 +27,8 @@ def _of_table(check: Callable[[Evidence], Finding]) -> Callable[[str], Finding]:
 
 class Claim(NamedTuple):
     """A sentence: where it stands, what it says, how it is checked, what the paper prints, the check, what the check finds in the paper's own
-    numbers of a data set (in its Table 1, if nothing else is said), and whether its finding is a verdict or only told."""
+    numbers of a data set (in its Table 1, if nothing else is said), whether its finding is a verdict or only told, and what it comes from ("" where
+    no control says)."""
 
     place: str
     sentence: str
@@ -36,6 +37,7 @@ class Claim(NamedTuple):
     check: Callable[[Any], Finding]  # of the Evidence of its paper
     of_print: Callable[[str], Finding] | None = None
     judged: bool = True
+    because: Callable[[Any], str] | None = None
 
     def finding_of(self, dataset: str) -> Finding:
         """What the paper's own numbers of a data set say."""
