@@ -9,10 +9,10 @@ DOOR = .venv/bin/python -m experiments.main --preset=$(PRESET) $(if $(DATASETS),
 RUN = $(DOOR) --output_dir=$(OUTPUT) $(if $(SEEDS),--seed=$(SEEDS)) $(FLAGS)
 
 NOTEBOOKS = table1 iterations budget characteristics poison lowrank_figure2 lowrank_table2 lowrank_figure5
-LOWRANK = table1 table2 table3 figure1 figure2 figure3 figure4 figure5 figure6
+LOWRANK = table1 table2 table3 figure1 figure2 figure3 figure4 figure5 figure6 controls recsys19 adaptive younger
 
 .PHONY: help install docs package reproduce-table1 reproduce-figure1 reproduce-figure2 reproduce-figure3 poison-gowalla poison-ml100k reproduce-lowrank \
-	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate claims describe notebooks test lint bench clean
+	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate verdict claims describe notebooks test lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## list all targets
@@ -61,7 +61,7 @@ poison-gowalla: .venv/installed ## RecSys20 against WRMF on Gowalla
 poison-ml100k: .venv/installed ## RecSys19, RecSys20 and both against WRMF on ML-100K
 	$(RUN) --experiment=poison $(if $(DATASETS),,--dataset=$(if $(filter quick,$(PRESET)),synthetic,ml-100k)) --attack=recsys19,recsys20,recsys19+recsys20
 
-reproduce-lowrank: lowrank-estimate $(LOWRANK:%=reproduce-lowrank-%) ## Tables I to III and Figures 1 to 6 of the low-rank paper
+reproduce-lowrank: lowrank-estimate $(LOWRANK:%=reproduce-lowrank-%) verdict ## all of the low-rank paper, its controls and younger defences, one report
 
 lowrank-estimate:
 	@echo "advrec: $(if $(filter quick,$(PRESET)),about 5 minutes,about 3 hours on two cores); what is in $(OUTPUT) already is not done again"
@@ -71,6 +71,9 @@ $(LOWRANK:%=reproduce-lowrank-%): reproduce-lowrank-%: .venv/installed
 
 low-rank-against-perturbations: .venv/installed ## both papers together: the low-rank transformation against FGSM, BIM and PGD
 	$(RUN) --experiment=low_rank_against_perturbations
+
+verdict: .venv/installed ## the low-rank paper's statements and what they come from, and all its pages in one
+	.venv/bin/python -m experiments.main --output_dir=$(OUTPUT) --experiment=verdict
 
 claims: .venv/installed ## the papers' statements as checks over what has been measured
 	$(DOOR) --output_dir=$(OUTPUT) $(FLAGS) --experiment=claims

@@ -32,10 +32,10 @@ def jobs(study: Study) -> list[Job]:
 
 
 def report(folders: list[Path]) -> None:
-    """Renders report.md and parts.png from the results of each data set."""
+    """Renders report.md and recsys19.png from the results of each data set."""
     for folder in folders:
         rows = read_results(folder)
-        page(folder, parts.report(rows), {"parts.png": plots.poison_figure(poisoning.summary(rows))})
+        page(folder, parts.report(rows), {"recsys19.png": plots.poison_figure(poisoning.summary(rows))})
 
 
 EXPERIMENT = Experiment(LAYOUT, studies, jobs, report, poisoned.prepare)

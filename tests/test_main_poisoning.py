@@ -21,7 +21,8 @@ def flags_of(experiment):
     unread = {"lowrank_figure1": (*OF_VICTIMS, "--seed"), "lowrank_figure2": OF_VICTIMS, "lowrank_figure4": ("--victim_dim",)}
     own = [flag for flag in TINY if not flag.startswith(unread.get(experiment, "-no-"))]
     more = {"lowrank_table1": ["--other_outer_epochs=1"], "lowrank_table2": ["--patches=50x20,fullx30"], "lowrank_table3": ["--patches=50x20"],
-            "lowrank_figure3": ["--svd_ranks=5,20"], "lowrank_figure5": ["--svd_ranks=5,20"]}  # fmt: skip
+            "lowrank_figure3": ["--svd_ranks=5,20"], "lowrank_figure5": ["--svd_ranks=5,20"],
+            "lowrank_controls": ["--patches=50x20"]}  # fmt: skip
     return own + more.get(experiment, [])
 
 
@@ -58,7 +59,8 @@ def test_victims_are_trained_on_the_poisoned_data(poisoned):
 @pytest.mark.parametrize("name, shown", [
     ("lowrank_table1", "Detectors trained on recsys20"), ("lowrank_table2", "Table II"), ("lowrank_table3", "recsys19+recsys20"),
     ("lowrank_figure1", "two principal components"), ("lowrank_figure2", "down-sampled"), ("lowrank_figure3", "Figure 3"),
-    ("lowrank_figure5", "transformation"),
+    ("lowrank_figure5", "transformation"), ("lowrank_controls", "Without any defence"), ("lowrank_recsys19", "changed_entries"),
+    ("lowrank_adaptive", "taken away"), ("lowrank_younger", "What is certain of the ensemble"),
 ])  # fmt: skip
 def test_the_low_rank_papers_tables_and_figures_share_attacks_and_models(poisoned, name, shown):
     folder, _ = poisoned
@@ -69,6 +71,18 @@ def test_the_low_rank_papers_tables_and_figures_share_attacks_and_models(poisone
     made = folder / name / "synthetic"
     assert (made / "report.md").exists() and (made / f"{name.removeprefix('lowrank_')}.png").exists()
     assert all(path.stat().st_mtime_ns == then for path, then in before.items())
+
+
+def test_the_verdict_is_all_pages_in_one(poisoned, tmp_path):
+    folder, _ = poisoned
+    told(advrec("--experiment=verdict", f"--output_dir={tmp_path}"))
+    for name in ("lowrank_table3", "lowrank_recsys19"):
+        assert advrec(f"--experiment={name}", f"--output_dir={folder}", *flags_of(name)).status == 0
+    result = advrec("--experiment=verdict", f"--output_dir={folder}")
+    assert result.status == 0, result.err
+    text = (folder / "lowrank" / "report.md").read_text()
+    assert text.index("comes from") < text.index("## RecSys19 in its parts") < text.index("(lowrank_table3/synthetic/report.md)")
+    assert "recsys20 -> recsys19+recsys20" in text and "(lowrank_recsys19, 1 seeds)" in text
 
 
 def test_detectors_are_asked_of_attacks_that_they_do_not_know(poisoned):

@@ -1,0 +1,112 @@
+"""Pages on the low-rank paper's results, on rows that are written down; and what is shipped of the full-size runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from advrec_tf.cli.victims import ORDERS, order_of
+from advrec_tf.reporting import LowRankEvidence, adaptive, controls, lowrank_claims, parts, read_results, younger
+from advrec_tf.reporting.lowrank_evidence import Measured
+
+SHIPPED = Path(__file__).parent.parent / "published_runs" / "lowrank"
+
+
+def row(target_HR, **more):
+    base = {"dataset": "gowalla", "model": "WRMF", "group": "head", "attack": "recsys20", "seed": 0, "k": 50, "defense": "none", "patch": ""}
+    return base | {"rank": np.nan, "order": "as made", "draw": 0, "emptied_users": 0, "emptied_fakes": 0, "target_HR": target_HR} | more
+
+
+def low_rank(target_HR, **more):
+    return row(target_HR, **{"defense": "low_rank", "patch": "100", "rank": 90.0} | more)
+
+
+def controlled():
+    rows = [row(0.1, attack="none"), row(0.16), *(row(value, seed=seed) for seed, value in ((1, 0.12), (2, 0.14)))]
+    rows += [row(0.128, order="fakes first"), *(row(value, order="users permuted", draw=draw) for draw, value in enumerate((0.13, 0.15)))]
+    rows += [low_rank(each["target_HR"], **{key: each[key] for key in ("attack", "seed", "order", "draw")}) for each in rows]
+    dropped = [low_rank(each["target_HR"] - 0.02 - each["draw"] * 1e-3, defense="low_rank:drop", emptied_fakes=80,
+                        **{key: each[key] for key in ("attack", "seed", "order", "draw")}) for each in rows[:7]]  # fmt: skip
+    return pd.DataFrame(rows + dropped)
+
+
+def test_controls_are_told_apart_and_stand_beside_the_matched_victim():
+    table = controls.table(controlled())
+    own = table[(table["defense"] == "none") & (table["attack"] == "recsys20")].set_index("control")
+    assert own["mean"].round(4).to_dict() == {"matched": 0.16, "other seeds": 0.13, "fakes first": 0.128, "users permuted": 0.14}
+    assert own.loc["other seeds", "ratio"] == pytest.approx(0.13 / 0.16) and own.loc["other seeds", "count"] == 2
+    assert own.loc["other seeds", "low"] < 0.13 < own.loc["other seeds", "high"] and np.isnan(own.loc["matched", "low"])
+    assert (table["defense"] == "none").tolist()[:1] == [True] and table["attack"].tolist()[0] == "none"
+    assert controls.printed_ratios("gowalla", "recsys20")["[100, 90]"] == pytest.approx(0.1138 / 0.1415)
+
+
+def test_controls_say_what_the_figures_allow():
+    text = controls.report(controlled())
+    assert "another seed or order alone leaves 0.80 to 0.88 of the matched victim's target HR (0.1600); the paper prints 0.80 for [100, 90]" in text
+    assert "[100, 90] changes no figure of any victim: it returns the data as they are." in text
+    assert "[100, 90] incomplete patches dropped lowers target HR over all these victims: -0.0202" in text and "80 fakes gone" in text
+
+
+def test_orders_hold_everybody_once_and_move_whom_they_say():
+    found = {name: order_of(name, 20, 5, 0) for name in ORDERS}
+    assert all(sorted(order) == list(range(25)) for order in found.values())
+    assert found["as made"].tolist() == list(range(25)) and found["fakes first"].tolist() == [*range(20, 25), *range(20)]
+    assert found["fakes permuted"][:20].tolist() == list(range(20)) != found["real users permuted"][:20].tolist()
+    assert found["real users permuted"][20:].tolist() == list(range(20, 25)) != found["fakes permuted"][20:].tolist()
+    assert set(found["users permuted"][20:]) != set(range(20, 25)) and not np.array_equal(
+        order_of("users permuted", 20, 5, 2), found["users permuted"]
+    )
+
+
+def test_parts_are_compared_over_the_same_seeds():
+    values = {"none": (0.2, 0.3), "gan": (0.21, 0.33), "recsys19": (0.25, 0.35)}
+    rows = [row(value, attack=attack, seed=seed, dataset="ml-100k", k=10) for attack, pair in values.items() for seed, value in enumerate(pair)]
+    frame = pd.DataFrame(rows).assign(target_score=1.0, target_rank=5.0, target_Recall=0.1, HR=0.8)
+    table = parts.compared(frame).set_index(["after", "before", "measure"])
+    line = table.loc[("recsys19", "gan", "target_HR")]
+    assert line["from"] == pytest.approx(0.27) and line["change"] == pytest.approx(100 * 0.03 / 0.27) and line["seeds"] == 2
+    assert line["p"] == pytest.approx(2 * np.arctan(0.5) / np.pi * 1.0, rel=0.6) and np.isnan(table.loc[("gan", "none", "HR"), "p"])
+    said = parts.noise(frame, parts.compared(frame))
+    assert len(said) == 1 and "+0.0073, is within" in said[0]
+
+
+def test_what_a_defence_takes_away_is_counted_from_the_clean_recommender():
+    rows = [row(value, attack=attack, seed=seed) for attack, value in (("none", 0.1), ("recsys20", 0.2), ("recsys20_aware", 0.3)) for seed in (0, 1)]
+    rows += [low_rank(value + seed / 100, attack=attack, seed=seed) for attack, value in (("recsys20", 0.145), ("recsys20_aware", 0.315))
+             for seed in (0, 1)]  # fmt: skip
+    left = adaptive.left(pd.DataFrame(rows)).set_index("attack")
+    assert left.loc["recsys20", "taken"] == pytest.approx(0.5) and left.loc["recsys20_aware", "taken"] == pytest.approx(-0.1)
+    assert left.loc["recsys20", "low"] < 0.5 < left.loc["recsys20", "high"]
+
+
+def test_younger_defences_stand_beside_wrmf():
+    rows = []
+    for model, clean, attacked in (("WRMF", 0.2, 0.3), ("Ensemble", 0.3, 0.33)):
+        rows += [row(value + seed / 50, model=model, attack=attack, seed=seed) for attack, value in (("none", clean), ("recsys20", attacked))
+                 for seed in (0, 1)]  # fmt: skip
+    frame = pd.DataFrame(rows).assign(HR=0.8, certified_fakes=np.nan)
+    line = younger.compared(frame).set_index(["attack", "model"]).loc[("recsys20", "Ensemble")]
+    assert line["raised"] == pytest.approx(0.03) and line["target_HR beside"] == pytest.approx(0.03) and line["HR beside"] == 0
+
+
+def test_a_mean_has_the_interval_of_its_seeds():
+    found = Measured.of(pd.Series({"mean": 0.5, "sd": 0.1, "seeds": 4}))
+    assert found == 0.5 and str(found) == "0.5000 ± 0.1591" and str(Measured.of(pd.Series({"mean": 0.5}))) == "0.5000"
+
+
+# What is shipped
+
+
+def test_the_shipped_runs_are_small_and_whole():
+    tables = sorted(SHIPPED.glob("*/*/results.csv"))
+    assert tables and sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 2e6
+    for path in tables:
+        rows = read_results(path.parent)
+        assert len(rows) and rows.attrs["config"], path
+        assert not any(text in path.with_name("config.json").read_text() for text in ("output_dir", "data_dir", "/tmp/", "/home/"))
+
+
+def test_the_documents_verdicts_are_those_of_the_shipped_runs():
+    verdicts = lowrank_claims.report(LowRankEvidence.of(SHIPPED))
+    assert verdicts.strip() in (SHIPPED.parent.parent / "docs" / "lowrank.md").read_text()
