@@ -93,5 +93,8 @@ def findings(rows: pd.DataFrame, found: pd.DataFrame, ratios: dict[str, float]) 
         word = "lowers" if high < 0 else "raises" if low > 0 else "does not clearly change"
         fakes = rows.loc[(rows[_DEFENSE] == point).all(axis=1) & (rows["attack"] != "none") & (rows["order"] == "as made"), "emptied_fakes"].max()
         gone = f", {fakes:.0f} fakes gone" if fakes else ""
-        said.append(f"{name} {word} target HR over all these victims: {there.mean():+.4f} [{low:+.4f}, {high:+.4f}]{gone}.")
+        clean = change[change.index.get_level_values("attack") == "none"].mean()
+        said.append(
+            f"{name} {word} target HR over all these victims: {there.mean():+.4f} [{low:+.4f}, {high:+.4f}]; on clean data {clean:+.4f}{gone}."
+        )
     return said
