@@ -156,7 +156,7 @@ FLAGS = {
     "fresh_seeds": Flag("yes_no", POISONED, "recsys20: each outer epoch's surrogate has its own seed; --nofresh_seeds as in the public code", True,
                         {"lowrank_controls": False}),
     "most_changes": Flag("whole", POISONED, "recsys20_disguised: most clicks in which a profile differs from the real one it started from",
-                         DisguisedRecSys20Settings.most_changes, {"quick": 4}, low=1),
+                         DisguisedRecSys20Settings.most_changes, low=1),
     "aware_of": Flag("text", POISONED, "recsys20_aware: the reconstruction it knows of, SIZExRANK [Gowalla: 150x20; ML-100K: 200x50; else 50x20]"),
     "gan_epochs": Flag("whole", POISONED, "recsys19: most epochs of the GAN, until its profiles look real", GanSettings.epochs, {"quick": 2}, low=1),
     "mask": Flag("whole", POISONED, "recsys19: random entries that a fake may have [as many as a random real user has, its strongest]", low=1),

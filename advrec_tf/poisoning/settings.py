@@ -51,7 +51,7 @@ class RecSys20Settings:
 class DisguisedRecSys20Settings(RecSys20Settings):
     """RecSys20 against a detector: every profile is a real user's but for a few clicks."""
 
-    most_changes: int | None = 20
+    most_changes: int | None = 2
 
     name = "recsys20_disguised"
 
