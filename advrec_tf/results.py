@@ -221,12 +221,13 @@ def _difference(name: str, old: Any, new: Any) -> str:
 
 
 def write_record(path: Path, record: dict) -> None:
+    """Writes a config.json with its seal."""
     plain = json.loads(json.dumps(record, default=str))
     write_text(path, json.dumps({**plain, "sha256": storage.hashed(plain, 64)}, indent=1) + "\n")
 
 
 def read_record(path: Path) -> dict | None:
-    """A config.json, or None where it is not what was written."""
+    """A config.json without its seal, or None where it is not what was written."""
     try:
         record = json.loads(path.read_bytes())
         seal = record.pop("sha256")

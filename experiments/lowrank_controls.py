@@ -7,7 +7,7 @@ from advrec_tf.cli.poisoned import UNDEFENDED, Study
 from advrec_tf.cli.runner import Experiment
 from advrec_tf.cli.victims import ORDERS, order_of
 from advrec_tf.defenses import PARTIAL, LowRank
-from advrec_tf.reporting import controls, page, plots, read_results
+from advrec_tf.reporting import control_plots, controls, page, read_results
 from advrec_tf.results import Job, Layout
 
 LAYOUT = Layout((*poisoned.LAYOUT.keys, "order", "draw"), poisoned.LAYOUT.values)
@@ -50,7 +50,7 @@ def report(folders: list[Path]) -> None:
     """Renders report.md and controls.png from the results of each data set."""
     for folder in folders:
         rows = read_results(folder)
-        page(folder, controls.report(rows), {"controls.png": plots.controls_figure(controls.table(rows))})
+        page(folder, controls.report(rows), {"controls.png": control_plots.controls_figure(controls.table(rows))})
 
 
 EXPERIMENT = Experiment(LAYOUT, poisoned.against_one, jobs, report, poisoned.prepare)

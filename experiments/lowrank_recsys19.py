@@ -9,7 +9,7 @@ from advrec_tf.cli.poisoned import UNDEFENDED, Study
 from advrec_tf.cli.runner import Experiment
 from advrec_tf.data import Interactions
 from advrec_tf.poisoning import LIKENESS
-from advrec_tf.reporting import page, parts, plots, poisoning, read_results
+from advrec_tf.reporting import control_plots, page, parts, read_results
 from advrec_tf.results import Job, Layout
 from advrec_tf.training import RECOMMENDERS
 
@@ -35,7 +35,7 @@ def report(folders: list[Path]) -> None:
     """Renders report.md and recsys19.png from the results of each data set."""
     for folder in folders:
         rows = read_results(folder)
-        page(folder, parts.report(rows), {"recsys19.png": plots.poison_figure(poisoning.summary(rows))})
+        page(folder, parts.report(rows), {"recsys19.png": control_plots.parts_figure(parts.compared(rows))})
 
 
 EXPERIMENT = Experiment(LAYOUT, studies, jobs, report, poisoned.prepare)

@@ -27,7 +27,8 @@ def table(rows: pd.DataFrame, metric: str = "target_HR") -> pd.DataFrame:
     by = [found["attack"] != "none", found["defense"] != "none", found["defense"].map(places[0]), found["patch"], found["rank"]]
     order = np.lexsort([found["control"].map(places[1]), *reversed(by)])
     base = found[(found["control"] == MATCHED) & (found["defense"] == "none")].set_index("attack")["mean"]
-    return found.assign(ratio=found["mean"] / found["attack"].map(base), **emptied).iloc[order].reset_index(drop=True)
+    found = found.assign(ratio=found["mean"] / found["attack"].map(base), name=[_name(row) for _, row in found.iterrows()], **emptied)
+    return found.iloc[order].reset_index(drop=True)
 
 
 def printed_ratios(dataset: str, attack: str) -> dict[str, float]:
@@ -57,7 +58,7 @@ def report(rows: pd.DataFrame) -> str:
     found, ratios = table(rows), printed_ratios(dataset, attack)
     lines = []
     for _, row in found.iterrows():
-        name = _name(row)
+        name = row["name"]
         interval = f" [{row['low']:.4f}, {row['high']:.4f}]" if row["count"] > 1 else ""
         printed = f"{ratios[name]:.2f}" if name in ratios and row["attack"] != "none" else ""
         emptied = f"{plain(row['emptied_users'])}, {plain(row['emptied_fakes'])}"

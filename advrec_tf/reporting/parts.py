@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from advrec_tf.evaluation import mean_interval
 from advrec_tf.poisoning import LIKENESS
 from advrec_tf.reporting import published
 from advrec_tf.reporting.vocabulary import markdown
@@ -32,7 +33,7 @@ WHAT = {
 
 
 def compared(rows: pd.DataFrame) -> pd.DataFrame:
-    """Each of PAIRS for each victim, group and measure, paired over victim seeds: before, after, deviations, change in percent, and p of a t-test."""
+    """Each of PAIRS by victim, group and measure, paired over victim seeds: before, after, change (percent, 95% interval), and p of a t-test."""
     rows, found = rows[rows["model"] != ""], []
     for (model, group), part in rows.groupby(["model", "group"], sort=False):
         for after, before in PAIRS:
@@ -45,7 +46,8 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
                 p = stats.ttest_rel(both[after], both[before]).pvalue if len(both) > 1 and difference.any() else np.nan
                 line = {"model": model, "group": group, "before": before, "after": after, "measure": measure, "seeds": len(both)}
                 line |= {"from": both[before].mean(), "sd": both[before].std(), "to": both[after].mean(), "p": p}
-                found.append(line | {"change": 100 * difference.mean() / abs(both[before].mean())})
+                percent = 100 * difference / abs(both[before].mean())
+                found.append(line | {"change": percent.mean()} | dict(zip(("low", "high"), mean_interval(percent))))
     return pd.DataFrame(found)
 
 

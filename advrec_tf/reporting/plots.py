@@ -227,28 +227,6 @@ def defense_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def controls_figure(table: pd.DataFrame) -> Figure:
-    """A metric under the attack by defence, a mark a control (`reporting.controls.table`), and of clean data as a grey line."""
-    attacked = table[table["attack"] != "none"]
-    names = [" ".join(str(part) for part in key if part and str(part) != "nan") for key in zip(table["defense"], table["patch"], table["rank"])]
-    table = table.assign(name=names)
-    shown = list(dict.fromkeys(table.loc[attacked.index, "name"]))
-    figure, axes = panels(1, 1)
-    axis, controls = axes[0, 0], list(dict.fromkeys(attacked["control"]))
-    for place, control in enumerate(controls):
-        part = table.loc[attacked.index][attacked["control"] == control]
-        x = [shown.index(name) + (place - len(controls) / 2) / (len(controls) + 2) for name in part["name"]]
-        reach = np.nan_to_num(np.abs(part[["low", "high"]].to_numpy().T - part["mean"].to_numpy()))
-        axis.errorbar(x, part["mean"], reach, fmt="o", markersize=4, capsize=2, label=control)
-    clean = table[(table["attack"] == "none") & table["name"].isin(shown)].groupby("name", sort=False)["mean"].mean()
-    axis.plot([shown.index(name) for name in clean.index], clean, "_", color="grey", markersize=30, label="clean data")
-    axis.set_xticks(range(len(shown)), [name.replace("low_rank", "").strip(": ") for name in shown], rotation=30, ha="right", fontsize=8)
-    axis.set_ylabel("target HR")
-    axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.set_size_inches(9, 4.2)
-    return figure
-
-
 def projected_figure(rows: pd.DataFrame, metric: str = "nDCG") -> Figure:
     """A panel a model: the metric over the rank of the projection, by attack; dashed: the attacker does not know of it."""
     models = list(rows["model"].unique())
