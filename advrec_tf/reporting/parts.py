@@ -6,7 +6,7 @@ from scipy import stats
 
 from advrec_tf.evaluation import mean_interval
 from advrec_tf.poisoning import LIKENESS
-from advrec_tf.reporting import published
+from advrec_tf.reporting import poisoning
 from advrec_tf.reporting.vocabulary import markdown
 
 MEASURES = ("target_score", "target_rank", "target_HR", "target_Recall", "HR")
@@ -59,22 +59,6 @@ def profiles(rows: pd.DataFrame) -> str:
     return markdown(["", *own["attack"]], lines)
 
 
-def noise(rows: pd.DataFrame, table: pd.DataFrame) -> list[str]:
-    """Where a printed change of target HR lies within what one victim seed and the next differ by."""
-    printed = published.lowrank()
-    printed = printed[(printed["dataset"] == rows["dataset"].iloc[0]) & (printed["metric"] == "target_HR") & (printed["defense"] == "none")]
-    said, printed = [], printed.set_index("attack")["published"]
-    for attack in printed.index.drop("none", errors="ignore"):
-        own = table[(table["after"] == attack) & (table["before"] == "none") & (table["measure"] == "target_HR") & (table["model"] == "WRMF")]
-        if own.empty:
-            continue
-        change, sd = printed[attack] - printed["none"], own["sd"].iloc[0]
-        word = "within" if abs(change) < 2 * np.sqrt(2) * sd else "beyond"
-        said.append(f"- The printed change under {attack}, {change:+.4f}, is {word} what two victims on the same data differ by "
-                    f"(clean target HR moves by {sd:.4f} between seeds: 95% of differences lie within {2 * np.sqrt(2) * sd:.4f}).")  # fmt: skip
-    return said
-
-
 def report(rows: pd.DataFrame) -> str:
     """report.md of RecSys19's parts."""
     table, first = compared(rows), rows.iloc[0]
@@ -91,5 +75,5 @@ def report(rows: pd.DataFrame) -> str:
             lines.append([f"{before} -> {after}", *cells])
         text.append(f"\n## {model}, targets of the {group.replace('_', ' ')}\n")
         text.append(markdown(["profiles", *MEASURES], lines))
-    text += ["\n## The profiles\n", profiles(rows), *noise(rows, table), ""]
+    text += ["\n## The profiles\n", profiles(rows), poisoning.noise(poisoning.summary(rows))]
     return "\n".join(text)

@@ -118,7 +118,32 @@ def defense_report(rows: pd.DataFrame, title: str, metrics: tuple[str, ...] = MA
         "\n## Beyond\n",
         lines(table, shown, tuple(rest)),
     ]
-    return "\n".join(parts) + _contradiction(table)
+    return "\n".join(parts) + noise(table) + _contradiction(table)
+
+
+def noise(table: pd.DataFrame) -> str:
+    """Which printed changes of target HR, by an attack or by a defence, are within what two victims that differ in their seed alone differ by.
+
+    table: what `summary` returns, with the undefended recommender on clean data
+    """
+    own = table[(table["metric"] == "target_HR") & table["published"].notna()]
+    clean = own[(own["defense"] == "none") & (own["attack"] == "none")]
+    if clean.empty or not clean["sd"].iloc[0] > 0:
+        return ""
+    sd, lines = clean["sd"].iloc[0], []
+    undefended = own[own["defense"] == "none"].set_index("attack")["published"]
+    for _, row in own.iterrows():
+        before = undefended.get("none" if row["defense"] == "none" else row["attack"])
+        if row["defense"] == row["attack"] == "none" or before is None:
+            continue
+        change = row["published"] - before
+        what = " ".join(plain(row[name]) for name in ("defense", "patch", "rank") if plain(row[name])) if row["defense"] != "none" else "the attack"
+        lines.append([what, row["attack"], f"{change:+.4f}", "within" if abs(change) < 2 * np.sqrt(2) * sd else "beyond"])
+    told = (
+        f"\n## Printed changes of target HR beside the noise of one run\n\nClean target HR moves by {sd:.4f} (deviation) from one victim seed to the "
+    )
+    told += f"next, so 95% of the differences of two single runs lie within {2 * np.sqrt(2) * sd:.4f}.\n\n"
+    return told + markdown(["by", "attack", "printed change", "one run's noise"], lines)
 
 
 def _contradiction(table: pd.DataFrame) -> str:
