@@ -9,7 +9,8 @@ from scipy import sparse
 
 from advrec_tf import data, perturbations, storage
 from advrec_tf.defenses import LowRank, Transformation, low_rank, project
-from advrec_tf.defenses.low_rank import entered, entered_ratings, projection, reconstruct, reconstruct_full, truncated
+from advrec_tf.defenses.entering import entered, entered_ratings
+from advrec_tf.defenses.low_rank import projection, reconstruct, reconstruct_full, truncated
 from advrec_tf.errors import UserError
 
 

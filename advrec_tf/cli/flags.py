@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from advrec_tf.data import GROUPS, K_CORES, NAMES
-from advrec_tf.defenses.low_rank import CHOICES, ENTER, FLOOR, PARTIAL
+from advrec_tf.defenses.entering import CHOICES, ENTER
+from advrec_tf.defenses.low_rank import FLOOR, PARTIAL
 from advrec_tf.errors import UserError
 from advrec_tf.jobs import BACKENDS
 from advrec_tf.perturbations import ATTACKS, BALLS, PGD_INIT

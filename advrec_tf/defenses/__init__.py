@@ -1,7 +1,8 @@
 """Defences against poisoned interactions and perturbed factors: finding the fakes, or low-rank data and factors."""
 
 from advrec_tf.defenses.detection import KERNELS, Svm, sanitize, unsupervised_scores
-from advrec_tf.defenses.low_rank import ENTER, PARTIAL, LowRank, Transformation, projection, reconstruct, reconstruct_full
+from advrec_tf.defenses.entering import ENTER
+from advrec_tf.defenses.low_rank import PARTIAL, LowRank, Transformation, projection, reconstruct, reconstruct_full
 from advrec_tf.defenses.protocol import Defense, project
 
 __all__ = [
