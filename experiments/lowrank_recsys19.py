@@ -11,7 +11,6 @@ from advrec_tf.data import Interactions
 from advrec_tf.poisoning import LIKENESS
 from advrec_tf.reporting import control_plots, page, parts, read_results
 from advrec_tf.results import Job, Layout
-from advrec_tf.training import RECOMMENDERS
 
 _CONTROLS = ["bootstrap", "bootstrap_refined", "bootstrap_blind", "bootstrap_scored", "bootstrap_targets"]
 _BOTH = [f"{first}+recsys20" for first in ("recsys19", "bootstrap", "bootstrap_scored")]
@@ -22,8 +21,8 @@ LAYOUT = Layout(poisoned.LAYOUT.keys, (*poisoned.LAYOUT.values, *LIKENESS, "chan
 def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
     """The attacks of this page are given; PMF stands beside WRMF where there are ratings."""
     found = poisoned.studies({**values, "attack": ATTACKS}, datasets, output_dir)
-    pmf = RECOMMENDERS["pmf"]()
-    return [study if study.data.train_ratings is None else replace(study, victims=study.victims | {pmf.name: pmf}) for study in found]
+    both = poisoned.victims_of(values, "wrmf", "pmf")
+    return [study if study.data.train_ratings is None else replace(study, victims=both) for study in found]
 
 
 def jobs(study: Study) -> list[Job]:

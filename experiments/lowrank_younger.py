@@ -10,7 +10,8 @@ from advrec_tf.cli.runner import Experiment
 from advrec_tf.data import Interactions
 from advrec_tf.reporting import page, plots, poisoning, read_results, younger
 from advrec_tf.results import Job, Layout
-from advrec_tf.training import RECOMMENDERS, EnsembleSettings
+from advrec_tf.training import EnsembleSettings
+from advrec_tf.training.settings import check_size
 
 ATTACKS = ["recsys19", "recsys20", "recsys19+recsys20", "bandwagon"]
 VICTIMS = ("wrmf", "wrmf_fit", "wrmf_norm", "ensemble")
@@ -20,10 +21,10 @@ LAYOUT = Layout((*poisoned.LAYOUT.keys, "certified_fakes"), (*poisoned.LAYOUT.va
 
 def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
     """The attacks and the recommenders of this page are given."""
-    found = poisoned.studies({**values, "attack": ATTACKS}, datasets, output_dir)
-    dim = {} if values["victim_dim"] is None else {"embedding_dim": values["victim_dim"]}
-    victims = [RECOMMENDERS[name](**(dim if name != "ensemble" else {})) for name in VICTIMS]
-    return [replace(study, victims={each.name: each for each in victims}) for study in found]
+    for data in datasets:
+        check_size(data.n_users, data.n_items)
+    victims = poisoned.victims_of(values, *VICTIMS[:-1]) | poisoned.victims_of({**values, "victim_dim": None}, VICTIMS[-1])
+    return [replace(study, victims=victims) for study in poisoned.studies({**values, "attack": ATTACKS}, datasets, output_dir)]
 
 
 def jobs(study: Study) -> list[Job]:

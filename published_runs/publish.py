@@ -39,8 +39,11 @@ def main(results: Path) -> None:
     """Copies results.csv and config.json of every experiment on poisoned data, without what is of the machine, and renders the pages."""
     for path in sorted(results.glob("lowrank_*/*/results.csv")):
         target = PUBLISHED / path.relative_to(results).parent
-        write_text(target / "results.csv", path.read_text())
         record = read_record(path.with_name("config.json"))
+        if not (record and record["runs"]):
+            print(f"{path.parent} is left out: its run has not ended", file=sys.stderr)
+            continue
+        write_text(target / "results.csv", path.read_text())
         for run in record["runs"]:
             run["flags"] = {name: value for name, value in run["flags"].items() if name not in PLACES}
         write_record(target / "config.json", record)

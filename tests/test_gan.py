@@ -287,7 +287,16 @@ def test_a_gan_stops_when_its_profiles_look_real_and_goes_on_while_they_do_not(s
     table = pd.read_csv(tmp_path / "trajectory.csv")
     assert table["epoch"].tolist() == [1, 2, 3] and table["clicks"].tolist()[0] == 17 and table["Jaccard"].tolist()[1] == 1
     assert table["real_clicks"].nunique() == 1 and table["real_clicks"][0] == np.count_nonzero(shop.train_ratings >= 1.5) / 24
+    before = contents(tmp_path)
     gan.attack(shop, GanSettings(6), 0, tmp_path, 4, progress=False)  # it is not asked for a fourth epoch
+    assert contents(tmp_path) == before
+
+
+def test_what_is_a_click_of_a_narrow_scale():
+    """Of ratings from 4 to 5 all are clicks, and of 1 to 5 what is at least 1.5."""
+    F = np.array([[4.0, 5.0, 1.0, 0.0], [5.0, 4.0, 0.0, 0.0]])
+    assert gan.looks(F, (4.0, 5.0), np.array([0]))[0] == 2 and gan.looks(F, (1.0, 5.0), np.array([0]))[0] == 2
+    assert gan.looks(F + 0.5, (1.0, 5.0), np.array([0]))[0] == 2.5
 
 
 @pytest.mark.parametrize("made", [np.zeros((6, 17), np.float32), np.tile(np.float32([5, 0, 5, 0, 0, 5, 5, 5] + [0] * 9), (6, 1))])

@@ -73,6 +73,15 @@ def test_the_low_rank_papers_tables_and_figures_share_attacks_and_models(poisone
     assert all(path.stat().st_mtime_ns == then for path, then in before.items())
 
 
+def test_profiles_of_another_folder_are_measured_with_their_likeness(poisoned, tmp_path):
+    folder, _ = poisoned
+    path = next(path for path in (folder / "profiles" / "synthetic").glob("recsys20-*/profiles.npz"))
+    fakes = Profiles.load(path)
+    targets = ",".join(map(str, fakes.targets))
+    result = advrec("--experiment=poison", f"--profiles={path}", f"--targets={targets}", f"--output_dir={tmp_path}", *TINY)
+    assert result.status == 0, result.err
+
+
 def test_the_verdict_is_all_pages_in_one(poisoned, tmp_path):
     folder, _ = poisoned
     told(advrec("--experiment=verdict", f"--output_dir={tmp_path}"))

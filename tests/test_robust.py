@@ -14,7 +14,7 @@ from advrec_tf.models import AdversarialWRMF, Ensemble
 from advrec_tf.models.adversarial_wrmf import SIZES, explained
 from advrec_tf.models.wrmf import weighted_gradient
 from advrec_tf.training import WRMFSettings
-from advrec_tf.training.settings import RECOMMENDERS, EnsembleSettings, FitWRMFSettings
+from advrec_tf.training.settings import RECOMMENDERS, EnsembleSettings, FitWRMFSettings, check_size
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +88,10 @@ def test_wrong_options_are_told(shop):
         AdversarialWRMF(4, 5, 2, sizes="shoe")
     with pytest.raises(UserError, match="by sgd alone"):
         FitWRMFSettings(solver="als")
-    with pytest.raises(UserError, match="at most 50000000"):
-        Ensemble(100_000, 10_000)
+    for users, items in ((100_000, 10_000), (10, 10_000)):
+        with pytest.raises(UserError, match="at most 50000000"):
+            check_size(users, items)
+    check_size(943, 1682)
 
 
 @pytest.mark.parametrize("name", ["wrmf_fit", "wrmf_norm", "ensemble"])
@@ -147,7 +149,7 @@ def test_bounds_of_a_share_are_those_of_the_binomial():
 
 def test_the_share_without_a_fake_is_counted():
     assert evaluation.untouched_share(6, 3, 2) == pytest.approx(comb(6, 3) / comb(8, 3))
-    assert evaluation.untouched_share(6, 3, 0) == 1
+    assert evaluation.untouched_share(6, 3, 0) == 1 and evaluation.untouched_share(2, 3, 1) == 0
 
 
 def test_certificates_bound_what_any_votes_of_the_touched_bases_do():

@@ -169,7 +169,7 @@ FLAGS = {
     "zo_recommender": Flag("text", POISONED, "recsys19: the recommender it probes, in its default setting", "wrmf", among=("wrmf", "pmf")),
     "zo_solver": Flag("text", POISONED, "recsys19: how that recommender is trained, if it is wrmf", "sgd", among=("sgd", "als")),
     # Victims
-    "victim": Flag("text", tuple(name for name in WITH_VICTIMS if name != "lowrank_younger"),
+    "victim": Flag("text", tuple(n for n in WITH_VICTIMS if n not in ("lowrank_controls", *_GIVEN[1:])),
                    "recommender that is trained on the poisoned data", "wrmf", _by(OF_PMF, "pmf"), among=tuple(RECOMMENDERS)),
     "victim_epochs": Flag("whole", WITH_VICTIMS, "its epochs", 50, low=1),
     "victim_dim": Flag("whole", tuple(name for name in WITH_VICTIMS if name != "lowrank_figure4"),

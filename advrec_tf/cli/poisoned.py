@@ -166,18 +166,21 @@ def _study(values: dict[str, Any], data: Interactions, output_dir: Path, attacks
     if k > data.n_items:
         raise UserError(f"--k={k} is more than the {data.n_items} items of {data.name}")
     plans = {group: _plan(values, data, group) for group in values["target_group"]}
-    victim = _victim(values) if "victim" in values else None
-    victims = {victim.name: victim} if victim else {}
-    if victim and "pmf_dims" in values:
-        victims = {f"{victim.name}({dim})": replace(victim, embedding_dim=dim) for dim in values["pmf_dims"]}
+    victims = victims_of(values, values.get("victim", "wrmf")) if "victim_epochs" in values else {}
+    if "pmf_dims" in values:
+        victims = {f"{name}({dim})": replace(victim, embedding_dim=dim) for name, victim in victims.items() for dim in values["pmf_dims"]}
     return Study(
         values["experiment"], data, output_dir, values.get("seed", [0]), plans, attacks, given, victims, values.get("victim_epochs", 0), k,
         data.registered and as_published(values) and not given, values,
     )  # fmt: skip
 
 
-def _victim(values: dict[str, Any]) -> Settings:
-    kind = RECOMMENDERS[values["victim"]]
+def victims_of(values: dict[str, Any], *names: str) -> dict[str, Settings]:
+    """Recommenders in the settings that the flags say, by their names in the results."""
+    return {victim.name: victim for victim in (_victim(values, RECOMMENDERS[name]) for name in names)}
+
+
+def _victim(values: dict[str, Any], kind: type[Settings]) -> Settings:
     own: dict[str, Any] = {"embedding_dim": values.get("victim_dim") or kind.embedding_dim}
     if issubclass(kind, WRMFSettings):
         own |= {"solver": values["solver"], "regularization": values["als_regularization"], "weight": values["positive_weight"]}
@@ -207,7 +210,11 @@ def _plan(values: dict[str, Any], data: Interactions, group: str) -> Plan:
     recsys19 |= {"directions": values["zo_directions"], "smoothing": values["zo_smoothing"], "step_size": values["zo_step"]}
     recsys19 |= {"largest_move": values["zo_largest_move"], "mask": values["mask"], "click_targets": values["click_targets"]}
     gan = {"epochs": values["gan_epochs"], "mask": values["mask"]}
-    learned = {"gan": gan, "recsys20": recsys20, "recsys20_disguised": recsys20 | {"most_changes": values["most_changes"]}}
+    learned = {
+        "gan": gan,
+        "recsys20": recsys20,
+        "recsys20_disguised": recsys20 | {"most_changes": values["most_changes"], "clicks": None, "click_targets": False},
+    }
     learned |= dict.fromkeys(("recsys19", "bootstrap_refined", "bootstrap_blind"), recsys19)
     learned |= {"bootstrap_scored": {name: recsys19[name] for name in recsys19 if name not in ("goal", "largest_move")}}
     known = values["aware_of"] or AWARE_OF.get(data.name if data.registered else "", "50x20")
@@ -292,7 +299,7 @@ def resemblance(study: Study) -> list[Job]:
     for (group, attack), fakes in study.profiles.items():
         point = {"dataset": study.data.name, "attack": attack, "group": group, "profiles": fakes.digest()[:12]}
         own: dict[str, Any] = {}
-        if attack in LEARNED:
+        if attack in LEARNED and attack in study.attacks:
             folder = folder_of(study.data, attack, study.plans[group], study.k, study.output_dir / "profiles")
             own = {name: int(read_trajectory(folder)[name].iloc[-1]) for name in read_trajectory(folder) if name == "changed_entries"}
         found.append(Job("advrec_tf.cli.victims:resemble", [point], {"data": study.data, "profiles": fakes, **own}))

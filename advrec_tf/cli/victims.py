@@ -63,7 +63,8 @@ def measure(
     emptied = ((np.diff(poisoned.indptr) > 0) & (np.diff(cleaned.indptr) == 0))[places]
     trained = victim(cleaned, settings, point["epoch"], point["seed"], cache_dir / "victims", progress, position)
     # Biases are columns of their own beyond the factors, and no part of a transformation.
-    P, Q, dim = trained["P"], trained["Q"], settings.embedding_dim
+    P, Q = trained["P"], trained["Q"]
+    dim = settings.embedding_dim if settings.reads_ratings else P.shape[1]
     moved = defense.transformed(P[:, :dim], Q[:, :dim], poisoned, cache_dir)
     P, Q = (np.hstack([new, old[:, dim:]]) for new, old in zip(moved, (P, Q)))
     P = P[places[: data.n_users]]

@@ -19,18 +19,21 @@ def share_bounds(bases: int, items: int, confidence: float) -> tuple[np.ndarray,
 
 def untouched_share(users: int, sampled: int, fakes: int) -> float:
     """The share of all choices of `sampled` among users + fakes that hold no fake: C(users, sampled) / C(users + fakes, sampled)."""
-    chosen = np.arange(min(sampled, users))
+    if sampled > users:
+        return 0.0
+    chosen = np.arange(sampled)
     return float(np.prod((users - chosen) / (users + fakes - chosen)))
 
 
 def certified_votes(
     votes: np.ndarray, bases: int, sampled: int, fakes: int, data: Interactions, targets: tuple[int, ...], k: int, confidence: float = 0.999
 ) -> dict[str, float]:
-    """Bounds of an ensemble's HR@k and target HR@k that hold whatever so many fake users do, over tested users.
+    """Bounds, over tested users, of HR@k and target HR@k of the ensemble of ALL bases there can be, whatever so many fake users do.
 
-    Of all bases over the poisoned users the share s = `untouched_share` saw no fake, and these vote as before; the others may vote for anything.
-    So the share of votes of item j after the attack lies between s low_j and s high_j + 1 - s.  An item is sure to stay in a list when fewer than k
-    others can reach it, and cannot enter when k others surely stay above it; the user's own items are in no list.
+    Its vote shares are known from those of `bases` random ones (`share_bounds`).  Of all bases over the poisoned users the share s =
+    `untouched_share` saw no fake, and these vote as before; the others may vote for anything.  So the share of votes of item j after the attack
+    lies between s low_j and s high_j + 1 - s.  An item is sure to stay in a list when fewer than k others can reach it, and cannot enter when k
+    others surely stay above it; the user's own items are in no list.
 
     votes: counts of `bases` bases on clean data, [users, items] -> certified_HR (at least), certified_target_HR (at most)
     """

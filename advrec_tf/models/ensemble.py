@@ -4,11 +4,8 @@ import keras
 import numpy as np
 from scipy import sparse
 
-from advrec_tf.errors import UserError
 from advrec_tf.evaluation import top_k
 from advrec_tf.models.factors import FactorModel
-
-MOST_VOTES = 50_000_000  # users x items whose votes are held
 
 
 @keras.saving.register_keras_serializable(package="advrec_tf")
@@ -18,16 +15,12 @@ class Ensemble(FactorModel):
     A base is weighted matrix factorisation by alternating least squares (`models.WRMF`, of length `dim`), learnt from its own users' clicks; the
     rows of all users are then solved for in closed form, and each user's `votes` best unknown items get a vote of him.  One epoch is
     `bases` of them.  P [users, items] are the votes and Q is the identity, so that lists are those of most votes.
-
-    Raises UserError for more than MOST_VOTES users x items.
     """
 
     def __init__(
         self, n_users: int, n_items: int, seed: int = 0, *, bases: int = 10, users: int = 50, votes: int = 10, dim: int = 16, weight: float = 20.0,
         regularization: float = 10.0, sweeps: int = 5, **kwargs,
     ):  # fmt: skip
-        if n_users * n_items > MOST_VOTES:
-            raise UserError(f"an ensemble holds the votes of at most {MOST_VOTES} users x items, not {n_users} x {n_items}")
         super().__init__(n_users, n_items, n_items, seed, keras.initializers.RandomNormal, 0.0, **kwargs)
         self.item_embedding.assign(np.eye(n_items, dtype=np.float32))
         self.bases, self.users, self.votes, self.dim = bases, users, votes, dim

@@ -64,9 +64,11 @@ class Surrogate:
         self.data, self.real, self.settings, self.seed = data, data, settings, seed
         self.empty = replace(data, n_users=data.n_users + settings.fakes)  # the fakes have no pairs of their own here
         self.model = self._untrained(seed)
-        wrmf = settings.surrogate
-        by_als = wrmf.solver == "als"
-        self.unroller = AlsUnroller(data, settings.fakes, wrmf.weight, wrmf.regularization) if by_als else Unroller(self.model.optimizer)
+        self.unroller = self._als() if settings.surrogate.solver == "als" else Unroller(self.model.optimizer)
+
+    def _als(self) -> AlsUnroller:
+        wrmf = self.settings.surrogate
+        return AlsUnroller(self.data, self.settings.fakes, wrmf.weight, wrmf.regularization)
 
     def shown(self, X: np.ndarray) -> np.ndarray:
         """The fake rows that training sees, and takes the real users' part for its own: the data after the defence that the attacker knows of.
@@ -82,6 +84,8 @@ class Surrogate:
         pairs = {"train_users": cleaned.train_users[ours], "train_items": cleaned.train_items[ours]}
         self.data = replace(self.real, **pairs, train_ratings=None, train_timestamps=None)
         self.empty = replace(self.data, n_users=self.data.n_users + self.settings.fakes)
+        if isinstance(self.unroller, AlsUnroller):
+            self.unroller = self._als()  # it holds the real users' pairs
         return cleaned.matrix()[self.real.n_users :].toarray()
 
     def _untrained(self, seed: int) -> keras.Model:

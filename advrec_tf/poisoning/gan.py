@@ -25,9 +25,11 @@ _SAVE_EVERY = 8
 def looks(F: np.ndarray, scale: tuple[float, float], popular: np.ndarray) -> tuple[float, float, float]:
     """Mean clicks of profiles, mean Jaccard similarity of two of them, and the share of popular items in their clicks.
 
-    A click is a value of at least 1.5 times the lowest rating: what is between .5 and 1.5 is blur.
+    A click is a value of at least 1.5 times the lowest rating, as what is between .5 and 1.5 is blur; or, on a narrow scale, of half way from what is
+    no rating to the highest.
     """
-    clicked = F >= 1.5 * scale[0]
+    low, high = scale
+    clicked = F >= min(1.5 * low, (low / 2 + high) / 2)
     return float(clicked.sum(axis=1).mean()), mean_jaccard(clicked), float(clicked[:, popular].sum() / max(clicked.sum(), 1))
 
 
@@ -45,7 +47,8 @@ def attack(data: Interactions, settings: GanSettings, seed: int, folder: Path, e
     with Trajectory(folder, COLUMNS) as run:
         gan = DCGAN(*image_shape(data.n_items), seed, settings.learning_rate, settings.beta_1, scale[1])
         gan.restore(run.state)
-        for epoch in tqdm(range(run.done + 1, epochs + 1), name, unit="epoch", initial=run.done, total=epochs, disable=not progress or None):
+        left = range(0) if run.finished(epochs) else range(run.done + 1, epochs + 1)
+        for epoch in tqdm(left, name, unit="epoch", initial=run.done, total=epochs, disable=not progress or None):
             losses = gan.epoch(real, epoch - 1, settings.batch_size)
             if not np.isfinite(losses).all():
                 raise UserError(f"{folder}: the GAN's loss is not finite after epoch {epoch}")

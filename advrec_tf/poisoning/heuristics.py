@@ -22,7 +22,7 @@ def heuristic(name: str, data: Interactions, fakes: int, targets: tuple[int, ...
     Raises UserError when a profile cannot hold so many items or not even the targets, and when too few users have at most `clicks`.
     """
     if name in SAMPLED:
-        X = rating_matrix(data)[sampled_users(data, fakes, seed, clicks)]
+        X = rating_matrix(data, sampled_users(data, fakes, seed, clicks))
         X[:, list(targets) if name == "bootstrap_targets" else []] = highest_rating(data)
         return Profiles.from_matrix(name, X, data, targets, rated=data.train_ratings is not None)
     clicks = round(len(data.train_users) / data.n_users) if clicks is None else clicks

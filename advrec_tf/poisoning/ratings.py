@@ -9,9 +9,11 @@ from advrec_tf.poisoning.profiles import highest_rating
 MOST_RATINGS = 20  # a scale above is no scale of ratings, but counts of plays, say
 
 
-def rating_matrix(data: Interactions) -> np.ndarray:
-    """float32 [users, items]: the train ratings (the highest for each click where there are none), 0 elsewhere."""
-    return data.matrix(ratings=True).toarray() if data.train_ratings is not None else data.matrix().toarray() * np.float32(highest_rating(data))
+def rating_matrix(data: Interactions, users: np.ndarray | None = None) -> np.ndarray:
+    """float32 [users, items]: the train ratings (the highest for each click where there are none), 0 elsewhere; of all users or of some."""
+    matrix = data.matrix(ratings=data.train_ratings is not None)
+    dense = (matrix if users is None else matrix[users]).toarray()
+    return dense if data.train_ratings is not None else dense * np.float32(highest_rating(data))
 
 
 def scale_of(data: Interactions) -> tuple[float, float]:

@@ -11,13 +11,17 @@ from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.files import locked
 from advrec_tf.poisoning.profiles import Profiles
-from advrec_tf.poisoning.settings import LearnedSettings
+from advrec_tf.poisoning.settings import GanSettings, LearnedSettings, RecSys19Settings, RecSys20Settings
 
 
 def own_folder(data: Interactions, settings: LearnedSettings, steps: int, seed: int, folder: Path) -> Path:
     """Where an attack of these settings, so many steps and this seed is kept, below `folder`."""
     identity = {"attack": settings.name, "version": settings.version, "data": data.ratings_fingerprint, **asdict(settings)}
     identity |= {"recommender": settings.recommender and settings.recommender.identity, "outer_epochs": steps, "seed": seed}
+    if isinstance(settings, RecSys19Settings) and settings.start == GanSettings.name:
+        identity["gan"] = GanSettings.version
+    if isinstance(settings, RecSys20Settings) and settings.defense is not None:
+        identity["defense"] = settings.defense.identity(data)
     return Path(folder) / data.name / f"{settings.name}-{storage.hashed(identity)}"
 
 

@@ -90,7 +90,7 @@ def zeroth_order_step(
 def start_of(data: Interactions, settings: RecSys19Settings, seed: int, folder: Path, progress: bool) -> np.ndarray:
     """The profiles that the steps start from, float32 [fakes, items]: real users', or those of the GAN, which is trained in a folder beside."""
     if settings.start == "bootstrap":
-        return rating_matrix(data)[sampled_users(data, settings.fakes, seed)]
+        return rating_matrix(data, sampled_users(data, settings.fakes, seed))
     own = own_folder(data, settings.gan, settings.gan_epochs, seed, Path(folder).parent.parent)
     gan.attack(data, settings.gan, seed, own, settings.gan_epochs, progress)
     with Trajectory(own) as run:

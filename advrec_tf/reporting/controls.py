@@ -46,38 +46,44 @@ def _name(row) -> str:
     return "none" if row["defense"] == "none" else " ".join(part for part in (where, reading) if part)
 
 
+def parts_of(rows: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    """The group of targets, the attack, and the rows of both on clean and attacked data, of each that was measured."""
+    attacks = [(group, attack) for group, attack in zip(rows["group"], rows["attack"]) if attack != "none"]
+    return [(g, a, rows[(rows["group"] == g) & rows["attack"].isin(["none", a])]) for g, a in dict.fromkeys(attacks)]
+
+
 def report(rows: pd.DataFrame) -> str:
-    """report.md of the controls: a line a defence and control, and what they say."""
-    dataset, attack = rows["dataset"].iloc[0], next(name for name in rows["attack"].unique() if name != "none")
-    parts = [
+    """report.md of the controls: of each attack a line a defence and control, and what they say."""
+    text = [
         "# Controls of local low-rank reconstruction\n",
-        f"{dataset}, target HR@{rows['k'].iloc[0]:.0f} under {attack}, whose surrogates all had one seed. Matched: a victim of that seed, users "
-        "in the attack's order. Every other line changes nothing but that seed, or the order in which users enter. Mean [95%], how many; "
-        "ratio to matched and undefended; of the users and fakes that had clicks, those without any after the defence.\n",
+        f"{rows['dataset'].iloc[0]}, target HR@{rows['k'].iloc[0]:.0f}. Matched: a victim of the first seed, users in the attack's order; RecSys20's "
+        "surrogates have this seed too, unless flags say otherwise. Every other line changes nothing but that seed, or the order of users. Mean "
+        "[95%], how many; ratio to matched and undefended; of the users and fakes that had clicks, those without any after the defence.\n",
     ]
-    found, ratios = table(rows), printed_ratios(dataset, attack)
-    lines = []
-    for _, row in found.iterrows():
-        name = row["name"]
-        interval = f" [{row['low']:.4f}, {row['high']:.4f}]" if row["count"] > 1 else ""
-        printed = f"{ratios[name]:.2f}" if name in ratios and row["attack"] != "none" else ""
-        emptied = f"{plain(row['emptied_users'])}, {plain(row['emptied_fakes'])}"
-        lines.append(
-            [row["attack"], name, row["control"], f"{row['mean']:.4f}{interval}", f"{row['count']}", f"{row['ratio']:.2f}", printed, emptied]
-        )
-    parts.append(markdown(["attack", "defence", "control", "target HR", "victims", "ratio", "printed ratio", "emptied users, fakes"], lines))
-    return "\n".join([*parts, "\n## What they say\n", *(f"- {sentence}" for sentence in findings(rows, found, ratios)), ""])
+    for group, attack, part in parts_of(rows):
+        found, ratios, lines = table(part), printed_ratios(rows["dataset"].iloc[0], attack), []
+        for _, row in found.iterrows():
+            interval = f" [{row['low']:.4f}, {row['high']:.4f}]" if row["count"] > 1 else ""
+            printed = f"{ratios[row['name']]:.2f}" if row["name"] in ratios and row["attack"] != "none" else ""
+            emptied = f"{plain(row['emptied_users'])}, {plain(row['emptied_fakes'])}"
+            cells = [f"{row['mean']:.4f}{interval}", f"{row['count']}", f"{row['ratio']:.2f}", printed, emptied]
+            lines.append([row["attack"], row["name"], row["control"], *cells])
+        text.append(f"\n## {attack}, targets of the {group.replace('_', ' ')}\n")
+        text.append(markdown(["attack", "defence", "control", "target HR", "victims", "ratio", "printed ratio", "emptied users, fakes"], lines))
+        text += ["\n### What they say\n", *(f"- {sentence}" for sentence in findings(part, found, ratios)), ""]
+    return "\n".join(text)
 
 
 def findings(rows: pd.DataFrame, found: pd.DataFrame, ratios: dict[str, float]) -> list[str]:
     """The sentences that the figures allow."""
     attacked, said = found[found["attack"] != "none"], []
     undefended = attacked[attacked["defense"] == "none"].set_index("control")
-    others = undefended.drop(MATCHED)
-    lowest, highest = others["ratio"].min(), others["ratio"].max()
+    single = rows[(rows["defense"] == "none") & (rows["attack"] != "none")]
+    single = single[(single["order"] != "as made") | (single["seed"] != single.loc[single["order"] != "as made", "seed"].min())]["target_HR"]
+    lowest, highest = (value / undefended.loc[MATCHED, "mean"] for value in (single.min(), single.max()))
     nearest = "" if not ratios else f"; the paper prints {', '.join(f'{ratio:.2f} for {name}' for name, ratio in ratios.items())}"
     said.append(
-        f"Without any defence, another seed or order alone leaves {lowest:.2f} to {highest:.2f} of the matched victim's target HR "
+        f"Without any defence, another seed or order alone leaves a single victim {lowest:.2f} to {highest:.2f} of the matched one's target HR "
         f"({undefended.loc[MATCHED, 'mean']:.4f}){nearest}."
     )
     keys = ["attack", "seed", "order", "draw"]
@@ -91,6 +97,8 @@ def findings(rows: pd.DataFrame, found: pd.DataFrame, ratios: dict[str, float]) 
             said.append(f"{name} changes no figure of any victim: it returns the data as they are.")
             continue
         low, high = mean_interval(there)
+        if len(there) < 2:
+            continue
         word = "lowers" if high < 0 else "raises" if low > 0 else "does not clearly change"
         fakes = rows.loc[(rows[_DEFENSE] == point).all(axis=1) & (rows["attack"] != "none") & (rows["order"] == "as made"), "emptied_fakes"].max()
         gone = f", {fakes:.0f} fakes gone" if fakes else ""

@@ -21,7 +21,7 @@ WHAT = {
     "bootstrap": "random real users once more: an ideal GAN",
     "bootstrap_refined": "these after the zeroth-order steps",
     "bootstrap_blind": "these after the same steps with random differences",
-    "bootstrap_scored": "these after twice as many steps towards the predicted score, each moving its largest entry by 1",
+    "bootstrap_scored": "these after steps towards the predicted score, each moving its largest entry by 1",
     "bootstrap_targets": "these with all targets rated highest",
     "gan": "the GAN's profiles",
     "recsys19": "these after the zeroth-order steps",

@@ -43,7 +43,7 @@ def report(rows: pd.DataFrame) -> str:
             "\n## Beside WRMF\n\nMean over victim seeds (difference to WRMF under the same attack, its 95% interval); raised: target HR above the "
             "recommender's own on clean data.\n",
             markdown(["targets", "attack", "recommender", "HR", "target HR", "raised"], lines),
-            "\n## What is certain of the ensemble\n\nWhatever so many fake users do, with 99.9% confidence a user.\n",
+            "\n## What is certain of the ensemble\n\nOf the one of all bases there can be, whatever so many fake users do, with 99.9% confidence.\n",
             markdown(["targets", "fake users", "HR at least", "target HR at most"], bounds),
         ]
     )

@@ -202,6 +202,15 @@ class NormWRMFSettings(FitWRMFSettings):
     sizes = "norm"
 
 
+MOST_VOTES = 50_000_000  # that an ensemble holds
+
+
+def check_size(n_users: int, n_items: int) -> None:
+    """Raises UserError for more than MOST_VOTES users x items or items x items, which an ensemble holds."""
+    if max(n_users, n_items) * n_items > MOST_VOTES:
+        raise UserError(f"an ensemble holds at most {MOST_VOTES} votes, not {n_users} users x {n_items} items, or items x items")
+
+
 @dataclass(frozen=True)
 class EnsembleSettings(Settings):
     """An ensemble of recommenders of a few users each (`models.Ensemble`); an epoch is ten of them."""
@@ -220,6 +229,7 @@ class EnsembleSettings(Settings):
         """Ensemble, without any votes yet."""
         from advrec_tf.models import Ensemble
 
+        check_size(data.n_users, data.n_items)
         own = {name: getattr(self, name) for name in ("users", "votes", "weight", "regularization", "sweeps")}
         model = Ensemble(data.n_users, data.n_items, seed, dim=self.embedding_dim, bases=self.BASES, **own)
         model.compile()
