@@ -116,7 +116,8 @@ def test_detectors_are_asked_of_attacks_that_they_do_not_know(poisoned):
 def test_profiles_from_a_file_are_described_and_used(poisoned):
     folder, _ = poisoned
     found = (folder / "profiles" / "synthetic").glob("recsys20-*/profiles.npz")
-    path = next(path for path in found if json.loads((path.parent / "settings.json").read_text())["seed"] == 0)
+    settings = {path: json.loads((path.parent / "settings.json").read_text()) for path in found}
+    path = next(path for path, own in settings.items() if own["seed"] == 0 and own["fresh_seeds"])
     result = advrec("--experiment=describe", "--dataset=synthetic", "--split=80:20", f"--profiles={path}")
     assert result.status == 0 and "clicks per profile: median" in result.out and "Jaccard" in result.out
     victims = sorted((folder / "cache" / "victims").glob("*.npz"))
@@ -131,7 +132,8 @@ def test_profiles_from_a_file_are_described_and_used(poisoned):
 
 def test_lost_or_damaged_profiles_are_written_again_from_the_state(poisoned):
     folder, _ = poisoned
-    (made,) = (path for path in (folder / "profiles" / "synthetic").glob("recsys20-*") if '"seed": 0' in (path / "settings.json").read_text())
+    settings = {path: (path / "settings.json").read_text() for path in (folder / "profiles" / "synthetic").glob("recsys20-*")}
+    (made,) = (path for path, text in settings.items() if '"seed": 0' in text and '"fresh_seeds": true' in text)
     path = made / "profiles.npz"
     whole = path.read_bytes()
     for damage in (path.unlink, lambda: path.write_bytes(whole[:-9] + b"x" * 9)):
