@@ -64,7 +64,7 @@ poison-ml100k: .venv/installed ## RecSys19, RecSys20 and both against WRMF on ML
 reproduce-lowrank: lowrank-estimate $(LOWRANK:%=reproduce-lowrank-%) verdict ## all of the low-rank paper, its controls and younger defences, one report
 
 lowrank-estimate:
-	@echo "advrec: $(if $(filter quick,$(PRESET)),about 10 minutes,about 3 hours on two cores); what is in $(OUTPUT) already is not done again"
+	@echo "advrec: $(if $(filter quick,$(PRESET)),about 6 minutes,about 3 hours on two cores); what is in $(OUTPUT) already is not done again"
 
 $(LOWRANK:%=reproduce-lowrank-%): reproduce-lowrank-%: .venv/installed
 	$(RUN) --experiment=lowrank_$*
