@@ -47,7 +47,8 @@ POISONED = tuple(name for name in EXPERIMENTS if name == "poison" or name.starts
 OF_PMF = ("lowrank_figure3", "lowrank_figure4", "lowrank_figure5", "lowrank_figure6")
 WITH_VICTIMS = tuple(name for name in POISONED if name not in ("lowrank_figure1", "lowrank_figure2"))
 _OF_ML100K = ("lowrank_table3", "lowrank_recsys19", "lowrank_younger", *OF_PMF)
-_GIVEN = ("lowrank_table3", "lowrank_recsys19", "lowrank_adaptive", "lowrank_younger")  # their attacks are no choice
+_BESIDE = ("lowrank_recsys19", "lowrank_adaptive", "lowrank_younger")  # neither their attacks nor their victims are a choice
+_GIVEN = ("lowrank_table3", *_BESIDE)  # their attacks are none
 _OF_GOWALLA = ("poison", "lowrank_table1", "lowrank_table2", "lowrank_figure1", "lowrank_figure2")
 _MEASURED = (*PERTURBED, *POISONED)
 _WITH_DATA = (*_MEASURED, "audit", "describe")
@@ -169,7 +170,7 @@ FLAGS = {
     "zo_recommender": Flag("text", POISONED, "recsys19: the recommender it probes, in its default setting", "wrmf", among=("wrmf", "pmf")),
     "zo_solver": Flag("text", POISONED, "recsys19: how that recommender is trained, if it is wrmf", "sgd", among=("sgd", "als")),
     # Victims
-    "victim": Flag("text", tuple(n for n in WITH_VICTIMS if n not in ("lowrank_controls", *_GIVEN[1:])),
+    "victim": Flag("text", tuple(n for n in WITH_VICTIMS if n not in ("lowrank_controls", *_BESIDE)),
                    "recommender that is trained on the poisoned data", "wrmf", _by(OF_PMF, "pmf"), among=tuple(RECOMMENDERS)),
     "victim_epochs": Flag("whole", WITH_VICTIMS, "its epochs", 50, low=1),
     "victim_dim": Flag("whole", tuple(name for name in WITH_VICTIMS if name != "lowrank_figure4"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class Study:
         """The one attack of an experiment that defends against one."""
         return next(attack for attack in self.all_attacks if attack != "none")
 
-    @property
+    @cached_property
     def profiles(self) -> dict[tuple[str, str], Profiles]:
         """The profiles of every attack on every group of targets, once they are made: (group, attack) -> Profiles."""
         asked = [attack for attack in self.attacks if attack != "none"]
@@ -301,6 +301,7 @@ def resemblance(study: Study) -> list[Job]:
         own: dict[str, Any] = {}
         if attack in LEARNED and attack in study.attacks:
             folder = folder_of(study.data, attack, study.plans[group], study.k, study.output_dir / "profiles")
-            own = {name: int(read_trajectory(folder)[name].iloc[-1]) for name in read_trajectory(folder) if name == "changed_entries"}
+            last = read_trajectory(folder).iloc[-1]
+            own = {"changed_entries": int(last["changed_entries"])} if "changed_entries" in last else {}
         found.append(Job("advrec_tf.cli.victims:resemble", [point], {"data": study.data, "profiles": fakes, **own}))
     return found

@@ -32,19 +32,17 @@ class Ensemble(FactorModel):
 
     def fit(self, x=None, batch_size: int | None = None, initial_epoch: int = 0, *, epochs: int = 1, callbacks=None, verbose=0, **kwargs):
         """More bases, trained on Interactions; what an epoch draws follows from the model's seed and the epoch's number."""
-        listeners = keras.callbacks.CallbackList(callbacks, add_history=True, model=self, verbose=verbose, epochs=epochs, steps=1)
-        listeners.on_train_begin()
         matrix, everybody = x.matrix(), np.arange(x.n_users)[:, None]
-        for epoch in range(initial_epoch, epochs):
-            listeners.on_epoch_begin(epoch)
+
+        def vote(epoch: int) -> float:
             counts = self.user_embedding.numpy()
             for base in range(self.bases):
                 lists = top_k(*self._base(matrix, np.random.default_rng([self.seed, epoch, base])), x, min(self.votes, x.n_items))
                 counts[np.broadcast_to(everybody, lists.shape)[lists >= 0], lists[lists >= 0]] += 1
             self.user_embedding.assign(counts)
-            listeners.on_epoch_end(epoch, {"loss": 0.0})
-        listeners.on_train_end()
-        return self.history
+            return 0.0  # nothing is minimised over all bases
+
+        return self.fit_by(vote, initial_epoch, epochs, callbacks, verbose)
 
     def _base(self, matrix: sparse.csr_matrix, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """P and Q of one base recommender.  matrix: ones, [users, items]"""

@@ -64,6 +64,16 @@ class FactorModel(keras.Model):
             raise ValueError(f"the model is for {self.n_users} users x {self.n_items} items, the data have {x.n_users} x {x.n_items}")
         return super().fit(self._epochs(x, batch_size), steps_per_epoch=1, initial_epoch=initial_epoch, shuffle=False, **kwargs)
 
+    def fit_by(self, epoch_of, initial_epoch: int, epochs: int, callbacks=None, verbose=0):
+        """`fit` of a model without mini-batches: epoch_of(number) trains one epoch and returns its loss, and callbacks are told as by Keras."""
+        listeners = keras.callbacks.CallbackList(callbacks, add_history=True, model=self, verbose=verbose, epochs=epochs, steps=1)
+        listeners.on_train_begin()
+        for epoch in range(initial_epoch, epochs):
+            listeners.on_epoch_begin(epoch)
+            listeners.on_epoch_end(epoch, {"loss": epoch_of(epoch)})
+        listeners.on_train_end()
+        return self.history
+
     def _epochs(self, data: Interactions, batch_size: int) -> Iterator[tuple]:
         epoch = int(self.optimizer.iterations) // self.steps(data, batch_size)
         while True:

@@ -53,16 +53,15 @@ class WRMF(FactorModel):
         """As `FactorModel.fit`; by ALS, `epochs` sweeps over Interactions."""
         if self.solver == "sgd" or not isinstance(x, Interactions):
             return super().fit(x, batch_size, initial_epoch, epochs=epochs, callbacks=callbacks, verbose=verbose, **kwargs)
-        users, items = both_sides(x, *targets_and_weights(x, self.weight, self.feedback))
-        listeners = keras.callbacks.CallbackList(callbacks, add_history=True, model=self, verbose=verbose, epochs=epochs, steps=1)
-        listeners.on_train_begin()
-        for epoch in range(initial_epoch, epochs):
-            listeners.on_epoch_begin(epoch)
+        pairs = targets_and_weights(x, self.weight, self.feedback)
+        users, items = both_sides(x, *pairs)
+
+        def sweep(epoch: int) -> float:
             self.user_embedding.assign(half_sweep(self.item_embedding.value, users, self.n_users, self.regularization))
             self.item_embedding.assign(half_sweep(self.user_embedding.value, items, self.n_items, self.regularization))
-            listeners.on_epoch_end(epoch, {"loss": weighted_loss(*self.factors, x, *targets_and_weights(x, self.weight, self.feedback))})
-        listeners.on_train_end()
-        return self.history
+            return weighted_loss(*self.factors, x, *pairs)
+
+        return self.fit_by(sweep, initial_epoch, epochs, callbacks, verbose)
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
         """Mini-batch updates, one after the other.  data: the arrays of `UserBatches`"""

@@ -42,13 +42,14 @@ def attack(data: Interactions, settings: GanSettings, seed: int, folder: Path, e
     if settings.fakes > data.n_users:
         raise UserError(f"{settings.fakes} fakes are more than the {data.n_users} users of {data.name}")
     scale, popular, name = scale_of(data), popularity_groups(data)["head"], f"{data.name} gan"
-    real, rows = rating_matrix(data), []
-    aim = looks(real[np.diff(data.indptr) > 0], scale, popular)
     with Trajectory(folder, COLUMNS) as run:
+        if run.finished(epochs):
+            return run.profiles()
+        real, rows = rating_matrix(data), []
+        aim = looks(real[np.diff(data.indptr) > 0], scale, popular)
         gan = DCGAN(*image_shape(data.n_items), seed, settings.learning_rate, settings.beta_1, scale[1])
         gan.restore(run.state)
-        left = range(0) if run.finished(epochs) else range(run.done + 1, epochs + 1)
-        for epoch in tqdm(left, name, unit="epoch", initial=run.done, total=epochs, disable=not progress or None):
+        for epoch in tqdm(range(run.done + 1, epochs + 1), name, unit="epoch", initial=run.done, total=epochs, disable=not progress or None):
             losses = gan.epoch(real, epoch - 1, settings.batch_size)
             if not np.isfinite(losses).all():
                 raise UserError(f"{folder}: the GAN's loss is not finite after epoch {epoch}")

@@ -11,14 +11,16 @@ MATCHED, OTHER_SEEDS = "matched", "other seeds"
 _DEFENSE = ["defense", "patch", "rank"]
 
 
-def table(rows: pd.DataFrame, metric: str = "target_HR") -> pd.DataFrame:
-    """Of the attacked and the clean data, by defence and control: mean, 95% interval, victims, and the ratio to `MATCHED` undefended.
-
-    `MATCHED` has the attack's own seed and its order of users, "other seeds" the same order; each other order has the attack's seed.
-    """
+def control_of(rows: pd.DataFrame) -> pd.Series:
+    """Which control each row is: `MATCHED` has the attack's own seed and its order of users, "other seeds" the same order, and each other order has
+    the attack's seed."""
     matched = rows.loc[rows["order"] != "as made", "seed"].min()
-    control = rows["order"].where(rows["order"] != "as made", np.where(rows["seed"] == matched, MATCHED, OTHER_SEEDS))
-    rows = rows.assign(control=control)
+    return rows["order"].where(rows["order"] != "as made", np.where(rows["seed"] == matched, MATCHED, OTHER_SEEDS))
+
+
+def table(rows: pd.DataFrame, metric: str = "target_HR") -> pd.DataFrame:
+    """Of the attacked and the clean data, by defence and control: mean, 95% interval, victims, and the ratio to `MATCHED` undefended."""
+    rows = rows.assign(control=control_of(rows))
     keys = [*_DEFENSE, "attack", "control"]
     found = rows.groupby(keys, sort=False, dropna=False)[metric].agg(["mean", "count", list]).reset_index()
     found[["low", "high"]] = [mean_interval(values) for values in found.pop("list")]
@@ -78,8 +80,7 @@ def findings(rows: pd.DataFrame, found: pd.DataFrame, ratios: dict[str, float]) 
     """The sentences that the figures allow."""
     attacked, said = found[found["attack"] != "none"], []
     undefended = attacked[attacked["defense"] == "none"].set_index("control")
-    single = rows[(rows["defense"] == "none") & (rows["attack"] != "none")]
-    single = single[(single["order"] != "as made") | (single["seed"] != single.loc[single["order"] != "as made", "seed"].min())]["target_HR"]
+    single = rows.loc[(rows["defense"] == "none") & (rows["attack"] != "none") & (control_of(rows) != MATCHED), "target_HR"]
     lowest, highest = (value / undefended.loc[MATCHED, "mean"] for value in (single.min(), single.max()))
     nearest = "" if not ratios else f"; the paper prints {', '.join(f'{ratio:.2f} for {name}' for name, ratio in ratios.items())}"
     said.append(
@@ -96,9 +97,9 @@ def findings(rows: pd.DataFrame, found: pd.DataFrame, ratios: dict[str, float]) 
         if not there.any():
             said.append(f"{name} changes no figure of any victim: it returns the data as they are.")
             continue
-        low, high = mean_interval(there)
         if len(there) < 2:
             continue
+        low, high = mean_interval(there)
         word = "lowers" if high < 0 else "raises" if low > 0 else "does not clearly change"
         fakes = rows.loc[(rows[_DEFENSE] == point).all(axis=1) & (rows["attack"] != "none") & (rows["order"] == "as made"), "emptied_fakes"].max()
         gone = f", {fakes:.0f} fakes gone" if fakes else ""

@@ -167,8 +167,6 @@ def _from_parts(*pairs: tuple[str, str], measure: str = "target_HR") -> Callable
     """What RecSys19's parts do to WRMF: pairs of (after, before)."""
 
     def says(e: LowRankEvidence) -> str:
-        if e.parts is None:
-            return ""
         rows = of_one_group(e.parts)
         if rows is None:
             return ""
@@ -185,10 +183,11 @@ def _recsys19_raises(e: LowRankEvidence) -> Finding:
 
 
 def _noise_of_recsys19(e: LowRankEvidence) -> str:
-    table = of_one_group(e.tables.get("table3"))
-    own = "" if table is None else poisoning.noise(table)
-    line = next((line for line in own.splitlines() if line.startswith("| the attack | recsys19 |")), "").strip("| ").split(" | ")
-    said = f"the printed {line[2]} is {line[4]} the noise of one run, {line[3]}. " if len(line) == 5 else ""
+    table, said = of_one_group(e.tables.get("table3")), ""
+    if table is not None:
+        changes = poisoning.printed_changes(table)
+        for _, row in changes[(changes["by"] == "the attack") & (changes["attack"] == "recsys19")].iterrows():
+            said = f"the printed {row['change']:+.4f} is {row['verdict']} the noise of one run, {row['noise']:.4f}. "
     return said + _from_parts(("recsys19", "gan"), ("bootstrap_refined", "bootstrap"), ("bootstrap_targets", "bootstrap"))(e)
 
 

@@ -122,21 +122,31 @@ def defense_report(rows: pd.DataFrame, title: str, metrics: tuple[str, ...] = MA
     return "\n".join(parts) + noise(table) + _contradiction(table)
 
 
-def noise(table: pd.DataFrame) -> str:
-    """Which printed changes of target HR, by an attack or by a defence, are within what two victims that differ in their seed alone differ by.
+def printed_changes(table: pd.DataFrame) -> pd.DataFrame:
+    """The printed changes of target HR by each attack and defence (by, attack, change), beside the noise of one run: what two victims on the same
+    undefended data that differ in their seed alone differ by, 19 times of 20.
 
-    table: what `summary` returns, with the undefended recommender on clean data
+    table: what `summary` returns; only what has several seeds is there
     """
-    own = table[(table["metric"] == "target_HR") & table["published"].notna()]
-    undefended, lines = own[own["defense"] == "none"].set_index("attack"), []
+    own, found = table[(table["metric"] == "target_HR") & table["published"].notna()], []
+    undefended = own[own["defense"] == "none"].set_index("attack")
     for _, row in own.iterrows():
         before = "none" if row["defense"] == "none" else row["attack"]
         if row["defense"] == row["attack"] == "none" or before not in undefended.index or not undefended.loc[before, "seeds"] > 1:
             continue
         base = undefended.loc[before]
-        change, reach = row["published"] - base["published"], stats.t.ppf(0.975, base["seeds"] - 1) * np.sqrt(2) * base["sd"]
-        what = " ".join(plain(row[name]) for name in ("defense", "patch", "rank") if plain(row[name])) if row["defense"] != "none" else "the attack"
-        lines.append([what, row["attack"], f"{change:+.4f}", f"{reach:.4f}", "within" if abs(change) < reach else "beyond"])
+        reach = stats.t.ppf(0.975, base["seeds"] - 1) * np.sqrt(2) * base["sd"]
+        by = " ".join(plain(row[name]) for name in ("defense", "patch", "rank") if plain(row[name])) if row["defense"] != "none" else "the attack"
+        found.append({"by": by, "attack": row["attack"], "change": row["published"] - base["published"], "noise": reach})
+    table = pd.DataFrame(found, columns=["by", "attack", "change", "noise"])
+    return table.assign(verdict=np.where(table["change"].abs() < table["noise"], "within", "beyond"))
+
+
+def noise(table: pd.DataFrame) -> str:
+    """`printed_changes` in words, "" where there are none."""
+    lines = [
+        [row["by"], row["attack"], f"{row['change']:+.4f}", f"{row['noise']:.4f}", row["verdict"]] for _, row in printed_changes(table).iterrows()
+    ]
     told = "\n## Printed changes of target HR beside the noise of one run\n\nTwo single runs on the same undefended data that differ in the "
     told += "victim's seed alone differ by less than the noise with 95% probability.\n\n"
     return told + markdown(["by", "attack", "printed change", "noise", "the change is"], lines) if lines else ""

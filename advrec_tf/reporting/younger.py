@@ -17,15 +17,15 @@ def compared(rows: pd.DataFrame, plain: str = "WRMF") -> pd.DataFrame:
     the `plain` recommender's, paired over victim seeds (mean difference and its 95% interval)."""
     found, rows = [], measured(rows)
     for (group, attack), part in rows.groupby(["group", "attack"], sort=False):
-        for model, own in part.groupby("model", sort=False):
+        victims = {model: own.set_index("seed") for model, own in part.groupby("model", sort=False)}
+        for model, own in victims.items():
             line = {"group": group, "attack": attack, "model": model, "seeds": len(own)}
             for metric in ("HR", "target_HR"):
-                values = {name: each.set_index("seed")[metric] for name, each in part.groupby("model", sort=False)}
-                difference = values[model] - values[plain]
+                difference = own[metric] - victims[plain][metric]
                 line |= {metric: own[metric].mean(), f"{metric} beside": difference.mean()}
                 line |= dict(zip((f"{metric} low", f"{metric} high"), mean_interval(difference)))
             clean = rows[(rows["group"] == group) & (rows["model"] == model) & (rows["attack"] == "none")].set_index("seed")["target_HR"]
-            found.append(line | {"raised": (own.set_index("seed")["target_HR"] - clean).mean()})
+            found.append(line | {"raised": (own["target_HR"] - clean).mean()})
     return pd.DataFrame(found)
 
 
