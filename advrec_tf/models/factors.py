@@ -1,6 +1,6 @@
 """What all models here are: a row of factors for every user and every item, trained on Interactions."""
 
-from collections.abc import Iterator
+import itertools
 
 import keras
 import numpy as np
@@ -74,11 +74,20 @@ class FactorModel(keras.Model):
         listeners.on_train_end()
         return self.history
 
-    def _epochs(self, data: Interactions, batch_size: int) -> Iterator[tuple]:
-        epoch = int(self.optimizer.iterations) // self.steps(data, batch_size)
-        while True:
-            yield self.batches(data, batch_size, epoch)
-            epoch += 1
+    def _epochs(self, data: Interactions, batch_size: int) -> tf.data.Dataset:
+        """Epoch after epoch, without end; the next is drawn while one trains.
+
+        Given a Python generator, Keras would do the same with a prefetch that tunes itself, and after the last epoch now and then wait for the
+        thread that tunes until that looks up, which takes as long again as the training did, up to a minute.
+        """
+        numbers = itertools.count(int(self.optimizer.iterations) // self.steps(data, batch_size))
+        epochs = (self.batches(data, batch_size, epoch) for epoch in numbers)
+        first = next(epochs)
+        signature = tf.nest.map_structure(lambda part: tf.TensorSpec([None, *part.shape[1:]], part.dtype), first)
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        dataset = tf.data.Dataset.from_generator(lambda: itertools.chain([first], epochs), output_signature=signature)
+        return dataset.prefetch(1).with_options(options)
 
     def get_config(self):
         sizes = {"n_users": self.n_users, "n_items": self.n_items, "embedding_dim": self.embedding_dim, "seed": self.seed}
