@@ -20,6 +20,7 @@ from advrec_tf.errors import UserError
 from advrec_tf.startup import at_work, one_thread_for_numpy, peak_memory_mb, start_tensorflow, start_worker, stops_held
 
 BACKENDS = ("loky", "dask", "ray")
+MANY = 24  # jobs: TensorFlow keeps every program it has compiled, so a process that would do more of them is one that can be replaced
 GRACE = 0.5  # seconds in which a job that is stopped removes its temporary files
 peak_workers_mb = 0  # the most memory that one process has held for a job of this run
 
@@ -46,7 +47,8 @@ def _results(function: str, jobs: list[dict], workers: int, backend: str) -> Ite
         return
     # loky replaces a worker that has grown, and warns of it; no job is lost.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
-    pool = joblib.Parallel(workers, return_as="generator_unordered", pre_dispatch=workers, batch_size=1, initializer=start_worker)
+    processes = workers if len(jobs) < MANY else max(workers, 2)  # one means this process itself
+    pool = joblib.Parallel(processes, return_as="generator_unordered", pre_dispatch=workers, batch_size=1, initializer=start_worker)
     resource_tracker.ensure_running()  # its start ends every hold of stops, so it comes first
     try:
         with stops_held():  # a worker that is just starting could only answer with a traceback

@@ -96,6 +96,23 @@ def test_a_killed_worker_is_told():
         list(jobs.run("test_runner:die", [{}, {}], 2))
 
 
+def clocked(position=0):
+    began = time.monotonic()
+    time.sleep(0.05)
+    return os.getpid(), began, time.monotonic()
+
+
+def test_many_jobs_of_one_worker_run_one_at_a_time_in_processes_that_can_be_replaced(monkeypatch):
+    def pids_in_order():
+        pids, began, ended = zip(*sorted((done for _, done in jobs.run("test_runner:clocked", [{}] * 4, 1)), key=lambda done: done[1]), strict=True)
+        assert all(end <= begin for end, begin in zip(ended, began[1:], strict=False))
+        return set(pids)
+
+    assert pids_in_order() == {os.getpid()}
+    monkeypatch.setattr(jobs, "MANY", 4)
+    assert os.getpid() not in pids_in_order()
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_jobs_run_side_by_side_and_raise(workers):
     found = dict(jobs.run("test_runner:double", [{"x": n} for n in range(5)], workers))
