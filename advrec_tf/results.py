@@ -22,7 +22,7 @@ from advrec_tf.startup import peak_memory_mb
 
 # Whatever else the columns of a results.csv are, they are numbers.
 TEXTS = ("dataset", "model", "selection", "attack", "ball", "start", "profiles", "group", "defense", "patch", "sampling", "kernel", "detector",
-         "tested_on", "by", "order")  # fmt: skip
+         "tested_on", "by", "order", "column", "metric", "first", "second")  # fmt: skip
 
 
 class Layout(NamedTuple):
@@ -135,13 +135,13 @@ def _rows_of(kept: storage.Arrays) -> list[dict]:
     return json.loads(kept["rows"].tobytes())
 
 
-def read_results(folder: Path | str) -> pd.DataFrame:
-    """The rows of <folder>/results.csv as a frame: texts in the columns of `TEXTS`, numbers elsewhere.
+def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
+    """The rows of <folder>/results.csv, or of a table made of it, as a frame: texts in the columns of `TEXTS`, numbers elsewhere.
 
     Its attrs are the "config" they were measured with and the "statistics" of the data.  Raises UserError for a file that is not what was written and
     where there is none; a table without a sum beside it is read as it is.
     """
-    path = Path(folder) / "results.csv"
+    path = Path(folder) / name
     if not path.exists():
         raise UserError(f"{path} is not there: --experiment={path.parent.parent.name} --dataset={path.parent.name} makes it")
     if path.with_suffix(".sha256").exists() and not _is_whole(path):

@@ -1,30 +1,46 @@
 """Table 1 of the multi-step perturbations paper: six metrics before and after FGSM, BIM and PGD."""
 
+import dataclasses
 from pathlib import Path
 
 from advrec_tf.cli import perturbed
 from advrec_tf.cli.perturbed import Study
 from advrec_tf.cli.runner import Experiment
 from advrec_tf.files import write_text
-from advrec_tf.reporting import Evidence, claims, page, plots, read_results, tables
-from advrec_tf.results import Job
+from advrec_tf.reporting import Evidence, claims, page, plots, read_results, tables, uncertainty
+from advrec_tf.results import Job, Layout, read_users
+
+LAYOUT = Layout((*perturbed.LAYOUT.keys, "draw"), perturbed.LAYOUT.values)
 
 
 def jobs(study: Study) -> list[Job]:
-    """PGD in the paper's ball comes with an FGSM whose gradient is taken where PGD ended, which is the order of the authors' script."""
-    attacks = [[{}], study.points("noise"), study.points("fgsm"), study.points("bim")]
-    attacks += [study.points("pgd") + study.points("fgsm", start="after_pgd"), study.points("bim", "l2"), study.points("pgd", "l2")]
-    return perturbed.baselines(study) + perturbed.jobs(study, attacks + [study.points(name) for name in study.more_attacks])
+    """PGD in the paper's ball comes with an FGSM whose gradient is taken where PGD ended, which is the order of the authors' script.
+
+    Models of the first selection are attacked again with other negatives and other starts of PGD, so that the attack's own variance is seen.
+    """
+    paper = [study.points("fgsm"), study.points("bim"), study.points("pgd") + study.points("fgsm", start="after_pgd")]
+    more = [[{}], study.points("noise"), study.points("bim", "l2"), study.points("pgd", "l2"), *map(study.points, study.more_attacks)]
+    found = perturbed.baselines(study) + perturbed.jobs(study, paper + more)
+    drawn = [[point | {"draw": draw} for point in points] for draw in range(1, study.attack_draws) for points in paper]
+    return found + perturbed.jobs(dataclasses.replace(study, selections=study.selections[:1]), drawn)
 
 
 def report(folders: list[Path]) -> None:
-    """Renders report.md and table1.png from the results of each data set, and prints the report."""
+    """Takes cells.csv and tests.csv from the results of each data set, and renders its page."""
     for folder in folders:
-        rows = read_results(folder)
-        text = f"{tables.table1_report(rows)}\n{claims.report(Evidence.of(folder.parent.parent, folder.name))}"
-        page(folder, text, {"table1.png": plots.table1_figure(tables.table1(rows))})
+        cells, tests = uncertainty.measured(tables.cells(read_results(folder)), read_users(folder))
+        for name, frame in (("cells", cells), ("tests", tests)):
+            write_text(folder / f"{name}.csv", frame.to_csv(index=False))
+        render(folder)
     if len(folders) > 1:
         write_text(folders[0].parent / "report.md", "\n".join((folder / "report.md").read_text() for folder in folders))
 
 
-EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("epsilon"), jobs, report, perturbed.train)
+def render(folder: Path) -> None:
+    """Renders report.md and table1.png from cells.csv, tests.csv and the rows without iterations or of the last, and prints the report."""
+    rows, cells, tests = read_results(folder), read_results(folder, "cells.csv"), read_results(folder, "tests.csv")
+    parts = [tables.table1_report(cells, rows), uncertainty.report(cells, tests), claims.report(Evidence.of(folder.parent.parent, folder.name))]
+    page(folder, "\n".join(parts), {"table1.png": plots.table1_figure(tables.table1(cells), cells)}, "cells.csv", "tests.csv")
+
+
+EXPERIMENT = Experiment(LAYOUT, perturbed.single("epsilon"), jobs, report, perturbed.train)

@@ -36,6 +36,23 @@ def test_metrics_by_hand(tiny):
     assert measured["ICov"] == 4
 
 
+def test_resampled_metrics_are_those_of_the_users_drawn():
+    *_, problem = random_problem(3)
+    lists = np.argsort(np.random.default_rng(1).random((problem.n_users, problem.n_items)), axis=1)[:, :4]
+    lists[2, 1:] = -1
+    found = evaluation.resampled_metrics(lists, problem, resamples=5, seed=7, block=2)
+    rng, own = np.random.default_rng(7), evaluation.per_user_metrics(lists, problem)
+    place = np.cumsum(np.bincount(problem.test_users, minlength=problem.n_users) > 0) - 1
+    assert found.shape == (5, 6)
+    for each in found:
+        users = rng.integers(0, problem.n_users, problem.n_users)
+        tested = [place[user] for user in users if user in problem.test_users]
+        shown = pd.Series([item for user in users for item in lists[user] if item >= 0]).value_counts(normalize=True)
+        wanted = [own[name][tested].mean() for name in evaluation.PER_USER] + [-(shown * np.log2(shown)).sum(), len(shown)]
+        np.testing.assert_allclose(each, wanted)
+    np.testing.assert_allclose(found, evaluation.resampled_metrics(lists, problem, resamples=5, seed=7, block=50))
+
+
 def random_problem(seed, n_users=9, n_items=14, ties=True):
     rng = np.random.default_rng(seed)
     rows = [(u, i) for u in range(n_users) for i in rng.choice(n_items, rng.integers(2, 7), replace=False)]

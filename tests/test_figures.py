@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from advrec_tf.cli.perturbed import LAYOUT
-from advrec_tf.reporting import Evidence, characteristics, checks, claims, curves, plots, published, read_results, vocabulary
+from advrec_tf.reporting import Evidence, characteristics, checks, claims, curves, plots, published, read_results, tables, vocabulary
 from advrec_tf.reporting.evidence import printed_evidence
 
 from rows import write
@@ -56,7 +56,9 @@ def output(tmp_path):
     rows = measured_rows()
     kept = np.array([users * row["nDCG"] / METRICS["nDCG"] for row in rows])
     for name, each, nDCG in (("table1", rows, None), ("iterations", rows, kept), ("budget", budget_rows(), None)):
-        write(tmp_path / name / "synthetic", LAYOUT, each, users=None if nDCG is None else {"nDCG": nDCG})
+        frame = write(tmp_path / name / "synthetic", LAYOUT, each, users=None if nDCG is None else {"nDCG": nDCG})
+        if name == "table1":
+            tables.cells(frame).to_csv(tmp_path / name / "synthetic" / "cells.csv", index=False)
     return tmp_path
 
 
@@ -87,8 +89,10 @@ def test_no_better_than_random_is_judged_by_the_lower_end_of_the_interval():
     random, noise = np.random.default_rng(0).random(400) / 10, np.random.default_rng(1).normal(0, 0.01, 400)
     for shift, holds in ((0.01, False), (-0.01, True), (0.0003, True)):
         pgd = random + noise - noise.mean() + shift
-        evidence = SimpleNamespace(iterations=1, users=lambda model, *_, pgd=pgd: random if model == "Random" else pgd)
-        assert checks.no_better_than_random(evidence).holds is holds
+        users = {"Random": random, "BPR-MF": pgd}
+        evidence = SimpleNamespace(users=lambda model, *_, users=users: users[model], mean=lambda model, *_, users=users: users[model].mean())
+        found = checks.no_better_than_random(evidence)
+        assert found.holds is holds and found.margin == pytest.approx(-shift)
 
 
 def test_two_sentences_do_not_follow_from_the_printed_table():
@@ -107,7 +111,8 @@ def test_what_the_paper_prints_beside_its_table_is_judged_too():
 
 def test_what_is_half_measured_is_judged_by_what_there_is(tmp_path):
     rows = [row for row in measured_rows() if row.get("attack") != "pgd" and row["model"] != "AMF"]
-    write(tmp_path / "table1" / "synthetic", LAYOUT, rows)
+    folder = tmp_path / "table1" / "synthetic"
+    tables.cells(write(folder, LAYOUT, rows)).to_csv(folder / "cells.csv", index=False)
     text = claims.report(Evidence.of(tmp_path, "synthetic"))
     assert "Multi-step beats FGSM" not in text and "AMF starts above" not in text
 

@@ -45,7 +45,7 @@ def test_accumulation_is_the_trapezoid_mean():
 
 
 def test_table1_beside_the_published_one(frame):
-    table = tables.table1(frame).set_index(["model", "selection", "metric", "column"])
+    table = tables.table1(tables.cells(frame)).set_index(["model", "selection", "metric", "column"])
     cell = table.loc["BPR-MF", "best", "RE", "bim"]
     wanted = [re * ((1 + 1 / 2) / 2 + (1 / 2 + 1 / 4)) / 3 for re in (0.09, 0.11)]
     assert cell["mean"] == pytest.approx(np.mean(wanted)) and cell["sd"] == pytest.approx(np.std(wanted, ddof=1)) and cell["seeds"] == 2
@@ -54,24 +54,51 @@ def test_table1_beside_the_published_one(frame):
 
 
 def test_published_cells_stand_beside_their_own_setting_only(frame):
-    assert tables.table1(frame)["published"].notna().any()
-    assert tables.table1(frame.assign(k=20))["published"].isna().all()
-    frame.attrs["statistics"] = {"published": False}
-    assert tables.table1(frame)["published"].isna().all()
+    cells = tables.cells(frame)
+    assert tables.table1(cells)["published"].notna().any()
+    assert tables.table1(cells.assign(k=20))["published"].isna().all()
+    cells.attrs["statistics"] = {"published": False}
+    assert tables.table1(cells)["published"].isna().all()
+
+
+def test_a_cell_is_inside_by_its_difference_or_by_the_interval_over_seeds(frame):
+    cells = tables.cells(frame)
+    own = (cells["column"] == "initial") & (cells["model"] == "BPR-MF") & (cells["selection"] == "best")
+    for values, inside in (((0.0926, 0.0927), True), ((0.09, 0.0982), True), ((0.0929, 0.0930), False), ((0.084, 0.0841), True)):
+        cells.loc[own & (cells["metric"] == "RE"), "value"] = values  # .0884 is printed
+        found = tables.table1(cells).set_index(["model", "selection", "metric", "column"]).loc["BPR-MF", "best", "RE", "initial"]
+        assert found["inside"] == inside, values
+        reach = 12.7062 * abs(values[1] - values[0]) / 2  # Student's t of one degree of freedom
+        assert found["high"] - found["mean"] == pytest.approx(reach, rel=1e-4) == found["mean"] - found["low"]
+    text = tables.table1_report(cells, frame)
+    assert "ml-1m, best: **" in text and text.count("outside: BPR-MF, RE, initial: ") == 1  # of the published epoch
+    cells.loc[own & (cells["metric"] == "RE"), "value"] = (0.09305, 0.09315)
+    assert "- outside: BPR-MF, RE, initial: 0.0884 / 0.0931 [" in tables.table1_report(cells, frame)  # +5.1%
+
+
+def test_a_further_draw_of_an_attack_is_a_cell_of_its_own_and_no_part_of_the_table(frame):
+    again = frame[(frame["attack"] == "bim") & (frame["selection"] == "best")].assign(draw=1.0, RE=0.5)
+    cells = tables.cells(pd.concat([frame, again]).reset_index(drop=True))
+    assert set(cells.loc[cells["draw"] == 1, "column"]) == {"bim", "bim l2"} and cells.loc[cells["draw"] == 1, "value"].max() == 7
+    before = tables.table1(tables.cells(frame))
+    cells.attrs.update(frame.attrs)
+    pd.testing.assert_frame_equal(tables.table1(cells), before)
 
 
 def test_the_report_shows_published_measured_and_difference(frame):
-    report = tables.table1_report(frame)
+    report = tables.table1_report(tables.cells(frame), frame)
     assert "## ml-1m: BPR-MF, best (epoch 5; 2 seed(s))" in report
-    assert "0.0884 / 0.1000 ± 0.0141 (+13.1%)" in report
-    assert "| ml-1m | Random |" in report
+    assert "0.0884 / 0.1000 [-0.0271, 0.2271] (+13.1%)" in report
+    assert "| @10 | fgsm after pgd | bim l2 | MostPopular | Random |" in report
+    assert report.count("| 0.0100 |") == 6  # Random's RE beside every selection of both models
     assert "| ml-1m | AMF | fgsm |  | clean | 0.5 | 25% | 50% | 0.500 (25%) | 0.500 (50%) |" in report
     assert report.index("BPR-MF, best") < report.index("BPR-MF, last") < report.index("AMF, best")
     assert "ICov: distinct items" in report and "linf: each element" in report
 
 
 def test_the_figure_has_a_panel_a_model(frame, tmp_path):
-    figure = plots.table1_figure(tables.table1(frame))
+    cells = tables.cells(frame)
+    figure = plots.table1_figure(tables.table1(cells), cells)
     assert [axis.get_title() for axis in figure.axes] == ["BPR-MF on ml-1m, best", "AMF on ml-1m, best"]
     plots.save_figure(figure, tmp_path / "table1.png")
     assert (tmp_path / "table1.png").read_bytes().startswith(b"\x89PNG")

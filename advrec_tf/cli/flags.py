@@ -128,6 +128,7 @@ FLAGS = {
                         **_by(("budget", "low_rank_against_perturbations"), [25])}, low=1),
     "pgd_init": Flag("number", PERTURBED, "PGD starts uniform in plus or minus this", PGD_INIT, low=0),
     "more_attacks": Flag("texts", PERTURBED[:3], f"attacks beyond the paper's that are measured too, among {', '.join(ATTACKS)}", []),
+    "attack_draws": Flag("whole", ("table1",), "draws of negatives and of PGD's start for each model of the first selection", 3, {"quick": 2}, low=1),
     "save_lists": Flag("yes_no", PERTURBED[:4], "write the lists of every point (user, item, rank, score) beside the results", False),
     "k_core": Flag("text", ("characteristics",), "how sub-samples are cut [as the paper]", "single_pass", among=K_CORES),
     "cores": Flag("wholes", ("characteristics",), "fewest interactions of a user or item in each of the sub-samples", list(range(10, 101, 10)),
@@ -285,7 +286,7 @@ def _what(flag: Flag) -> str:
 # Flags that may differ from the paper's setting, and what is measured still stands beside the print.
 _FREE = {
     "experiment", "preset", "output_dir", "progress", "workers", "backend", "save_every", "dataset", "data_dir", "columns", "seed", "k", "split_seed",
-    "epochs", "keep_epochs", "model_selection", "more_attacks", "save_lists", "cores", "attack", "attack_seed", "target_group",
+    "epochs", "keep_epochs", "model_selection", "more_attacks", "attack_draws", "save_lists", "cores", "attack", "attack_seed", "target_group",
     "patches", "enter", "choose_ratings", "svd_ranks", "pmf_dims", "figure6_ranks", "shares", "svm_components", "folds",
 }  # fmt: skip
 

@@ -49,6 +49,7 @@ class Study:
     k: int
     published: bool  # whether the paper's numbers may stand beside
     more_attacks: tuple[str, ...] = ()
+    attack_draws: int = 1
     save_lists: bool = False
     ranks: tuple[int, ...] = ()  # of projections
 
@@ -112,6 +113,7 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
                 k=values["k"] or 10,
                 published=data.registered and as_published(values, epochs),
                 more_attacks=tuple(values.get("more_attacks", ())),
+                attack_draws=values.get("attack_draws", 1),
                 save_lists=values.get("save_lists", False),
                 ranks=tuple(sorted(values.get("svd_ranks", ()))),
             )
@@ -205,12 +207,13 @@ def list_path(lists_dir: Path, key: dict) -> Path:
 
 
 class _Measured:
-    """The rows of a job as they come, and beside them every tested user's nDCG."""
+    """The rows of a job as they come, and beside them every tested user's nDCG and all metrics of users drawn with replacement."""
 
     def __init__(self, data: Interactions, lists_dir: Path | None):
         self.data, self.lists_dir = data, lists_dir
         self.rows: list[dict] = []
         self.users: list[np.ndarray] = []
+        self.resampled: list[np.ndarray] = []
 
     def add(self, point: dict, lists: np.ndarray, factors: tuple = (), before: tuple = (), delta: tuple = ()) -> None:
         """One point.  factors: P and Q that the lists come from, if there are any; before, delta: what they are the sum of"""
@@ -219,22 +222,26 @@ class _Measured:
         norms = dict(zip(NORMS, (float(np.linalg.norm(x, axis=1).mean()) for x in (*before, *delta))))
         self.rows.append(point | evaluation.metrics(lists, self.data) | norms)
         self.users.append(np.asarray(evaluation.per_user_metrics(lists, self.data)["nDCG"], np.float32))
+        self.resampled.append(evaluation.resampled_metrics(lists, self.data).astype(np.float32))
 
     def again(self, point: dict) -> None:
         """The same lists under another key."""
         self.rows.append(self.rows[-1] | point)
         self.users.append(self.users[-1])
+        self.resampled.append(self.resampled[-1])
 
     @property
     def result(self) -> tuple[list[dict], dict[str, np.ndarray]]:
-        return self.rows, {"nDCG": np.array(self.users)}
+        return self.rows, {"nDCG": np.array(self.users), "resampled": np.array(self.resampled)}
 
 
 def attack(
     points: list[dict], data: Interactions, weights: dict, seed: int, init_range: float, lists_dir: Path | None, position: int = 0
 ) -> tuple[list[dict], dict[str, np.ndarray]]:  # fmt: skip
-    """The metrics of the lists of one attack on one model at every point."""
+    """The metrics of the lists of one attack on one model at every point; points of a further draw have `draw`, all the same."""
     _, P, Q = selected_factors(**weights)
+    if draw := points[0].get("draw", 0):
+        seed = int(np.random.SeedSequence((seed, draw)).generate_state(1)[0])
     measured, last = _Measured(data, lists_dir), None
     for point, delta in perturbations.perturbed(P, Q, _triples(points, data, seed), points, seed, init_range):
         if delta is last:

@@ -1,6 +1,7 @@
 """The six metrics of Table 1 as pure functions of lists, train and test (section 4.3)."""
 
 import numpy as np
+from scipy import sparse
 
 from advrec_tf.data import Interactions
 
@@ -44,9 +45,33 @@ def metrics(lists: np.ndarray, data: Interactions) -> dict[str, float]:
     """
     lists = _checked(lists, data)
     shown = np.bincount(lists[lists >= 0], minlength=data.n_items)
-    shares = shown[shown > 0] / shown.sum()
     means = {name: float(values.mean()) for name, values in per_user_metrics(lists, data).items()}
-    return {**means, "SE": float(-np.sum(shares * np.log2(shares))), "ICov": int(np.count_nonzero(shown))}
+    return {**means, "SE": _entropy(shown), "ICov": int(np.count_nonzero(shown))}
+
+
+def resampled_metrics(lists: np.ndarray, data: Interactions, resamples: int = 200, seed: int = 0, block: int = 50) -> np.ndarray:
+    """The six metrics of users drawn with replacement, as many as there are: a bootstrap, with the same draws for all lists of the same users.
+
+    Fewer users are in a draw than there are, so its ICov lies below that of all users; its deviation is what counts, and so are differences
+    between lists.  lists: int [U, K] -> float64 [resamples, 6], in the order of `NAMES`
+    """
+    lists, rng, found = _checked(lists, data), np.random.default_rng(seed), []
+    rows, places = np.nonzero(lists >= 0)
+    listed = sparse.csr_matrix((np.ones(len(rows)), (rows, lists[rows, places])), (data.n_users, data.n_items))
+    tested, own = np.bincount(data.test_users, minlength=data.n_users) > 0, np.column_stack(list(per_user_metrics(lists, data).values()))
+    for start in range(0, resamples, block):
+        drawn = (rng.integers(0, data.n_users, data.n_users) for _ in range(min(block, resamples - start)))
+        times = np.stack([np.bincount(users, minlength=data.n_users) for users in drawn]).astype(np.float64)  # [block, U]
+        means = times[:, tested] @ own / np.maximum(times[:, tested].sum(axis=1), 1)[:, None]
+        shown = (listed.T @ times.T).T  # [block, I]
+        found.append(np.column_stack([means, [_entropy(each) for each in shown], np.count_nonzero(shown, axis=1)]))
+    return np.concatenate(found)
+
+
+def _entropy(shown: np.ndarray) -> float:
+    """In bits, of the shares of all places that items have.  shown: how often each is listed [I]"""
+    shares = shown[shown > 0] / shown.sum()
+    return float(-np.sum(shares * np.log2(shares)))
 
 
 def novelty(data: Interactions) -> np.ndarray:

@@ -44,3 +44,11 @@ def mean_interval(values, confidence: float = 0.95) -> tuple[float, float]:
         return float("nan"), float("nan")
     reach = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return float(values.mean() - reach), float(values.mean() + reach)
+
+
+def mean_test(values) -> float:
+    """Two-sided p of Student's test that a mean, over seeds, say, is 0; NaN for fewer than two values."""
+    values = np.asarray(values, np.float64)
+    if len(values) < 2:
+        return float("nan")
+    return float(stats.ttest_1samp(values, 0).pvalue) if values.std() else float(not values.any())

@@ -1,5 +1,6 @@
 """How the sentences of the multi-step perturbations paper are checked: each a function of what was measured, or of what is printed."""
 
+import math
 from collections.abc import Callable, Collection
 from itertools import product
 from typing import NamedTuple
@@ -22,10 +23,12 @@ PRINTED_ICOV = {"at 25": 10928, "lowest": 1948}
 
 
 class Finding(NamedTuple):
-    """What a check found: the value in words, and whether the sentence holds (None: not measured)."""
+    """What a check found: the value in words, whether the sentence holds (None: not measured), and by how much it does (negative where it does not;
+    NaN where that says nothing), in a unit of the check's own."""
 
     value: str
     holds: bool | None
+    margin: float = math.nan
 
 
 MISSING = Finding("", None)
@@ -34,21 +37,23 @@ MISSING = Finding("", None)
 def every_cell_lower(e: Evidence) -> Finding:
     """BIM's and PGD's cells of Table 1 below FGSM's."""
     pairs = [(e.cell(m, metric, a), e.cell(m, metric, "fgsm")) for m in MODELS for metric in NAMES for a in MULTI]
-    lower = sum(attacked < fgsm for attacked, fgsm in pairs)
-    return Finding(f"{lower} of {len(pairs)} cells", lower == len(pairs))
+    falls = [1 - attacked / fgsm for attacked, fgsm in pairs]
+    lower = sum(fall > 0 for fall in falls)
+    return Finding(f"{lower} of {len(pairs)} cells", lower == len(pairs), min(falls))
 
 
 def twice_as_strong(e: Evidence) -> Finding:
     """FGSM's accuracy over PGD's, of BPR-MF."""
     ratios = [e.cell("BPR-MF", metric, "fgsm") / e.cell("BPR-MF", metric, "pgd") for metric in ("PR", "RE", "nDCG")]
-    return Finding(", ".join(f"{r:.2f}" for r in ratios), min(ratios) > 2)
+    return Finding(", ".join(f"{r:.2f}" for r in ratios), min(ratios) > 2, min(ratios) - 2)
 
 
 def no_clear_advantage_of_pgd(e: Evidence) -> Finding:
     """PGD's nDCG beside BIM's, in percent."""
     changes = [100 * (e.cell(m, "nDCG", "pgd") / e.cell(m, "nDCG", "bim") - 1) for m in MODELS]
     intervals = [_change_interval([e.users(m, PGD)], e.users(m, BIM)) for m in MODELS]
-    return Finding(", ".join(f"{m} {c:+.1f}%{i}" for m, c, i in zip(MODELS, changes, intervals)), max(map(abs, changes)) < 10)
+    largest = max(map(abs, changes))
+    return Finding(", ".join(f"{m} {c:+.1f}%{i}" for m, c, i in zip(MODELS, changes, intervals)), largest < 10, 10 - largest)
 
 
 def _change_interval(after: list[np.ndarray | None], before: np.ndarray | None) -> str:
@@ -65,7 +70,7 @@ def falls_by(metric: str, least: float) -> Callable[[Evidence], Finding]:
 
     def check(e: Evidence) -> Finding:
         falls = [100 * (1 - e.cell(m, metric, a) / e.cell(m, metric, "initial")) for m in MODELS for a in MULTI]
-        return Finding(f"{min(falls):.1f}% to {max(falls):.1f}%", min(falls) >= least)
+        return Finding(f"{min(falls):.1f}% to {max(falls):.1f}%", min(falls) >= least, min(falls) - least)
 
     return check
 
@@ -74,17 +79,17 @@ def amf_starts_above(e: Evidence) -> Finding:
     """Unperturbed nDCG of AMF beside BPR-MF's."""
     values = [e.cell(m, "nDCG", "initial") for m in MODELS]
     change = _change_interval([e.users("AMF")], e.users("BPR-MF"))
-    return Finding("{:.4f}, {:.4f}".format(*values) + (change and f", change in percent{change}"), values[1] > values[0])
+    return Finding("{:.4f}, {:.4f}".format(*values) + (change and f", change in percent{change}"), values[1] > values[0], values[1] - values[0])
 
 
-def amf_loses(attacks: Collection[str], check: Callable[[float], bool]) -> Callable[[Evidence], Finding]:
-    """AMF's mean loss of nDCG to some attacks, in percent, under a check of its own."""
+def amf_loses(attacks: Collection[str], margin: Callable[[float], float]) -> Callable[[Evidence], Finding]:
+    """AMF's mean loss of nDCG to some attacks, in percent; margin: by how much the sentence holds for a loss"""
 
     def find(e: Evidence) -> Finding:
         loss = float(np.mean([100 * (1 - e.cell("AMF", "nDCG", a) / e.cell("AMF", "nDCG", "initial")) for a in attacks]))
         attacked = [e.users("AMF", MULTI.get(a, FGSM)) for a in attacks]
         change = _change_interval(attacked, e.users("AMF"))
-        return Finding(f"{loss:.2f}%" + (change and f", change{change}"), bool(check(loss)))
+        return Finding(f"{loss:.2f}%" + (change and f", change{change}"), margin(loss) > 0, margin(loss))
 
     return find
 
@@ -93,15 +98,14 @@ def ratio_at(model: str, iterations: int, printed: float) -> Callable[[Evidence]
     """FGSM's nDCG over PGD's after some iterations, with its interval, against the printed ratio."""
 
     def check(e: Evidence) -> Finding:
-        if e.iterations is None:
-            return MISSING
-        fgsm, pgd = e.users(model, FGSM), e.users(model, PGD, iterations)
-        if fgsm is None or pgd is None:
-            return MISSING
-        if not pgd.any():
+        fgsm, pgd = e.mean(model, FGSM), e.mean(model, PGD, iterations)
+        if not pgd:
             return Finding("nothing is left", True)
-        low, high = bootstrap_interval(fgsm, pgd)
-        return Finding(f"{fgsm.mean() / pgd.mean():.2f} [{low:.2f}, {high:.2f}]", high >= printed)
+        ratio, users, beside = fgsm / pgd, e.users(model, FGSM), e.users(model, PGD, iterations)
+        if users is None or beside is None:
+            return Finding(f"{ratio:.2f}", ratio >= printed, ratio - printed)
+        low, high = bootstrap_interval(users, beside)
+        return Finding(f"{ratio:.2f} [{low:.2f}, {high:.2f}]", high >= printed, ratio - printed)
 
     return check
 
@@ -141,10 +145,12 @@ def slopes_in_print(dataset: str) -> Finding:
 
 def no_better_than_random(e: Evidence) -> Finding:
     """nDCG under PGD at 25 iterations beside a random recommender's, with the interval of the difference."""
-    if e.iterations is None or (pgd := e.users("BPR-MF", PGD, 25)) is None or (random := e.users("Random")) is None:
-        return MISSING
-    low, high = bootstrap_interval(pgd - random)
-    return Finding(f"{pgd.mean():.4f}, random {random.mean():.4f}, difference [{low:.4f}, {high:.4f}]", low <= 0)
+    below = e.mean("Random") - (pgd := e.mean("BPR-MF", PGD, 25))
+    text, users, random = f"{pgd:.4f}, random {e.mean('Random'):.4f}", e.users("BPR-MF", PGD, 25), e.users("Random")
+    if users is None or random is None:
+        return Finding(text, below >= 0, below)
+    low, high = bootstrap_interval(users - random)
+    return Finding(f"{text}, difference [{low:.4f}, {high:.4f}]", low <= 0, below)
 
 
 def coverage_rises_then_falls(e: Evidence) -> Finding:
@@ -155,7 +161,7 @@ def coverage_rises_then_falls(e: Evidence) -> Finding:
     if not len(later := curve[curve.index > 25]):
         return MISSING
     change, lowest = 100 * (curve[25] / initial - 1), later.min()
-    return Finding(f"{change:+.0f}% at 25, lowest later {lowest:.0f}", bool(change > 0 and lowest < initial))
+    return Finding(f"{change:+.0f}% at 25, lowest later {lowest:.0f}", bool(change > 0 and lowest < initial), min(change / 100, 1 - lowest / initial))
 
 
 def coverage_destroyed(e: Evidence) -> Finding:
@@ -163,7 +169,7 @@ def coverage_destroyed(e: Evidence) -> Finding:
     if e.iterations is None or not len(late := (curve := e.curve("BPR-MF", "bim", "ICov"))[curve.index >= 70]):
         return MISSING
     initial = select(e.iterations, "BPR-MF")["ICov"].mean()
-    return Finding(f"{late.max():.0f} at most, initially {initial:.0f}", bool(late.max() < initial))
+    return Finding(f"{late.max():.0f} at most, initially {initial:.0f}", bool(late.max() < initial), initial - late.max())
 
 
 def amf_stays_above_random(e: Evidence) -> Finding:
@@ -172,7 +178,7 @@ def amf_stays_above_random(e: Evidence) -> Finding:
         return MISSING
     lowest = min(e.curve("AMF", a, "nDCG").min() for a in MULTI)
     random = select(e.iterations, "Random")["nDCG"].mean()
-    return Finding(f"lowest {lowest:.4f}, random {random:.4f}", bool(lowest > random))
+    return Finding(f"lowest {lowest:.4f}, random {random:.4f}", bool(lowest > random), lowest - random)
 
 
 def less_budget(e: Evidence) -> Finding:
@@ -180,7 +186,7 @@ def less_budget(e: Evidence) -> Finding:
     if e.budget is None or not len(table := curves.equal_harm_table(e.budget)):
         return MISSING
     means = table[table["attack"].isin(["BIM", "PGD"])].groupby(["model", "attack"], sort=False)["times less"].mean()
-    return Finding(", ".join(f"{m} {a} {value:.1f}" for (m, a), value in means.items()), bool(means.min() >= 4.5))
+    return Finding(", ".join(f"{m} {a} {value:.1f}" for (m, a), value in means.items()), bool(means.min() >= 4.5), means.min() - 4.5)
 
 
 def slopes(names: tuple[str, ...], sign: int) -> Callable[[Evidence], Finding]:
@@ -194,7 +200,8 @@ def slopes(names: tuple[str, ...], sign: int) -> Callable[[Evidence], Finding]:
         text = ", ".join(f"{a} {n} {fit['slope']:.3g} ± {1.96 * fit['error']:.2g}" for (a, n), fit in parts.items())
         if any(np.isnan(fit["slope"]) for fit in parts.values()):
             return MISSING
-        return Finding(text, all(sign * fit["slope"] > 0 for fit in parts.values()))
+        least = min(sign * fit["slope"] for fit in parts.values())
+        return Finding(text, least > 0, least)
 
     return check
 
@@ -206,8 +213,8 @@ def flatter_slopes(e: Evidence) -> Finding:
     fits = _fits(e)["slope"].abs()
     if fits.isna().any():
         return MISSING
-    flatter = [fits["AMF", a, n] < fits["BPR-MF", a, n] for a in characteristics.ATTACKS for n in characteristics.CHARACTERISTICS]
-    return Finding(f"{sum(flatter)} of {len(flatter)} slopes", all(flatter))
+    flatter = [1 - fits["AMF", a, n] / fits["BPR-MF", a, n] for a in characteristics.ATTACKS for n in characteristics.CHARACTERISTICS]
+    return Finding(f"{sum(each > 0 for each in flatter)} of {len(flatter)} slopes", min(flatter) > 0, min(flatter))
 
 
 def _fits(e: Evidence) -> pd.DataFrame:
@@ -242,12 +249,13 @@ def order_under_a_paired_test(e: Evidence) -> Finding:
     """Initial above FGSM above BIM, each step tested over users."""
     if e.iterations is None:
         return MISSING
-    found, holds = [], True
+    found, holds, least = [], True, math.inf
     for model in MODELS:
         series = [each for each in (e.users(model), e.users(model, FGSM), e.users(model, BIM)) if each is not None]
         if len(series) < 3:
             return MISSING
         tests = [paired_test(a, b) for a, b in zip(series, series[1:])]
         holds = holds and all(difference > 0 and p < 0.05 for difference, p in tests)
+        least = min(least, *(difference for difference, _ in tests))
         found.append(f"{model} p = " + ", ".join(f"{p:.4f}" for _, p in tests))
-    return Finding("; ".join(found), holds)
+    return Finding("; ".join(found), holds, least)

@@ -26,18 +26,36 @@ class Evidence:
 
     dataset: str
     folder: Path | None
-    table1: pd.DataFrame | None
+    table1: pd.DataFrame | None  # its cells
     iterations: pd.DataFrame | None
     budget: pd.DataFrame | None
     losses: pd.DataFrame | None
+    seed: int | None = None  # of which alone it is
+
+    @property
+    def seeds(self) -> list[int]:
+        """All that anything was measured with."""
+        frames = [frame for frame in (self.table1, self.iterations, self.budget, self.losses) if frame is not None]
+        return sorted({int(seed) for frame in frames for seed in frame["seed"]})
+
+    def of_seed(self, seed: int) -> "Evidence":
+        """What was measured with one seed."""
+
+        def own(frame: pd.DataFrame | None) -> pd.DataFrame | None:
+            part = None if frame is None else frame[frame["seed"] == seed]
+            return None if part is None or part.empty else part
+
+        found = Evidence(self.dataset, self.folder, own(self.table1), own(self.iterations), own(self.budget), own(self.losses), seed)
+        found.__dict__["_kept"] = self._kept
+        return found
 
     @classmethod
     def of(cls, output_dir: Path, dataset: str) -> "Evidence":
         """Gathers the results of all experiments on a data set."""
         frames = []
-        for name in ("table1", "iterations", "budget"):
+        for name, table in (("table1", "cells.csv"), ("iterations", "results.csv"), ("budget", "results.csv")):
             folder = Path(output_dir) / name / dataset
-            frames.append(read_results(folder) if (folder / "results.csv").exists() else None)
+            frames.append(read_results(folder, table) if (folder / table).exists() else None)
         protocols = (sorted((Path(output_dir) / "characteristics").glob(f"{dataset}-{protocol}-*/results.csv")) for protocol in K_CORES)
         cores = next((found for found in protocols if found), [])
         losses = characteristics.losses_of([path.parent for path in cores]) if cores else None
@@ -66,7 +84,17 @@ class Evidence:
 
     @cached_property
     def _kept(self) -> list[tuple[dict, dict[str, np.ndarray]]]:
-        return read_users(self.folder / "iterations" / self.dataset) if self.folder else []
+        return read_users(self.folder / "iterations" / self.dataset) if self.folder and self.iterations is not None else []
+
+    def mean(self, model: str, attack: tuple[str, str, str] = INITIAL, iterations: int | None = None) -> float:
+        """nDCG in the iterations experiment, mean over seeds, after `iterations`.  Raises NotMeasured."""
+        if self.iterations is None:
+            raise NotMeasured("Figure 1")
+        rows = select(self.iterations, model, attack)
+        rows = rows if iterations is None else rows[rows["iterations"] == iterations]
+        if not len(rows):
+            raise NotMeasured(f"{model}, {attack}, {iterations} iterations")
+        return float(rows["nDCG"].mean())
 
     def users(self, model: str, attack: tuple[str, str, str] = INITIAL, iterations: int | None = None) -> np.ndarray | None:
         """Users' own nDCG in the iterations experiment, mean over seeds: after `iterations`, or accumulated over all of Table 1's."""
@@ -74,18 +102,11 @@ class Evidence:
             return None
         runs: dict[tuple, dict[int, np.ndarray]] = {}
         for row, users in self._kept:
-            if row["model"] == model and tuple(row.get(name) or "" for name in ("attack", "ball", "start")) == attack and "nDCG" in users:
+            by = tuple(row.get(name) or "" for name in ("attack", "ball", "start"))
+            if (row["model"], by) == (model, attack) and self.seed in (None, row["seed"]) and "nDCG" in users:
                 runs.setdefault((row["seed"], row.get("epoch")), {})[row.get("iterations") or 0] = np.asarray(users["nDCG"], np.float64)
         found = [values for run in runs.values() if (values := _at(run, iterations)) is not None]
         return np.mean(found, axis=0) if found and len(found) == len(runs) else None
-
-
-def _losses(folders: list[Path]) -> pd.DataFrame | None:
-    """The losses of all sub-samples, if all of them were measured."""
-    try:
-        return characteristics.losses_of(folders) if folders else None
-    except KeyError:
-        return None
 
 
 def _at(run: dict[int, np.ndarray], iterations: int | None) -> np.ndarray | None:

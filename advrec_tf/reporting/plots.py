@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from advrec_tf.files import replacing
 from advrec_tf.reporting import characteristics, curves, detection, projected
-from advrec_tf.reporting.vocabulary import CERTIFICATES, FGSM, MODELS, STYLES, color_of, label_of, multi_step, plain, select
+from advrec_tf.reporting.vocabulary import BASELINES, CERTIFICATES, FGSM, MODELS, STYLES, color_of, label_of, multi_step, plain, select
 
 Where: TypeAlias = Literal["outside upper center", "outside lower center"]
 
@@ -38,6 +38,12 @@ def _line(axis: Axes, value: float, label: str, style: str = "--") -> None:
         axis.axhline(value, color=color_of(label.removesuffix(" at .5")), linestyle=style, linewidth=1, label=label)
 
 
+def _baselines(axis: Axes, rows: pd.DataFrame, column: str) -> None:
+    """What recommenders that learn next to nothing, and nothing, reach in a column, as levels."""
+    for name, label in zip(BASELINES, ("most popular", "random")):
+        _line(axis, rows.loc[rows["model"] == name, column].mean(), label, ":")
+
+
 def _bars(axis: Axes, places, part: pd.DataFrame, label: str, width: float = 0.7, color: str | None = None) -> None:
     """Means with deviations as bars, and the published values, where there are any, as marks."""
     axis.bar(places, part["mean"], width, yerr=part["sd"].fillna(0), color=color, label=label, error_kw={"linewidth": 0.8})
@@ -52,10 +58,10 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, format="png", dpi=150, bbox_inches="tight")
 
 
-def table1_figure(table: pd.DataFrame, metric: str = "nDCG") -> Figure:
-    """Table 1's main comparison: one panel a data set and model, a bar for each column, the published value as a mark.
+def table1_figure(table: pd.DataFrame, cells: pd.DataFrame, metric: str = "nDCG") -> Figure:
+    """Table 1's main comparison: one panel a data set and model, a bar for each column, the published value as a mark, what learns nothing as lines.
 
-    table: what `tables.table1` returns
+    table: what `tables.table1` makes of cells
     """
     shown = table[table["metric"] == metric]
     shown = shown[shown["selection"] == shown.groupby(["dataset", "model"])["selection"].transform("first")]
@@ -63,6 +69,7 @@ def table1_figure(table: pd.DataFrame, metric: str = "nDCG") -> Figure:
     figure, axes = panels(1, len(parts), sharex=False)
     for axis, ((dataset, model), part) in zip(axes[0], parts):
         _bars(axis, range(len(part)), part, "measured", color=color_of("measured"))
+        _baselines(axis, cells[(cells["dataset"] == dataset) & (cells["metric"] == metric)], "value")
         axis.set_title(f"{model} on {dataset}, {part['selection'].iloc[0]}", fontsize=10)
         axis.set_xticks(range(len(part)), part["column"], rotation=45, ha="right", fontsize=8)
         axis.set_ylim(bottom=0)
@@ -87,7 +94,7 @@ def iterations_figure(rows: pd.DataFrame, metrics: tuple[str, ...]) -> Figure:
                 _curve(axis, curves.over(select(rows, model, attack), "iterations", metric), label)
             _line(axis, select(rows, model)[metric].mean(), "unperturbed")
             _line(axis, select(rows, model, FGSM)[metric].mean(), "FGSM")
-            _line(axis, select(rows, "Random")[metric].mean(), "random", ":")
+            _baselines(axis, rows, metric)
             axis.set_ylim(bottom=0)
         line[0].set_ylabel(f"{metric}@{rows['k'].iloc[0]:.0f}")
     for axis, model in zip(axes[0], MODELS):
@@ -109,6 +116,7 @@ def budget_figure(rows: pd.DataFrame) -> Figure:
         fgsm = curves.over(select(rows, model, FGSM), "epsilon", "nDCG")["mean"]
         _line(axis, fgsm.get(curves.REFERENCE_EPSILON, float("nan")), "FGSM at .5")
         _line(axis, select(rows, model)["nDCG"].mean(), "unperturbed")
+        _baselines(axis, rows, "nDCG")
         axis.set(xscale="log", xlabel="epsilon", title=f"{model} on {rows['dataset'].iloc[0]}")
         axis.set_ylim(bottom=0)
     axes[0, 0].set_ylabel(f"nDCG@{rows['k'].iloc[0]:.0f}")
@@ -145,7 +153,7 @@ def audit_figures(points: pd.DataFrame, k: int, iterations: int, epsilon: float)
     over_budget, over_steps = (panels(1, 1) for _ in range(2))
     for axis in (over_budget[1][0, 0], over_steps[1][0, 0]):
         _line(axis, select(own, "factors")["nDCG"].iloc[0], "unperturbed")
-        _line(axis, points.loc[points["model"] == "MostPopular", "nDCG"].iloc[0], "most popular", ":")
+        _baselines(axis, points, "nDCG")
     for (attack, ball, start), part in own[own["attack"] != ""].groupby(["attack", "ball", "start"]):
         shown = part[(part["iterations"].isna() | part["iterations"].isin([1, iterations])) & (part["epsilon"] > 0)].drop_duplicates(
             "epsilon", keep="last"

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from advrec_tf.evaluation import NAMES
+from advrec_tf.evaluation import NAMES, mean_interval
 from advrec_tf.reporting import published
-from advrec_tf.reporting.vocabulary import BALLS, MEASURES, cell, label_of, markdown, number
+from advrec_tf.reporting.vocabulary import BALLS, BASELINES, MEASURES, cell, label_of, markdown, number
 
 # Columns of Table 1, as (attack, ball, start); the multi-step ones are accumulated over their iterations.
 TABLE1_COLUMNS = {
@@ -20,6 +20,7 @@ TABLE1_COLUMNS = {
 }
 
 
+NEAR = 5  # percent of a printed value
 PAPER_COLUMNS = ["initial", "fgsm", "bim", "pgd"]
 
 
@@ -40,24 +41,36 @@ def accumulate(iterations: np.ndarray, values: np.ndarray) -> float:
     return float(np.sum((y[1:] + y[:-1]) / 2 * np.diff(x)) / (x[-1] - x[0]))
 
 
-def table1(rows: pd.DataFrame) -> pd.DataFrame:
-    """Table 1 in long form: dataset, model, selection, metric, column -> mean, sd, seeds, epochs, published, difference.
+def cells(rows: pd.DataFrame) -> pd.DataFrame:
+    """Table 1 cell by cell: dataset, model, selection, epoch, seed, draw, k, column, metric -> value.
 
-    The difference is (measured - published) / published in percent; sd is over seeds, empty for one seed.
+    BIM and PGD are accumulated over their iterations.  draw: 0, or of the further draws of an attack on the same model
     """
-    named, cells = rows[rows["selection"] != ""], []
-    for column, (attack, ball, start) in columns_of(rows).items():
-        part = named[(named["attack"] == attack) & (named["ball"] == ball) & (named["start"] == start)]
-        for key, group in part.groupby(["dataset", "model", "selection", "seed", "epoch"]):
-            for metric in NAMES:
-                value = accumulate(group["iterations"], group[metric]) if len(group) > 1 else group[metric].iloc[0]
-                cells.append((*key, metric, column, value))
-    points = pd.DataFrame(cells, columns=["dataset", "model", "selection", "seed", "epoch", "metric", "column", "value"])
-    summary = points.groupby(["dataset", "model", "selection", "metric", "column"], sort=False).agg(
+    keys, found = ["dataset", "model", "selection", "epoch", "seed", "draw", "k"], []
+    rows = rows.assign(draw=rows["draw"].fillna(0).astype(int) if "draw" in rows else 0)
+    for column, attack in columns_of(rows).items():
+        part = rows[(rows[["attack", "ball", "start"]] == list(attack)).all(axis=1)]
+        for key, group in part.groupby(keys, dropna=False):
+            found += [(*key, column, metric, accumulate(group["iterations"], group[metric])) for metric in NAMES]
+    made = pd.DataFrame(found, columns=[*keys, "column", "metric", "value"])
+    made.attrs.update(rows.attrs)
+    return made
+
+
+def table1(cells: pd.DataFrame) -> pd.DataFrame:
+    """Table 1 in long form: dataset, model, selection, metric, column -> mean, sd, low, high, seeds, epochs, published, difference, inside.
+
+    low, high: Student's 95% interval over seeds.  The difference is (measured - published) / published in percent; a cell is inside where that is
+    within `NEAR` or the printed value within the interval.
+    """
+    own = cells[(cells["selection"] != "") & (cells["draw"] == 0)]
+    groups = own.groupby(["dataset", "model", "selection", "metric", "column"], sort=False)
+    summary = groups.agg(
         mean=("value", "mean"), sd=("value", "std"), seeds=("seed", "nunique"), epochs=("epoch", lambda e: sorted(set(e.astype(int))))
     )
+    summary[["low", "high"]] = [mean_interval(values) for _, values in groups["value"]]
     printed = published.table1()
-    if not rows.attrs.get("statistics", {}).get("published") or set(rows["k"]) != {10}:
+    if not cells.attrs.get("statistics", {}).get("published") or set(cells["k"]) != {10}:
         printed = printed[:0]  # the paper's table is of other data or another setting
     # The authors' script takes FGSM's gradient after PGD, so that is what the printed column may show as well.
     contaminated = printed[printed["column"] == "fgsm"].assign(column="fgsm after pgd")
@@ -65,35 +78,47 @@ def table1(rows: pd.DataFrame) -> pd.DataFrame:
     table = summary.reset_index().merge(printed, how="left", on=["dataset", "model", "metric", "column"])
     # BPR-MF before AMF and best before last, as printed.
     table = table.sort_values(["dataset", "model", "selection"], key=lambda c: c.map({"AMF": "Z", "best": ""}).fillna(c), kind="stable")
-    return table.assign(difference=100 * (table["mean"] - table["published"]) / table["published"])
+    difference = 100 * (table["mean"] - table["published"]) / table["published"]
+    return table.assign(difference=difference, inside=(difference.abs() <= NEAR) | table["published"].between(table["low"], table["high"]))
 
 
-def table1_report(rows: pd.DataFrame) -> str:
-    """report.md of Table 1 from its rows alone: published beside measured, and what the paper does not print."""
-    table = table1(rows)
-    models = rows[rows["epoch"].notna()]
+def table1_report(cells: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """report.md of Table 1: published beside measured, and what the paper does not print.  cells: of `cells`; rows: at least those of no or the
+    last iteration"""
+    table, k = table1(cells), f"@{cells['k'].iloc[0]:.0f}"
+    more = [name for name in columns_of(rows) if name not in PAPER_COLUMNS]
+    simple = cells[cells["selection"] == ""].groupby(["model", "metric"])["value"].mean()
     parts = [
         "# Table 1: initial, single-step and multi-step performance\n",
-        f"Top-{rows['k'].iloc[0]:.0f} lists, epsilon {', '.join(f'{e:g}' for e in sorted(rows['epsilon'].dropna().unique()))}. Cells: "
-        "published / measured ± deviation over seeds (difference in percent of the published), or measured alone where nothing is published.\n",
+        f"Top-{k[1:]} lists, epsilon {', '.join(f'{e:g}' for e in sorted(rows['epsilon'].dropna().unique()))}. Cells: "
+        "published / measured [95% interval over seeds] (difference in percent of the published), or measured alone where nothing is published.\n",
         "BIM and PGD are accumulated over their iterations (trapezoid rule, divided by the range), as in the paper. `best` is the epoch "
         "of highest HR@10 on the TEST set among all that were evaluated, which is what the published table shows; `last` needs no look "
         "at the test set.\n",
+        _agreement(table),
     ]
     for (dataset, model, selection), part in table.groupby(["dataset", "model", "selection"], sort=False):
         epochs = ", ".join(map(str, sorted({e for found in part["epochs"] for e in found})))
         parts.append(f"\n## {dataset}: {model}, {selection} (epoch {epochs}; {part['seeds'].max()} seed(s))\n")
-        for columns in (PAPER_COLUMNS, [name for name in columns_of(rows) if name not in PAPER_COLUMNS]):
-            cells = part[part["column"].isin(columns)].assign(cell=lambda frame: frame.apply(cell, axis=1))
-            wide = cells.pivot(index="metric", columns="column", values="cell").reindex(index=NAMES, columns=columns).astype(object).fillna("")
-            parts.append(markdown([f"@{rows['k'].iloc[0]:.0f}", *columns], [[metric, *wide.loc[metric]] for metric in NAMES]))
-    parts += [MEASURES, BALLS, "\n## Recommenders without factors to perturb\n", _baselines(rows), "\n## Budgets\n", _budgets(models)]
-    return "\n".join(parts)
+        texts = part.assign(cell=part.apply(cell, axis=1)).set_index(["metric", "column"])["cell"]
+        parts.append(markdown([k, *PAPER_COLUMNS], [[metric, *(texts.get((metric, c), "") for c in PAPER_COLUMNS)] for metric in NAMES]))
+        lines = [[m, *(texts.get((m, c), "") for c in more), *(number(simple.get((b, m)), m) for b in BASELINES)] for m in NAMES]
+        parts.append(markdown([k, *more, *BASELINES], lines))
+    return "\n".join([*parts, MEASURES, BALLS, "\n## Budgets\n", _budgets(rows[rows["epoch"].notna() & ~(rows.get("draw", 0) > 0)])])
 
 
-def _baselines(rows: pd.DataFrame) -> str:
-    means = rows[rows["epoch"].isna()].groupby(["dataset", "model"])[list(NAMES)].mean()
-    return markdown(["data", "model", *NAMES], [[*key, *(number(row[m], m) for m in NAMES)] for key, row in means.iterrows()])
+def _agreement(table: pd.DataFrame) -> str:
+    """How many printed cells are met, FGSM's by its gradient after PGD, and which are not."""
+    judged = table[table["published"].notna() & (table["column"] != "fgsm") & (table["selection"] != "last")]  # the print is not of that epoch
+    lines = []
+    for (dataset, selection), part in judged.groupby(["dataset", "selection"], sort=False):
+        lines.append(
+            f"{dataset}, {selection}: **{part['inside'].sum()} of {len(part)} printed cells** are within {NEAR}% of what was measured or in its "
+            "interval, FGSM judged by its gradient after PGD, which the authors' script takes."
+        )
+        for _, row in part[~part["inside"]].iterrows():
+            lines.append(f"- outside: {row['model']}, {row['metric']}, {row['column']}: {cell(row)}")
+    return "\n".join([*lines, ""])
 
 
 def _budgets(models: pd.DataFrame) -> str:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 MODELS = ("BPR-MF", "AMF")
+BASELINES = ("MostPopular", "Random")  # what learns next to nothing, and nothing
 INITIAL = ("", "", "")
 FGSM = ("fgsm", "", "clean")
 # (attack, ball, start) -> label
@@ -11,7 +12,8 @@ MULTI_STEP = {("bim", "linf", "zero"): "BIM", ("pgd", "linf", "uniform"): "PGD",
 CERTIFICATES = {("certificate", "linf", ""): "certified, linf", ("certificate", "l2", ""): "certified, l2"}
 COLORS = {
     "FGSM": "#f58518", "BIM": "#4c78a8", "PGD": "#e45756", "BIM, l2 ball": "#72b7b2", "certified, linf": "#54a24b", "certified, l2": "#b279a2",
-    "noise": "#999999", "unperturbed": "#000000", "random": "#9d66c0", "measured": "#4c78a8", "published": "#e45756", "real": "#e45756",
+    "noise": "#999999", "unperturbed": "#000000", "random": "#9d66c0", "most popular": "#54514d", "measured": "#4c78a8",
+    "published": "#e45756", "real": "#e45756",
     "fake": "#4c78a8", "no attack": "#444444",
 }  # fmt: skip
 _MORE_COLORS = ("#bab0ac", "#eeca3b", "#ff9da6", "#9c755f", "#2f4b7c")
@@ -69,12 +71,14 @@ def number(value: float, metric: str = "") -> str:
 
 
 def cell(row: pd.Series) -> str:
-    """published / mean ± deviation over seeds (difference in percent), or what there is of it."""
-    deviation = "" if pd.isna(row["sd"]) else f" ± {number(row['sd'], row['metric'])}"
-    measured = number(row["mean"], row["metric"]) + deviation
+    """published / mean [interval over seeds] or ± deviation (difference in percent), or what there is of it."""
+    metric, spread = row["metric"], "" if pd.isna(row["sd"]) else f" ± {number(row['sd'], row['metric'])}"
+    if "low" in row and not pd.isna(row["low"]):
+        spread = f" [{number(row['low'], metric)}, {number(row['high'], metric)}]"
+    measured = number(row["mean"], metric) + spread
     if pd.isna(row["published"]):
         return measured
-    return f"{number(row['published'], row['metric'])} / {measured} ({row['difference']:+.1f}%)"
+    return f"{number(row['published'], metric)} / {measured} ({row['difference']:+.1f}%)"
 
 
 def plain(value: object) -> str:
