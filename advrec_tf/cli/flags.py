@@ -136,7 +136,7 @@ FLAGS = {
     # Fake profiles
     "attack": Flag("texts", tuple(n for n in POISONED if n not in _GIVEN),
                    f"attacks among none, {', '.join(POISON)}, or several joined with + [unless --profiles are given]", ["recsys20"],
-                   _by(OF_PMF, ["recsys19"])),
+                   {**_by(OF_PMF, ["recsys19"]), "lowrank_controls": []}),
     "profiles": Flag("texts", (*POISONED, "describe"), "files of fake profiles (.npz), each an attack of its own", []),
     "fakes": Flag("whole", POISONED, "fake profiles of an attack [1% of the users; ML-100K: 125]", None, {"quick": 24}, low=1),
     "targets": Flag("wholes", POISONED, "item numbers that an attack promotes [some of --target_group]", low=0),
