@@ -6,7 +6,7 @@ import pytest
 
 from advrec_tf.cli.perturbed import LAYOUT
 from advrec_tf.evaluation import NAMES
-from advrec_tf.reporting import plots, published, tables
+from advrec_tf.reporting import plots, published, table_plots, tables
 
 from rows import write
 
@@ -98,7 +98,7 @@ def test_the_report_shows_published_measured_and_difference(frame):
 
 def test_the_figure_has_a_panel_a_model(frame, tmp_path):
     cells = tables.cells(frame)
-    figure = plots.table1_figure(tables.table1(cells), cells)
+    figure = table_plots.table1_figure(tables.table1(cells), cells)
     assert [axis.get_title() for axis in figure.axes] == ["BPR-MF on ml-1m, best", "AMF on ml-1m, best"]
     plots.save_figure(figure, tmp_path / "table1.png")
     assert (tmp_path / "table1.png").read_bytes().startswith(b"\x89PNG")

@@ -26,7 +26,7 @@ def panels(rows: int, columns: int, sharex: bool | Literal["col"] = True) -> tup
     return figure, axes
 
 
-def _legend(figure: Figure, axes: np.ndarray, where: Where = "outside upper center", columns: int = 6, size: int = 8) -> None:
+def legend(figure: Figure, axes: np.ndarray, where: Where = "outside upper center", columns: int = 6, size: int = 8) -> None:
     """One legend for all panels, of what is drawn in any of them."""
     entries = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels())}
     figure.legend(list(entries.values()), list(entries), loc=where, ncols=columns, fontsize=size, frameon=False)
@@ -38,13 +38,13 @@ def _line(axis: Axes, value: float, label: str, style: str = "--") -> None:
         axis.axhline(value, color=color_of(label.removesuffix(" at .5")), linestyle=style, linewidth=1, label=label)
 
 
-def _baselines(axis: Axes, rows: pd.DataFrame, column: str) -> None:
+def baselines(axis: Axes, rows: pd.DataFrame, column: str) -> None:
     """What recommenders that learn next to nothing, and nothing, reach in a column, as levels."""
     for name, label in zip(BASELINES, ("most popular", "random")):
         _line(axis, rows.loc[rows["model"] == name, column].mean(), label, ":")
 
 
-def _bars(axis: Axes, places, part: pd.DataFrame, label: str, width: float = 0.7, color: str | None = None) -> None:
+def bars(axis: Axes, places, part: pd.DataFrame, label: str, width: float = 0.7, color: str | None = None) -> None:
     """Means with deviations as bars, and the published values, where there are any, as marks."""
     axis.bar(places, part["mean"], width, yerr=part["sd"].fillna(0), color=color, label=label, error_kw={"linewidth": 0.8})
     printed = part["published"].notna().to_numpy()
@@ -56,26 +56,6 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Writes a figure as PNG at once."""
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150, bbox_inches="tight")
-
-
-def table1_figure(table: pd.DataFrame, cells: pd.DataFrame, metric: str = "nDCG") -> Figure:
-    """Table 1's main comparison: one panel a data set and model, a bar for each column, the published value as a mark, what learns nothing as lines.
-
-    table: what `tables.table1` makes of cells
-    """
-    shown = table[table["metric"] == metric]
-    shown = shown[shown["selection"] == shown.groupby(["dataset", "model"])["selection"].transform("first")]
-    parts = list(shown.groupby(["dataset", "model"], sort=False))
-    figure, axes = panels(1, len(parts), sharex=False)
-    for axis, ((dataset, model), part) in zip(axes[0], parts):
-        _bars(axis, range(len(part)), part, "measured", color=color_of("measured"))
-        _baselines(axis, cells[(cells["dataset"] == dataset) & (cells["metric"] == metric)], "value")
-        axis.set_title(f"{model} on {dataset}, {part['selection'].iloc[0]}", fontsize=10)
-        axis.set_xticks(range(len(part)), part["column"], rotation=45, ha="right", fontsize=8)
-        axis.set_ylim(bottom=0)
-    axes[0, 0].set_ylabel(metric)
-    _legend(figure, axes)
-    return figure
 
 
 def _curve(axis: Axes, points: pd.DataFrame, label: str, style: str = "-") -> None:
@@ -94,14 +74,14 @@ def iterations_figure(rows: pd.DataFrame, metrics: tuple[str, ...]) -> Figure:
                 _curve(axis, curves.over(select(rows, model, attack), "iterations", metric), label)
             _line(axis, select(rows, model)[metric].mean(), "unperturbed")
             _line(axis, select(rows, model, FGSM)[metric].mean(), "FGSM")
-            _baselines(axis, rows, metric)
+            baselines(axis, rows, metric)
             axis.set_ylim(bottom=0)
         line[0].set_ylabel(f"{metric}@{rows['k'].iloc[0]:.0f}")
     for axis, model in zip(axes[0], MODELS):
         axis.set_title(f"{model} on {rows['dataset'].iloc[0]}", fontsize=10)
     for axis in axes[-1]:
         axis.set_xlabel("iterations L")
-    _legend(figure, axes)
+    legend(figure, axes)
     return figure
 
 
@@ -116,11 +96,11 @@ def budget_figure(rows: pd.DataFrame) -> Figure:
         fgsm = curves.over(select(rows, model, FGSM), "epsilon", "nDCG")["mean"]
         _line(axis, fgsm.get(curves.REFERENCE_EPSILON, float("nan")), "FGSM at .5")
         _line(axis, select(rows, model)["nDCG"].mean(), "unperturbed")
-        _baselines(axis, rows, "nDCG")
+        baselines(axis, rows, "nDCG")
         axis.set(xscale="log", xlabel="epsilon", title=f"{model} on {rows['dataset'].iloc[0]}")
         axis.set_ylim(bottom=0)
     axes[0, 0].set_ylabel(f"nDCG@{rows['k'].iloc[0]:.0f}")
-    _legend(figure, axes, columns=4)
+    legend(figure, axes, columns=4)
     return figure
 
 
@@ -143,7 +123,7 @@ def characteristics_figure(losses: pd.DataFrame) -> Figure:
         axis.set_xlabel(label)
     first = losses.iloc[0]
     figure.suptitle(f"{first['epochs']} epochs, AMF from {first['amf_start']}; L = {characteristics.shown_iterations(losses)}", fontsize=9)
-    _legend(figure, axes, "outside lower center")
+    legend(figure, axes, "outside lower center")
     return figure
 
 
@@ -153,7 +133,7 @@ def audit_figures(points: pd.DataFrame, k: int, iterations: int, epsilon: float)
     over_budget, over_steps = (panels(1, 1) for _ in range(2))
     for axis in (over_budget[1][0, 0], over_steps[1][0, 0]):
         _line(axis, select(own, "factors")["nDCG"].iloc[0], "unperturbed")
-        _baselines(axis, points, "nDCG")
+        baselines(axis, points, "nDCG")
     for (attack, ball, start), part in own[own["attack"] != ""].groupby(["attack", "ball", "start"]):
         shown = part[(part["iterations"].isna() | part["iterations"].isin([1, iterations])) & (part["epsilon"] > 0)].drop_duplicates(
             "epsilon", keep="last"
@@ -206,10 +186,10 @@ def poison_figure(table: pd.DataFrame) -> Figure:
         part = table[table["metric"] == metric]
         several = part["group"].nunique() > 1
         names = [f"{row['attack']}, {row['group']}" if several else row["attack"] for _, row in part.iterrows()]
-        _bars(axis, range(len(part)), part, "measured", color=color_of("measured"))
+        bars(axis, range(len(part)), part, "measured", color=color_of("measured"))
         axis.set_xticks(range(len(part)), names, rotation=45, ha="right", fontsize=8)
         axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")
-    _legend(figure, axes)
+    legend(figure, axes)
     return figure
 
 
@@ -228,10 +208,10 @@ def defense_figure(table: pd.DataFrame) -> Figure:
         points = list(dict.fromkeys(names))
         for place, attack in enumerate(attacks):
             own = part[part["attack"] == attack]
-            _bars(axis, [points.index(names[at]) + (place - (len(attacks) - 1) / 2) * width for at in own.index], own, attack, width)
+            bars(axis, [points.index(names[at]) + (place - (len(attacks) - 1) / 2) * width for at in own.index], own, attack, width)
         axis.set_xticks(range(len(points)), points, rotation=20, ha="right", fontsize=8)
         axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")
-    _legend(figure, axes)
+    legend(figure, axes)
     return figure
 
 
@@ -252,7 +232,7 @@ def projected_figure(rows: pd.DataFrame, metric: str = "nDCG") -> Figure:
         axis.set_xlabel("rank of the projection (dotted: none)")
         axis.set_ylim(bottom=0)
     axes[0, 0].set_ylabel(metric)
-    _legend(figure, axes, columns=4)
+    legend(figure, axes, columns=4)
     return figure
 
 
@@ -281,7 +261,7 @@ def detection_figure(rows: pd.DataFrame, score: str = "recall") -> Figure:
         axis.set_xlabel("principal components")
         axis.set_ylim(0, 1.05)
     axes[0, 0].set_ylabel(score)
-    _legend(figure, axes, columns=5)
+    legend(figure, axes, columns=5)
     return figure
 
 
@@ -310,5 +290,5 @@ def defense_curves_figure(table: pd.DataFrame, over: str) -> Figure:
                               color=colors[attack], label=label)  # fmt: skip
         axis.set_xlabel({"rank": "SVD rank", "dim": "length of PMF's factors", "share": "new ratings added, %"}[over])
         axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")
-    _legend(figure, axes, columns=4, size=7)
+    legend(figure, axes, columns=4, size=7)
     return figure

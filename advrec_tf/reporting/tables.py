@@ -95,7 +95,7 @@ def table1_report(cells: pd.DataFrame, rows: pd.DataFrame) -> str:
         "BIM and PGD are accumulated over their iterations (trapezoid rule, divided by the range), as in the paper. `best` is the epoch "
         "of highest HR@10 on the TEST set among all that were evaluated, which is what the published table shows; `last` needs no look "
         "at the test set.\n",
-        _agreement(table),
+        agreement(table),
     ]
     for (dataset, model, selection), part in table.groupby(["dataset", "model", "selection"], sort=False):
         epochs = ", ".join(map(str, sorted({e for found in part["epochs"] for e in found})))
@@ -107,7 +107,7 @@ def table1_report(cells: pd.DataFrame, rows: pd.DataFrame) -> str:
     return "\n".join([*parts, MEASURES, BALLS, "\n## Budgets\n", _budgets(rows[rows["epoch"].notna() & ~(rows.get("draw", 0) > 0)])])
 
 
-def _agreement(table: pd.DataFrame) -> str:
+def agreement(table: pd.DataFrame) -> str:
     """How many printed cells are met, FGSM's by its gradient after PGD, and which are not."""
     judged = table[table["published"].notna() & (table["column"] != "fgsm") & (table["selection"] != "last")]  # the print is not of that epoch
     lines = []
