@@ -9,17 +9,19 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from advrec_tf.files import write_text  # noqa: E402
+from advrec_tf.files import replacing, write_text  # noqa: E402
 from advrec_tf.reporting import Evidence, LowRankEvidence, claims, lowrank_claims, read_results, tables  # noqa: E402
 from advrec_tf.reporting.vocabulary import MODELS, cell, markdown, number  # noqa: E402
 from advrec_tf.results import read_record, write_record  # noqa: E402
 
 PUBLISHED = Path(__file__).parent
-PAPERS = {"multi_step": ("table1", "iterations", "budget"), "lowrank": ("lowrank_*",)}  # folders of PUBLISHED and the experiments in them
+# Folders of PUBLISHED, and the experiments in them; the low-rank paper's Figure 1 is of coordinates and not of rows.
+PAPERS = {"multi_step": ("table1", "iterations", "budget"), "lowrank": ("lowrank_[!f]*", "lowrank_figure[2-6]")}
 PLACES = ("output_dir", "data_dir", "workers", "progress", "backend")  # flags that say nothing about a result
 MARKS = "<!-- measured -->\n", "<!-- end -->"  # around what the README takes from here
 
@@ -99,6 +101,9 @@ def main(results: list[Path]) -> None:
                 take(path.parent, PUBLISHED / paper / path.relative_to(source).parent)
     for place, text in render(PUBLISHED).items():
         write_text(ROOT / place, text)
+    for path in PUBLISHED.rglob("*.png"):
+        with replacing(path) as temporary:
+            Image.open(path).convert("RGB").quantize(64).save(temporary, format="png", optimize=True)
 
 
 if __name__ == "__main__":
