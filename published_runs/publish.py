@@ -65,7 +65,7 @@ def render(published: Path) -> dict[Path, str]:
     texts[Path("docs/multi_step.md")] = _page("the multi-step perturbations paper", "multi_step", parts, found["multi_step"])
     readme = (ROOT / "README.md").read_text()
     before, after = (re.escape(mark) for mark in MARKS)
-    texts[Path("README.md")] = re.sub(f"(?s)(?<={before}).*?(?={after})", lambda _: "".join(map(_in_short, measured)), readme)
+    texts[Path("README.md")] = re.sub(f"(?s)(?<={before}).*?(?={after})", lambda _: "".join(_in_short(f) for f in measured if f.name == "ml-1m"), readme)
     return texts
 
 
@@ -84,12 +84,11 @@ def _in_short(folder: Path) -> str:
     """nDCG of both models before and after the attacks, printed beside measured, and what learns nothing."""
     cells = read_results(folder, "cells.csv")
     table, own = tables.table1(cells), cells[cells["metric"] == "nDCG"]
-    selection = "published" if "published" in set(table["selection"]) else "best"
-    rows = table[(table["metric"] == "nDCG") & (table["selection"] == selection)].set_index(["model", "column"])
-    columns = ["initial", "fgsm after pgd", "fgsm", "bim", "pgd"]
+    rows = table[(table["metric"] == "nDCG") & (table["selection"] == "best")].set_index(["model", "column"])
+    columns = ["initial", "fgsm after pgd", "bim", "pgd"]
     lines = [[model, *(cell(rows.loc[(model, column)]) for column in columns)] for model in MODELS]
     popular, seeds = own.loc[own["model"] == "MostPopular", "value"].mean(), own["seed"].nunique()
-    note = f"nDCG@10 on {folder.name}, {selection} epochs, {seeds} seeds: printed / measured [95%] (difference). MostPopular: {number(popular)}.\n\n"
+    note = f"nDCG@10 on {folder.name}, best epochs, {seeds} seeds: printed / measured [95%] (difference). MostPopular: {number(popular)}.\n\n"
     return f"\n{note}{markdown(['', *columns], lines)}\n"
 
 
