@@ -8,7 +8,7 @@ FLAGS ?=
 DOOR = .venv/bin/python -m experiments.main --preset=$(PRESET) $(if $(DATASETS),--dataset=$(DATASETS))
 RUN = $(DOOR) --output_dir=$(OUTPUT) $(if $(SEEDS),--seed=$(SEEDS)) $(FLAGS)
 
-NOTEBOOKS = table1 iterations budget characteristics poison lowrank_figure2 lowrank_table2 lowrank_figure5
+NOTEBOOKS = table1 iterations budget characteristics lowrank_table3 lowrank_figure2 lowrank_table2 lowrank_figure5
 LOWRANK = table1 table2 table3 figure1 figure2 figure3 figure4 figure5 figure6 controls recsys19 adaptive younger
 
 .PHONY: help install docs package reproduce-table1 reproduce-figure1 reproduce-figure2 reproduce-figure3 poison-gowalla poison-ml100k reproduce-lowrank \
@@ -81,7 +81,7 @@ claims: .venv/installed ## the papers' statements as checks over what has been m
 describe: .venv/installed ## statistics of DATASETS
 	$(DOOR) $(FLAGS) --experiment=describe
 
-notebooks: .venv/notebooks ## render the notebooks to notebooks/html; PRESET=quick measures what they read first
+notebooks: .venv/notebooks ## render the notebooks to notebooks/html, of your own results or of those that ship; PRESET=quick measures first
 	$(if $(filter quick,$(PRESET)),$(foreach name,$(NOTEBOOKS),$(RUN) --experiment=$(name) > /dev/null &&) true)
 	.venv/bin/python notebooks/render.py '$(OUTPUT)' $(PRESET) $(or $(DATASETS),$(if $(filter quick,$(PRESET)),synthetic,ml-1m))
 

@@ -1,6 +1,6 @@
-"""Runs the notebooks whose results are there and renders them to notebooks/html; tells which command makes what the others read.
+"""Renders the notebooks to notebooks/html, from one's own results where they are and else from those of the full-size runs that ship.
 
-python notebooks/render.py OUTPUT PRESET DATASET
+python notebooks/render.py OUTPUT PRESET DATASET[,DATASET...]
 """
 
 import os
@@ -9,17 +9,20 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+PUBLISHED = HERE.parent / "published_runs"
+PUBLISHED_DATA = "ml-1m", "lastfm-2k"
 
 
-def reads(preset: str, dataset: str) -> dict[str, list[tuple[str, str, str]]]:
+def reads(preset: str, datasets: list[str]) -> dict[str, list[tuple[str, str, str]]]:
     """What each notebook reads: experiment, data set, and the make target that measures it."""
     shop, gowalla = ("synthetic", "synthetic") if preset == "quick" else ("ml-100k", "gowalla")
+    pictures = (("iterations", "reproduce-figure1"), ("budget", "reproduce-figure2"))
     return {
-        "01_table1": [("table1", dataset, "reproduce-table1")],
-        "02_iterations_and_budget": [("iterations", dataset, "reproduce-figure1"), ("budget", dataset, "reproduce-figure2")],
-        "03_dataset_characteristics": [("characteristics", f"{dataset}-single_pass-*", "reproduce-figure3")],
+        "01_table1": [("table1", dataset, "reproduce-table1") for dataset in datasets],
+        "02_iterations_and_budget": [(name, dataset, target) for dataset in datasets for name, target in pictures],
+        "03_dataset_characteristics": [("characteristics", f"{datasets[0]}-single_pass-*", "reproduce-figure3")],
         "04_audit_your_own_factors": [],
-        "05_poisoning": [("poison", shop, "poison-ml100k")],
+        "05_poisoning": [("lowrank_table3", shop, "reproduce-lowrank-table3")],
         "06_low_rank_defences": [
             ("lowrank_figure2", gowalla, "reproduce-lowrank-figure2"),
             ("lowrank_table2", gowalla, "reproduce-lowrank-table2"),
@@ -30,25 +33,33 @@ def reads(preset: str, dataset: str) -> dict[str, list[tuple[str, str, str]]]:
 
 def missing(output: Path, needed: list[tuple[str, str, str]]) -> list[str]:
     """The make targets whose results are not there."""
-    return [target for experiment, dataset, target in needed if not list(output.glob(f"{experiment}/{dataset}/results.csv"))]
+    return list(dict.fromkeys(target for experiment, dataset, target in needed if not list(output.glob(f"{experiment}/{dataset}/results.csv"))))
+
+
+def published(stem: str) -> tuple[Path, list[str]] | None:
+    """Where what ships for a notebook is, and its data sets of the multi-step paper, if all it reads is there."""
+    for folder in (PUBLISHED / "multi_step", PUBLISHED / "lowrank"):
+        there = [dataset for dataset in PUBLISHED_DATA if not missing(folder, reads("paper", [dataset])[stem])]
+        if there:
+            return folder, there
+    return None
 
 
 def main(output: str, preset: str, dataset: str) -> int:
-    """Renders what can be rendered; 1 where something is missing."""
-    os.environ.update(OUTPUT=str(Path(output).resolve()), PRESET=preset, DATASET=dataset)
-    ready, status = [], 0
-    for stem, needed in reads(preset, dataset).items():
-        targets = missing(Path(output), needed)
-        if targets:
-            which = f" DATASETS={dataset}" if needed[0][1].startswith(dataset) else ""
-            print(
-                f"advrec: {stem} reads results that are not in {output}: make {' '.join(targets)}{which} PRESET={preset} makes them", file=sys.stderr
-            )
-            status = 1
-        else:
-            ready.append(str(HERE / f"{stem}.ipynb"))
-    command = [sys.executable, "-m", "nbconvert", "--log-level=WARN", "--to", "html", "--execute", "--output-dir", str(HERE / "html"), *ready]
-    return subprocess.run(command).returncode or status
+    """Renders what can be rendered, and tells what is shown; -> the status of the rendering."""
+    status = 0
+    for stem, needed in reads(preset, dataset.split(",")).items():
+        own = {"OUTPUT": str(Path(output).resolve()), "PRESET": preset, "DATASET": dataset}
+        if targets := missing(Path(output), needed):
+            make = f"make {' '.join(targets)} PRESET={preset}{f' DATASETS={dataset}' if needed[0][1].startswith(dataset) else ''} measures your own"
+            shipped = published(stem)
+            print(f"advrec: {stem}: {'full-size results that ship with the project' if shipped else 'nothing to show yet'}; {make}", file=sys.stderr)
+            if not shipped:
+                continue
+            own = {"OUTPUT": str(shipped[0]), "PRESET": "paper", "DATASET": ",".join(shipped[1])}
+        command = [sys.executable, "-m", "nbconvert", "--log-level=WARN", "--to", "html", "--execute", "--output-dir", str(HERE / "html")]
+        status = subprocess.run([*command, str(HERE / f"{stem}.ipynb")], env={**os.environ, **own}).returncode or status
+    return status
 
 
 if __name__ == "__main__":

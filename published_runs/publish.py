@@ -65,7 +65,8 @@ def render(published: Path) -> dict[Path, str]:
     texts[Path("docs/multi_step.md")] = _page("the multi-step perturbations paper", "multi_step", parts, found["multi_step"])
     readme = (ROOT / "README.md").read_text()
     before, after = (re.escape(mark) for mark in MARKS)
-    texts[Path("README.md")] = re.sub(f"(?s)(?<={before}).*?(?={after})", lambda _: "".join(_in_short(f) for f in measured if f.name == "ml-1m"), readme)
+    short = "".join(_in_short(folder) for folder in measured if folder.name == "ml-1m")
+    texts[Path("README.md")] = re.sub(f"(?s)(?<={before}).*?(?={after})", lambda _: short, readme)
     return texts
 
 
