@@ -14,6 +14,7 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from advrec_tf.cli.perturbed import NORMS  # noqa: E402
 from advrec_tf.files import replacing, write_text  # noqa: E402
 from advrec_tf.reporting import Evidence, LowRankEvidence, claims, lowrank_claims, read_results, tables  # noqa: E402
 from advrec_tf.reporting.vocabulary import MODELS, cell, markdown, number  # noqa: E402
@@ -35,14 +36,13 @@ def take(folder: Path, target: Path) -> None:
     if not (record and record["runs"]):
         print(f"{folder} is left out: its run has not ended", file=sys.stderr)
         return
+    rows = read_results(folder)
+    frames = {"results": rows.drop(columns=list(NORMS), errors="ignore")}  # which Table 1's page alone reads
     if folder.parent.name == "table1":
-        rows = read_results(folder)
         at_end = rows["iterations"].isna() | (rows["attack"] == "fgsm") | (rows["iterations"] == rows["iterations"].max())
         frames = {"results": rows[at_end], **{name: pd.read_csv(folder / f"{name}.csv") for name in ("cells", "tests")}}
-        for name, frame in frames.items():
-            write_text(target / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
-    else:
-        write_text(target / "results.csv", (folder / "results.csv").read_text())
+    for name, frame in frames.items():
+        write_text(target / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
     for run in record["runs"]:
         run["flags"] = {name: value for name, value in run["flags"].items() if name not in PLACES}
     write_record(target / "config.json", record)
@@ -101,6 +101,8 @@ def main(results: list[Path]) -> None:
                 take(path.parent, PUBLISHED / paper / path.relative_to(source).parent)
     for place, text in render(PUBLISHED).items():
         write_text(ROOT / place, text)
+    for path in PUBLISHED.rglob("iterations_all_metrics.png"):  # iterations.png has what the paper shows
+        path.unlink()
     for path in PUBLISHED.rglob("*.png"):
         with replacing(path) as temporary:
             Image.open(path).convert("RGB").quantize(64).save(temporary, format="png", optimize=True)
