@@ -27,7 +27,9 @@ def test_table1_from_nothing(finished):
     assert {"results.csv", "results.sha256", "config.json", "report.md", "table1.png", "lists", "jobs"} <= kept
     rows = pd.read_csv(folder / "table1" / "synthetic" / "results.csv")
     # Two models by two selections: initial, noise, FGSM twice, and three points of four multi-step attacks.
-    assert len(rows) == 2 + 4 * (4 + 4 * 3)
+    again = 2 * (2 + 2 * 3)  # at one selection, FGSM twice, BIM and PGD with other negatives
+    assert len(rows) == 2 + 4 * (4 + 4 * 3) + again and (rows["draw"] == 1).sum() == again
+    assert len(list((folder / "table1" / "synthetic" / "lists").iterdir())) == len(rows.drop(columns="selection").drop_duplicates())
     assert set(rows["selection"].dropna()) == {"best", "last"} and not rows[["PR", "RE", "nDCG", "EFD", "SE", "ICov"]].isna().any().any()
 
 
@@ -63,9 +65,9 @@ def test_metrics_of_saved_lists_are_those_of_the_results(finished):
     rows = pd.read_csv(folder / "results.csv", keep_default_na=False, dtype=str)
     for path in sorted((folder / "lists").iterdir())[::7]:
         measured = evaluation.metrics(evaluation.read_lists(path, interactions), interactions)
-        parts = dict(re.findall(r"(epoch|attack|ball|start|epsilon|iterations|seed)=([^=]+?)(?=_[a-z]+=|$)", path.stem))
+        parts = dict(re.findall(r"(epoch|attack|ball|start|epsilon|iterations|seed|draw)=([^=]+?)(?=_[a-z]+=|$)", path.stem))
         row = rows[rows["model"] == path.stem.split("_")[0]]
-        for name, value in ({"attack": ""} | parts).items():
+        for name, value in ({"attack": "", "draw": ""} | parts).items():
             row = row[row[name] == value]
         assert len(row) >= 1 and float(row["EFD"].iloc[0]) == measured["EFD"] and float(row["SE"].iloc[0]) == measured["SE"]
 
@@ -244,7 +246,8 @@ def test_memory_that_is_not_there_is_told(tmp_path, monkeypatch):
 
 def test_seeds_change_what_is_measured(tmp_path):
     """Weights, negatives and the starts of PGD follow the seed, and the rows of two seeds differ in every attack."""
-    result = advrec(f"--output_dir={tmp_path}", *(f for f in SHORT if "seed" not in f), "--seed=0,1", "--model_selection=last")
+    own = ("--seed=0,1", "--model_selection=last", "--attack_draws=1")
+    result = advrec(f"--output_dir={tmp_path}", *(f for f in SHORT if "seed" not in f), *own)
     assert result.status == 0, result.err
     rows = pd.read_csv(tmp_path / "table1" / "synthetic" / "results.csv").fillna({"attack": "", "ball": "", "start": ""})
     for _, part in rows[rows["model"] != "MostPopular"].groupby(["model", "attack", "ball", "start", "iterations"], dropna=False):

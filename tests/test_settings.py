@@ -208,7 +208,8 @@ def test_table_1_takes_fgsm_after_pgd_where_pgd_ended(tmp_path, monkeypatch):
     found = study("table1", perturbed, iterations=["1", "3"], seed=["0"], model_selection=["last"])
     monkeypatch.setattr(perturbed, "weights_of", lambda study, seed: [(study.bprmf, 9, ["last"], {})])
     points = [point for job in table1.jobs(found) for point in job.points if point.get("start") == "after_pgd"]
-    assert len(points) == 1 and points[0]["attack"] == "fgsm" and points[0]["step_size"] == 0.5
+    assert all((point["attack"], point["step_size"]) == ("fgsm", 0.5) for point in points)
+    assert [point.get("draw") for point in points] == [None, 1]  # the quick preset has two draws
 
 
 def test_points_that_share_a_run_are_those_of_each_alone(problem):

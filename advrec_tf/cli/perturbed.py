@@ -202,7 +202,7 @@ def _job(study: Study, function: str, keys: list[dict], arguments: dict) -> Job:
 
 def list_path(lists_dir: Path, key: dict) -> Path:
     """Where the lists of a point are saved."""
-    named = ("epoch", "attack", "ball", "start", "epsilon", "iterations", "seed")
+    named = ("epoch", "attack", "ball", "start", "epsilon", "iterations", "seed", "draw")
     return lists_dir / f"{'_'.join([key['model'], *(f'{name}={key[name]}' for name in named if key.get(name) not in (None, ''))])}.tsv"
 
 
