@@ -105,7 +105,7 @@ def main(results: list[Path]) -> None:
         path.unlink()
     for path in PUBLISHED.rglob("*.png"):
         with replacing(path) as temporary:
-            Image.open(path).convert("RGB").quantize(64).save(temporary, format="png", optimize=True)
+            Image.open(path).convert("RGB").quantize(96).save(temporary, format="png", optimize=True)
 
 
 if __name__ == "__main__":

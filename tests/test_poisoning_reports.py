@@ -131,3 +131,10 @@ def test_published_values_stand_beside_the_papers_setting_alone(rows):
     assert poisoning.summary(table)["published"].isna().all() and "contradicts itself" not in poisoning.poison_report(table, rows)
     figure = plots.poison_figure(poisoning.summary(table))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["measured"]
+
+
+def test_bars_of_several_recommenders_are_told_apart(rows):
+    table = poisoning.summary(read_results(rows))
+    first = plots.poison_figure(table).axes[0].get_xticklabels()
+    both = plots.poison_figure(pd.concat([table, table.assign(model="other")])).axes[0].get_xticklabels()
+    assert len(both) == 2 * len(first) and len({text.get_text() for text in both}) == len(both) and both[-1].get_text().endswith(", other")

@@ -184,8 +184,8 @@ def poison_figure(table: pd.DataFrame) -> Figure:
     figure, axes = panels(1, 2, sharex=False)
     for axis, metric in zip(axes[0], ("target_HR", "HR")):
         part = table[table["metric"] == metric]
-        several = part["group"].nunique() > 1
-        names = [f"{row['attack']}, {row['group']}" if several else row["attack"] for _, row in part.iterrows()]
+        told = ["attack", *(column for column in ("group", "model") if part[column].nunique() > 1)]
+        names = [", ".join(row[column] for column in told) for _, row in part.iterrows()]
         bars(axis, range(len(part)), part, "measured", color=color_of("measured"))
         axis.set_xticks(range(len(part)), names, rotation=45, ha="right", fontsize=8)
         axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")
