@@ -79,7 +79,8 @@ def first_selection(cells: pd.DataFrame) -> pd.DataFrame:
 
 def report(cells: pd.DataFrame, tests: pd.DataFrame) -> str:
     """The sections of Table 1's page on how sure it is."""
-    own = first_selection(cells)
+    drawn = cells.loc[cells["draw"] > 0, "selection"].unique()  # the selection whose models were attacked again
+    own = cells[cells["selection"].isin(drawn)] if len(drawn) else first_selection(cells)
     own = own[own["column"].isin(PAPER_COLUMNS)]
     seeds, draws = own["seed"].nunique(), own["draw"].nunique()
     lines: list[list[Any]] = []
@@ -88,7 +89,7 @@ def report(cells: pd.DataFrame, tests: pd.DataFrame) -> str:
     lines.sort(key=lambda line: (MODELS.index(line[0]), NAMES.index(line[1])))
     parts = [
         "## How sure the cells are\n",
-        f"Deviation over trainings ({seeds} seed(s)) / over draws of the same model's attack, that is other negatives and another start of PGD "
+        f"Models at their {own['selection'].iloc[0]} epochs. Deviation over trainings ({seeds} seed(s)) / over draws of the same model's attack, that is other negatives and another start of PGD "
         f"({draws} draw(s)) / over users drawn with replacement. That over trainings is without the part that draws have in it.\n",
         markdown(["model", "metric", *PAPER_COLUMNS], lines),
         "## Paired tests\n",
