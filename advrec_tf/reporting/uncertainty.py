@@ -89,7 +89,8 @@ def report(cells: pd.DataFrame, tests: pd.DataFrame) -> str:
     lines.sort(key=lambda line: (MODELS.index(line[0]), NAMES.index(line[1])))
     parts = [
         "## How sure the cells are\n",
-        f"Models at their {own['selection'].iloc[0]} epochs. Deviation over trainings ({seeds} seed(s)) / over draws of the same model's attack, that is other negatives and another start of PGD "
+        f"Models at their {own['selection'].iloc[0]} epochs. "
+        f"Deviation over trainings ({seeds} seed(s)) / over draws of the same model's attack, that is other negatives and another start of PGD "
         f"({draws} draw(s)) / over users drawn with replacement. That over trainings is without the part that draws have in it.\n",
         markdown(["model", "metric", *PAPER_COLUMNS], lines),
         "## Paired tests\n",
