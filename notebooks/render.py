@@ -50,6 +50,8 @@ def main(output: str, preset: str, dataset: str) -> int:
     status = 0
     for stem, needed in reads(preset, dataset.split(",")).items():
         own = {"OUTPUT": str(Path(output).resolve()), "PRESET": preset, "DATASET": dataset}
+        if not needed:  # it trains factors of its own, for which no data need be had
+            own["DATASET"] = "synthetic"
         if targets := missing(Path(output), needed):
             make = f"make {' '.join(targets)} PRESET={preset}{f' DATASETS={dataset}' if needed[0][1].startswith(dataset) else ''} measures your own"
             shipped = published(stem)
