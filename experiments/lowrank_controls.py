@@ -21,12 +21,10 @@ DRAWS = 5  # of each random order
 
 def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
     """Where no attack is named, those of `ATTACKS`."""
-    found = []
+    found = poisoned.studies(values, [], output_dir)  # the values alone are checked first
     for data in datasets:
         attacks = values["attack"] or ([] if values["profiles"] else ATTACKS.get(data.name, ["recsys20"]))
         found += poisoned.studies({**values, "attack": attacks}, [data], output_dir)
-    if not datasets:  # the values alone are checked
-        poisoned.studies(values, [], output_dir)
     return found
 
 

@@ -20,9 +20,9 @@ def jobs(study: Study) -> list[Job]:
     """
     paper = [study.points("fgsm"), study.points("bim"), study.points("pgd") + study.points("fgsm", start="after_pgd")]
     more = [[{}], study.points("noise"), study.points("bim", "l2"), study.points("pgd", "l2"), *map(study.points, study.more_attacks)]
-    found = perturbed.baselines(study) + perturbed.jobs(study, paper + more)
+    found = perturbed.baselines(study, resample=True) + perturbed.jobs(study, paper + more, resample=True)
     drawn = [[point | {"draw": draw} for point in points] for draw in range(1, study.attack_draws) for points in paper]
-    return found + perturbed.jobs(dataclasses.replace(study, selections=study.selections[:1]), drawn)
+    return found + perturbed.jobs(dataclasses.replace(study, selections=study.selections[:1]), drawn, resample=True)
 
 
 def report(folders: list[Path]) -> None:

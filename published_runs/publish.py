@@ -57,7 +57,10 @@ def render(published: Path) -> dict[Path, str]:
     with contextlib.redirect_stdout(io.StringIO()):
         for folder in (folder for folders in found.values() for folder in folders):
             module = importlib.import_module(f"experiments.{folder.parent.name}")
-            (module.render if folder.parent.name == "table1" else lambda folder: module.EXPERIMENT.report([folder]))(folder)  # noqa: B023
+            if folder.parent.name == "table1":
+                module.render(folder)
+            else:
+                module.EXPERIMENT.report([folder])
     verdicts = lowrank_claims.report(LowRankEvidence.of(published / "lowrank"))
     texts = {Path("docs/lowrank.md"): _page("the low-rank defences paper", "lowrank", [verdicts], found["lowrank"])}
     measured = [folder for folder in found["multi_step"] if folder.parent.name == "table1"]

@@ -181,10 +181,10 @@ def jobs(study: Study, attacks: Sequence[list[dict]], function: str = "attack", 
     return found
 
 
-def baselines(study: Study) -> list[Job]:
+def baselines(study: Study, **more: Any) -> list[Job]:
     """A job for each recommender that has no factors to perturb, or none worth it, and each seed."""
     keys = [{"dataset": study.data.name, "model": name, "seed": seed, "k": study.k} for seed in study.seeds for name in BASELINES]
-    return [_job(study, "baseline", [key], {"data": study.data}) for key in keys]
+    return [_job(study, "baseline", [key], {"data": study.data, **more}) for key in keys]
 
 
 def certificates(study: Study) -> list[Job]:
@@ -207,10 +207,10 @@ def list_path(lists_dir: Path, key: dict) -> Path:
 
 
 class _Measured:
-    """The rows of a job as they come, and beside them every tested user's nDCG and all metrics of users drawn with replacement."""
+    """The rows of a job as they come, and beside them every tested user's nDCG and, if asked, all metrics of users drawn with replacement."""
 
-    def __init__(self, data: Interactions, lists_dir: Path | None):
-        self.data, self.lists_dir = data, lists_dir
+    def __init__(self, data: Interactions, lists_dir: Path | None, resample: bool = False):
+        self.data, self.lists_dir, self.resample = data, lists_dir, resample
         self.rows: list[dict] = []
         self.users: list[np.ndarray] = []
         self.resampled: list[np.ndarray] = []
@@ -222,27 +222,29 @@ class _Measured:
         norms = dict(zip(NORMS, (float(np.linalg.norm(x, axis=1).mean()) for x in (*before, *delta))))
         self.rows.append(point | evaluation.metrics(lists, self.data) | norms)
         self.users.append(np.asarray(evaluation.per_user_metrics(lists, self.data)["nDCG"], np.float32))
-        self.resampled.append(evaluation.resampled_metrics(lists, self.data).astype(np.float32))
+        if self.resample:
+            self.resampled.append(evaluation.resampled_metrics(lists, self.data).astype(np.float32))
 
     def again(self, point: dict) -> None:
         """The same lists under another key."""
         self.rows.append(self.rows[-1] | point)
         self.users.append(self.users[-1])
-        self.resampled.append(self.resampled[-1])
+        self.resampled += self.resampled[-1:]
 
     @property
     def result(self) -> tuple[list[dict], dict[str, np.ndarray]]:
-        return self.rows, {"nDCG": np.array(self.users), "resampled": np.array(self.resampled)}
+        return self.rows, {"nDCG": np.array(self.users)} | ({"resampled": np.array(self.resampled)} if self.resample else {})
 
 
 def attack(
-    points: list[dict], data: Interactions, weights: dict, seed: int, init_range: float, lists_dir: Path | None, position: int = 0
+    points: list[dict], data: Interactions, weights: dict, seed: int, init_range: float, lists_dir: Path | None, resample: bool = False,
+    position: int = 0,
 ) -> tuple[list[dict], dict[str, np.ndarray]]:  # fmt: skip
     """The metrics of the lists of one attack on one model at every point; points of a further draw have `draw`, all the same."""
     _, P, Q = selected_factors(**weights)
     if draw := points[0].get("draw", 0):
         seed = int(np.random.SeedSequence((seed, draw)).generate_state(1)[0])
-    measured, last = _Measured(data, lists_dir), None
+    measured, last = _Measured(data, lists_dir, resample), None
     for point, delta in perturbations.perturbed(P, Q, _triples(points, data, seed), points, seed, init_range):
         if delta is last:
             measured.again(point)
@@ -258,9 +260,11 @@ def _triples(points: list[dict], data: Interactions, seed: int):
     return perturbations.chunk_triples(sample_triples(data, seed), data.n_users, data.n_items) if follows else None
 
 
-def baseline(points: list[dict], data: Interactions, lists_dir: Path | None, position: int = 0) -> tuple[list[dict], dict[str, np.ndarray]]:
+def baseline(
+    points: list[dict], data: Interactions, lists_dir: Path | None, resample: bool = False, position: int = 0
+) -> tuple[list[dict], dict[str, np.ndarray]]:
     """The metrics of a recommender that learns nothing or next to nothing."""
-    measured = _Measured(data, lists_dir)
+    measured = _Measured(data, lists_dir, resample)
     for point in points:
         model = BASELINES[point["model"]](data, point["seed"])
         factors = (model.user_embedding, model.item_embedding) if isinstance(model, MostPopular) else ()

@@ -106,11 +106,11 @@ def report(evidence: Evidence) -> str:
     """The claims that something was measured for, as a table: the paper's printed numbers of both data sets, and ours; "" where there is none, and
     for data of one's own, which the paper says nothing about."""
     findings = [(claim, found(claim.check, evidence)) for claim in claims()] if evidence.dataset in DATA_SETS else []
-    seeds, lines = evidence.seeds, []
+    seeds, lines = [evidence.of_seed(seed) for seed in evidence.seeds], []
     for claim, finding in findings:
         if finding.holds is not None:
             printed = [verdict(claim.finding_of(dataset), with_value=True) for dataset in PRINTED_DATA]
-            judged = over_seeds([found(claim.check, evidence.of_seed(seed)).margin for seed in seeds]) or verdict(finding)
+            judged = over_seeds([found(claim.check, seed).margin for seed in seeds]) or verdict(finding)
             lines.append([*claim[:4], *printed, finding.value, judged if claim.judged else ""])
     if not lines:
         return ""

@@ -1,6 +1,7 @@
 """Tables from results: pure functions of data frames."""
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from advrec_tf.evaluation import NAMES, mean_interval
@@ -31,14 +32,18 @@ def columns_of(rows: pd.DataFrame) -> dict[str, tuple[str, str, str]]:
     return {name: attack for name, attack in (TABLE1_COLUMNS | more).items() if attack in there}
 
 
-def accumulate(iterations: np.ndarray, values: np.ndarray) -> float:
-    """Mean of a metric over the iterations by the trapezoid rule: the "accumulated normalised" cells of Table 1."""
+def accumulate(iterations: npt.ArrayLike, values: npt.ArrayLike) -> np.ndarray:
+    """Mean of a metric over the iterations by the trapezoid rule: the "accumulated normalised" cells of Table 1.
+
+    values: [iterations, ...] -> [...]
+    """
     x, y = np.asarray(iterations, np.float64), np.asarray(values, np.float64)
     if len(x) == 1:
-        return float(y[0])
+        return y[0]
     order = np.argsort(x)
     x, y = x[order], y[order]
-    return float(np.sum((y[1:] + y[:-1]) / 2 * np.diff(x)) / (x[-1] - x[0]))
+    steps = np.diff(x).reshape(-1, *(1,) * (y.ndim - 1))
+    return np.sum((y[1:] + y[:-1]) / 2 * steps, axis=0) / (x[-1] - x[0])
 
 
 def cells(rows: pd.DataFrame) -> pd.DataFrame:

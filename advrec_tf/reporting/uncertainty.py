@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from advrec_tf.evaluation import NAMES, mean_interval, mean_test
-from advrec_tf.reporting.tables import PAPER_COLUMNS, columns_of
+from advrec_tf.reporting.tables import PAPER_COLUMNS, accumulate, columns_of
 from advrec_tf.reporting.vocabulary import MODELS, markdown, number
 
 # What is compared within a model: the second column is expected to harm more.
@@ -36,15 +36,9 @@ def _resampled(kept: list[tuple[dict, dict[str, np.ndarray]]]) -> dict[tuple, np
     frame = frame.assign(**texts, draw=frame["draw"].astype(float).fillna(0).astype(int), place=range(len(frame)))
     names, found = {attack: column for column, attack in columns_of(frame).items()}, {}
     for (model, selection, seed, draw, *attack), group in frame.groupby([*KEYS[:4], "attack", "ball", "start"], sort=False):
-        own = group.sort_values("iterations")
-        values = np.stack([rows[place][1] for place in own["place"]]).astype(np.float64)
-        over = values[0] if len(own) == 1 else _mean_over(own["iterations"].to_numpy(np.float64), values)
-        found[model, selection, seed, draw, names[tuple(attack)] if selection else "initial"] = over
+        values = accumulate(group["iterations"], [rows[place][1] for place in group["place"]])
+        found[model, selection, seed, draw, names[tuple(attack)] if selection else "initial"] = values
     return found
-
-
-def _mean_over(iterations: np.ndarray, values: np.ndarray) -> np.ndarray:
-    return np.trapezoid(values, iterations, axis=0) / (iterations[-1] - iterations[0])
 
 
 def _tests(cells: pd.DataFrame, resampled: dict[tuple, np.ndarray]) -> pd.DataFrame:
