@@ -2,7 +2,6 @@
 
 import sys
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +28,27 @@ def sub_samples(values: dict[str, Any], data: Interactions) -> tuple[list[Intera
 
 
 def jobs(study: Study) -> list[Job]:
-    """The paper's attacks."""
-    return perturbed.baselines(study) + perturbed.jobs(study, [[{}], *map(study.points, ("fgsm", "bim", "pgd"))])
+    """The paper's attacks: at every budget on the first selection, and at the paper's on the others, as other readings of what it leaves open."""
+    epsilon = characteristics.paper_epsilon(study.epsilons)
+    parts = [replace(study, selections=study.selections[:1]), replace(study, selections=study.selections[1:], epsilons=[epsilon])]
+    attacks = [[[{}], *map(part.points, ("fgsm", "bim", "pgd"))] for part in parts]
+    return perturbed.baselines(study) + [job for part, own in zip(parts, attacks) for job in perturbed.jobs(part, own)]
 
 
 def report(folders: list[Path]) -> None:
-    """Renders report.md, losses.csv and characteristics.png over the sub-samples of each data set, into <data set>-<protocol>."""
-    for name, own in groupby(sorted(folders), key=lambda folder: folder.with_name(folder.name.rpartition("-")[0])):
-        losses = characteristics.losses_of(list(own))
-        with locked(name):
-            write_csv(name / "losses.csv", losses)
-            page(name, characteristics.report(losses), {"characteristics.png": plots.characteristics_figure(losses)}, "losses.csv")
+    """Takes losses.csv and readings.csv over all sub-samples of each data set that have been measured, and renders the page of <data set>-<protocol>."""
+    for folder in dict.fromkeys(each.with_name(each.name.rpartition("-")[0]) for each in sorted(folders)):
+        losses = characteristics.losses_of(folder)
+        with locked(folder):
+            write_csv(folder / "losses.csv", losses)
+            write_csv(folder / "readings.csv", characteristics.readings(losses))
+            render(folder)
 
 
-EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("epsilon", "model_selection"), jobs, report, perturbed.train, parts=sub_samples)
+def render(folder: Path) -> None:
+    """Renders report.md and characteristics.png from losses.csv and readings.csv, and prints the report."""
+    losses, readings = characteristics.read(folder)
+    page(folder, characteristics.report(losses, readings), {"characteristics.png": plots.characteristics_figure(losses)}, "losses.csv", "readings.csv")
+
+
+EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.studies, jobs, report, perturbed.train, parts=sub_samples)

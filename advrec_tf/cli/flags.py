@@ -104,7 +104,10 @@ FLAGS = {
                  low=0, high=_SEEDS),
     "k": Flag("whole", (*_MEASURED, "audit"), "length of the lists [10; on poisoned Gowalla 50]", low=1),
     # Training of BPR-MF and AMF
-    "epochs": Flag("whole", PERTURBED, "epochs of BPR-MF, and the epoch at which AMF ends", 2000, {"quick": 120}, low=1),
+    "epochs": Flag("whole", PERTURBED, "epochs of BPR-MF, and the epoch at which AMF ends", 2000, {"quick": 120, ("paper", "characteristics"): 1300},
+                   low=1),
+    "bprmf_epochs": Flag("whole", PERTURBED, "epochs of BPR-MF, if it is to end before AMF does [--epochs]", None,
+                         {("paper", "characteristics"): 1000}, low=1),
     "amf_start": Flag("whole", PERTURBED, "epoch of BPR-MF from which AMF is trained", 1000, {"quick": 60}, low=1),
     "embedding_dim": Flag("whole", PERTURBED, "length of the embeddings", AMFSettings.embedding_dim, low=1, high=10_000),
     "learning_rate": Flag("number", PERTURBED, "of Adagrad", AMFSettings.learning_rate, low=0),
@@ -112,7 +115,7 @@ FLAGS = {
     "eval_every": Flag("whole", PERTURBED, "epochs between evaluations of HR@10 and nDCG@10", AMFSettings.eval_every, low=1),
     "keep_epochs": Flag("wholes", PERTURBED, "further epochs whose weights are kept", [377, 1000, 1162], {"quick": []}, low=0),
     "model_selection": Flag("texts", PERTURBED, "which epochs are measured: best (by test HR@10), last, published (the paper's), epoch:N", ["best"],
-                            {"table1": ["best", "last", "published"]}),
+                            {"table1": ["best", "last", "published"], ("paper", "characteristics"): ["best", "last"]}),
     "adversary": Flag("text", PERTURBED, "AMF's inner adversary", AMFSettings.adversary,
                       among=tuple(name for name, attack in ATTACKS.items() if not attack.draw)),
     "adversary_epsilon": Flag("number", PERTURBED, "its budget", AMFSettings.epsilon, low=0),
@@ -121,10 +124,11 @@ FLAGS = {
     "adversary_step_size": Flag("number", PERTURBED, "its step, where it has iterations [a quarter of its budget]", low=0),
     "adversary_ball": Flag("text", PERTURBED, "its ball, where it has iterations", AMFSettings.ball, among=BALLS),
     # Perturbations that are measured
-    "epsilon": Flag("numbers", PERTURBED, "budgets of the perturbations that are measured", [0.5], {"budget": _BUDGETS}, low=0),
+    "epsilon": Flag("numbers", PERTURBED, "budgets of the perturbations that are measured", [0.5], {"budget": _BUDGETS, ("paper", "characteristics"): [0.25, 0.5, 1.0]},
+                    low=0),
     "step_size": Flag("number", PERTURBED, "step of the attacks that have iterations [a quarter of epsilon]", low=0),
     "iterations": Flag("wholes", PERTURBED, "iteration counts at which they are measured", _GRID,
-                       {"iterations": sorted([*_GRID, 25]), "characteristics": [1, 5, 10, 15, 20, 25, 30, 40, 50],
+                       {"iterations": sorted([*_GRID, 25]), "characteristics": [1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 25, 30],
                         **_by(("budget", "low_rank_against_perturbations"), [25])}, low=1),
     "pgd_init": Flag("number", PERTURBED, "PGD starts uniform in plus or minus this", PGD_INIT, low=0),
     "more_attacks": Flag("texts", PERTURBED[:3], f"attacks beyond the paper's that are measured too, among {', '.join(ATTACKS)}", []),
@@ -286,14 +290,15 @@ def _what(flag: Flag) -> str:
 # Flags that may differ from the paper's setting, and what is measured still stands beside the print.
 _FREE = {
     "experiment", "preset", "output_dir", "progress", "workers", "backend", "save_every", "dataset", "data_dir", "columns", "seed", "k", "split_seed",
-    "epochs", "keep_epochs", "model_selection", "more_attacks", "attack_draws", "save_lists", "cores", "attack", "attack_seed", "target_group",
+    "epochs", "bprmf_epochs", "keep_epochs", "model_selection", "more_attacks", "attack_draws", "save_lists", "cores", "attack", "attack_seed", "target_group",
     "patches", "enter", "choose_ratings", "svd_ranks", "pmf_dims", "figure6_ranks", "shares", "svm_components", "folds",
 }  # fmt: skip
 
 
-def as_published(values: dict[str, Any], least_epochs: int = 0) -> bool:
-    """Whether these are the paper's settings in all that its numbers depend on, so that they may stand beside; of BPR-MF's and AMF's epochs there
-    must be enough."""
+def as_published(values: dict[str, Any], least_epochs: int | None = None) -> bool:
+    """Whether these are the paper's settings in all that its numbers depend on, so that they may stand beside; of AMF's epochs there must be enough,
+    which are those of the default if nothing is said."""
     experiment = values["experiment"]
     paper = {name: default(flag, experiment, "paper") for name, flag in FLAGS.items() if experiment in flag.read_by and name not in _FREE}
-    return all(values[name] == value for name, value in paper.items()) and values.get("epochs", least_epochs) >= least_epochs
+    least = default(FLAGS["epochs"], experiment, "paper") if least_epochs is None else least_epochs
+    return all(values[name] == value for name, value in paper.items()) and values.get("epochs", least) >= least

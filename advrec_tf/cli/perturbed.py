@@ -25,7 +25,6 @@ KEYS = ("dataset", "model", "selection", "epoch", "attack", "ball", "start", "ep
 # Mean l2 norm of the embeddings' rows and of the perturbation's rows.
 NORMS = ("user_norm", "item_norm", "user_shift", "item_shift")
 LAYOUT = Layout(KEYS, (*NAMES, *NORMS))
-ALL_EPOCHS = 2000  # of the paper
 AWARE = "projected, aware"  # of an attacker who differentiates through the projection
 
 
@@ -39,7 +38,8 @@ class Study:
     seeds: list[int]
     bprmf: BPRMFSettings
     amf: AMFSettings
-    epochs: int
+    epochs: int  # at which AMF ends
+    bprmf_epochs: int
     selections: list[str]
     keep_epochs: list[int]
     epsilons: list[float]
@@ -59,13 +59,18 @@ class Study:
         grid = {name: getattr(self, name) for name in ("epsilons", "iterations", "step_size", "pgd_init", "k", "ranks")}
         versions = {"perturbations": perturbations.VERSION, "evaluation": evaluation.VERSION, "sampling": sampling.VERSION}
         versions |= {"low_rank": low_rank.VERSION} if self.ranks else {}
+        models |= {"bprmf_epochs": self.bprmf_epochs} if self.bprmf_epochs != self.epochs else {}
         return {**models, "model_selection": self.selections, **grid, "versions": versions, "data": self.data.fingerprint}
+
+    def last_epoch(self, settings: Settings) -> int:
+        """At which the training of one model ends."""
+        return self.epochs if settings.first_epoch else self.bprmf_epochs
 
     def epochs_of(self, settings: Settings) -> list[tuple[str, str]]:
         """The selections of one model by name, and as best, last or epoch:N, without the epochs it does not have."""
         own = published.EPOCHS.get(self.data.name, {}).get(settings.name, 0) if self.data.registered else 0
         named = [(name, f"epoch:{own}" if name == "published" else name) for name in self.selections]
-        return [(name, at) for name, at in named if not at.startswith("epoch:") or settings.first_epoch < int(at[6:]) <= self.epochs]
+        return [(name, at) for name, at in named if not at.startswith("epoch:") or settings.first_epoch < int(at[6:]) <= self.last_epoch(settings)]
 
     def points(self, attack: str, ball: str = "linf", start: str = "") -> list[dict]:
         """The points of one attack over this study's grid."""
@@ -84,8 +89,11 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
         step_size=values["adversary_step_size"],
         ball=values["adversary_ball"],
     )
+    bprmf_epochs = values["bprmf_epochs"] or values["epochs"]
     if not amf.first_epoch < values["epochs"]:
         raise UserError(f"--amf_start ({amf.first_epoch}) must be less than --epochs ({values['epochs']})")
+    if not amf.first_epoch <= bprmf_epochs <= values["epochs"]:
+        raise UserError(f"--bprmf_epochs ({bprmf_epochs}) must be from --amf_start ({amf.first_epoch}) to --epochs ({values['epochs']})")
     for text in values["model_selection"]:
         if text not in ("best", "last", "published") and not (text.startswith("epoch:") and text[6:].isdecimal()):
             raise UserError(f"--model_selection must be of best, last, published and epoch:N, not {text!r}")
@@ -94,7 +102,7 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
         raise UserError(f"--more_attacks must be of {', '.join(ATTACKS)}, not {min(unknown)!r}")
     found = []
     for data in datasets:
-        epochs = max(published.EPOCHS.get(data.name, {"AMF": ALL_EPOCHS}).values())
+        least = published.EPOCHS.get(data.name, {}).get("AMF")
         found.append(
             Study(
                 experiment=values["experiment"],
@@ -104,6 +112,7 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
                 bprmf=amf.start,
                 amf=amf,
                 epochs=values["epochs"],
+                bprmf_epochs=bprmf_epochs,
                 selections=values["model_selection"],
                 keep_epochs=values["keep_epochs"],
                 epsilons=sorted(values["epsilon"]),
@@ -111,7 +120,7 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
                 step_size=values["step_size"],
                 pgd_init=values["pgd_init"],
                 k=values["k"] or 10,
-                published=data.registered and as_published(values, epochs),
+                published=data.registered and as_published(values, least),
                 more_attacks=tuple(values.get("more_attacks", ())),
                 attack_draws=values.get("attack_draws", 1),
                 save_lists=values.get("save_lists", False),
@@ -144,7 +153,7 @@ def train(studies: Sequence[Study], how: Running) -> None:
     for stage in (0, 1):
         asked = []
         for study in studies:
-            models = [(study.bprmf, study.amf.first_epoch)] if stage == 0 else [(study.amf, study.epochs), (study.bprmf, study.epochs)]
+            models = [(study.bprmf, study.amf.first_epoch)] if stage == 0 else [(each, study.last_epoch(each)) for each in (study.amf, study.bprmf)]
             for settings, stop in models:
                 measured = [int(at[6:]) for _, at in study.epochs_of(settings) if at.startswith("epoch:")]
                 keep = (*study.keep_epochs, *measured, study.amf.first_epoch)
@@ -161,7 +170,7 @@ def weights_of(study: Study, seed: int) -> list[tuple[Settings, int, list[str], 
         chosen: dict[int, tuple[list[str], dict]] = {}
         for name, at in study.epochs_of(settings):
             folder = model_folder(study.output_dir / "models", study.data, settings, seed)
-            weights: dict[str, Any] = {"folder": folder, "selection": at, "epochs": study.epochs}
+            weights: dict[str, Any] = {"folder": folder, "selection": at, "epochs": study.last_epoch(settings)}
             chosen.setdefault(selected_factors(**weights)[0], ([], weights))[0].append(name)
         found += [(settings, epoch, names, weights) for epoch, (names, weights) in chosen.items()]
     return found

@@ -139,7 +139,7 @@ def slopes_in_print(dataset: str) -> Finding:
     """The two slopes that the text prints."""
     if dataset != "ml-1m":
         return MISSING
-    own, other = (abs(characteristics.PUBLISHED_SLOPES[model, "PGD"]) for model in ("AMF", "BPR-MF"))
+    own, other = (abs(characteristics.PUBLISHED_SLOPES[model]) for model in ("AMF", "BPR-MF"))
     return Finding(f"{own} < {other}", own < other)
 
 
@@ -197,7 +197,7 @@ def slopes(names: tuple[str, ...], sign: int) -> Callable[[Evidence], Finding]:
             return MISSING
         fits = _fits(e).loc["BPR-MF"]
         parts = {(a, n): fits.loc[(a, n)] for a in characteristics.ATTACKS for n in names}
-        text = ", ".join(f"{a} {n} {fit['slope']:.3g} ± {1.96 * fit['error']:.2g}" for (a, n), fit in parts.items())
+        text = ", ".join(f"{a} {n} {fit['slope']:.3g} [{fit['low']:.3g}, {fit['high']:.3g}]" for (a, n), fit in parts.items())
         if any(np.isnan(fit["slope"]) for fit in parts.values()):
             return MISSING
         least = min(sign * fit["slope"] for fit in parts.values())
@@ -218,8 +218,7 @@ def flatter_slopes(e: Evidence) -> Finding:
 
 
 def _fits(e: Evidence) -> pd.DataFrame:
-    shown = characteristics.at_iterations(e.losses, characteristics.shown_iterations(e.losses))
-    return characteristics.slopes(shown).set_index(["model", "attack", "characteristic"])
+    return characteristics.slopes(characteristics.shown(e.losses)).set_index(["model", "attack", "characteristic"])
 
 
 def advantage_left(e: Evidence) -> Finding:

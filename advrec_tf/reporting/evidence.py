@@ -9,7 +9,7 @@ import pandas as pd
 
 from advrec_tf.data import K_CORES
 from advrec_tf.perturbations import ATTACKS
-from advrec_tf.reporting import characteristics, curves, published, tables
+from advrec_tf.reporting import curves, published, tables
 from advrec_tf.reporting.vocabulary import INITIAL, select
 from advrec_tf.results import read_results, read_users
 
@@ -56,9 +56,8 @@ class Evidence:
         for name, table in (("table1", "cells.csv"), ("iterations", "results.csv"), ("budget", "results.csv")):
             folder = Path(output_dir) / name / dataset
             frames.append(read_results(folder, table) if (folder / table).exists() else None)
-        protocols = (sorted((Path(output_dir) / "characteristics").glob(f"{dataset}-{protocol}-*/results.csv")) for protocol in K_CORES)
-        cores = next((found for found in protocols if found), [])
-        losses = characteristics.losses_of([path.parent for path in cores]) if cores else None
+        tables_of = (Path(output_dir) / "characteristics" / f"{dataset}-{protocol}" / "losses.csv" for protocol in K_CORES)
+        losses = next((pd.read_csv(path) for path in tables_of if path.exists()), None)
         table1, iterations, budget = frames
         return cls(dataset, Path(output_dir), table1, iterations, budget, losses)
 
