@@ -11,7 +11,7 @@ from advrec_tf.cli.runner import Experiment
 from advrec_tf.data import Interactions, k_core
 from advrec_tf.errors import UserError
 from advrec_tf.files import locked
-from advrec_tf.reporting import characteristics, page, plots
+from advrec_tf.reporting import characteristics, characteristics_plots, page
 from advrec_tf.results import Job
 from advrec_tf.storage import write_csv
 
@@ -36,7 +36,7 @@ def jobs(study: Study) -> list[Job]:
 
 
 def report(folders: list[Path]) -> None:
-    """Takes losses.csv and readings.csv over all sub-samples of each data set that have been measured, and renders the page of <data set>-<protocol>."""
+    """Takes losses.csv and readings.csv over all measured sub-samples of each data set, and renders the page of <data set>-<protocol>."""
     for folder in dict.fromkeys(each.with_name(each.name.rpartition("-")[0]) for each in sorted(folders)):
         losses = characteristics.losses_of(folder)
         with locked(folder):
@@ -46,9 +46,10 @@ def report(folders: list[Path]) -> None:
 
 
 def render(folder: Path) -> None:
-    """Renders report.md and characteristics.png from losses.csv and readings.csv, and prints the report."""
+    """Renders report.md, characteristics.png and readings.png from losses.csv and readings.csv, and prints the report."""
     losses, readings = characteristics.read(folder)
-    page(folder, characteristics.report(losses, readings), {"characteristics.png": plots.characteristics_figure(losses)}, "losses.csv", "readings.csv")
+    pictures = {"characteristics.png": characteristics_plots.losses_figure(losses), "readings.png": characteristics_plots.readings_figure(readings)}
+    page(folder, characteristics.report(losses, readings), pictures, "losses.csv", "readings.csv")
 
 
 EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.studies, jobs, report, perturbed.train, parts=sub_samples)

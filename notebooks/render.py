@@ -59,7 +59,9 @@ def main(output: str, preset: str, dataset: str) -> int:
             if not shipped:
                 continue
             own = {"OUTPUT": str(shipped[0]), "PRESET": "paper", "DATASET": ",".join(shipped[1])}
-        command = [sys.executable, "-m", "nbconvert", "--log-level=WARN", "--to", "html", "--execute", "--output-dir", str(HERE / "html")]
+        quiet = "--ExecutePreprocessor.extra_arguments=--log-level=ERROR"  # of the kernel, which warns of how it is talked to
+        page = ["--to", "html", "--template", "template", f"--TemplateExporter.extra_template_basedirs={HERE}", "--output-dir", str(HERE / "html")]
+        command = [sys.executable, "-m", "nbconvert", "--log-level=WARN", "--execute", quiet, *page]
         status = subprocess.run([*command, str(HERE / f"{stem}.ipynb")], env={**os.environ, **own}).returncode or status
     return status
 

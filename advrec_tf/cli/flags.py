@@ -124,8 +124,8 @@ FLAGS = {
     "adversary_step_size": Flag("number", PERTURBED, "its step, where it has iterations [a quarter of its budget]", low=0),
     "adversary_ball": Flag("text", PERTURBED, "its ball, where it has iterations", AMFSettings.ball, among=BALLS),
     # Perturbations that are measured
-    "epsilon": Flag("numbers", PERTURBED, "budgets of the perturbations that are measured", [0.5], {"budget": _BUDGETS, ("paper", "characteristics"): [0.25, 0.5, 1.0]},
-                    low=0),
+    "epsilon": Flag("numbers", PERTURBED, "budgets of the perturbations that are measured", [0.5],
+                    {"budget": _BUDGETS, ("paper", "characteristics"): [0.25, 0.5, 1.0]}, low=0),
     "step_size": Flag("number", PERTURBED, "step of the attacks that have iterations [a quarter of epsilon]", low=0),
     "iterations": Flag("wholes", PERTURBED, "iteration counts at which they are measured", _GRID,
                        {"iterations": sorted([*_GRID, 25]), "characteristics": [1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 25, 30],
@@ -290,8 +290,8 @@ def _what(flag: Flag) -> str:
 # Flags that may differ from the paper's setting, and what is measured still stands beside the print.
 _FREE = {
     "experiment", "preset", "output_dir", "progress", "workers", "backend", "save_every", "dataset", "data_dir", "columns", "seed", "k", "split_seed",
-    "epochs", "bprmf_epochs", "keep_epochs", "model_selection", "more_attacks", "attack_draws", "save_lists", "cores", "attack", "attack_seed", "target_group",
-    "patches", "enter", "choose_ratings", "svd_ranks", "pmf_dims", "figure6_ranks", "shares", "svm_components", "folds",
+    "epochs", "bprmf_epochs", "keep_epochs", "model_selection", "more_attacks", "attack_draws", "save_lists", "cores", "attack", "attack_seed",
+    "target_group", "patches", "enter", "choose_ratings", "svd_ranks", "pmf_dims", "figure6_ranks", "shares", "svm_components", "folds",
 }  # fmt: skip
 
 

@@ -72,9 +72,14 @@ def read(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.read_csv(folder / "losses.csv"), pd.read_csv(folder / "readings.csv")
 
 
+def first_selection(rows: pd.DataFrame) -> str:
+    """The best epoch, or the first selection there is."""
+    return "best" if "best" in set(rows["selection"]) else rows["selection"].min()
+
+
 def as_read(losses: pd.DataFrame) -> pd.DataFrame:
     """The losses at the paper's epsilon, of models at their best epoch (or the first selection there is), in which Figure 3 is read."""
-    selection = "best" if "best" in set(losses["selection"]) else losses["selection"].min()
+    selection = first_selection(losses)
     epsilon = paper_epsilon(list(losses["epsilon"].dropna().unique()))
     return losses[(losses["selection"] == selection) & losses["epsilon"].isin([epsilon, np.nan])]
 
@@ -122,7 +127,12 @@ def readings(losses: pd.DataFrame) -> pd.DataFrame:
                 wide[0] = np.trapezoid(wide, wide.columns, axis=1) / span
             at = {int(n): fit(pd.Series(wide.index), wide[n].reset_index(drop=True)) for n in sorted(wide.columns)}
             found += [(model, selection, epsilon, metric, n, *line) for n, line in at.items()]
-    return pd.DataFrame(found, columns=["model", "selection", "epsilon", "metric", "iterations", *Fit._fields])
+    table = pd.DataFrame(found, columns=["model", "selection", "epsilon", "metric", "iterations", *Fit._fields])
+    return table.assign(published=_of_print(losses))
+
+
+def _of_print(losses: pd.DataFrame) -> bool:
+    return bool(losses["published"].all() and losses["dataset"].str.startswith(f"{PRINTED}-").all())
 
 
 def nearest_readings(readings: pd.DataFrame) -> dict[str, pd.Series]:
@@ -216,7 +226,7 @@ def _ends_report(losses: pd.DataFrame) -> str:
 
 def _readings_report(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
     """What is printed beside what was measured, as the figure is read and in the nearest reading."""
-    if not (losses["published"].all() and losses["dataset"].str.startswith(f"{PRINTED}-").all()):
+    if not _of_print(losses):
         return ""
     parts = ["\n## The printed slopes of PGD over density\n"]
     table, nearest, lines = slopes(shown(losses)).set_index(["model", "attack", "characteristic"]), nearest_readings(readings), []
@@ -234,7 +244,9 @@ def _readings_report(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
     steps, rho = nearest_iterations(losses)
     beside = "; ".join(f"{rho[density]:.2f} at density {density} (printed {value:.2f})" for density, value in PUBLISHED_RHO.items())
     (least, high), (most, low) = PUBLISHED_RHO.items()
-    slopes_there = {model: fit(pd.Series(wide.index), wide[steps].reset_index(drop=True)) for model in MODELS for wide in [_wide(losses, model, "PGD")]}
+    slopes_there = {
+        model: fit(pd.Series(wide.index), wide[steps].reset_index(drop=True)) for model in MODELS for wide in [_wide(losses, model, "PGD")]
+    }
     parts.append(
         f"The two losses printed for BPR-MF come nearest after {steps} iterations: {beside}. There the slopes are "
         f"{', '.join(f'{_bounded(*line[:3])} ({model})' for model, line in slopes_there.items())}. The two printed losses alone have the slope "

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advrec_tf.files import replacing
-from advrec_tf.reporting import characteristics, curves, detection, projected
+from advrec_tf.reporting import curves, detection, projected
 from advrec_tf.reporting.vocabulary import BASELINES, CERTIFICATES, FGSM, MODELS, STYLES, color_of, label_of, multi_step, plain, select
 
 Where: TypeAlias = Literal["outside upper center", "outside lower center"]
@@ -101,37 +101,6 @@ def budget_figure(rows: pd.DataFrame) -> Figure:
         axis.set_ylim(bottom=0)
     axes[0, 0].set_ylabel(f"nDCG@{rows['k'].iloc[0]:.0f}")
     legend(figure, axes, columns=4)
-    return figure
-
-
-def characteristics_figure(losses: pd.DataFrame) -> Figure:
-    """Figure 3: rho over density, size and shape, a row of panels a model, with fitted lines, and what most popular items would cost.
-
-    losses: of `characteristics.losses`
-    """
-    shown = characteristics.shown(losses)
-    fits = characteristics.slopes(shown).set_index(["model", "attack", "characteristic"])
-    means = shown.groupby(["model", "attack", *characteristics.CHARACTERISTICS])["rho"].agg(["mean", "std"]).fillna(0).reset_index()
-    figure, axes = panels(len(MODELS), len(characteristics.CHARACTERISTICS), sharex="col")
-    for line, model in zip(axes, MODELS):
-        for axis, name in zip(line, characteristics.CHARACTERISTICS):
-            scale = 1e6 if name == "size" else 1
-            for attack in characteristics.ATTACKS:
-                part = means[(means["model"] == model) & (means["attack"] == attack)]
-                x, fit = part[name] / scale, fits.loc[model, attack, name]
-                axis.errorbar(x, part["mean"], part["std"], fmt="o", color=color_of(attack), markersize=4, linewidth=1, label=attack)
-                ends = np.array([x.min(), x.max()])
-                axis.plot(ends, fit["intercept"] + fit["slope"] * ends, "-", color=color_of(attack), linewidth=1)
-            popular = means[(means["model"] == model) & (means["attack"] == "MostPopular")].sort_values(name)
-            axis.plot(popular[name] / scale, popular["mean"], ":", color=color_of("most popular"), linewidth=1, label="most popular")
-            axis.set_title(model, fontsize=10)
-        line[0].set_ylabel("nDCG lost, %")
-    for axis, label in zip(axes[-1], ("density", "size, millions of pairs", "shape, users / items")):
-        axis.set_xlabel(label)
-    first = losses.iloc[0]
-    title = f"{first['bprmf_epochs']} epochs of BPR-MF, AMF from {first['amf_start']} to {first['epochs']}"
-    figure.suptitle(f"{title}; L = {characteristics.shown_iterations(losses)}", fontsize=9)
-    legend(figure, axes, "outside lower center")
     return figure
 
 

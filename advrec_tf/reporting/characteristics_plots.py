@@ -1,0 +1,62 @@
+"""Figure 3 and its readings, from losses and their slopes."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from advrec_tf.reporting import characteristics
+from advrec_tf.reporting.plots import legend, panels
+from advrec_tf.reporting.vocabulary import MODELS, color_of
+
+
+def losses_figure(losses: pd.DataFrame) -> Figure:
+    """Figure 3: rho over density, size and shape, a row of panels a model, with fitted lines, and what most popular items would cost.
+
+    losses: of `characteristics.losses`
+    """
+    shown = characteristics.shown(losses)
+    fits = characteristics.slopes(shown).set_index(["model", "attack", "characteristic"])
+    means = shown.groupby(["model", "attack", *characteristics.CHARACTERISTICS])["rho"].agg(["mean", "std"]).fillna(0).reset_index()
+    figure, axes = panels(len(MODELS), len(characteristics.CHARACTERISTICS), sharex="col")
+    for line, model in zip(axes, MODELS):
+        for axis, name in zip(line, characteristics.CHARACTERISTICS):
+            scale = 1e6 if name == "size" else 1
+            for attack in characteristics.ATTACKS:
+                part = means[(means["model"] == model) & (means["attack"] == attack)]
+                x, fit = part[name] / scale, fits.loc[model, attack, name]
+                axis.errorbar(x, part["mean"], part["std"], fmt="o", color=color_of(attack), markersize=4, linewidth=1, label=attack)
+                ends = np.array([x.min(), x.max()])
+                axis.plot(ends, fit["intercept"] + fit["slope"] * ends, "-", color=color_of(attack), linewidth=1)
+            popular = means[(means["model"] == model) & (means["attack"] == "MostPopular")].sort_values(name)
+            axis.plot(popular[name] / scale, popular["mean"], ":", color=color_of("most popular"), linewidth=1, label="most popular")
+            axis.set_title(model, fontsize=10)
+        line[0].set_ylabel("nDCG lost, %")
+    for axis, label in zip(axes[-1], ("density", "size, millions of pairs", "shape, users / items")):
+        axis.set_xlabel(label)
+    first = losses.iloc[0]
+    title = f"{first['bprmf_epochs']} epochs of BPR-MF, AMF from {first['amf_start']} to {first['epochs']}"
+    figure.suptitle(f"{title}; L = {characteristics.shown_iterations(losses)}", fontsize=9)
+    legend(figure, axes, "outside lower center")
+    return figure
+
+
+def readings_figure(readings: pd.DataFrame) -> Figure:
+    """The slope of PGD's loss of nDCG over density along the iterations, with its 95% interval, for every epsilon, a panel a model.
+
+    readings: of `characteristics.readings`
+    """
+    own = readings[(readings["metric"] == characteristics.LOSSES["rho"]) & (readings["iterations"] > 0)]
+    selection = characteristics.first_selection(own)
+    figure, axes = panels(1, len(MODELS))
+    for axis, model in zip(axes[0], MODELS):
+        for epsilon, part in own[(own["model"] == model) & (own["selection"] == selection)].groupby("epsilon"):
+            label = f"epsilon {epsilon:g}"
+            axis.plot(part["iterations"], part["slope"], "o-", color=color_of(label), markersize=3, label=label)
+            axis.fill_between(part["iterations"], part["low"], part["high"], color=color_of(label), alpha=0.15, linewidth=0)
+        if own["published"].all():
+            axis.axhline(characteristics.PUBLISHED_SLOPES[model], color=color_of("published"), linestyle="--", linewidth=1, label="printed")
+        axis.axhline(0, color="#999999", linewidth=0.5)
+        axis.set(title=f"{model}, epoch '{selection}'", xlabel="iterations of PGD")
+    axes[0, 0].set_ylabel("slope of rho over density")
+    legend(figure, axes)
+    return figure
