@@ -36,20 +36,18 @@ def jobs(study: Study) -> list[Job]:
 
 
 def report(folders: list[Path]) -> None:
-    """Takes losses.csv and readings.csv over all measured sub-samples of each data set, and renders the page of <data set>-<protocol>."""
+    """Renders the page of <data set>-<protocol> over all measured sub-samples of each data set: report.md, losses.csv, readings.csv and pictures."""
     for folder in dict.fromkeys(each.with_name(each.name.rpartition("-")[0]) for each in sorted(folders)):
         losses = characteristics.losses_of(folder)
+        readings = characteristics.readings(losses)
+        pictures = {
+            "characteristics.png": characteristics_plots.losses_figure(losses),
+            "readings.png": characteristics_plots.readings_figure(readings),
+        }
         with locked(folder):
             write_csv(folder / "losses.csv", losses)
-            write_csv(folder / "readings.csv", characteristics.readings(losses))
-            render(folder)
-
-
-def render(folder: Path) -> None:
-    """Renders report.md, characteristics.png and readings.png from losses.csv and readings.csv, and prints the report."""
-    losses, readings = characteristics.read(folder)
-    pictures = {"characteristics.png": characteristics_plots.losses_figure(losses), "readings.png": characteristics_plots.readings_figure(readings)}
-    page(folder, characteristics.report(losses, readings), pictures, "losses.csv", "readings.csv")
+            write_csv(folder / "readings.csv", readings)
+            page(folder, characteristics.report(losses, readings), pictures, "losses.csv", "readings.csv")
 
 
 EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.studies, jobs, report, perturbed.train, parts=sub_samples)

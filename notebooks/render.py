@@ -20,7 +20,7 @@ def reads(preset: str, datasets: list[str]) -> dict[str, list[tuple[str, str, st
     return {
         "01_table1": [("table1", dataset, "reproduce-table1") for dataset in datasets],
         "02_iterations_and_budget": [(name, dataset, target) for dataset in datasets for name, target in pictures],
-        "03_dataset_characteristics": [("characteristics", f"{datasets[0]}-single_pass-*", "reproduce-figure3")],
+        "03_dataset_characteristics": [("characteristics", f"{dataset}-single_pass-*", "reproduce-figure3") for dataset in datasets],
         "04_audit_your_own_factors": [],
         "05_poisoning": [("lowrank_table3", shop, "reproduce-lowrank-table3")],
         "06_low_rank_defences": [

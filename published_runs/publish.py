@@ -6,6 +6,7 @@ import importlib
 import io
 import re
 import sys
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
@@ -15,22 +16,26 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from advrec_tf.cli.perturbed import NORMS  # noqa: E402
+from advrec_tf.evaluation import NAMES  # noqa: E402
 from advrec_tf.files import replacing, write_text  # noqa: E402
-from advrec_tf.reporting import Evidence, LowRankEvidence, claims, lowrank_claims, read_results, tables  # noqa: E402
+from advrec_tf.reporting import Evidence, LowRankEvidence, characteristics, claims, lowrank_claims, plots, read_results, tables  # noqa: E402
 from advrec_tf.reporting.vocabulary import MODELS, cell, markdown, number  # noqa: E402
 from advrec_tf.results import read_record, write_record  # noqa: E402
 
 PUBLISHED = Path(__file__).parent
 # Folders of PUBLISHED, and the experiments in them; the low-rank paper's Figure 1 is of coordinates and not of rows.
-PAPERS = {"multi_step": ("table1", "iterations", "budget"), "lowrank": ("lowrank_[!f]*", "lowrank_figure[2-6]")}
+PAPERS = {"multi_step": ("table1", "iterations", "budget", "characteristics"), "lowrank": ("lowrank_[!f]*", "lowrank_figure[2-6]")}
 PLACES = ("output_dir", "data_dir", "workers", "progress", "backend")  # flags that say nothing about a result
+# iterations.png has what the paper shows, and what is made of Figure 3's rows is made of those that ship.
+NOT_SHIPPED = ("iterations_all_metrics.png", "losses.csv", "readings.csv")
 MARKS = "<!-- measured -->\n", "<!-- end -->"  # around what the README takes from here
 
 
 def take(folder: Path, target: Path) -> None:
     """Copies what an experiment measured on a data set and its settings, without what is of the machine, in six digits.
 
-    Of Table 1, whose cells are accumulated over iterations, the cells and the tests, and of the rows those without iterations or of the last.
+    Of Table 1, whose cells are accumulated over iterations, the cells and the tests, and of the rows those without iterations or of the last.  Of
+    Figure 3 what its page reads: three metrics, and PGD alone where the reading is not the paper's.
     """
     record = read_record(folder / "config.json")
     if not (record and record["runs"]):
@@ -41,6 +46,9 @@ def take(folder: Path, target: Path) -> None:
     if folder.parent.name == "table1":
         at_end = rows["iterations"].isna() | (rows["attack"] == "fgsm") | (rows["iterations"] == rows["iterations"].max())
         frames = {"results": rows[at_end], **{name: pd.read_csv(folder / f"{name}.csv") for name in ("cells", "tests")}}
+    if folder.parent.name == "characteristics":
+        own = rows["attack"].isin(["", "pgd"]) | ((rows["selection"] == "best") & (rows["epsilon"] == characteristics.PAPER_EPSILON))
+        frames = {"results": rows[own].drop(columns=[*NORMS, *(set(NAMES) - set(characteristics.LOSSES.values()))])}
     for name, frame in frames.items():
         write_text(target / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
     for run in record["runs"]:
@@ -55,17 +63,18 @@ def render(published: Path) -> dict[Path, str]:
         for paper, names in PAPERS.items()
     }
     with contextlib.redirect_stdout(io.StringIO()):
-        for folder in (folder for folders in found.values() for folder in folders):
-            module = importlib.import_module(f"experiments.{folder.parent.name}")
-            if folder.parent.name == "table1":
-                module.render(folder)
+        for name, part in groupby((folder for folders in found.values() for folder in folders), key=lambda folder: folder.parent.name):
+            module = importlib.import_module(f"experiments.{name}")
+            if name == "characteristics":  # whose page is of all folders
+                module.EXPERIMENT.report(list(part))
             else:
-                module.EXPERIMENT.report([folder])
+                for folder in part:
+                    module.render(folder) if name == "table1" else module.EXPERIMENT.report([folder])
     verdicts = lowrank_claims.report(LowRankEvidence.of(published / "lowrank"))
-    texts = {Path("docs/lowrank.md"): _page("the low-rank defences paper", "lowrank", [verdicts], found["lowrank"])}
+    texts = {Path("docs/lowrank.md"): _page("the low-rank defences paper", published / "lowrank", [verdicts])}
     measured = [folder for folder in found["multi_step"] if folder.parent.name == "table1"]
-    parts = [_of_table1(folder) for folder in measured]
-    texts[Path("docs/multi_step.md")] = _page("the multi-step perturbations paper", "multi_step", parts, found["multi_step"])
+    parts = [_of_data_set(folder) for folder in measured]
+    texts[Path("docs/multi_step.md")] = _page("the multi-step perturbations paper", published / "multi_step", parts)
     readme = (ROOT / "README.md").read_text()
     before, after = (re.escape(mark) for mark in MARKS)
     short = "".join(_in_short(folder) for folder in measured if folder.name == "ml-1m")
@@ -73,15 +82,18 @@ def render(published: Path) -> dict[Path, str]:
     return texts
 
 
-def _page(paper: str, folder: str, parts: list[str], folders: list[Path]) -> str:
-    pages = [f"- [{f.parent.name}, {f.name}](../published_runs/{folder}/{f.parent.name}/{f.name}/report.md)" for f in folders]
-    head = [f"# Verdicts on {paper}\n", f"From full-size runs, whose rows, settings and pages are in `published_runs/{folder}`.\n"]
+def _page(title: str, paper: Path, parts: list[str]) -> str:
+    places = [path.relative_to(paper).parent for path in sorted(paper.glob("*/*/report.md"))]
+    pages = [f"- [{', '.join(place.parts)}](../published_runs/{paper.name}/{place}/report.md)" for place in places]
+    head = [f"# Verdicts on {title}\n", f"From full-size runs, whose rows, settings and pages are in `published_runs/{paper.name}`.\n"]
     return "\n".join([*head, *parts, "## Pages\n", *pages, ""])
 
 
-def _of_table1(folder: Path) -> str:
-    text = claims.report(Evidence.of(folder.parent.parent, folder.name)).replace("## Claims\n", "")
-    return "\n".join([f"## {folder.name}\n", tables.agreement(tables.table1(read_results(folder, "cells.csv"))), text])
+def _of_data_set(folder: Path) -> str:
+    evidence = Evidence.of(folder.parent.parent, folder.name)
+    slopes = "" if evidence.losses is None else characteristics.readings_report(evidence.losses, characteristics.readings(evidence.losses))
+    cells = tables.agreement(tables.table1(read_results(folder, "cells.csv")))
+    return "\n".join([f"## {folder.name}\n", cells, claims.report(evidence).replace("## Claims\n", ""), slopes.replace("## ", "### ")])
 
 
 def _in_short(folder: Path) -> str:
@@ -97,18 +109,20 @@ def _in_short(folder: Path) -> str:
 
 
 def main(results: list[Path]) -> None:
-    """Takes over every experiment of both papers, and renders."""
+    """Takes over every experiment of both papers, and renders, pictures smaller than one's own."""
+    plots.DPI = 100
     for source in results:
         for paper, names in PAPERS.items():
             for path in (path for name in names for path in sorted(source.glob(f"{name}/*/results.csv"))):
                 take(path.parent, PUBLISHED / paper / path.relative_to(source).parent)
     for place, text in render(PUBLISHED).items():
         write_text(ROOT / place, text)
-    for path in PUBLISHED.rglob("iterations_all_metrics.png"):  # iterations.png has what the paper shows
-        path.unlink()
+    for name in NOT_SHIPPED:
+        for path in PUBLISHED.rglob(name):
+            path.unlink()
     for path in PUBLISHED.rglob("*.png"):
         with replacing(path) as temporary:
-            Image.open(path).convert("RGB").quantize(96).save(temporary, format="png", optimize=True)
+            Image.open(path).convert("RGB").quantize(48).save(temporary, format="png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from advrec_tf.cli.perturbed import LAYOUT
-from advrec_tf.reporting import Evidence, characteristics, checks, claims, curves, plots, published, read_results, tables, vocabulary
+from advrec_tf.reporting import Evidence, checks, claims, curves, plots, published, read_results, tables, vocabulary
 from advrec_tf.reporting.evidence import printed_evidence
 
 from rows import write
@@ -154,43 +153,3 @@ def test_accumulated_users_leave_out_the_read_out_at_25(output):
 def test_printed_evidence_is_the_published_table():
     cells = printed_evidence("ml-1m").cells
     assert cells["AMF", "nDCG", "bim"] == 0.0228 and len(cells) == len(published.table1()) / 2
-
-
-def sub_samples():
-    frames = []
-    for k, density in ((10, 0.05), (50, 0.09), (100, 0.13)):
-        rows = [row(model, dataset=f"ml-1m-single_pass-{k}") for model in vocabulary.MODELS]
-        for model, slope in zip(vocabulary.MODELS, (100, 10)):
-            loss = (60 - slope * density) / 100
-            for attack, ball, start in characteristics.ATTACKS.values():
-                steps = (1,) if attack == "fgsm" else (10, 25)
-                name = f"ml-1m-single_pass-{k}"
-                rows += [row(model, 1 - loss * n / 25 if len(steps) > 1 else 1 - loss, dataset=name, attack=attack, ball=ball, start=start,
-                             epsilon=0.5, iterations=n) for n in steps]  # fmt: skip
-        frame = pd.DataFrame(rows).assign(attack=lambda f: f["attack"].fillna(""), ball=lambda f: f["ball"].fillna(""))
-        frame["start"] = frame["start"].fillna("")
-        statistics = {"density": density, "size": 1e6 / density, "shape": 1 / density}
-        frame.attrs["statistics"] = statistics
-        frame.attrs["config"] = {"epochs": 300, "AMF": {"first_epoch": 200}, "epsilons": [0.5]}
-        frames.append(characteristics.losses(frame))
-    return pd.concat(frames, ignore_index=True)
-
-
-def test_losses_and_slopes():
-    losses = sub_samples()
-    assert "-96.10" not in characteristics.report(losses)
-    losses.attrs["published"] = True
-    fits = characteristics.slopes(characteristics.at_iterations(losses, 25)).set_index(["model", "attack", "characteristic"])
-    assert fits.loc[("BPR-MF", "PGD", "density"), "slope"] == pytest.approx(-100)
-    assert fits.loc[("AMF", "FGSM", "density"), "slope"] == pytest.approx(-10)
-    assert fits.loc[("BPR-MF", "BIM", "size"), "slope"] > 0
-    nearest, rho = characteristics.nearest_iterations(losses)
-    assert nearest == 25 and rho[0.0507] == pytest.approx(55)
-    report = characteristics.report(losses)
-    assert "300 epochs" in report and "| BPR-MF | PGD | -100.00 ± 0.00 |" in report and "-96.10" in report
-    figure = plots.characteristics_figure(losses)
-    assert len([axis for axis in figure.axes if axis.get_title()]) == 6
-    evidence = Evidence("ml-1m", None, None, None, None, losses)
-    found = {claim.sentence: claims.found(claim.check, evidence) for claim in claims.claims()}
-    assert found["Denser data are more robust (BPR-MF)"].holds and found["AMF's slopes are flatter"].holds
-    assert found["Larger or wider data are less robust (BPR-MF)"].holds

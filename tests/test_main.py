@@ -126,6 +126,21 @@ def test_figure_3(tmp_path):
     folder = tmp_path / "characteristics" / "synthetic-single_pass"
     assert (folder / "characteristics.png").exists() and "-96.10" not in result.out  # the print is of ML-1M
     assert pd.read_csv(folder / "losses.csv")["density"].nunique() == 2
+    more = [*SHORT, "--cores=10", "--seed=0,1"]
+    assert advrec("--experiment=characteristics", f"--output_dir={tmp_path}", *{flag.partition("=")[0]: flag for flag in more}.values()).status == 0
+    losses = pd.read_csv(folder / "losses.csv")  # of what was measured before, too
+    assert losses.groupby("dataset")["seed"].nunique().to_dict() == {
+        "synthetic-single_pass-5": 1,
+        "synthetic-single_pass-10": 2,
+        "synthetic-single_pass-15": 1,
+    }
+
+
+def test_bprmf_may_end_before_amf(tmp_path):
+    result = advrec("--experiment=iterations", "--bprmf_epochs=6", f"--output_dir={tmp_path}", "--model_selection=last", *SHORT)
+    assert result.status == 0, result.err
+    rows = pd.read_csv(tmp_path / "iterations" / "synthetic" / "results.csv")
+    assert rows.groupby("model")["epoch"].unique().map(list)[["AMF", "BPR-MF"]].tolist() == [[10], [6]]
 
 
 def table(folder, text, test=None):
@@ -176,6 +191,8 @@ FAULTS = {
     "no epoch left": (lambda t: [QUICK, "--model_selection=epoch:5000"], "names no epoch of BPR-MF on synthetic"),
     "two selections": (lambda t: [QUICK, "--experiment=budget", "--model_selection=best,last"], "--model_selection takes one value"),
     "amf before its start": (lambda t: [QUICK, "--amf_start=500"], "must be less than --epochs"),
+    "BPR-MF ends before AMF starts": (lambda t: [QUICK, "--bprmf_epochs=20"], "--bprmf_epochs (20) must be from --amf_start (60) to --epochs (120)"),
+    "BPR-MF ends after AMF": (lambda t: [QUICK, "--bprmf_epochs=200"], "--bprmf_epochs (200) must be from --amf_start (60) to --epochs (120)"),
     "another's flag": (lambda t: [QUICK, "--experiment=table1", "--attack=recsys20"], "--attack is not read by --experiment=table1"),
     "a table that is given": (lambda t: [QUICK, "--experiment=lowrank_table3", "--attack=random"], "--attack is not read by"),
     "no core": (lambda t: [QUICK, "--experiment=characteristics", "--cores=500"], "k = 500 is skipped: the 500-core of synthetic"),

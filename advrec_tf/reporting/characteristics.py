@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from advrec_tf.errors import UserError
 from advrec_tf.reporting.vocabulary import BASELINES, FGSM, MODELS, markdown, select
 from advrec_tf.results import read_results
 
@@ -59,17 +60,17 @@ def losses(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def losses_of(folder: Path) -> pd.DataFrame:
-    """The losses of all sub-samples of one data set and protocol: of every folder <folder>-<k> measured in the setting of the sparsest one."""
+    """The losses of all sub-samples of one data set and protocol: of every folder <folder>-<k> measured in the setting of the sparsest one.
+
+    Raises UserError where there is none.
+    """
     rows = [read_results(path.parent) for path in folder.parent.glob(f"{folder.name}-*/results.csv")]
     rows = sorted((each for each in rows if len(each)), key=lambda each: each.attrs["statistics"]["density"])
+    if not rows:
+        raise UserError(f"{folder}-... is not there: --experiment=characteristics makes it")
     settings = [{name: value for name, value in each.attrs["config"].items() if name != "data"} for each in rows]
     found = pd.concat([losses(each) for each, own in zip(rows, settings) if own == settings[0]], ignore_index=True)
     return found.sort_values(["density", "model", "selection", "attack", "epsilon", "seed", "iterations"], ignore_index=True)
-
-
-def read(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """losses.csv and readings.csv of a data set and protocol."""
-    return pd.read_csv(folder / "losses.csv"), pd.read_csv(folder / "readings.csv")
 
 
 def first_selection(rows: pd.DataFrame) -> str:
@@ -211,7 +212,7 @@ def report(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
         "The sub-samples are cut from one data set and lie within each other, so density, size and shape are one finding seen three times, and the "
         "intervals tell how straight the line is rather than what other data would give.\n"
     )
-    parts += [_ends_report(losses), _readings_report(losses, readings)]
+    parts += [_ends_report(losses), readings_report(losses, readings)]
     return "\n".join(parts)
 
 
@@ -224,8 +225,8 @@ def _ends_report(losses: pd.DataFrame) -> str:
     return f"\n## From the sparsest to the densest sub-sample [95% interval over seeds]\n\n{markdown(header, lines)}"
 
 
-def _readings_report(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
-    """What is printed beside what was measured, as the figure is read and in the nearest reading."""
+def readings_report(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
+    """What is printed beside what was measured, as the figure is read and in the nearest reading; nothing where the print is of other data."""
     if not _of_print(losses):
         return ""
     parts = ["\n## The printed slopes of PGD over density\n"]

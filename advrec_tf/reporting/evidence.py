@@ -9,7 +9,7 @@ import pandas as pd
 
 from advrec_tf.data import K_CORES
 from advrec_tf.perturbations import ATTACKS
-from advrec_tf.reporting import curves, published, tables
+from advrec_tf.reporting import characteristics, curves, published, tables
 from advrec_tf.reporting.vocabulary import INITIAL, select
 from advrec_tf.results import read_results, read_users
 
@@ -56,8 +56,9 @@ class Evidence:
         for name, table in (("table1", "cells.csv"), ("iterations", "results.csv"), ("budget", "results.csv")):
             folder = Path(output_dir) / name / dataset
             frames.append(read_results(folder, table) if (folder / table).exists() else None)
-        tables_of = (Path(output_dir) / "characteristics" / f"{dataset}-{protocol}" / "losses.csv" for protocol in K_CORES)
-        losses = next((pd.read_csv(path) for path in tables_of if path.exists()), None)
+        cores = (Path(output_dir) / "characteristics" / f"{dataset}-{protocol}" for protocol in K_CORES)
+        there = next((each for each in cores if list(each.parent.glob(f"{each.name}-*/results.csv"))), None)
+        losses = None if there is None else characteristics.losses_of(there)
         table1, iterations, budget = frames
         return cls(dataset, Path(output_dir), table1, iterations, budget, losses)
 

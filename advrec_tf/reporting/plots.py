@@ -14,6 +14,7 @@ from advrec_tf.files import replacing
 from advrec_tf.reporting import curves, detection, projected
 from advrec_tf.reporting.vocabulary import BASELINES, CERTIFICATES, FGSM, MODELS, STYLES, color_of, label_of, multi_step, plain, select
 
+DPI = 150  # of pictures that are saved
 Where: TypeAlias = Literal["outside upper center", "outside lower center"]
 
 
@@ -55,7 +56,7 @@ def bars(axis: Axes, places, part: pd.DataFrame, label: str, width: float = 0.7,
 def save_figure(figure: Figure, path: Path) -> None:
     """Writes a figure as PNG at once."""
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150, bbox_inches="tight")
+        figure.savefig(temporary, format="png", dpi=DPI, bbox_inches="tight")
 
 
 def _curve(axis: Axes, points: pd.DataFrame, label: str, style: str = "-") -> None:
