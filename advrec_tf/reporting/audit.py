@@ -17,7 +17,7 @@ from advrec_tf.evaluation import NAMES, bootstrap_interval
 from advrec_tf.files import write_text
 from advrec_tf.reporting import plots
 from advrec_tf.reporting.curves import equal_harm
-from advrec_tf.reporting.vocabulary import BALLS, FGSM, INITIAL, MEASURES, label_of, select
+from advrec_tf.reporting.vocabulary import BALLS, BASELINES, FGSM, INITIAL, MEASURES, label_of, select
 from advrec_tf.storage import write_csv
 
 ATTACKS = (("noise", "", ""), FGSM, ("bim", "l2", "zero"), ("bim", "linf", "zero"))
@@ -108,7 +108,7 @@ def of_results(facts: dict[str, Any], rows: pd.DataFrame, kept: list[tuple[dict,
     certified = own[own["attack"] == "certificate"][["ball", "epsilon", "RE", "nDCG"]]
     warnings = [
         f"these factors rank no better than {name} (nDCG {clean:.4f}, {users[name, INITIAL]['nDCG'].mean():.4f})"
-        for name in ("Random", "MostPopular")
+        for name in BASELINES
         if bootstrap_interval(before["nDCG"] - users[name, INITIAL]["nDCG"], resamples=500)[0] <= 0
     ]
     ndcg = {"before": before["nDCG"]} | {label_of(attack): users[FACTORS, attack]["nDCG"] for attack in ATTACKS}

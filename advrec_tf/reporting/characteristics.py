@@ -8,7 +8,8 @@ import pandas as pd
 from scipy import stats
 
 from advrec_tf.errors import UserError
-from advrec_tf.reporting.vocabulary import BASELINES, FGSM, MODELS, markdown, select
+from advrec_tf.reporting.tables import accumulate
+from advrec_tf.reporting.vocabulary import BASELINES, FGSM, MODELS, first_selection, markdown, select
 from advrec_tf.results import read_results
 
 CHARACTERISTICS = ("density", "size", "shape")
@@ -73,16 +74,10 @@ def losses_of(folder: Path) -> pd.DataFrame:
     return found.sort_values(["density", "model", "selection", "attack", "epsilon", "seed", "iterations"], ignore_index=True)
 
 
-def first_selection(rows: pd.DataFrame) -> str:
-    """The best epoch, or the first selection there is."""
-    return "best" if "best" in set(rows["selection"]) else rows["selection"].min()
-
-
 def as_read(losses: pd.DataFrame) -> pd.DataFrame:
     """The losses at the paper's epsilon, of models at their best epoch (or the first selection there is), in which Figure 3 is read."""
-    selection = first_selection(losses)
     epsilon = paper_epsilon(list(losses["epsilon"].dropna().unique()))
-    return losses[(losses["selection"] == selection) & losses["epsilon"].isin([epsilon, np.nan])]
+    return first_selection(losses[losses["epsilon"].isin([epsilon, np.nan])])
 
 
 def shown(losses: pd.DataFrame) -> pd.DataFrame:
@@ -124,8 +119,7 @@ def readings(losses: pd.DataFrame) -> pd.DataFrame:
     for (model, selection, epsilon), part in pgd.groupby(["model", "selection", "epsilon"]):
         for column, metric in LOSSES.items():
             wide = part.pivot_table(index="density", columns="iterations", values=column)
-            if (span := np.ptp(wide.columns)) > 0:
-                wide[0] = np.trapezoid(wide, wide.columns, axis=1) / span
+            wide[0] = accumulate(wide.columns, wide.T)
             at = {int(n): fit(pd.Series(wide.index), wide[n].reset_index(drop=True)) for n in sorted(wide.columns)}
             found += [(model, selection, epsilon, metric, n, *line) for n, line in at.items()]
     table = pd.DataFrame(found, columns=["model", "selection", "epsilon", "metric", "iterations", *Fit._fields])

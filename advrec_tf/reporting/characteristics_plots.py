@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from advrec_tf.reporting import characteristics
 from advrec_tf.reporting.plots import legend, panels
-from advrec_tf.reporting.vocabulary import MODELS, color_of
+from advrec_tf.reporting.vocabulary import MODELS, color_of, first_selection
 
 
 def losses_figure(losses: pd.DataFrame) -> Figure:
@@ -45,18 +45,17 @@ def readings_figure(readings: pd.DataFrame) -> Figure:
 
     readings: of `characteristics.readings`
     """
-    own = readings[(readings["metric"] == characteristics.LOSSES["rho"]) & (readings["iterations"] > 0)]
-    selection = characteristics.first_selection(own)
+    own = first_selection(readings[(readings["metric"] == characteristics.LOSSES["rho"]) & (readings["iterations"] > 0)])
     figure, axes = panels(1, len(MODELS))
     for axis, model in zip(axes[0], MODELS):
-        for epsilon, part in own[(own["model"] == model) & (own["selection"] == selection)].groupby("epsilon"):
+        for epsilon, part in own[own["model"] == model].groupby("epsilon"):
             label = f"epsilon {epsilon:g}"
             axis.plot(part["iterations"], part["slope"], "o-", color=color_of(label), markersize=3, label=label)
             axis.fill_between(part["iterations"], part["low"], part["high"], color=color_of(label), alpha=0.15, linewidth=0)
         if own["published"].all():
             axis.axhline(characteristics.PUBLISHED_SLOPES[model], color=color_of("published"), linestyle="--", linewidth=1, label="printed")
         axis.axhline(0, color="#999999", linewidth=0.5)
-        axis.set(title=f"{model}, epoch '{selection}'", xlabel="iterations of PGD")
+        axis.set(title=f"{model}, epoch '{own['selection'].iloc[0]}'", xlabel="iterations of PGD")
     axes[0, 0].set_ylabel("slope of rho over density")
     legend(figure, axes)
     return figure

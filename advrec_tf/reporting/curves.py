@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from advrec_tf.reporting.vocabulary import BALLS, CERTIFICATES, FGSM, MEASURES, MODELS, markdown, multi_step, number, select
+from advrec_tf.reporting.vocabulary import BALLS, BASELINES, CERTIFICATES, FGSM, MEASURES, MODELS, markdown, multi_step, number, select
 
 REFERENCE_EPSILON = 0.5  # of FGSM, whose harm the multi-step attacks are to match
 
@@ -58,7 +58,7 @@ def iterations_report(rows: pd.DataFrame) -> str:
         wide = pd.DataFrame(columns).sort_index()
         lines = [[f"{n:.0f}", *(number(value, metric) for value in row)] for n, row in wide.iterrows()]
         parts.append(markdown(["L", *(f"{m}, {label}" for m, label in wide.columns)], lines))
-        still = [(name, select(rows, name)[metric].mean()) for name in ("Random", "MostPopular", *MODELS)]
+        still = [(name, select(rows, name)[metric].mean()) for name in (*BASELINES, *MODELS)]
         still += [(f"{m}, FGSM", select(rows, m, FGSM)[metric].mean()) for m in MODELS]
         parts.append("Without iterations: " + "; ".join(f"{name} {number(value, metric)}" for name, value in still if value == value) + ".\n")
     return "\n".join([*parts, MEASURES, BALLS])

@@ -10,7 +10,7 @@ import pandas as pd
 from advrec_tf.data import K_CORES
 from advrec_tf.perturbations import ATTACKS
 from advrec_tf.reporting import characteristics, curves, published, tables
-from advrec_tf.reporting.vocabulary import INITIAL, select
+from advrec_tf.reporting.vocabulary import INITIAL, first_selection, select
 from advrec_tf.results import read_results, read_users
 
 READ_FOR_TEXT = 25  # iterations
@@ -67,9 +67,7 @@ class Evidence:
         """Table 1: (model, metric, column) -> value, models at their best epoch (or the first selection there is)."""
         if self.table1 is None:
             return pd.Series(dtype=float)
-        table = tables.table1(self.table1)
-        table = table[table["selection"] == table.groupby("model")["selection"].transform("first")]
-        return table.set_index(["model", "metric", "column"])["mean"]
+        return first_selection(tables.table1(self.table1)).set_index(["model", "metric", "column"])["mean"]
 
     def cell(self, model: str, metric: str, column: str) -> float:
         """One cell of Table 1.  Raises NotMeasured."""
@@ -114,9 +112,7 @@ def _at(run: dict[int, np.ndarray], iterations: int | None) -> np.ndarray | None
     if iterations is not None:
         return run.get(iterations)
     grid = sorted(n for n in run if n != READ_FOR_TEXT) or sorted(run)
-    if len(grid) == 1:
-        return run[grid[0]]
-    return np.trapezoid([run[n] for n in grid], grid, axis=0) / (grid[-1] - grid[0])
+    return tables.accumulate(grid, [run[n] for n in grid])
 
 
 def printed_evidence(dataset: str) -> Evidence:

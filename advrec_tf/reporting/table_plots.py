@@ -7,7 +7,7 @@ from matplotlib.patches import Rectangle
 
 from advrec_tf.evaluation import NAMES
 from advrec_tf.reporting.plots import bars, baselines, legend, panels
-from advrec_tf.reporting.vocabulary import color_of, number
+from advrec_tf.reporting.vocabulary import color_of, first_selection, number
 
 WHITE_FROM = 20  # percent off the print, from which the colour is dark
 
@@ -17,8 +17,7 @@ def table1_figure(table: pd.DataFrame, cells: pd.DataFrame, metric: str = "nDCG"
 
     table: what `tables.table1` makes of cells
     """
-    shown = table[table["metric"] == metric]
-    shown = shown[shown["selection"] == shown.groupby(["dataset", "model"])["selection"].transform("first")]
+    shown = first_selection(table[table["metric"] == metric])
     parts = list(shown.groupby(["dataset", "model"], sort=False))
     figure, axes = panels(1, len(parts), sharex=False)
     for axis, ((dataset, model), part) in zip(axes[0], parts):
@@ -38,8 +37,7 @@ def difference_figure(table: pd.DataFrame) -> Figure | None:
 
     table: what `tables.table1` returns, of one data set
     """
-    printed = table[table["published"].notna()]
-    printed = printed[printed["selection"] == printed.groupby("model")["selection"].transform("first")]
+    printed = first_selection(table[table["published"].notna()])
     if printed.empty:
         return None
     models = list(printed["model"].unique())

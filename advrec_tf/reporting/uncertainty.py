@@ -8,7 +8,7 @@ from scipy import stats
 
 from advrec_tf.evaluation import NAMES, mean_interval, mean_test
 from advrec_tf.reporting.tables import PAPER_COLUMNS, accumulate, columns_of
-from advrec_tf.reporting.vocabulary import MODELS, markdown, number
+from advrec_tf.reporting.vocabulary import MODELS, first_selection, markdown, number
 
 # What is compared within a model: the second column is expected to harm more.
 WITHIN = (("initial", "fgsm"), ("noise", "fgsm"), ("fgsm", "bim"), ("bim", "pgd"), ("fgsm", "bim l2"))
@@ -62,13 +62,6 @@ def _tests(cells: pd.DataFrame, resampled: dict[tuple, np.ndarray]) -> pd.DataFr
         known = tests[name].notna()
         tests.loc[known, name] = stats.false_discovery_control(tests.loc[known, name], method="by") if known.any() else np.nan
     return tests
-
-
-def first_selection(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells of each model at the selection that is shown first: best, where it was measured."""
-    own = cells[cells["selection"] != ""]
-    order = own["selection"].where(own["selection"] != "best", "")
-    return own[order == order.groupby(own["model"]).transform("min")]
 
 
 def report(cells: pd.DataFrame, tests: pd.DataFrame) -> str:

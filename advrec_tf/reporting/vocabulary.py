@@ -57,6 +57,13 @@ def select(rows: pd.DataFrame, model: str, attack: tuple[str, str, str] = INITIA
     return rows[(rows["model"] == model) & (rows[["attack", "ball", "start"]] == list(attack)).all(axis=1)]
 
 
+def first_selection(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each model at the selection that is shown first: best, where it was measured."""
+    own = rows[rows["selection"] != ""]
+    order = own["selection"].where(own["selection"] != "best", "")
+    return own[order == order.groupby(own["model"]).transform("min")]
+
+
 def markdown(header: list[str], lines: list[list[str]]) -> str:
     """A Markdown table."""
     rows = [header, ["---"] * len(header), *lines]
