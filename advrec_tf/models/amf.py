@@ -43,7 +43,7 @@ class AMF(BPRMF):
         if kind.iterated:
             start = self._random_start(p, q) if kind.init else (tf.zeros_like(p), tf.zeros_like(q))
             step_size = default_step(self.adversary, self.epsilon, self.step_size)
-            du, di = ascend(gradient, start, self.iterations, self.epsilon, step_size, self.ball)
+            du, di = ascend(gradient, start, self.iterations, (self.epsilon,) * 2, (step_size,) * 2, self.ball)
         else:
             du, di = (self.epsilon * normalize_rows(g) for g in (dp, dq))  # Eq. 4
         adversarial_loss, adversarial_dp, adversarial_dq = batch_gradient(p + du, q + di, users, positives, negatives)

@@ -7,17 +7,10 @@ from itertools import groupby
 import numpy as np
 import tensorflow as tf
 
-from advrec_tf.perturbations.gradient import TripleChunks, chunk_triples, full_gradient
-from advrec_tf.perturbations.presets import (
-    ATTACKS,
-    PGD_INIT,
-    Perturbation,
-    checked_budget,
-    checked_factors,
-    checked_iterations,
-    default_step,
-    uniform_start,
-)
+from advrec_tf.perturbations.arguments import Perturbation, checked_budget, checked_factors, checked_iterations
+from advrec_tf.perturbations.canonical import Form, form_of
+from advrec_tf.perturbations.gradient import TripleChunks, chunk_triples, full_gradient, unchunked
+from advrec_tf.perturbations.presets import ATTACKS, PGD_INIT, default_step, uniform_start
 
 
 def normalize_rows(x: tf.Tensor) -> tf.Tensor:
@@ -39,18 +32,19 @@ def project_l2(x: tf.Tensor, epsilon) -> tf.Tensor:
 _PROJECTIONS = {"linf": project_linf, "l2": project_l2}
 
 
-def ascend(gradient: Callable, delta: tuple, iterations, epsilon, step_size, ball: str) -> tuple:
-    """The loop of Eq. 7, to be called inside a tf.function: `iterations` times delta <- project(delta + step_size Pi / ||Pi||).
+def ascend(gradient: Callable, delta: tuple, iterations, sizes: tuple, steps: tuple, ball: str) -> tuple:
+    """The loop of Eq. 7, to be called inside a tf.function: `iterations` times delta <- project(delta + step Pi / ||Pi||).
 
-    gradient(du, di) -> Pi for users and items at Theta + Delta; delta: ([U, D], [I, D]), the start.
+    gradient(du, di) -> Pi for users and items at Theta + Delta; delta: ([U, D], [I, D]), the start; sizes, steps: epsilon and step size of users
+    and of items, numbers or one a row [N, 1].
     """
     project = _PROJECTIONS[ball]
 
-    def body(step, user, item):
-        moved = (x + step_size * normalize_rows(g) for x, g in zip((user, item), gradient(user, item)))
-        return step + 1, *(project(x, epsilon) for x in moved)
+    def body(count, user, item):
+        moved = [x + step * normalize_rows(g) for x, g, step in zip((user, item), gradient(user, item), steps)]
+        return count + 1, *(tf.ensure_shape(project(x, size), x.shape) for x, size in zip(moved, sizes))
 
-    return tf.while_loop(lambda step, *_: step < iterations, body, (0, *delta))[1:]
+    return tf.while_loop(lambda count, *_: count < iterations, body, (0, *delta))[1:]
 
 
 def perturbed(
@@ -61,33 +55,44 @@ def perturbed(
     A point without an attack is unperturbed.  points: of `points`, iterations increasing; how: `fixed` and `through` of `trajectory`.
     """
     ended: dict[str, Perturbation] = {}
-    for (name, start, *_), group in groupby(points, key=lambda p: tuple(p.get(n) for n in ("attack", "start", "ball", "epsilon", "step_size"))):
+    for (name, start, *_), group in groupby(points, key=lambda p: tuple(p.get(n) for n in _OF_A_RUN)):
         own = list(group)
         kind, first = ATTACKS.get(name), own[0]
+        budget = first.get("budget", "absolute")
         if kind is None:
             deltas = iter([Perturbation(np.zeros_like(P), np.zeros_like(Q))])
         elif kind.draw:
-            deltas = iter([kind.draw(P, Q, first["epsilon"], seed)])
+            deltas = iter([kind.draw(P, Q, first["epsilon"], seed, budget)])
         else:
-            budget = {"epsilon": first["epsilon"], "step_size": first["step_size"], "ball": first.get("ball", "linf")}
+            form = form_of(P, Q, budget, None if budget == "absolute" else _loose(triples))
+            size = {"epsilon": first["epsilon"], "step_size": first["step_size"], "ball": first.get("ball", "linf")}
             if start in ended:
-                deltas = iter([_one_step(P, Q, triples, ended[start], **budget, **how)])
+                deltas = iter([_one_step(form, triples, form.forward(ended[start]), **size, **how)])
             else:
-                init = kind.init(P, Q, seed, init_range) if kind.init else None
-                deltas = trajectory(P, Q, triples, **budget, init=init, read_at=sorted({p["iterations"] for p in own}), **how)
+                init = form.scaled(kind.init(form.user, form.item, seed, init_range)) if kind.init else None
+                deltas = _ascended(form, triples, **size, init=init, read_at=sorted({p["iterations"] for p in own}), **how)
         for _, equal in groupby(own, key=lambda point: point.get("iterations")):
             delta = next(deltas)
             yield from ((point, delta) for point in equal)
         ended[f"after_{name}"] = delta
 
 
-def _one_step(P, Q, triples, at: Perturbation, **how) -> Perturbation:
-    """A single step from zero whose gradient is taken at P + at.user, Q + at.item."""
-    return next(trajectory(np.asarray(P) + at.user, np.asarray(Q) + at.item, triples, read_at=(1,), **how))
+_OF_A_RUN = ("attack", "start", "ball", "epsilon", "step_size", "budget")
+
+
+def _loose(triples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The triples behind what may be chunks of them."""
+    return unchunked(triples) if isinstance(triples, TripleChunks) else triples
+
+
+def _one_step(form: Form, triples, at: Perturbation, **how) -> Perturbation:
+    """A single step from zero whose gradient is taken at `at`, a perturbation of the form."""
+    user, item = checked_factors(form.user + at.user, form.item + at.item)
+    return next(_ascended(form._replace(user=user, item=item), triples, read_at=(1,), **how))
 
 
 @functools.partial(tf.function, jit_compile=True, reduce_retracing=True)  # of several sizes in one process
-def _advance(p, q, user, item, free, through, chunks: TripleChunks, iterations, epsilon, step_size, ball: str):
+def _advance(p, q, user, item, free, through, chunks: TripleChunks, iterations, sizes, steps, ball: str):
     def served(side, x):
         return tf.matmul(through[side], tf.matmul(through[side], x, transpose_a=True)) if through else x
 
@@ -95,7 +100,7 @@ def _advance(p, q, user, item, free, through, chunks: TripleChunks, iterations, 
         at = full_gradient(served(0, p + du), served(1, q + di), chunks)
         return tuple(columns * served(side, g) for side, (columns, g) in enumerate(zip(free, at)))
 
-    return ascend(gradient, (user, item), iterations, epsilon, step_size, ball)
+    return ascend(gradient, (user, item), iterations, sizes, steps, ball)
 
 
 def trajectory(
@@ -109,6 +114,7 @@ def trajectory(
     read_at: Sequence[int] = (1, 10, 20),
     fixed: tuple[np.ndarray, np.ndarray] | None = None,
     through: tuple[np.ndarray, np.ndarray] | None = None,
+    budget: str = "absolute",
 ) -> Iterator[Perturbation]:
     """Yields the multi-step perturbation after each iteration count of `read_at`, in one run (Eq. 5 to 7).
 
@@ -117,18 +123,29 @@ def trajectory(
     (zero by default); `fixed` marks columns of P and of Q (bool [D] each) that are constants, not parameters, such as the column of ones
     beside a bias; `through` are orthonormal bases A [U, k], B [I, k] on which users are served A A^T P and B B^T Q: the attacker knows of it and
     takes the loss there, and its gradient in P and Q through the projections.
+    `budget` says what epsilon and the step size are in: numbers of the factors (absolute, the paper's), or shares of row norms in canonical form
+    (relative, row; see `form_of`), where the loss is free of scale, too; what is yielded is a perturbation of the P and Q that are given.
     The perturbation at L iterations is a prefix of that at more, so a grid costs as much as its last point.
 
     Raises ValueError for shapes that do not fit, ids out of range, factors that are not finite, an epsilon or step size that is
-    negative or not finite, and iteration counts that are empty, negative or not increasing.
+    negative or not finite, iteration counts that are empty, negative or not increasing, and `fixed` or `through` with other budgets.
     """
-    P, Q = checked_factors(P, Q)
-    budget, step = checked_budget(epsilon, step_size, ball)
+    form = form_of(P, Q, budget, None if budget == "absolute" else _loose(triples))
+    return _ascended(form, triples, epsilon, step_size, ball, None if init is None else form.forward(init), read_at, fixed, through)
+
+
+def _ascended(form: Form, triples, epsilon, step_size=None, ball="linf", init=None, read_at=(1,), fixed=None, through=None) -> Iterator[Perturbation]:
+    """`trajectory` of a form.  init: a perturbation of the form"""
+    P, Q = form.user, form.item
+    size, step = checked_budget(epsilon, step_size, ball)
+    sizes, steps = (tuple(map(tf.constant, form.sizes(each))) for each in (size, default_step("bim", size) if step is None else step))
     read_at = checked_iterations(read_at)
     chunks = triples if isinstance(triples, TripleChunks) else chunk_triples(triples, len(P), len(Q))
     delta = init if init is not None else Perturbation(np.zeros_like(P), np.zeros_like(Q))
     if np.shape(delta.user) != P.shape or np.shape(delta.item) != Q.shape:
         raise ValueError(f"init has shapes {np.shape(delta.user)}, {np.shape(delta.item)} where the factors have {P.shape}, {Q.shape}")
+    if form.back_to is not None and (fixed is not None or through is not None):
+        raise ValueError("fixed and through go with the absolute budget")
     free = tuple(1 - np.float32(columns) for columns in fixed) if fixed is not None else (np.ones(P.shape[1], np.float32),) * 2
     if any(columns.shape != P.shape[1:] for columns in free):
         raise ValueError(f"fixed must be two arrays [{P.shape[1]}], one value a column")
@@ -140,30 +157,37 @@ def trajectory(
         state, done = tuple(tf.constant(columns * x, tf.float32) for columns, x in zip(free, delta)), 0
         p, q, parts, served = tf.constant(P), tf.constant(Q), TripleChunks(*map(tf.constant, chunks)), tuple(map(tf.constant, bases))
         for stop in read_at:
-            state = _advance(p, q, *state, free, served, parts, tf.constant(stop - done), tf.constant(budget), tf.constant(step), ball)
+            state = _advance(p, q, *state, free, served, parts, tf.constant(stop - done), sizes, steps, ball)
             done = stop
-            yield Perturbation(*(x.numpy() for x in state))
+            yield form.back(Perturbation(*(x.numpy() for x in state)))
 
     return run()
 
 
-def fgsm(P: np.ndarray, Q: np.ndarray, triples, epsilon: float = 0.5, init: Perturbation | None = None, fixed=None) -> Perturbation:
+def fgsm(
+    P: np.ndarray, Q: np.ndarray, triples, epsilon: float = 0.5, init: Perturbation | None = None, fixed=None, budget: str = "absolute"
+) -> Perturbation:
     """The single-step perturbation epsilon Pi / ||Pi|| (Eq. 4): rows of l2 norm epsilon, zero where there is no gradient.
 
-    The gradient is taken at P, Q, or at P + init.user, Q + init.item.  Errors as in `trajectory`.
+    The gradient is taken at P, Q, or at P + init.user, Q + init.item.  Budgets and errors as in `trajectory`.
     """
-    at = init if init is not None else Perturbation(np.zeros_like(P), np.zeros_like(Q))
-    return _one_step(P, Q, triples, at, epsilon=epsilon, step_size=default_step("fgsm", epsilon), fixed=fixed)
+    form = form_of(P, Q, budget, None if budget == "absolute" else _loose(triples))
+    at = form.forward(init) if init is not None else Perturbation(np.zeros_like(form.user), np.zeros_like(form.item))
+    return _one_step(form, triples, at, epsilon=epsilon, step_size=default_step("fgsm", epsilon), fixed=fixed)
 
 
-def bim(P, Q, triples, epsilon: float = 0.5, iterations: int = 25, step_size: float | None = None, ball: str = "linf") -> Perturbation:
+def bim(
+    P, Q, triples, epsilon: float = 0.5, iterations: int = 25, step_size: float | None = None, ball: str = "linf", budget: str = "absolute"
+) -> Perturbation:
     """The basic iterative method: `iterations` steps from zero (Eq. 7).  Arguments and errors as in `trajectory`."""
-    return next(trajectory(P, Q, triples, epsilon, step_size, ball, read_at=(iterations,)))
+    return next(trajectory(P, Q, triples, epsilon, step_size, ball, read_at=(iterations,), budget=budget))
 
 
 def pgd(
     P, Q, triples, epsilon: float = 0.5, iterations: int = 25, step_size: float | None = None, ball: str = "linf", seed: int = 0,
-    init_range: float = PGD_INIT,
+    init_range: float = PGD_INIT, budget: str = "absolute",
 ) -> Perturbation:  # fmt: skip
-    """Projected gradient descent: BIM from a uniform random start.  Arguments and errors as in `trajectory`."""
-    return next(trajectory(P, Q, triples, epsilon, step_size, ball, uniform_start(P, Q, seed, init_range), read_at=(iterations,)))
+    """Projected gradient descent: BIM from a uniform random start, in the units of the budget.  Arguments and errors as in `trajectory`."""
+    form = form_of(P, Q, budget, None if budget == "absolute" else _loose(triples))
+    start = form.scaled(uniform_start(form.user, form.item, seed, init_range))
+    return next(_ascended(form, triples, epsilon, step_size, ball, start, (iterations,)))

@@ -72,6 +72,13 @@ def chunk_triples(triples: tuple[np.ndarray, np.ndarray, np.ndarray], n_users: i
     return TripleChunks(user, positive, negative, item, place, user_of_place)
 
 
+def unchunked(chunks: TripleChunks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The triples that `chunk_triples` laid out, by user; without those whose items are equal, which no loss sees."""
+    positives, negatives = (np.asarray(ids).ravel() for ids in (chunks.positive, chunks.negative))
+    there = positives != negatives
+    return np.repeat(np.asarray(chunks.user).ravel(), CHUNK)[there], positives[there], negatives[there]
+
+
 def _check(triples, n_users: int, n_items: int) -> None:
     arrays = tuple(np.asarray(ids) for ids in triples)
     if len(arrays) != 3 or any(a.ndim != 1 or len(a) != len(arrays[0]) for a in arrays) or not len(arrays[0]):
