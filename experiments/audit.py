@@ -35,7 +35,7 @@ class Study:
     @property
     def config(self) -> dict[str, Any]:
         facts = facts_of(self.P, self.Q, self.data, self.norm, self.k, ITERATIONS, self.seed)
-        versions = {"perturbations": perturbations.VERSION, "evaluation": evaluation.VERSION}
+        versions = {"perturbations": perturbations.VERSION, "evaluation": evaluation.VERSION, "certificates": evaluation.CERTIFICATES}
         return {"facts": facts, "factors": digest({"P": self.P, "Q": self.Q})[:12], "data": self.data.fingerprint, "versions": versions}
 
 

@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -87,6 +89,45 @@ def test_the_l2_radius_is_exact_for_one_rival(seed):
     assert lowest(0.98 * radius) > 0 > lowest(1.02 * radius)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_the_linf_radius_is_exact_for_one_rival(seed):
+    """The least margin over all corners of both boxes is positive just below the radius, and negative just above; every row has a unit of its own."""
+    P, Q, built = one_rival(seed)
+    units = np.random.default_rng(seed).uniform(0.5, 2, 2), np.random.default_rng(seed + 1).uniform(0.5, 2, 3)
+    radius = evaluation.certified_radii(P, Q, built, "linf", 1, units)[0, 0]
+    corners = np.array(list(product([-1.0, 1.0], repeat=3)))
+
+    def lowest(epsilon):
+        users, differences = P[0] + epsilon * units[0][0] * corners, Q[1] - Q[2] + epsilon * (units[1][1] + units[1][2]) * corners
+        return (users @ differences.T).min()
+
+    assert lowest(radius * (1 - 1e-6)) > 0 > lowest(radius * (1 + 1e-6))
+
+
+@pytest.mark.parametrize("ball", ["l2", "linf"])
+def test_rows_may_have_units_of_their_own(ball):
+    """A number for all rows is the same as factors over it; rows' own units are kept by the perturbations that the bound holds against."""
+    P, Q, built = problem(3)
+    plain = evaluation.certified_radii(P, Q, built, ball, 5)
+    np.testing.assert_allclose(evaluation.certified_radii(2 * np.float64(P), 5 * np.float64(Q), built, ball, 5, (2, 5)), plain, rtol=1e-9)
+    rng = np.random.default_rng(0)
+    units = rng.uniform(0.2, 3, (len(P), 1)), rng.uniform(0.2, 3, (len(Q), 1))
+    radii = evaluation.certified_radii(P, Q, built, ball, 5, units)
+    for epsilon in (0.02, 0.1, 0.3):
+        bound = evaluation.certified_metrics(radii, epsilon)
+        for _ in range(30):
+            moved = (np.float64(x) + unit * shift(rng, x.shape, epsilon, ball) for x, unit in zip((P, Q), units))
+            assert all(value >= bound[name] - 1e-12 for name, value in reached(*moved, built).items())
+
+
+def test_rivals_beyond_the_first_candidates_are_looked_at():
+    """Bounds that put the nearest rivals last: the search goes on until no rival that was left out can be nearer."""
+    P, Q, built = problem(5, dim=6)
+    own = evaluation.certified_radii(P, Q, built, "linf", 1)
+    every = evaluation.certified_radii(P, Q, built, "linf", built.n_items)
+    np.testing.assert_array_equal(own[:, 0], every[:, 0])
+
+
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("ball", ["l2", "linf"])
 def test_it_is_at_least_the_bound_of_three_terms(seed, ball):
@@ -137,10 +178,10 @@ def test_radii_by_hand():
 
 
 def test_a_radius_under_element_wise_budgets_by_hand():
-    """p.d = .1, |d|_1 = 1.1, |p|_1 = 1, D = 4: the root of .1 - 3.1 epsilon - 8 epsilon^2, more than half the l2 radius."""
+    """p = (1, 0, 0, 0), d = (.1, -1, 0, 0): corners at (1 - e) (.1 - 2 e), e (-1 - 2 e), -2 e^2 and -2 e^2 add up to .1 - 3.1 e - 4 e^2."""
     built = shelf([-0.1, 1.0, 0.0, 0.0], p=[1.0, 0.0, 0.0, 0.0], test=[0.0, 0.0, 0.0, 0.0])
     root = evaluation.certified_radii(*built, "linf", 1).item()
-    assert 0.1 - 3.1 * root - 8 * root**2 == pytest.approx(0, abs=1e-12)
+    assert 0.1 - 3.1 * root - 4 * root**2 == pytest.approx(0, abs=1e-11)
     assert evaluation.certified_radii(*built, "l2", 1).item() == pytest.approx(0.1 / np.sqrt(0.01 + 9))
 
 

@@ -59,6 +59,7 @@ class Study:
         grid = {name: getattr(self, name) for name in ("epsilons", "iterations", "step_size", "pgd_init", "k", "ranks")}
         versions = {"perturbations": perturbations.VERSION, "evaluation": evaluation.VERSION, "sampling": sampling.VERSION}
         versions |= {"low_rank": low_rank.VERSION} if self.ranks else {}
+        versions |= {"certificates": evaluation.CERTIFICATES} if self.experiment == "budget" else {}
         models |= {"bprmf_epochs": self.bprmf_epochs} if self.bprmf_epochs != self.epochs else {}
         return {**models, "model_selection": self.selections, **grid, "versions": versions, "data": self.data.fingerprint}
 

@@ -5,7 +5,7 @@ from scipy import sparse
 
 from advrec_tf.data import Interactions
 
-VERSION = 1  # of lists, metrics and certificates, one more whenever their bytes change
+VERSION = 1  # of lists and metrics, one more whenever their bytes change
 NAMES = ("PR", "RE", "nDCG", "EFD", "SE", "ICov")
 PER_USER = NAMES[:4]
 DETECTION = ("recall", "precision", "F1", "AUROC", "AUPRC")  # of a detector of fake users
