@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from advrec_tf.perturbations.arguments import Perturbation, checked_budget, checked_factors, checked_iterations
+from advrec_tf.perturbations.ascent import ITERATIONS, responses
 from advrec_tf.perturbations.canonical import Form, form_of
 from advrec_tf.perturbations.gradient import TripleChunks, chunk_triples, full_gradient, unchunked
 from advrec_tf.perturbations.presets import ATTACKS, PGD_INIT, default_step, uniform_start
@@ -191,3 +192,20 @@ def pgd(
     form = form_of(P, Q, budget, None if budget == "absolute" else _loose(triples))
     start = form.scaled(uniform_start(form.user, form.item, seed, init_range))
     return next(_ascended(form, triples, epsilon, step_size, ball, start, (iterations,)))
+
+
+def climbing(
+    P: np.ndarray, Q: np.ndarray, triples, epsilon: float = 0.5, ball: str = "l2", budget: str = "relative", read_at: Sequence[int] = (ITERATIONS,)
+) -> Iterator[Perturbation]:
+    """BIM's loss climbed without a step size, each table in its turn (`responses`).  Arguments and errors as in `trajectory`."""
+    form = form_of(P, Q, budget, None if budget == "absolute" else _loose(triples))
+    size, _ = checked_budget(epsilon, None, ball)
+    chunks = TripleChunks(*map(tf.constant, triples if isinstance(triples, TripleChunks) else chunk_triples(triples, len(P), len(Q))))
+
+    def gradient(side: int, p: np.ndarray, q: np.ndarray) -> np.ndarray:
+        return _gradient(tf.constant(p), tf.constant(q), chunks)[side].numpy()
+
+    return map(form.back, responses(form, gradient, form.sizes(size), ball, checked_iterations(read_at)))
+
+
+_gradient = tf.function(full_gradient, jit_compile=True, reduce_retracing=True)
