@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 BALLS = ("linf", "l2")
 
@@ -15,9 +16,9 @@ class Perturbation(NamedTuple):
     item: np.ndarray
 
 
-def checked_factors(P, Q) -> tuple[np.ndarray, np.ndarray]:
-    """P and Q as float32.  Raises ValueError for shapes that do not fit and for values that are not finite."""
-    P, Q = (np.asarray(x, np.float32) for x in (P, Q))
+def checked_factors(P, Q, kind: npt.DTypeLike = np.float32) -> tuple[np.ndarray, np.ndarray]:
+    """P and Q as numbers of a kind.  Raises ValueError for shapes that do not fit and for values that are not finite."""
+    P, Q = (np.asarray(x, kind) for x in (P, Q))
     if P.ndim != 2 or Q.ndim != 2 or P.shape[1] != Q.shape[1]:
         raise ValueError(f"factors must be [users, dim] and [items, dim], not {P.shape} and {Q.shape}")
     if not (np.isfinite(P).all() and np.isfinite(Q).all()):

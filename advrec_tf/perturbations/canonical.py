@@ -21,8 +21,7 @@ def canonical(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Equal for P A, Q A^-T + 1 b^T with any invertible A and any b, up to rounding; columns beyond the rank are zeros.
     Raises ValueError for shapes that do not fit, values that are not finite, and factors that give a user the same score for every item.
     """
-    P, Q = checked_factors(P, Q)
-    balanced = _balance(P.astype(np.float64), Q.astype(np.float64))
+    balanced = _balance(*checked_factors(P, Q, np.float64))
     missing = ((0, 0), (0, P.shape[1] - balanced.user.shape[1]))
     return np.pad(balanced.user, missing).astype(np.float32), np.pad(balanced.item, missing).astype(np.float32)
 
@@ -94,12 +93,11 @@ def form_of(P: np.ndarray, Q: np.ndarray, budget: str = "absolute", triples=None
     triples: three int arrays [N] (user, positive, negative), or None where no loss is taken.
     Raises ValueError as `canonical`, and for another budget.
     """
-    P, Q = checked_factors(P, Q)
     if budget not in BUDGETS:
         raise ValueError(f"budget must be one of {', '.join(BUDGETS)}, not {budget!r}")
     if budget == "absolute":
-        return Form(P, Q, (np.ones((1, 1)), np.ones((1, 1))))
-    wide, tall, factors = P.astype(np.float64), Q.astype(np.float64), np.ones((1, 1))
+        return Form(*checked_factors(P, Q), (np.ones((1, 1)), np.ones((1, 1))))
+    (wide, tall), factors = checked_factors(P, Q, np.float64), np.ones((1, 1))
     if budget == "row":
         _, R = np.linalg.qr(tall - tall.mean(axis=0))
         factors = np.linalg.norm(wide @ R.T, axis=1, keepdims=True)  # of a user's scores of all items
