@@ -52,7 +52,7 @@ reproduce-figure1: .venv/installed ## Figure 1: performance over iterations
 reproduce-figure2: .venv/installed ## Figure 2: performance over the budget, and certified bounds
 	$(RUN) --experiment=budget
 
-reproduce-figure3: .venv/installed ## Figure 3: ten sub-samples, twenty trainings; FLAGS='--epochs=300 --amf_start=200' shortens them
+reproduce-figure3: .venv/installed ## Figure 3: ten sub-samples, twenty trainings; FLAGS='--epochs=300 --bprmf_epochs=200 --amf_start=200' shortens them
 	$(RUN) --experiment=characteristics
 
 poison-gowalla: .venv/installed ## RecSys20 against WRMF on Gowalla
