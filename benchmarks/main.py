@@ -61,8 +61,8 @@ def attack_iterations(data: Interactions, count: int):
     P, Q = map(tf.constant, factors(data))
     chunks = TripleChunks(*map(tf.constant, chunk_triples(sample_triples(data, 0), data.n_users, data.n_items)))
     start = (tf.zeros_like(P), tf.zeros_like(Q))
-    sizes = (tf.constant(count), tf.constant(0.5), tf.constant(0.125), "linf")
-    return lambda: _advance(P, Q, *start, (tf.ones(DIM), tf.ones(DIM)), (), chunks, *sizes)[0].numpy()
+    sizes, steps = ((tf.fill([1, 1], value),) * 2 for value in (0.5, 0.125))
+    return lambda: _advance(P, Q, *start, (tf.ones(DIM), tf.ones(DIM)), (), chunks, tf.constant(count), sizes, steps, "linf")[0].numpy()
 
 
 def evaluate(data: Interactions):
