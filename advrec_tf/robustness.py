@@ -10,10 +10,11 @@ from advrec_tf import evaluation, perturbations
 from advrec_tf.data import Interactions, sample_triples
 from advrec_tf.perturbations import Perturbation
 from advrec_tf.results import Job, Layout
+from advrec_tf.storage import digest
 
 VERSION = 1  # of the ensemble, one more whenever its bytes change
 LAYOUT = Layout(
-    ("dataset", "entry", "seed", "threat", "budget", "ball", "rho", "k"),
+    ("dataset", "entry", "factors", "seed", "threat", "budget", "ball", "rho", "k"),
     ("member", "nDCG", "HR", "certified_nDCG", "certified_HR", "ICov", "EFD", "SE", "masked"),
 )
 BUDGET = "relative"
@@ -25,7 +26,8 @@ RESTARTS = 2  # of PGD, each with negatives of its own
 
 def jobs(name: str, P: np.ndarray, Q: np.ndarray, data: Interactions, seed: int, k: int) -> list[Job]:
     """Unperturbed, and for each threat and ball every budget.  P, Q: in any scale, basis or shift"""
-    base = {"dataset": data.name, "entry": name, "seed": seed, "budget": BUDGET, "k": k}
+    named = {"entry": name, "factors": digest({"P": P, "Q": Q})[:12]}  # as a name may be given to others
+    base = {"dataset": data.name, **named, "seed": seed, "budget": BUDGET, "k": k}
     arguments = {"P": P, "Q": Q, "data": data}
     found = [Job("advrec_tf.robustness:measure", [{**base, "threat": "", "ball": "", "rho": 0.0}], arguments)]
     for threat in THREATS:

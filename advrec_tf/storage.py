@@ -48,6 +48,21 @@ def load(path: Path | str) -> Arrays:
             return dict(arrays)
 
 
+def load_matrix(path: Path | str) -> np.ndarray:
+    """A table from somebody's .npy file.  Raises UserError for anything else, and OSError when it is not there."""
+    try:
+        factors = np.load(path, allow_pickle=False)
+    except OSError:
+        raise
+    except Exception:  # numpy's reader of headers has many ways to fail
+        raise UserError(f"{path}: not an .npy file of numbers") from None
+    if not isinstance(factors, np.ndarray):
+        raise UserError(f"{path}: an .npz archive; export each matrix as an .npy file")
+    if factors.ndim != 2:
+        raise UserError(f"{path}: factors must be a table [rows, dim], not {factors.shape}")
+    return factors
+
+
 def _seal(file: BinaryIO) -> bytes:
     """The seal of a file, which is then at the place of its own."""
     left = max(0, os.fstat(file.fileno()).st_size - _SEAL)

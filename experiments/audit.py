@@ -13,7 +13,7 @@ from advrec_tf.errors import UserError
 from advrec_tf.reporting import read_results, read_users
 from advrec_tf.reporting.audit import facts_of, of_results
 from advrec_tf.results import Job
-from advrec_tf.storage import digest
+from advrec_tf.storage import digest, load_matrix
 
 ITERATIONS = 25
 
@@ -46,7 +46,7 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
             raise UserError(f"--{name} is needed")
     if len(values["seed"]) > 1 or (values["train"] is None and len(values["dataset"]) > 1):
         raise UserError("an audit takes one --dataset and one --seed")
-    P, Q, k = _factors(values["user_factors"]), _factors(values["item_factors"]), values["k"] or 10
+    P, Q, k = load_matrix(values["user_factors"]), load_matrix(values["item_factors"]), values["k"] or 10
     found = []
     for data in datasets:
         own = auditing.align(P, values["user_rows"], data.user_ids, "user"), auditing.align(Q, values["item_rows"], data.item_ids, "item")
@@ -56,20 +56,6 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
             raise UserError(f"--k={k} is more than the {data.n_items} items of {data.name}")
         found.append(Study(data, output_dir, *auditing.checked(*own), k, values["seed"][0]))
     return found
-
-
-def _factors(path: str) -> np.ndarray:
-    try:
-        factors = np.load(path, allow_pickle=False)
-    except OSError:
-        raise
-    except Exception:  # numpy's reader of headers has many ways to fail
-        raise UserError(f"{path}: not an .npy file of numbers") from None
-    if not isinstance(factors, np.ndarray):
-        raise UserError(f"{path}: an .npz archive; export each matrix as an .npy file")
-    if factors.ndim != 2:
-        raise UserError(f"{path}: factors must be a table [rows, dim], not {factors.shape}")
-    return factors
 
 
 def jobs(study: Study) -> list[Job]:

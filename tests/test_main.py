@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf import data, evaluation
+from advrec_tf import data, evaluation, robustness
 from advrec_tf.files import locked
+from advrec_tf.reporting import leaderboard
 
 from running import SHORT, advrec, outcome, told
 
@@ -136,11 +137,39 @@ def test_figure_3(tmp_path):
     }
 
 
+def test_the_leaderboard(tmp_path, monkeypatch):
+    """Trained entries and one's own; a name that is given to other factors stands beside what it was given to before."""
+    rng = np.random.default_rng(0)
+    shop = data.synthetic()
+    flags = ["--experiment=robustness", f"--output_dir={tmp_path}", "--entries=BPR-MF,iALS,SVD,MostPopular", *SHORT]
+    flags = [flag for flag in flags if "--iterations" not in flag]
+    monkeypatch.setattr(robustness, "SIZES", {"l2": (0.05, 0.2), "linf": (0.05,)})
+    for _ in range(2):
+        for what, rows in (("P", shop.n_users), ("Q", shop.n_items)):
+            np.save(tmp_path / f"{what}.npy", rng.standard_normal((rows, 3)))
+        result = advrec(*flags, f"--factors=mine:{tmp_path / 'P.npy'}:{tmp_path / 'Q.npy'}")
+        assert result.status == 0, result.err
+    folder = tmp_path / "robustness" / "synthetic"
+    found = pd.read_csv(folder / "leaderboard.csv", keep_default_na=False)
+    assert tuple(found.columns) == leaderboard.COLUMNS
+    own = {name for name in found["entry"] if name.startswith("mine ")}
+    assert len(own) == 2 and set(found["entry"]) == own | {"BPR-MF", "iALS", "SVD", "MostPopular"}
+    assert (found.groupby("entry").size() == 1 + 3 * 3).all() and set(found["threat"]) == {"", "train", "lists", "test"}
+    page = (folder / "leaderboard.html").read_text()
+    assert "keeps most" in page and page.count("<table>") == 7 and 'alt="Worst nDCG' in page and (folder / "leaderboard.png").exists()
+
+
 def test_bprmf_may_end_before_amf(tmp_path):
     result = advrec("--experiment=iterations", "--bprmf_epochs=6", f"--output_dir={tmp_path}", "--model_selection=last", *SHORT)
     assert result.status == 0, result.err
     rows = pd.read_csv(tmp_path / "iterations" / "synthetic" / "results.csv")
     assert rows.groupby("model")["epoch"].unique().map(list)[["AMF", "BPR-MF"]].tolist() == [[10], [6]]
+
+
+def matrix(folder, rows):
+    """The path of an .npy file of some rows."""
+    np.save(folder / "matrix.npy", np.arange(2.0 * rows).reshape(rows, 2))
+    return folder / "matrix.npy"
 
 
 def table(folder, text, test=None):
@@ -191,6 +220,14 @@ FAULTS = {
     "no epoch left": (lambda t: [QUICK, "--model_selection=epoch:5000"], "names no epoch of BPR-MF on synthetic"),
     "two selections": (lambda t: [QUICK, "--experiment=budget", "--model_selection=best,last"], "--model_selection takes one value"),
     "amf before its start": (lambda t: [QUICK, "--amf_start=500"], "must be less than --epochs"),
+    "unknown entry": (lambda t: [QUICK, "--experiment=robustness", "--entries=kNN"], "--entries must be of BPR-MF, AMF, iALS"),
+    "factors without paths": (lambda t: [QUICK, "--experiment=robustness", "--factors=mine"], "--factors must be NAME:USERS.npy:ITEMS.npy"),
+    "factors that are not there": (lambda t: [QUICK, "--experiment=robustness", "--factors=mine:a.npy:b.npy"], "a.npy"),
+    "factors of an entry's name": (
+        lambda t: [QUICK, "--experiment=robustness", f"--factors=SVD:{matrix(t, 3)}:{matrix(t, 3)}"],
+        "names of their own",
+    ),
+    "factors of other data": (lambda t: [QUICK, "--experiment=robustness", f"--factors=mine:{matrix(t, 3)}:{matrix(t, 3)}"], "have 3 and 3 rows"),
     "BPR-MF ends before AMF starts": (lambda t: [QUICK, "--bprmf_epochs=20"], "--bprmf_epochs (20) must be from --amf_start (60) to --epochs (120)"),
     "BPR-MF ends after AMF": (lambda t: [QUICK, "--bprmf_epochs=200"], "--bprmf_epochs (200) must be from --amf_start (60) to --epochs (120)"),
     "another's flag": (lambda t: [QUICK, "--experiment=table1", "--attack=recsys20"], "--attack is not read by --experiment=table1"),

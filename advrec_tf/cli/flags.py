@@ -23,6 +23,7 @@ EXPERIMENTS = {
     "budget": "Figure 2: performance over the budget, and certified bounds",
     "characteristics": "Figure 3: density, size and shape of sub-samples",
     "low_rank_against_perturbations": "both papers: does projecting the factors stop FGSM, BIM and PGD?",
+    "robustness": "a leaderboard of factors under an ensemble of attacks, in budgets that no scale can fake",
     "poison": "fake profiles, and victims before and after",
     "lowrank_table1": "Table I: fake users found by PCA and an SVM, and how detectors do on other attacks",
     "lowrank_table2": "Table II: local low-rank reconstruction",
@@ -50,7 +51,8 @@ _OF_ML100K = ("lowrank_table3", "lowrank_recsys19", "lowrank_younger", *OF_PMF)
 _BESIDE = ("lowrank_recsys19", "lowrank_adaptive", "lowrank_younger")  # neither their attacks nor their victims are a choice
 _GIVEN = ("lowrank_table3", *_BESIDE)  # their attacks are none
 _OF_GOWALLA = ("poison", "lowrank_table1", "lowrank_table2", "lowrank_figure1", "lowrank_figure2")
-_MEASURED = (*PERTURBED, *POISONED)
+_TRAINING = (*PERTURBED, "robustness")  # of BPR-MF and AMF
+_MEASURED = (*PERTURBED, "robustness", *POISONED)
 _WITH_DATA = (*_MEASURED, "audit", "describe")
 _SEEDS = 2**32 - 1  # the highest that every library takes
 _GRID = [1, *range(10, 301, 10)]
@@ -86,7 +88,7 @@ FLAGS = {
     "progress": Flag("yes_no", (*_WITH_DATA,), "show progress bars when the output is a terminal", True),
     "workers": Flag("whole", (*_MEASURED, "audit"), "processes side by side", os.cpu_count(), low=1),
     "backend": Flag("text", (*_MEASURED, "audit"), "joblib's backend: processes here, or a cluster that runs already", "loky", among=BACKENDS),
-    "save_every": Flag("whole", PERTURBED, "epochs between checkpoints", 50, low=1),
+    "save_every": Flag("whole", _TRAINING, "epochs between checkpoints", 50, low=1),
     # Data
     "dataset": Flag("texts", (*_WITH_DATA, "claims"), f"names among {', '.join(NAMES)}, or paths of one's own tables or folders", ["ml-1m", "lastfm"],
                     {**_by(_OF_GOWALLA, ["gowalla"], "paper"), **_by(_OF_ML100K, ["ml-100k"], "paper"),
@@ -104,25 +106,25 @@ FLAGS = {
                  low=0, high=_SEEDS),
     "k": Flag("whole", (*_MEASURED, "audit"), "length of the lists [10; on poisoned Gowalla 50]", low=1),
     # Training of BPR-MF and AMF
-    "epochs": Flag("whole", PERTURBED, "epochs of BPR-MF, and the epoch at which AMF ends", 2000, {"quick": 120, ("paper", "characteristics"): 1300},
+    "epochs": Flag("whole", _TRAINING, "epochs of BPR-MF, and the epoch at which AMF ends", 2000, {"quick": 120, ("paper", "characteristics"): 1300},
                    low=1),
-    "bprmf_epochs": Flag("whole", PERTURBED, "epochs of BPR-MF, if it is to end before AMF does [--epochs]", None,
+    "bprmf_epochs": Flag("whole", _TRAINING, "epochs of BPR-MF, if it is to end before AMF does [--epochs]", None,
                          {("paper", "characteristics"): 1000}, low=1),
-    "amf_start": Flag("whole", PERTURBED, "epoch of BPR-MF from which AMF is trained", 1000, {"quick": 60}, low=1),
-    "embedding_dim": Flag("whole", PERTURBED, "length of the embeddings", AMFSettings.embedding_dim, low=1, high=10_000),
-    "learning_rate": Flag("number", PERTURBED, "of Adagrad", AMFSettings.learning_rate, low=0),
-    "batch_size": Flag("whole", PERTURBED, "triples in a mini-batch", AMFSettings.batch_size, low=1),
-    "eval_every": Flag("whole", PERTURBED, "epochs between evaluations of HR@10 and nDCG@10", AMFSettings.eval_every, low=1),
-    "keep_epochs": Flag("wholes", PERTURBED, "further epochs whose weights are kept", [377, 1000, 1162], {"quick": []}, low=0),
+    "amf_start": Flag("whole", _TRAINING, "epoch of BPR-MF from which AMF is trained", 1000, {"quick": 60}, low=1),
+    "embedding_dim": Flag("whole", _TRAINING, "length of the embeddings", AMFSettings.embedding_dim, low=1, high=10_000),
+    "learning_rate": Flag("number", _TRAINING, "of Adagrad", AMFSettings.learning_rate, low=0),
+    "batch_size": Flag("whole", _TRAINING, "triples in a mini-batch", AMFSettings.batch_size, low=1),
+    "eval_every": Flag("whole", _TRAINING, "epochs between evaluations of HR@10 and nDCG@10", AMFSettings.eval_every, low=1),
+    "keep_epochs": Flag("wholes", _TRAINING, "further epochs whose weights are kept", [377, 1000, 1162], {"quick": []}, low=0),
     "model_selection": Flag("texts", PERTURBED, "which epochs are measured: best (by test HR@10), last, published (the paper's), epoch:N", ["best"],
                             {"table1": ["best", "last", "published"], ("paper", "characteristics"): ["best", "last"]}),
-    "adversary": Flag("text", PERTURBED, "AMF's inner adversary", AMFSettings.adversary,
+    "adversary": Flag("text", _TRAINING, "AMF's inner adversary", AMFSettings.adversary,
                       among=tuple(name for name, attack in ATTACKS.items() if not attack.draw)),
-    "adversary_epsilon": Flag("number", PERTURBED, "its budget", AMFSettings.epsilon, low=0),
-    "adversary_weight": Flag("number", PERTURBED, "weight lambda of AMF's adversarial loss", AMFSettings.adversarial_weight, low=0),
-    "adversary_iterations": Flag("whole", PERTURBED, "its iterations, where it has any", AMFSettings.iterations, low=1),
-    "adversary_step_size": Flag("number", PERTURBED, "its step, where it has iterations [a quarter of its budget]", low=0),
-    "adversary_ball": Flag("text", PERTURBED, "its ball, where it has iterations", AMFSettings.ball, among=BALLS),
+    "adversary_epsilon": Flag("number", _TRAINING, "its budget", AMFSettings.epsilon, low=0),
+    "adversary_weight": Flag("number", _TRAINING, "weight lambda of AMF's adversarial loss", AMFSettings.adversarial_weight, low=0),
+    "adversary_iterations": Flag("whole", _TRAINING, "its iterations, where it has any", AMFSettings.iterations, low=1),
+    "adversary_step_size": Flag("number", _TRAINING, "its step, where it has iterations [a quarter of its budget]", low=0),
+    "adversary_ball": Flag("text", _TRAINING, "its ball, where it has iterations", AMFSettings.ball, among=BALLS),
     # Perturbations that are measured
     "epsilon": Flag("numbers", PERTURBED, "budgets of the perturbations that are measured", [0.5],
                     {"budget": _BUDGETS, ("paper", "characteristics"): [0.25, 0.5, 1.0]}, low=0),
@@ -137,6 +139,10 @@ FLAGS = {
     "k_core": Flag("text", ("characteristics",), "how sub-samples are cut [as the paper]", "single_pass", among=K_CORES),
     "cores": Flag("wholes", ("characteristics",), "fewest interactions of a user or item in each of the sub-samples", list(range(10, 101, 10)),
                   {"quick": [5, 10, 15, 20, 25]}, low=0),
+    # The leaderboard
+    "entries": Flag("texts", ("robustness",), "what is trained here and stands on it",
+                    ["BPR-MF", "AMF", "iALS", "iALS 50", "iALS 100", "SVD", "MostPopular"]),
+    "factors": Flag("texts", ("robustness",), "factors of one's own, as NAME:USERS.npy:ITEMS.npy", []),
     # Fake profiles
     "attack": Flag("texts", tuple(n for n in POISONED if n not in _GIVEN),
                    f"attacks among none, {', '.join(POISON)}, or several joined with + [unless --profiles are given]", ["recsys20"],
