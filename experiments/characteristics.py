@@ -28,11 +28,17 @@ def sub_samples(values: dict[str, Any], data: Interactions) -> tuple[list[Intera
 
 
 def jobs(study: Study) -> list[Job]:
-    """The paper's attacks: at every budget on the first selection, and at the paper's on the others, as other readings of what it leaves open."""
-    epsilon = characteristics.paper_epsilon(study.epsilons)
-    parts = [replace(study, selections=study.selections[:1]), replace(study, selections=study.selections[1:], epsilons=[epsilon])]
-    attacks = [[[{}], *map(part.points, ("fgsm", "bim", "pgd"))] for part in parts]
-    return perturbed.baselines(study) + [job for part, own in zip(parts, attacks) for job in perturbed.jobs(part, own)]
+    """The paper's attacks: at every budget on the first selection, and at the paper's on the others, as other readings of what it leaves open; there
+    models of the first selection are attacked again with other negatives, which move a loss more than training does."""
+    own = replace(study, epsilons=[characteristics.paper_epsilon(study.epsilons)])
+    first, others = replace(study, selections=study.selections[:1]), replace(own, selections=study.selections[1:])
+    found = [job for part in (first, others) for job in perturbed.jobs(part, [[{}], *attacks(part)])]
+    return perturbed.baselines(study) + found + perturbed.further_draws(own, attacks(own))
+
+
+def attacks(study: Study) -> list[list[dict]]:
+    """FGSM, BIM and PGD."""
+    return [study.points(name) for name in ("fgsm", "bim", "pgd")]
 
 
 def report(folders: list[Path]) -> None:
@@ -50,4 +56,4 @@ def report(folders: list[Path]) -> None:
             page(folder, characteristics.report(losses, readings), pictures, "losses.csv", "readings.csv")
 
 
-EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.studies, jobs, report, perturbed.train, parts=sub_samples)
+EXPERIMENT = Experiment(perturbed.DRAWN, perturbed.studies, jobs, report, perturbed.train, parts=sub_samples)

@@ -1,6 +1,5 @@
 """Table 1 of the multi-step perturbations paper: six metrics before and after FGSM, BIM and PGD."""
 
-import dataclasses
 from pathlib import Path
 
 from advrec_tf.cli import perturbed
@@ -8,9 +7,7 @@ from advrec_tf.cli.perturbed import Study
 from advrec_tf.cli.runner import Experiment
 from advrec_tf.files import write_text
 from advrec_tf.reporting import Evidence, claims, page, read_results, table_plots, tables, uncertainty
-from advrec_tf.results import Job, Layout, read_users
-
-LAYOUT = Layout((*perturbed.LAYOUT.keys, "draw"), perturbed.LAYOUT.values)
+from advrec_tf.results import Job, read_users
 
 
 def jobs(study: Study) -> list[Job]:
@@ -21,8 +18,7 @@ def jobs(study: Study) -> list[Job]:
     paper = [study.points("fgsm"), study.points("bim"), study.points("pgd") + study.points("fgsm", start="after_pgd")]
     more = [[{}], study.points("noise"), study.points("bim", "l2"), study.points("pgd", "l2"), *map(study.points, study.more_attacks)]
     found = perturbed.baselines(study, resample=True) + perturbed.jobs(study, paper + more, resample=True)
-    drawn = [[point | {"draw": draw} for point in points] for draw in range(1, study.attack_draws) for points in paper]
-    return found + perturbed.jobs(dataclasses.replace(study, selections=study.selections[:1]), drawn, resample=True)
+    return found + perturbed.further_draws(study, paper, resample=True)
 
 
 def report(folders: list[Path]) -> None:
@@ -46,4 +42,4 @@ def render(folder: Path) -> None:
     page(folder, "\n".join(parts), pictures, "cells.csv", "tests.csv")
 
 
-EXPERIMENT = Experiment(LAYOUT, perturbed.single("epsilon"), jobs, report, perturbed.train)
+EXPERIMENT = Experiment(perturbed.DRAWN, perturbed.single("epsilon"), jobs, report, perturbed.train)

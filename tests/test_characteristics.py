@@ -66,6 +66,19 @@ def test_losses_and_slopes():
     assert found["Larger or wider data are less robust (BPR-MF)"].holds
 
 
+def test_draws_of_an_attack_count_alike():
+    frame = sub_sample(10)
+    again = frame[(frame["attack"] == "pgd") & (frame["selection"] == "best") & (frame["epsilon"] == 0.5)]
+    both = pd.concat([frame, again.assign(draw=1, nDCG=again["nDCG"] - 0.05 * 0.06)])
+    both.attrs = frame.attrs
+    shown = characteristics.shown(characteristics.losses(both))
+    pgd = shown[(shown["attack"] == "PGD") & (shown["model"] == "BPR-MF")]
+    assert pgd.groupby("draw")["rho"].first().tolist() == pytest.approx([55, 61])
+    assert "1 seed(s) and 2 draw(s) of the attack each" in characteristics.report(
+        losses := characteristics.losses(both), characteristics.readings(losses)
+    )
+
+
 def test_the_interval_of_a_slope_is_student_s():
     x, y = pd.Series([0.0, 1, 2, 3]), pd.Series([0.1, 0.9, 2.2, 2.8])
     line = characteristics.fit(x, y)
@@ -95,6 +108,8 @@ def test_a_report_of_figure_3_shows_the_print_beside_its_own_data_alone():
     readings = characteristics.readings(losses)
     report = characteristics.report(losses, readings)
     assert "200 epochs of BPR-MF, AMF from 200 to 300" in report and "| BPR-MF | PGD | -100.00 [-100.00, -100.00] |" in report
+    assert "-96.10, printed of BPR-MF, is outside AMF's -10.00 [-10.00, -10.00]; -3.65, printed of AMF, is outside BPR-MF's" in report
+    assert "printed of BPR-MF are 43.79 and 28.90; measured: 56.00 and 48.00 (BPR-MF); 60.50 and 59.70 (AMF)" in report
     assert "| BPR-MF | -96.10 | -100.00 [-100.00, -100.00] | outside |" in report and "-169.2 between them" in report
     ends = characteristics.ends(losses).set_index(["model", "attack"]).loc[("BPR-MF", "PGD")]
     assert ends["seeds"] == 3 and ends["sparse"] == pytest.approx(56) and ends["slope"] == pytest.approx(-100)

@@ -1,7 +1,7 @@
 """The experiments on perturbed factors: what they depend on, what is trained before, and how a point is measured."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ KEYS = ("dataset", "model", "selection", "epoch", "attack", "ball", "start", "ep
 # Mean l2 norm of the embeddings' rows and of the perturbation's rows.
 NORMS = ("user_norm", "item_norm", "user_shift", "item_shift")
 LAYOUT = Layout(KEYS, (*NAMES, *NORMS))
+DRAWN = Layout((*KEYS, "draw"), LAYOUT.values)  # of an experiment in which models are attacked again
 AWARE = "projected, aware"  # of an attacker who differentiates through the projection
 
 
@@ -189,6 +190,12 @@ def jobs(study: Study, attacks: Sequence[list[dict]], function: str = "attack", 
                 arguments = {"data": study.data, "weights": weights, "seed": seed, "init_range": study.pgd_init, **more}
                 found.append(_job(study, function, keys, arguments))
     return found
+
+
+def further_draws(study: Study, attacks: Sequence[list[dict]], **more: Any) -> list[Job]:
+    """`jobs` of models of the first selection under the same attacks with other negatives and other starts of PGD."""
+    drawn = [[point | {"draw": draw} for point in points] for draw in range(1, study.attack_draws) for points in attacks]
+    return jobs(replace(study, selections=study.selections[:1]), drawn, **more)
 
 
 def baselines(study: Study, **more: Any) -> list[Job]:

@@ -39,14 +39,15 @@ def paper_epsilon(epsilons: list[float]) -> float:
 def losses(rows: pd.DataFrame) -> pd.DataFrame:
     """rho = 100 (nDCG before - nDCG after) / nDCG before of one sub-sample, and the same of other metrics (LOSSES).
 
-    A row for each model, selection, seed, attack, epsilon and number of iterations; FGSM has one, and recommenders that learn next to nothing, in
-    the model's place, none.  Beside stand the sub-sample's density, size and shape, and the epochs of its training.
+    A row for each model, selection, seed, draw, attack, epsilon and number of iterations; FGSM has one, and recommenders that learn next to nothing,
+    in the model's place, none.  Beside stand the sub-sample's density, size and shape, and the epochs of its training.
     """
     config, statistics = rows.attrs["config"], rows.attrs["statistics"]
     facts = {"dataset": rows["dataset"].iloc[0]} | {name: statistics[name] for name in CHARACTERISTICS}
     facts |= {"published": statistics.get("published", False), "amf_start": config["AMF"]["first_epoch"], "epochs": config["epochs"]}
     facts["bprmf_epochs"] = config.get("bprmf_epochs", config["epochs"])
     found = []
+    rows = rows.assign(draw=rows["draw"].fillna(0).astype(int) if "draw" in rows else 0)
     for model in MODELS:
         before = select(rows, model).set_index(["selection", "seed"])
         after = {label: select(rows, model, attack) for label, attack in ATTACKS.items()}
@@ -56,7 +57,7 @@ def losses(rows: pd.DataFrame) -> pd.DataFrame:
         for label, part in after.items():
             start = before.loc[pd.MultiIndex.from_frame(part[["selection", "seed"]])]
             lost = {column: 100 * (1 - part[metric].to_numpy() / start[metric].to_numpy()) for column, metric in LOSSES.items()}
-            found.append(part[["selection", "epsilon", "seed", "iterations"]].assign(model=model, attack=label, **lost))
+            found.append(part[["selection", "epsilon", "seed", "draw", "iterations"]].assign(model=model, attack=label, **lost))
     return pd.concat(found, ignore_index=True).assign(**facts)
 
 
@@ -71,7 +72,7 @@ def losses_of(folder: Path) -> pd.DataFrame:
         raise UserError(f"{folder}-... is not there: --experiment=characteristics makes it")
     settings = [{name: value for name, value in each.attrs["config"].items() if name != "data"} for each in rows]
     found = pd.concat([losses(each) for each, own in zip(rows, settings) if own == settings[0]], ignore_index=True)
-    return found.sort_values(["density", "model", "selection", "attack", "epsilon", "seed", "iterations"], ignore_index=True)
+    return found.sort_values(["density", "model", "selection", "attack", "epsilon", "seed", "draw", "iterations"], ignore_index=True)
 
 
 def as_read(losses: pd.DataFrame) -> pd.DataFrame:
@@ -191,8 +192,9 @@ def report(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
     parts = [
         f"# Figure 3: data characteristics ({first['bprmf_epochs']} epochs of BPR-MF, AMF from {first['amf_start']} to {first['epochs']})\n",
         f"rho: percent of nDCG lost at epsilon {epsilon:g}, BIM and PGD after {iterations} iterations, models at their epoch "
-        f"'{own['selection'].iloc[0]}', mean over {' or '.join(map(str, sorted(set(seeds))))} seed(s).  MostPopular: what it would cost to take the "
-        "most popular items in the model's place; an attack beyond that leaves less than no model would.\n",
+        f"'{own['selection'].iloc[0]}', mean over {' or '.join(map(str, sorted(set(seeds))))} seed(s) and {own['draw'].nunique()} draw(s) of the "
+        "attack each.  MostPopular: what it would cost to take the most popular items in the model's "
+        "place; an attack beyond that leaves less than no model would.\n",
     ]
     columns = [(model, attack) for model in MODELS for attack in (*ATTACKS, "MostPopular")]
     wide = own.pivot_table(index=["dataset", *CHARACTERISTICS], columns=["model", "attack"], values="rho", sort=False)[columns]
@@ -247,7 +249,23 @@ def readings_report(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
         f"{', '.join(f'{_bounded(*line[:3])} ({model})' for model, line in slopes_there.items())}. The two printed losses alone have the slope "
         f"{(low - high) / (most - least):.1f} between them.\n"
     )
-    return "\n".join(parts)
+    return "\n".join([*parts, _exchanged(losses)])
+
+
+def _exchanged(losses: pd.DataFrame) -> str:
+    """What is printed of each model beside what was measured of the other, as if the names had been exchanged."""
+    own = shown(losses)
+    table = slopes(own).set_index(["model", "attack", "characteristic"])
+    said = []
+    for model, other in (MODELS, MODELS[::-1]):
+        line, printed = table.loc[(other, "PGD", "density")], PUBLISHED_SLOPES[model]
+        where = "inside" if line["low"] <= printed <= line["high"] else "outside"
+        said.append(f"{printed:.2f}, printed of {model}, is {where} {other}'s {_bounded(*line[['slope', 'low', 'high']])}")
+    pgd = own[own["attack"] == "PGD"].pivot_table(index="model", columns="density", values="rho")
+    at = [min(pgd.columns, key=lambda c, d=density: abs(c - d)) for density in PUBLISHED_RHO]
+    rho = "; ".join(f"{' and '.join(f'{pgd.loc[model, density]:.2f}' for density in at)} ({model})" for model in MODELS)
+    printed_rho = " and ".join(f"{value:.2f}" for value in PUBLISHED_RHO.values())
+    return f"With the models' names exchanged: {'; '.join(said)}. The losses printed of BPR-MF are {printed_rho}; measured: {rho}.\n"
 
 
 def _described(reading: pd.Series) -> str:
