@@ -71,12 +71,11 @@ def test_draws_of_an_attack_count_alike():
     again = frame[(frame["attack"] == "pgd") & (frame["selection"] == "best") & (frame["epsilon"] == 0.5)]
     both = pd.concat([frame, again.assign(draw=1, nDCG=again["nDCG"] - 0.05 * 0.06)])
     both.attrs = frame.attrs
-    shown = characteristics.shown(characteristics.losses(both))
+    losses = characteristics.losses(both)
+    shown = characteristics.shown(losses)
     pgd = shown[(shown["attack"] == "PGD") & (shown["model"] == "BPR-MF")]
     assert pgd.groupby("draw")["rho"].first().tolist() == pytest.approx([55, 61])
-    assert "1 seed(s) and 2 draw(s) of the attack each" in characteristics.report(
-        losses := characteristics.losses(both), characteristics.readings(losses)
-    )
+    assert "1 seed(s) and 2 draw(s) of the attack each" in characteristics.report(losses, characteristics.readings(losses))
 
 
 def test_the_interval_of_a_slope_is_student_s():
