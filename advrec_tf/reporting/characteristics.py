@@ -213,6 +213,8 @@ def report(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
 
 
 def _ends_report(losses: pd.DataFrame) -> str:
+    if losses["density"].nunique() < 2:
+        return ""
     table = ends(losses)
     names = [("sparse", "sparse_low", "sparse_high"), ("dense", "dense_low", "dense_high"), ("slope", "slope_low", "slope_high")]
     lines = [[row["model"], row["attack"], str(row["seeds"]), *(_bounded(*row[list(each)]) for each in names)] for _, row in table.iterrows()]
@@ -223,7 +225,7 @@ def _ends_report(losses: pd.DataFrame) -> str:
 
 def readings_report(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
     """What is printed beside what was measured, as the figure is read and in the nearest reading; nothing where the print is of other data."""
-    if not _of_print(losses):
+    if not _of_print(losses) or losses["density"].nunique() < 3:
         return ""
     parts = ["\n## The printed slopes of PGD over density\n"]
     table, nearest, lines = slopes(shown(losses)).set_index(["model", "attack", "characteristic"]), nearest_readings(readings), []
@@ -232,7 +234,7 @@ def readings_report(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
         verdict = "inside" if line["low"] <= printed <= line["high"] else "outside"
         inside = readings[(readings["model"] == model) & readings["low"].le(printed) & readings["high"].ge(printed)]
         total, best = (readings["model"] == model).sum(), nearest[model]
-        near = f"{_bounded(*best[['slope', 'low', 'high']])}: {_described(best)}" if model in nearest else ""
+        near = f"{_bounded(*best[['slope', 'low', 'high']])}: {_described(best)}"
         lines.append([model, f"{printed:.2f}", _bounded(*line[["slope", "low", "high"]]), verdict, f"{len(inside)} of {total}", near])
     parts.append(markdown(["model", "printed", "measured", "the print is", "readings whose interval holds the print", "nearest reading"], lines))
     if "both" in nearest:
