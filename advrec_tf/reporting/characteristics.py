@@ -264,7 +264,7 @@ def _exchanged(losses: pd.DataFrame) -> str:
         where = "inside" if line["low"] <= printed <= line["high"] else "outside"
         said.append(f"{printed:.2f}, printed of {model}, is {where} {other}'s {_bounded(*line[['slope', 'low', 'high']])}")
     pgd = own[own["attack"] == "PGD"].pivot_table(index="model", columns="density", values="rho")
-    at = [min(pgd.columns, key=lambda c, d=density: abs(c - d)) for density in PUBLISHED_RHO]
+    at = [pgd.columns[np.abs(pgd.columns - density).argmin()] for density in PUBLISHED_RHO]
     rho = "; ".join(f"{' and '.join(f'{pgd.loc[model, density]:.2f}' for density in at)} ({model})" for model in MODELS)
     printed_rho = " and ".join(f"{value:.2f}" for value in PUBLISHED_RHO.values())
     return f"With the models' names exchanged: {'; '.join(said)}. The losses printed of BPR-MF are {printed_rho}; measured: {rho}.\n"
