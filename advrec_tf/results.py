@@ -220,10 +220,10 @@ def _difference(name: str, old: Any, new: Any) -> str:
     return f"{name} {old} there, {new} here"
 
 
-def write_record(path: Path, record: dict) -> None:
+def write_record(path: Path, record: dict, indent: int | None = 1) -> None:
     """Writes a config.json with its seal."""
     plain = json.loads(json.dumps(record, default=str))
-    write_text(path, json.dumps({**plain, "sha256": storage.hashed(plain, 64)}, indent=1) + "\n")
+    write_text(path, json.dumps({**plain, "sha256": storage.hashed(plain, 64)}, indent=indent) + "\n")
 
 
 def read_record(path: Path) -> dict | None:

@@ -47,13 +47,15 @@ def take(folder: Path, target: Path) -> None:
         at_end = rows["iterations"].isna() | (rows["attack"] == "fgsm") | (rows["iterations"] == rows["iterations"].max())
         frames = {"results": rows[at_end], **{name: pd.read_csv(folder / f"{name}.csv") for name in ("cells", "tests")}}
     if folder.parent.name == "characteristics":
-        own = rows["attack"].isin(["", "pgd"]) | ((rows["selection"] == "best") & (rows["epsilon"] == characteristics.PAPER_EPSILON))
-        frames = {"results": rows[own].drop(columns=[*NORMS, *(set(NAMES) - set(characteristics.LOSSES.values()))])}
+        as_read = (rows["selection"] == "best") & (rows["epsilon"] == characteristics.PAPER_EPSILON)
+        shown = (rows["attack"] == "fgsm") | (rows["iterations"] == characteristics.SHOWN_ITERATIONS)
+        unread = ["epoch", "step_size", "k", *NORMS, *(set(NAMES) - set(characteristics.LOSSES.values()))]
+        frames = {"results": rows[rows["attack"].isin(["", "pgd"]) | (as_read & shown)].drop(columns=unread)}
     for name, frame in frames.items():
         write_text(target / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
     for run in record["runs"]:
         run["flags"] = {name: value for name, value in run["flags"].items() if name not in PLACES}
-    write_record(target / "config.json", record)
+    write_record(target / "config.json", record, indent=None)
 
 
 def render(published: Path) -> dict[Path, str]:

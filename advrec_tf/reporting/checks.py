@@ -23,12 +23,13 @@ PRINTED_ICOV = {"at 25": 10928, "lowest": 1948}
 
 
 class Finding(NamedTuple):
-    """What a check found: the value in words, whether the sentence holds (None: not measured), and by how much it does (negative where it does not;
-    NaN where that says nothing), in a unit of the check's own."""
+    """What a check found: the value in words, whether the sentence holds (None: not measured), by how much it does (negative where it does not;
+    NaN where that says nothing), in a unit of the check's own, and whether what was found is within its own error of the opposite."""
 
     value: str
     holds: bool | None
     margin: float = math.nan
+    unsure: bool = False
 
 
 MISSING = Finding("", None)
@@ -201,7 +202,8 @@ def slopes(names: tuple[str, ...], sign: int) -> Callable[[Evidence], Finding]:
         if any(np.isnan(fit["slope"]) for fit in parts.values()):
             return MISSING
         least = min(sign * fit["slope"] for fit in parts.values())
-        return Finding(text, least > 0, least)
+        unsure = any(fit["low"] <= 0 <= fit["high"] for fit in parts.values())
+        return Finding(text, least > 0, least, unsure)
 
     return check
 
@@ -210,11 +212,14 @@ def flatter_slopes(e: Evidence) -> Finding:
     """How many of AMF's slopes of rho are flatter than BPR-MF's."""
     if e.losses is None:
         return MISSING
-    fits = _fits(e)["slope"].abs()
-    if fits.isna().any():
+    fits = _fits(e)
+    if fits["slope"].isna().any():
         return MISSING
-    flatter = [1 - fits["AMF", a, n] / fits["BPR-MF", a, n] for a in characteristics.ATTACKS for n in characteristics.CHARACTERISTICS]
-    return Finding(f"{sum(each > 0 for each in flatter)} of {len(flatter)} slopes", min(flatter) > 0, min(flatter))
+    pairs = [(fits.loc[("AMF", *where)], fits.loc[("BPR-MF", *where)]) for where in product(characteristics.ATTACKS, characteristics.CHARACTERISTICS)]
+    flatter = [1 - abs(own["slope"] / other["slope"]) for own, other in pairs]
+    apart = [own["high"] < other["low"] or other["high"] < own["low"] for own, other in pairs]
+    text = f"{sum(each > 0 for each in flatter)} of {len(flatter)} slopes; {sum(apart)} with intervals apart"
+    return Finding(text, min(flatter) > 0, min(flatter), not all(apart))
 
 
 def _fits(e: Evidence) -> pd.DataFrame:

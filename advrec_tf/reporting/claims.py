@@ -136,5 +136,5 @@ def verdict(finding: Finding, with_value: bool = False) -> str:
     """Whether a sentence holds, in words; "" where there is nothing to judge it by."""
     if finding.holds is None:
         return ""
-    word = "holds" if finding.holds else "does not hold"
+    word = "not decidable" if finding.unsure else "holds" if finding.holds else "does not hold"
     return f"{word} ({finding.value})" if with_value and finding.value else word
