@@ -9,7 +9,6 @@ import pytest
 from advrec_tf import auditing, data, evaluation, storage
 from advrec_tf.errors import UserError
 from advrec_tf.poisoning import Profiles, read_trajectory
-from experiments.audit import _factors
 
 from running import SHORT, advrec
 
@@ -72,7 +71,7 @@ def lists(folder):
 def factors(folder):
     with open(folder / "file", "wb") as file:
         np.save(file, np.ones((5, 3), np.float32))
-    return lambda: auditing.checked(_factors(folder / "file"), np.ones((4, 3)))
+    return lambda: auditing.checked(storage.load_matrix(folder / "file"), np.ones((4, 3)))
 
 
 def row_map(folder):
