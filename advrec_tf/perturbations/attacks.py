@@ -65,7 +65,7 @@ def perturbed(
         elif kind.draw:
             deltas = iter([kind.draw(P, Q, first["epsilon"], seed, budget)])
         else:
-            form = form_of(P, Q, budget, None if budget == "absolute" else _loose(triples))
+            form = _form(P, Q, budget, triples)
             size = {"epsilon": first["epsilon"], "step_size": first["step_size"], "ball": first.get("ball", "linf")}
             if start in ended:
                 deltas = iter([_one_step(form, triples, form.forward(ended[start]), **size, **how)])
@@ -81,9 +81,11 @@ def perturbed(
 _OF_A_RUN = ("attack", "start", "ball", "epsilon", "step_size", "budget")
 
 
-def _loose(triples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The triples behind what may be chunks of them."""
-    return unchunked(triples) if isinstance(triples, TripleChunks) else triples
+def _form(P: np.ndarray, Q: np.ndarray, budget: str, triples) -> Form:
+    """`form_of`, of triples or of chunks of them, which the absolute budget does not look at."""
+    if budget == "absolute":
+        return form_of(P, Q)
+    return form_of(P, Q, budget, unchunked(triples) if isinstance(triples, TripleChunks) else triples)
 
 
 def _one_step(form: Form, triples, at: Perturbation, **how) -> Perturbation:
@@ -131,7 +133,7 @@ def trajectory(
     Raises ValueError for shapes that do not fit, ids out of range, factors that are not finite, an epsilon or step size that is
     negative or not finite, iteration counts that are empty, negative or not increasing, and `fixed` or `through` with other budgets.
     """
-    form = form_of(P, Q, budget, None if budget == "absolute" else _loose(triples))
+    form = _form(P, Q, budget, triples)
     return _ascended(form, triples, epsilon, step_size, ball, None if init is None else form.forward(init), read_at, fixed, through)
 
 
@@ -172,7 +174,7 @@ def fgsm(
 
     The gradient is taken at P, Q, or at P + init.user, Q + init.item.  Budgets and errors as in `trajectory`.
     """
-    form = form_of(P, Q, budget, None if budget == "absolute" else _loose(triples))
+    form = _form(P, Q, budget, triples)
     at = form.forward(init) if init is not None else Perturbation(np.zeros_like(form.user), np.zeros_like(form.item))
     return _one_step(form, triples, at, epsilon=epsilon, step_size=default_step("fgsm", epsilon), fixed=fixed)
 
@@ -189,7 +191,7 @@ def pgd(
     init_range: float = PGD_INIT, budget: str = "absolute",
 ) -> Perturbation:  # fmt: skip
     """Projected gradient descent: BIM from a uniform random start, in the units of the budget.  Arguments and errors as in `trajectory`."""
-    form = form_of(P, Q, budget, None if budget == "absolute" else _loose(triples))
+    form = _form(P, Q, budget, triples)
     start = form.scaled(uniform_start(form.user, form.item, seed, init_range))
     return next(_ascended(form, triples, epsilon, step_size, ball, start, (iterations,)))
 
@@ -198,7 +200,7 @@ def climbing(
     P: np.ndarray, Q: np.ndarray, triples, epsilon: float = 0.5, ball: str = "l2", budget: str = "relative", read_at: Sequence[int] = (ITERATIONS,)
 ) -> Iterator[Perturbation]:
     """BIM's loss climbed without a step size, each table in its turn (`responses`).  Arguments and errors as in `trajectory`."""
-    form = form_of(P, Q, budget, None if budget == "absolute" else _loose(triples))
+    form = _form(P, Q, budget, triples)
     size, _ = checked_budget(epsilon, None, ball)
     chunks = TripleChunks(*map(tf.constant, triples if isinstance(triples, TripleChunks) else chunk_triples(triples, len(P), len(Q))))
 
