@@ -1,4 +1,4 @@
-"""The measuring half of an audit: anyone's factors under a grid of perturbations, beside recommenders that learn nothing."""
+"""The measuring half of an audit: anyone's factors as an entry of the leaderboard, beside recommenders that learn nothing."""
 
 from pathlib import Path
 from typing import Any
@@ -6,23 +6,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from advrec_tf import evaluation, perturbations
-from advrec_tf.data import Interactions, sample_triples
+from advrec_tf import robustness
+from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
-from advrec_tf.evaluation import NAMES
 from advrec_tf.models.baselines import BASELINES
-from advrec_tf.results import Job, Layout
+from advrec_tf.results import Job
 
-# Budgets as shares of the mean l2 norm of the rows of P and Q.
-SHARES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-STEPS = (1, 5, 10, 25, 50)
-FACTORS = "factors"  # what audited factors are called among the models
+FACTORS = "factors"  # what audited factors are called among the entries
 SCALE = 1e-6, 1e6  # of the mean row norm: beyond, single precision loses the attacks
-LAYOUT = Layout(("dataset", "model", "attack", "ball", "start", "epsilon", "step_size", "iterations", "seed", "k"), NAMES)
 
 
-def checked(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """The factors as float32, and the mean l2 norm of their rows.  Raises UserError for what is no pair of factors, or has no scale to speak of."""
+def checked(P: np.ndarray, Q: np.ndarray, data: Interactions) -> tuple[np.ndarray, np.ndarray, float]:
+    """The factors as float32, and the mean l2 norm of their rows.
+
+    Raises UserError for what is no pair of factors, is none of these data, or has no scale to speak of.
+    """
     for x, what in ((P, "user"), (Q, "item")):
         if np.ndim(x) != 2 or not np.issubdtype(np.asarray(x).dtype, np.number) or np.iscomplexobj(x):
             raise UserError(f"{what} factors must be a table of real numbers, not {np.asarray(x).dtype} {np.shape(x)}")
@@ -30,6 +28,8 @@ def checked(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray, float
             raise UserError(f"{what} factors hold {int(np.sum(~np.isfinite(x)))} values that are not finite numbers")
     if P.shape[1] != Q.shape[1]:
         raise UserError(f"user factors have {P.shape[1]} columns, item factors {Q.shape[1]}")
+    if (len(P), len(Q)) != (data.n_users, data.n_items):
+        raise UserError(f"the factors have {len(P)} and {len(Q)} rows, {data.name} {data.n_users} users and {data.n_items} items")
     with np.errstate(over="ignore"):
         norm = float(np.linalg.norm(np.concatenate([np.float64(P), np.float64(Q)]), axis=1).mean())
     if not SCALE[0] <= norm <= SCALE[1]:
@@ -39,58 +39,18 @@ def checked(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray, float
     return np.asarray(P, np.float32), np.asarray(Q, np.float32), norm
 
 
-def jobs(P: np.ndarray, Q: np.ndarray, data: Interactions, norm: float, k: int, iterations: int, seed: int) -> list[Job]:
-    """Unperturbed factors and baselines, noise and FGSM, BIM in both balls over budgets (and iterations, in its own), and certified bounds."""
-    base = {"dataset": data.name, "seed": seed, "k": k}
-    epsilons = [share * norm for share in SHARES]
-    steps = sorted({*STEPS, iterations})
-    attacks = [
-        perturbations.points("noise", epsilons) + perturbations.points("fgsm", epsilons),
-        perturbations.points("bim", epsilons, (iterations,), "l2"),
-        perturbations.points("bim", epsilons, steps),
-    ]
-    found = [Job("advrec_tf.auditing:baselines", [{**base, "model": name} for name in BASELINES], {"data": data})]
-    common = {"P": P, "Q": Q, "data": data, "seed": seed}
-    for points in ([{}], *attacks):
-        found.append(Job("advrec_tf.auditing:attack", [{**base, "model": FACTORS, **point} for point in points], common))
-    for ball in perturbations.BALLS:
-        points = [{**base, "model": FACTORS, "attack": "certificate", "ball": ball, "epsilon": epsilon} for epsilon in (0.0, *epsilons)]
-        found.append(Job("advrec_tf.auditing:certify", points, {"P": P, "Q": Q, "data": data}))
-    return found
-
-
-def constant_columns(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The columns of one and the same value that is not 0, such as the ones beside a bias: bool [D] each."""
-    user, item = ((np.ptp(x, axis=0) == 0) & (x[0] != 0) for x in (P, Q))
-    return user, item
-
-
-def attack(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions, seed: int, position: int = 0) -> tuple[list[dict], dict[str, Any]]:
-    """The metrics of the lists at every point, and each tested user's nDCG with his activity and the popularity of his test item."""
-    triples = perturbations.chunk_triples(sample_triples(data, seed), data.n_users, data.n_items)
-    rows, users = [], []
-    for point, delta in perturbations.perturbed(P, Q, triples, points, seed, fixed=constant_columns(P, Q)):
-        lists = evaluation.top_k(P + delta.user, Q + delta.item, data, point["k"])
-        rows.append(point | evaluation.metrics(lists, data))
-        users.append(evaluation.per_user_metrics(lists, data)["nDCG"])
-    every = (len(rows), 1)
-    activity, popularity = np.diff(data.indptr)[data.test_users], data.item_counts[data.test_items]
-    return rows, {"nDCG": np.array(users), "user activity": np.tile(activity, every), "item popularity": np.tile(popularity, every)}
+def jobs(P: np.ndarray, Q: np.ndarray, data: Interactions, k: int, seed: int, budget: str) -> list[Job]:
+    """What the leaderboard measures of an entry, beside recommenders that learn nothing or next to nothing."""
+    common = {"dataset": data.name, "factors": "", "seed": seed, "threat": "", "budget": budget, "ball": "", "rho": 0.0, "member": "", "k": k}
+    points = [{**common, "entry": name} for name in BASELINES]
+    return [Job("advrec_tf.auditing:baselines", points, {"data": data}), *robustness.jobs(FACTORS, P, Q, data, seed, k, budget)]
 
 
 def baselines(points: list[dict], data: Interactions, position: int = 0) -> tuple[list[dict], dict[str, Any]]:
-    """The same of recommenders that learn nothing or next to nothing."""
-    lists = [BASELINES[point["model"]](data, point["seed"]).top_k(data, point["k"]) for point in points]
-    users = np.array([evaluation.per_user_metrics(each, data)["nDCG"] for each in lists])
-    return [point | evaluation.metrics(each, data) for point, each in zip(points, lists)], {"nDCG": users}
-
-
-def certify(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions, position: int = 0) -> tuple[list[dict], dict[str, Any]]:
-    """RE and nDCG that no perturbation of a point's size can go below."""
-    k = points[0]["k"]
-    radii = evaluation.certified_radii(P, Q, data, points[0]["ball"], k)
-    bounds = [evaluation.certified_metrics(radii, point["epsilon"]) for point in points]
-    return [point | {"RE": bound[f"HR@{k}"], "nDCG": bound[f"nDCG@{k}"]} for point, bound in zip(points, bounds)], {}
+    """The metrics of baselines' lists, and tested users' nDCG."""
+    lists = [BASELINES[point["entry"]](data, point["seed"]).top_k(data, point["k"]) for point in points]
+    found = [robustness.measured(point, each, data) for point, each in zip(points, lists)]
+    return [row for row, _ in found], {"nDCG": np.array([users for _, users in found], np.float32)}
 
 
 def align(factors: np.ndarray, rows_path: Path | None, ids: np.ndarray, what: str) -> np.ndarray:

@@ -45,8 +45,8 @@ def _results(function: str, jobs: list[dict], workers: int, backend: str) -> Ite
         with _cluster(backend), joblib.parallel_config(backend=backend, n_jobs=workers):
             yield from map(_noted, joblib.Parallel()(_calls(function, jobs, 1)))
         return
-    # loky replaces a worker that has grown, and warns of it; no job is lost.
-    warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
+    # A worker that has grown is replaced, a job that is stopped goes on at the next run: joblib warns of both, and nothing is lost.
+    warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
     processes = workers if len(jobs) < MANY else max(workers, 2)  # one means this process itself
     pool = joblib.Parallel(processes, return_as="generator_unordered", pre_dispatch=workers, batch_size=1, initializer=start_worker)
     resource_tracker.ensure_running()  # its start ends every hold of stops, so it comes first

@@ -202,13 +202,14 @@ def recorded_run(folder: Path, config: dict, statistics: dict | None, flags: dic
             if old != new:
                 raise UserError(f"{folder} holds results of another config ({_difference(name, old, new)}): choose another --output_dir")
         results = Results(folder, layout, storage.hashed(asked, 64), trusted=there is not None)
-        record = {"config": asked, "runs": there["runs"] if there else [], "statistics": statistics}
-        write_record(path, record)
         started = time.time()
+        run = _surroundings(started) | {"flags": flags}
+        record = {"config": asked, "runs": [*(there["runs"] if there else []), run], "statistics": statistics}
+        write_record(path, record)
         try:
             yield results
         finally:
-            record["runs"].append({**_surroundings(started), "flags": flags})
+            run.update(_surroundings(started))
             write_record(path, record)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from advrec_tf import auditing, evaluation, perturbations
+from advrec_tf import auditing, evaluation, perturbations, robustness
 from advrec_tf.cli.runner import Experiment
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
@@ -14,8 +14,6 @@ from advrec_tf.reporting import read_results, read_users
 from advrec_tf.reporting.audit import facts_of, of_results
 from advrec_tf.results import Job
 from advrec_tf.storage import digest, load_matrix
-
-ITERATIONS = 25
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +27,15 @@ class Study:
     norm: float
     k: int
     seed: int
+    budget: str
 
     published = False  # the papers audit nothing
 
     @property
     def config(self) -> dict[str, Any]:
-        facts = facts_of(self.P, self.Q, self.data, self.norm, self.k, ITERATIONS, self.seed)
+        facts = facts_of(self.P, self.Q, self.data, self.norm, self.k, self.seed, self.budget)
         versions = {"perturbations": perturbations.VERSION, "evaluation": evaluation.VERSION, "certificates": evaluation.CERTIFICATES}
+        versions |= {"robustness": robustness.VERSION}
         return {"facts": facts, "factors": digest({"P": self.P, "Q": self.Q})[:12], "data": self.data.fingerprint, "versions": versions}
 
 
@@ -50,25 +50,23 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
     found = []
     for data in datasets:
         own = auditing.align(P, values["user_rows"], data.user_ids, "user"), auditing.align(Q, values["item_rows"], data.item_ids, "item")
-        if not data.has_one_test_item_each:
-            raise UserError(f"{data.name} has users with several test items; an audit needs one a user")
         if k > data.n_items:
             raise UserError(f"--k={k} is more than the {data.n_items} items of {data.name}")
-        found.append(Study(data, output_dir, *auditing.checked(*own), k, values["seed"][0]))
+        found.append(Study(data, output_dir, *auditing.checked(*own, data), k, values["seed"][0], values["budget"]))
     return found
 
 
 def jobs(study: Study) -> list[Job]:
     """Everything that `auditing` measures."""
-    return auditing.jobs(study.P, study.Q, study.data, study.norm, study.k, ITERATIONS, study.seed)
+    return auditing.jobs(study.P, study.Q, study.data, study.k, study.seed, study.budget)
 
 
 def report(folders: list[Path]) -> None:
-    """Renders audit.html and its tables, and prints the epsilon at which half of nDCG is gone."""
+    """Renders audit.html and its tables, and prints the budget at which half of nDCG is gone."""
     for folder in folders:
         rows = read_results(folder)
         result = of_results(rows.attrs["config"]["facts"], rows, read_users(folder))
         print(f"{result.summary}\nKept in {result.save(folder)}")
 
 
-EXPERIMENT = Experiment(auditing.LAYOUT, studies, jobs, report)
+EXPERIMENT = Experiment(robustness.LAYOUT, studies, jobs, report)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from advrec_tf.cli import perturbed
+from advrec_tf.cli import perturbed, trainings
 from advrec_tf.cli.perturbed import Study
 from advrec_tf.cli.runner import Experiment
 from advrec_tf.reporting import curves, page, plots, read_results
@@ -22,4 +22,4 @@ def report(folders: list[Path]) -> None:
         page(folder, curves.budget_report(rows), {"budget.png": plots.budget_figure(rows)})
 
 
-EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("iterations", "model_selection"), jobs, report, perturbed.train)
+EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("iterations", "model_selection"), jobs, report, trainings.train)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from advrec_tf.cli import perturbed
+from advrec_tf.cli import perturbed, trainings
 from advrec_tf.cli.perturbed import Study
 from advrec_tf.cli.runner import Experiment
 from advrec_tf.data import Interactions, k_core
@@ -56,4 +56,4 @@ def report(folders: list[Path]) -> None:
             page(folder, characteristics.report(losses, readings), pictures, "losses.csv", "readings.csv")
 
 
-EXPERIMENT = Experiment(perturbed.DRAWN, perturbed.studies, jobs, report, perturbed.train, parts=sub_samples)
+EXPERIMENT = Experiment(perturbed.DRAWN, perturbed.studies, jobs, report, trainings.train, parts=sub_samples)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from advrec_tf.cli import perturbed
+from advrec_tf.cli import perturbed, trainings
 from advrec_tf.cli.perturbed import Study
 from advrec_tf.cli.runner import Experiment
 from advrec_tf.evaluation import NAMES
@@ -24,4 +24,4 @@ def report(folders: list[Path]) -> None:
         page(folder, curves.iterations_report(rows), {name: plots.iterations_figure(rows, metrics) for name, metrics in pictures.items()})
 
 
-EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("epsilon", "model_selection"), jobs, report, perturbed.train)
+EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("epsilon", "model_selection"), jobs, report, trainings.train)

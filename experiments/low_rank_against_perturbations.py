@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from advrec_tf.cli import perturbed
+from advrec_tf.cli import perturbed, trainings
 from advrec_tf.cli.perturbed import AWARE, Study
 from advrec_tf.cli.runner import Experiment
 from advrec_tf.defenses import Transformation
@@ -31,4 +31,4 @@ def report(folders: list[Path]) -> None:
         page(folder, projected.report(rows), {"ranks.png": plots.projected_figure(rows)})
 
 
-EXPERIMENT = Experiment(LAYOUT, perturbed.single("epsilon", "iterations", "model_selection"), jobs, report, perturbed.train)
+EXPERIMENT = Experiment(LAYOUT, perturbed.single("epsilon", "iterations", "model_selection"), jobs, report, trainings.train)

@@ -1,5 +1,6 @@
 """A leaderboard of factors under an ensemble of attacks whose budgets no scale can fake."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,22 +10,26 @@ import numpy as np
 from scipy.sparse.linalg import svds
 
 from advrec_tf import auditing, evaluation, perturbations, robustness
-from advrec_tf.cli import perturbed, victims
+from advrec_tf.cli import trainings, victims
 from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.cli.trainings import Training
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
+from advrec_tf.exports import read_factors
 from advrec_tf.files import write_text
 from advrec_tf.models.baselines import MostPopular
-from advrec_tf.reporting import leaderboard, page, read_results
-from advrec_tf.results import Job
-from advrec_tf.storage import load_matrix, write_csv
+from advrec_tf.reporting import leaderboard, leaderboard_page, page, read_results, read_users
+from advrec_tf.results import Job, read_record
+from advrec_tf.storage import write_csv
 from advrec_tf.training import WRMFSettings, model_folder, selected_factors
 
 LEAST_SQUARES_EPOCHS = 15
 # Regularised least squares (Hu et al. 2008): regularisation and alpha, the weight of what was clicked beside 1.
 LEAST_SQUARES = {"iALS": (10.0, 1.0), "iALS 50": (50.0, 2.0), "iALS 100": (100.0, 10.0)}
 TRAINED = ("BPR-MF", "AMF")
-ENTRIES = (*TRAINED, *LEAST_SQUARES, "SVD", "MostPopular")
+TWIN = "rescaled BPR-MF"  # 1000 P and Q / 10, whose lists are the same
+DECOMPOSED = {"SVD": None, "SVD 16": 16, "SVD 128": 128}  # the rank of the clicks' truncated SVD, or that of the models
+ENTRIES = (*TRAINED, TWIN, *LEAST_SQUARES, *DECOMPOSED, "MostPopular")
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Study:
     seeds: list[int]
     entries: list[str]
     factors: dict[str, tuple[np.ndarray, np.ndarray]]  # of one's own, by name
-    training: perturbed.Study
+    training: Training
     k: int
 
     published = False  # no paper has this
@@ -55,31 +60,31 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
     own = dict(_own(text) for text in values["factors"])
     if len(own) < len(values["factors"]) or set(own) & {*values["entries"]}:
         raise UserError("--factors must have names of their own")
-    trainings = perturbed.studies({**values, **_UNUSED}, datasets, output_dir)
-    found = []
-    for data, training in zip(datasets, trainings):
-        fitting = {name: auditing.checked(*pair)[:2] for name, pair in own.items()}
-        for name, (P, Q) in fitting.items():
-            if (len(P), len(Q)) != (data.n_users, data.n_items):
-                raise UserError(f"the factors {name} have {len(P)} and {len(Q)} rows, {data.name} {data.n_users} users and {data.n_items} items")
+    trained, found = trainings.settings({**values, "model_selection": ["best"]}), []
+    for data in datasets:
+        fitting = {name: _fitting(name, pair, data) for name, pair in own.items()}
+        training = Training(data=data, output_dir=output_dir, **trained)
         found.append(Study(data, output_dir, values["seed"], values["entries"], fitting, training, values["k"] or 10))
     return found
 
 
-# Of a `perturbed.Study`, which only trains here.
-_UNUSED = {"model_selection": ["best"], "epsilon": [0.5], "iterations": [1], "step_size": None, "pgd_init": 0.0}
+def _fitting(name: str, pair: tuple[np.ndarray, np.ndarray], data: Interactions) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        return auditing.checked(*pair, data)[:2]
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
 
 
 def _own(text: str) -> tuple[str, tuple[np.ndarray, np.ndarray]]:
     name, *paths = text.split(":")
-    if len(paths) != 2 or not name:
-        raise UserError(f"--factors must be NAME:USERS.npy:ITEMS.npy, not {text!r}")
-    return name, (load_matrix(paths[0]), load_matrix(paths[1]))
+    if len(paths) not in (1, 2) or not name:
+        raise UserError(f"--factors must be NAME:USERS.npy:ITEMS.npy or NAME:MODEL, not {text!r}")
+    return name, read_factors(paths)
 
 
 def prepare(studies: Sequence[Study], how: Running) -> None:
     """Trains what is to be trained."""
-    perturbed.train([study.training for study in studies if set(TRAINED) & {*study.entries}], how)
+    trainings.train([study.training for study in studies if {*TRAINED, TWIN} & {*study.entries}], how)
     for _ in how.jobs("advrec_tf.cli.victims:victim", [asked for study in studies for _, asked in _least_squares(study)]):
         pass
 
@@ -98,16 +103,18 @@ def _least_squares(study: Study) -> list[tuple[str, dict[str, Any]]]:
 def entries(study: Study) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
     """Every entry: its name, seed, P and Q.  What no seed matters to has the first."""
     data, training, first = study.data, study.training, study.seeds[0]
-    for settings in (training.bprmf, training.amf):
-        for seed in study.seeds if settings.name in study.entries else ():
+    for name, settings in (("BPR-MF", training.bprmf), ("AMF", training.amf), (TWIN, training.bprmf)):
+        for seed in study.seeds[: 1 if name == TWIN else None] if name in study.entries else ():
             folder = model_folder(study.output_dir / "models", data, settings, seed)
-            yield settings.name, seed, *selected_factors(folder, "best", training.last_epoch(settings))[1:]
+            P, Q = selected_factors(folder, "best", training.last_epoch(settings))[1:]
+            yield name, seed, *((1000 * P, Q / 10) if name == TWIN else (P, Q))
     for name, asked in _least_squares(study):
         trained = victims.victim(**asked)
         yield name, asked["seed"], trained["P"], trained["Q"]
-    if "SVD" in study.entries:
-        U, values, Vt = svds(data.matrix(), k=min(training.bprmf.embedding_dim, min(data.n_users, data.n_items) - 1), random_state=0)
-        yield "SVD", first, U * values, Vt.T
+    for name in (each for each in study.entries if each in DECOMPOSED):
+        rank = DECOMPOSED[name] or training.bprmf.embedding_dim
+        U, values, Vt = svds(data.matrix(), k=min(rank, min(data.n_users, data.n_items) - 1), random_state=0)
+        yield name, first, U * values, Vt.T
     if "MostPopular" in study.entries:
         popular = MostPopular(data)
         yield "MostPopular", first, popular.user_embedding, popular.item_embedding
@@ -121,13 +128,21 @@ def jobs(study: Study) -> list[Job]:
 
 
 def report(folders: list[Path]) -> None:
-    """Renders leaderboard.csv, report.md, leaderboard.png and leaderboard.html from the results of each data set."""
+    """Renders leaderboard.csv, quartiles.csv, report.md, leaderboard.png, leaderboard.html and a JSON for each entry from the results."""
     for folder in folders:
-        rows = leaderboard.tidy(read_results(folder))
+        rows = leaderboard.tidy(read_results(folder), read_users(folder))
         write_csv(folder / "leaderboard.csv", rows[list(leaderboard.COLUMNS)])
-        picture = leaderboard.figure(rows)
-        write_text(folder / "leaderboard.html", leaderboard.html_page(rows, picture, folder.name))
-        page(folder, leaderboard.report(rows, folder.name), {"leaderboard.png": picture}, "leaderboard.csv", "leaderboard.html")
+        write_csv(folder / "quartiles.csv", leaderboard.quartiles(rows))
+        records = leaderboard_page.records(rows, read_record(folder / "config.json") or {})
+        for path in (folder / "entries").glob("*.json"):
+            if path.stem not in records:  # a name that is told apart from another by now
+                path.unlink()
+        for name, record in records.items():
+            write_text(folder / "entries" / f"{name}.json", json.dumps(record, indent=1) + "\n")
+        picture = leaderboard_page.figure(rows)
+        write_text(folder / "leaderboard.html", leaderboard_page.html_page(rows, picture, folder.name))
+        more = ("leaderboard.csv", "quartiles.csv", "leaderboard.html", "entries")
+        page(folder, leaderboard.report(rows, folder.name), {"leaderboard.png": picture}, *more)
 
 
 EXPERIMENT = Experiment(robustness.LAYOUT, studies, jobs, report, prepare)

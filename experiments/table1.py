@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from advrec_tf.cli import perturbed
+from advrec_tf.cli import perturbed, trainings
 from advrec_tf.cli.perturbed import Study
 from advrec_tf.cli.runner import Experiment
 from advrec_tf.files import write_text
@@ -42,4 +42,4 @@ def render(folder: Path) -> None:
     page(folder, "\n".join(parts), pictures, "cells.csv", "tests.csv")
 
 
-EXPERIMENT = Experiment(perturbed.DRAWN, perturbed.single("epsilon"), jobs, report, perturbed.train)
+EXPERIMENT = Experiment(perturbed.DRAWN, perturbed.single("epsilon"), jobs, report, trainings.train)

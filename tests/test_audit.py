@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf import audit, data, evaluation, perturbations
-from advrec_tf.auditing import SHARES, align
+from advrec_tf import audit, data, jobs, perturbations, robustness
+from advrec_tf.auditing import align
 from advrec_tf.errors import UserError
+from advrec_tf.reporting import leaderboard
 
 from running import advrec, told
 
@@ -25,63 +26,46 @@ def audited():
     return P, Q, interactions, audit(P, Q, interactions)
 
 
-def unperturbed(result):
-    return result.points[(result.points["model"] == "factors") & (result.points["attack"] == "")].iloc[0]
-
-
-def test_points_cover_the_grid_and_start_clean(audited):
+def test_an_audit_is_the_leaderboard_of_one_entry(audited):
     P, Q, interactions, result = audited
-    clean = unperturbed(result)
-    assert clean["nDCG"] == evaluation.metrics(evaluation.top_k(np.float32(P), np.float32(Q), interactions), interactions)["nDCG"]
-    for attack, ball in (("noise", ""), ("fgsm", ""), ("bim", "l2"), ("bim", "linf")):
-        own = result.points[(result.points["attack"] == attack) & (result.points["ball"] == ball)]
-        assert own["epsilon"].nunique() == len(SHARES) and own["nDCG"].min() < clean["nDCG"]
-    assert result.half["BIM"] < result.half["FGSM"] and result.facts["constant columns"] == 1
+    rows, kept = [], []
+    for job in robustness.jobs("factors", np.float32(P), np.float32(Q), interactions):
+        own, users = jobs.named(job.function)(points=job.points, **job.arguments)
+        rows += own
+        kept += [(row, {name: values[place] for name, values in users.items()}) for place, row in enumerate(own)]
+    found = leaderboard.tidy(pd.DataFrame(rows, columns=robustness.LAYOUT.columns), kept)
+    pd.testing.assert_frame_equal(result.worst, found.drop(columns="quartiles"))
+    assert set(result.members["entry"]) == {"factors", "MostPopular", "Random"} and set(result.half) == {"train", "lists", "test", "alone"}
 
 
-def test_a_row_is_the_attack_with_the_constant_column_held(audited):
+@pytest.mark.parametrize("factor", [10, 100])
+def test_a_scale_changes_nothing_unless_it_is_asked_for(audited, factor):
     P, Q, interactions, result = audited
-    P, Q = np.float32(P), np.float32(Q)
-    iterations = result.facts["iterations"]
-    rows = result.points[(result.points["attack"] == "bim") & (result.points["ball"] == "linf") & (result.points["iterations"] == iterations)]
-    grid = rows[["attack", "ball", "start", "epsilon", "step_size", "iterations"]].astype({"iterations": int}).to_dict("records")
-
-    def nDCG(fixed):
-        found = perturbations.perturbed(P, Q, data.sample_triples(interactions, 0), grid, 0, fixed=fixed)
-        lists = [evaluation.top_k(P + delta.user, Q + delta.item, interactions) for _, delta in found]
-        return [evaluation.metrics(each, interactions)["nDCG"] for each in lists]
-
-    held, free = nDCG((np.arange(7) == 6, np.zeros(7, bool))), nDCG(None)
-    assert held == rows["nDCG"].tolist() != free
-
-
-def test_half_is_where_half_of_the_accuracy_is_left(audited):
-    result = audited[3]
-    points = result.points[(result.points["attack"] == "bim") & (result.points["ball"] == "linf")]
-    points = points[points["iterations"] == result.facts["iterations"]].sort_values("epsilon")
-    left = np.interp(np.log(result.half["BIM"]), np.log(points["epsilon"]), points["nDCG"])
-    assert left == pytest.approx(unperturbed(result)["nDCG"] / 2, rel=1e-6)
-
-
-def test_no_attack_breaks_the_certificate_of_its_ball(audited):
-    _, _, _, result = audited
-    bounds = result.certified.set_index(["ball", "epsilon"])["nDCG"]
-    for point in result.points.itertuples():
-        if point.attack:
-            assert point.nDCG >= bounds[point.ball or "l2", point.epsilon] - 1e-12
+    scaled = audit(factor * P, factor * Q, interactions)
+    pd.testing.assert_frame_equal(result.worst.drop(columns="factors"), scaled.worst.drop(columns="factors"), rtol=1e-4)
+    assert scaled.summary == result.summary
+    absolute = [audit(c * P, c * Q, interactions, budget="absolute").members for c in (1, factor)]
+    at = [rows[(rows["member"] == "bim") & (rows["ball"] == "l2")].sort_values("rho") for rows in absolute]
+    assert at[1]["rho"].tolist() == pytest.approx((factor * at[0]["rho"]).tolist()) and at[0]["nDCG"].tolist() != at[1]["nDCG"].tolist()
 
 
 def test_groups_are_quartiles_that_average_to_the_whole(audited):
-    _, _, _, result = audited
-    for _, group in result.groups.groupby("by"):
+    _, _, interactions, result = audited
+    still = result.groups[result.groups["threat"] == ""]
+    for _, group in still.groupby("by"):
         assert group["quartile"].tolist() == [1, 2, 3, 4]
-        assert np.average(group["before"], weights=group["users"]) == pytest.approx(unperturbed(result)["nDCG"])
+        sizes = [len(part) for part in np.array_split(np.arange(len(interactions.test_users)), 4)]
+        whole = result.worst.loc[result.worst["threat"] == "", "nDCG"].item()
+        assert np.average(group["nDCG"], weights=sizes) == pytest.approx(whole, abs=0.01)
 
 
 def test_the_page_holds_everything_in_itself(audited, tmp_path):
     page = audited[3].save(tmp_path).read_text()
-    assert page.count("data:image/png;base64,") == 2 and not re.search(r'(src|href)="(?!data:)', page)
-    assert "For whom" in page and {p.name for p in tmp_path.iterdir()} == {"audit.html", "points.csv", "certified.csv", "groups.csv"}
+    assert page.count("data:image/png;base64,") == 1 and not re.search(r'(src|href)="(?!data:)', page)
+    assert "color-scheme: light dark" in page and "viewport" in page and 'alt="nDCG over rho' in page and page.count("<table>") == 5
+    assert "For whom" in page and {p.name for p in tmp_path.iterdir()} == {"audit.html", "members.csv", "worst.csv", "groups.csv"}
+    named = audited[3]._replace(facts={**audited[3].facts, "data": "<b>"})
+    assert "<b>" not in named.save(tmp_path).read_text()
 
 
 def test_fixed_columns_do_not_move(audited):
@@ -113,9 +97,10 @@ def test_rows_are_brought_into_the_order_of_the_ids(tmp_path):
 def test_audit_tells_factors_that_do_not_fit(audited):
     P, Q, interactions, _ = audited
     faults = (
-        (P[:3], Q, "do not fit"), (P, Q[:, :2], "7 columns, item factors 2"), (np.full_like(P, np.nan), Q, "630 values that are not finite"),
-        (P * 1e300, Q, "mean norm"), (P * 1e30, Q, "mean norm"), (P * 1e-30, Q * 1e-30, "mean norm of"), (0 * P, 0 * Q, "mean norm of 0"),
-        (P + 1j, Q, "real numbers, not complex128"), (P.astype(str), Q, "real numbers"), (P[0], Q, "real numbers"),
+        (P[:3], Q, "have 3 and 60 rows, synthetic 90 users"), (P, Q[:, :2], "7 columns, item factors 2"),
+        (np.full_like(P, np.nan), Q, "630 values that are not finite"), (P * 1e300, Q, "mean norm"), (P * 1e30, Q, "mean norm"),
+        (P * 1e-30, Q * 1e-30, "mean norm of"), (0 * P, 0 * Q, "mean norm of 0"), (P + 1j, Q, "real numbers, not complex128"),
+        (P.astype(str), Q, "real numbers"), (P[0], Q, "real numbers"),
     )  # fmt: skip
     for user, item, message in faults:
         with pytest.raises(ValueError, match=message):
@@ -124,9 +109,9 @@ def test_audit_tells_factors_that_do_not_fit(audited):
 
 def test_factors_that_rank_no_better_than_popularity_are_told(audited):
     P, Q, interactions, result = audited
-    assert not result.warnings and "Beware" not in result.summary
+    assert not any("no better" in warning for warning in result.warnings)
     rng = np.random.default_rng(0)
-    random = audit(rng.normal(size=P.shape), rng.normal(size=Q.shape), interactions, iterations=2)
+    random = audit(rng.normal(size=P.shape), rng.normal(size=Q.shape), interactions)
     assert any("no better than MostPopular" in warning for warning in random.warnings) and "no better than Random" in random.summary
 
 
@@ -134,8 +119,8 @@ def test_quartiles_need_no_distinct_values():
     frame = pd.DataFrame([(u, i) for u in range(8) for i in (0, 1, u % 3 + 2)], columns=["user", "item"])
     interactions = data.Interactions.from_frames(frame, pd.DataFrame([(u, 5) for u in range(8)], columns=["user", "item"]))
     rng = np.random.default_rng(0)
-    result = audit(rng.normal(size=(8, 2)), rng.normal(size=(6, 2)), interactions, k=3, iterations=2)
-    assert len(result.groups) == 8
+    result = audit(rng.normal(size=(8, 2)), rng.normal(size=(6, 2)), interactions, k=3)
+    assert len(result.groups[result.groups["threat"] == ""]) == 8
 
 
 @pytest.fixture
@@ -158,11 +143,14 @@ def test_audit_of_ones_own_factors(factors):
         flags += [f"--{name}_factors={folder / f'{name}.npy'}", f"--{name}_rows={folder / f'{name}_rows.csv'}"]
     result = advrec(*flags)
     assert result.status == 0, result.err
-    assert "half of nDCG@10 is gone under BIM" in result.out
+    assert "half of nDCG@10 is gone under an attacker who knows the training pairs at rho" in result.out
     kept = folder / "out" / "audit" / "shop"
-    assert (kept / "audit.html").stat().st_size > 20000 and {"results.csv", "groups.csv", "points.csv"} <= {p.name for p in kept.iterdir()}
+    assert (kept / "audit.html").stat().st_size > 20000 and {"results.csv", "groups.csv", "members.csv", "worst.csv"} <= {
+        p.name for p in kept.iterdir()
+    }
     page, table = (kept / "audit.html").read_bytes(), (kept / "results.csv").read_bytes()
     assert advrec(*flags).status == 0 and (kept / "results.csv").read_bytes() == table and len(page) > 0
+    assert "holds results of another config" in told(advrec(*flags, "--budget=absolute"))
     np.save(folder / "user.npy", np.load(folder / "user.npy") + 1)
     assert "another config" in told(advrec(*flags))  # other factors
 

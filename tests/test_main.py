@@ -1,5 +1,6 @@
 """The command line of the experiments on perturbed factors."""
 
+import json
 import re
 import zipfile
 
@@ -7,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf import data, evaluation, robustness
+from advrec_tf import data, evaluation
 from advrec_tf.files import locked
 from advrec_tf.reporting import leaderboard
+from advrec_tf.robustness import measuring
 
 from running import SHORT, advrec, outcome, told
 
@@ -143,7 +145,7 @@ def test_the_leaderboard(tmp_path, monkeypatch):
     shop = data.synthetic()
     flags = ["--experiment=robustness", f"--output_dir={tmp_path}", "--entries=BPR-MF,iALS,SVD,MostPopular", *SHORT]
     flags = [flag for flag in flags if "--iterations" not in flag]
-    monkeypatch.setattr(robustness, "SIZES", {"l2": (0.05, 0.2), "linf": (0.05,)})
+    monkeypatch.setattr(measuring, "SIZES", {"l2": (0.05, 0.2), "linf": (0.05,)})
     for _ in range(2):
         for what, rows in (("P", shop.n_users), ("Q", shop.n_items)):
             np.save(tmp_path / f"{what}.npy", rng.standard_normal((rows, 3)))
@@ -154,9 +156,13 @@ def test_the_leaderboard(tmp_path, monkeypatch):
     assert tuple(found.columns) == leaderboard.COLUMNS
     own = {name for name in found["entry"] if name.startswith("mine ")}
     assert len(own) == 2 and set(found["entry"]) == own | {"BPR-MF", "iALS", "SVD", "MostPopular"}
-    assert (found.groupby("entry").size() == 1 + 3 * 3).all() and set(found["threat"]) == {"", "train", "lists", "test"}
+    assert (found.groupby("entry").size() == 1 + 4 * 3).all() and set(found["threat"]) == {"", "train", "lists", "test", "alone"}
+    names = {"factors", "config", "figures", "flags", "versions"}
+    record = json.loads((folder / "entries" / "BPR-MF 0.json").read_text())
+    assert names <= set(record) and len(record["figures"]) == 13 and len(list((folder / "entries").iterdir())) == 6
+    assert len(pd.read_csv(folder / "quartiles.csv")) == 8 * len(found)
     page = (folder / "leaderboard.html").read_text()
-    assert "keeps most" in page and page.count("<table>") == 7 and 'alt="Worst nDCG' in page and (folder / "leaderboard.png").exists()
+    assert "keeps most" in page and page.count("<table>") == 11 and 'alt="Worst nDCG' in page and (folder / "leaderboard.png").exists()
 
 
 def test_bprmf_may_end_before_amf(tmp_path):
@@ -220,8 +226,11 @@ FAULTS = {
     "no epoch left": (lambda t: [QUICK, "--model_selection=epoch:5000"], "names no epoch of BPR-MF on synthetic"),
     "two selections": (lambda t: [QUICK, "--experiment=budget", "--model_selection=best,last"], "--model_selection takes one value"),
     "amf before its start": (lambda t: [QUICK, "--amf_start=500"], "must be less than --epochs"),
-    "unknown entry": (lambda t: [QUICK, "--experiment=robustness", "--entries=kNN"], "--entries must be of BPR-MF, AMF, iALS"),
-    "factors without paths": (lambda t: [QUICK, "--experiment=robustness", "--factors=mine"], "--factors must be NAME:USERS.npy:ITEMS.npy"),
+    "unknown entry": (lambda t: [QUICK, "--experiment=robustness", "--entries=kNN"], "--entries must be of BPR-MF, AMF, rescaled BPR-MF, iALS"),
+    "factors without paths": (
+        lambda t: [QUICK, "--experiment=robustness", "--factors=mine"],
+        "--factors must be NAME:USERS.npy:ITEMS.npy or NAME:MODEL",
+    ),
     "factors that are not there": (lambda t: [QUICK, "--experiment=robustness", "--factors=mine:a.npy:b.npy"], "a.npy"),
     "factors of an entry's name": (
         lambda t: [QUICK, "--experiment=robustness", f"--factors=SVD:{matrix(t, 3)}:{matrix(t, 3)}"],

@@ -16,7 +16,7 @@ start_tensorflow()
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-from advrec_tf import auditing, data, evaluation, perturbations  # noqa: E402
+from advrec_tf import data, evaluation, perturbations, robustness  # noqa: E402
 from advrec_tf.defenses import Svm, detection, low_rank, project, projection, reconstruct, unsupervised_scores  # noqa: E402
 from advrec_tf.poisoning import RecSys19Settings, RecSys20Settings, bilevel, gan, heuristic, likeness, zeroth_order  # noqa: E402
 from advrec_tf.poisoning.likeness import VERSION as LIKENESS  # noqa: E402
@@ -47,6 +47,13 @@ def perturbed():
     points = [p for name in perturbations.ATTACKS for ball in perturbations.BALLS for p in perturbations.points(name, [0.3], (2, 5), ball)]
     points += perturbations.points("fgsm", [0.3], start="after_pgd")
     return [x for _, delta in perturbations.perturbed(P, Q, data.sample_triples(shop(), 0), points, 4) for x in delta]
+
+
+def ensembles():
+    P, Q = factors()
+    problem = robustness.Problem(P, Q, shop(), 2, 4)
+    moved = [members[name](problem, 0.1, ball) for members in robustness.MEMBERS.values() for name in members for ball in perturbations.BALLS]
+    return [np.linalg.norm(x) for delta in moved for x in delta] + [robustness.alone(problem.form, shop(), problem.form.sizes(0.1), "l2", 5)]
 
 
 def measured():
@@ -96,7 +103,7 @@ CASES = {
     "likeness": (lambda t: list(likeness(heuristic("bandwagon", shop("80:20"), 8, (1, 2), 0), shop("80:20")).values()), LIKENESS, (2, 10.413814)),
     "data": (lambda t: [x for n in (0, 1) for x in (*data.sample_triples(shop(), n), *data.shuffled_batches(shop(), 9, n, n), shop().test_items)],
              BPRMFSettings.version, (1, 1268.0574)),
-    "audit": (lambda t: [job.points[0].get("epsilon", 0) for job in auditing.jobs(*factors(), shop(), 1.5, 4, 3, 0)], 1, (1, 0.0033841543)),
+    "robustness": (lambda t: ensembles(), robustness.VERSION, (2, 118.50414)),
 }  # fmt: skip
 
 

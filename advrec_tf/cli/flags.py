@@ -10,7 +10,7 @@ from advrec_tf.defenses.entering import CHOICES, ENTER
 from advrec_tf.defenses.low_rank import FLOOR, PARTIAL
 from advrec_tf.errors import UserError
 from advrec_tf.jobs import BACKENDS
-from advrec_tf.perturbations import ATTACKS, BALLS, PGD_INIT
+from advrec_tf.perturbations import ATTACKS, BALLS, BUDGETS, PGD_INIT
 from advrec_tf.poisoning import ATTACKS as POISON
 from advrec_tf.poisoning.settings import GOALS, DisguisedRecSys20Settings, GanSettings
 from advrec_tf.training import RECOMMENDERS, AMFSettings, PMFSettings, WRMFSettings
@@ -101,7 +101,7 @@ FLAGS = {
     "columns": Flag("texts", _WITH_DATA, "where the fields of one's own table stand, as user=NAME_OR_POSITION,item=...,timestamp=..."),
     "seed": Flag("wholes", (*(name for name in _MEASURED if name != "lowrank_figure1"), "audit"),
                  "seeds of training, negatives, PGD's start and Random; several give mean and deviation",
-                 [0], {**_by(WITH_VICTIMS, [0, 1, 2, 3, 4], "paper"), ("paper", "lowrank_recsys19"): [*range(16)],
+                 [0], {**_by(WITH_VICTIMS, [0, 1, 2, 3, 4], "paper"), ("paper", "lowrank_recsys19"): [*range(16)], ("paper", "robustness"): [0, 1, 2],
                   **_by(("audit", "lowrank_figure2"), [0], "quick"), "quick": [0, 1]},
                  low=0, high=_SEEDS),
     "k": Flag("whole", (*_MEASURED, "audit"), "length of the lists [10; on poisoned Gowalla 50]", low=1),
@@ -143,8 +143,8 @@ FLAGS = {
                   {"quick": [5, 10, 15, 20, 25]}, low=0),
     # The leaderboard
     "entries": Flag("texts", ("robustness",), "what is trained here and stands on it",
-                    ["BPR-MF", "AMF", "iALS", "iALS 50", "iALS 100", "SVD", "MostPopular"]),
-    "factors": Flag("texts", ("robustness",), "factors of one's own, as NAME:USERS.npy:ITEMS.npy", []),
+                    ["BPR-MF", "AMF", "rescaled BPR-MF", "iALS", "iALS 50", "iALS 100", "SVD", "SVD 16", "SVD 128", "MostPopular"]),
+    "factors": Flag("texts", ("robustness",), "factors of one's own, as NAME:USERS.npy:ITEMS.npy, or NAME:MODEL (.npz, .safetensors, .pkl)", []),
     # Fake profiles
     "attack": Flag("texts", tuple(n for n in POISONED if n not in _GIVEN),
                    f"attacks among none, {', '.join(POISON)}, or several joined with + [unless --profiles are given]", ["recsys20"],
@@ -222,6 +222,7 @@ FLAGS = {
     "item_factors": Flag("text", ("audit",), ".npy of item factors [items, dim]"),
     "user_rows": Flag("text", ("audit",), "CSV with columns row and id, where rows are not in the order of the sorted user ids"),
     "item_rows": Flag("text", ("audit",), "the same for items"),
+    "budget": Flag("text", ("audit",), "what a budget is a share of: all rows' norms, the row's own, or nothing", "relative", among=BUDGETS),
     "train": Flag("text", ("audit",), "the interactions the factors were trained on, a table or a name [--dataset]"),
     "test": Flag("text", ("audit",), "the held-out interactions, a table beside --train"),
 }  # fmt: skip

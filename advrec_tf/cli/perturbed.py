@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from advrec_tf import auditing, evaluation, perturbations
+from advrec_tf import evaluation, perturbations
+from advrec_tf.cli import trainings
 from advrec_tf.cli.flags import as_published
-from advrec_tf.cli.runner import Running
+from advrec_tf.cli.trainings import Training, weights_of
 from advrec_tf.data import Interactions, sample_triples, sampling
 from advrec_tf.defenses import Transformation, low_rank, project
 from advrec_tf.errors import UserError
@@ -19,7 +20,7 @@ from advrec_tf.models.baselines import BASELINES, MostPopular
 from advrec_tf.perturbations import ATTACKS
 from advrec_tf.reporting import published
 from advrec_tf.results import Job, Layout
-from advrec_tf.training import AMFSettings, BPRMFSettings, Settings, model_folder, selected_factors
+from advrec_tf.training import selected_factors
 
 KEYS = ("dataset", "model", "selection", "epoch", "attack", "ball", "start", "epsilon", "step_size", "iterations", "seed", "k")
 # Mean l2 norm of the embeddings' rows and of the perturbation's rows.
@@ -29,20 +30,11 @@ DRAWN = Layout((*KEYS, "draw"), LAYOUT.values)  # of an experiment in which mode
 AWARE = "projected, aware"  # of an attacker who differentiates through the projection
 
 
-@dataclass(frozen=True)
-class Study:
+@dataclass(frozen=True, kw_only=True)
+class Study(Training):
     """What the measurements on one data set depend on."""
 
     experiment: str
-    data: Interactions
-    output_dir: Path
-    seeds: list[int]
-    bprmf: BPRMFSettings
-    amf: AMFSettings
-    epochs: int  # at which AMF ends
-    bprmf_epochs: int
-    selections: list[str]
-    keep_epochs: list[int]
     epsilons: list[float]
     iterations: list[int]
     step_size: float | None
@@ -56,23 +48,11 @@ class Study:
 
     @property
     def config(self) -> dict[str, Any]:
-        models = {settings.name: settings.identity for settings in (self.bprmf, self.amf)} | {"epochs": self.epochs}
         grid = {name: getattr(self, name) for name in ("epsilons", "iterations", "step_size", "pgd_init", "k", "ranks")}
         versions = {"perturbations": perturbations.VERSION, "evaluation": evaluation.VERSION, "sampling": sampling.VERSION}
         versions |= {"low_rank": low_rank.VERSION} if self.ranks else {}
         versions |= {"certificates": evaluation.CERTIFICATES} if self.experiment == "budget" else {}
-        models |= {"bprmf_epochs": self.bprmf_epochs} if self.bprmf_epochs != self.epochs else {}
-        return {**models, "model_selection": self.selections, **grid, "versions": versions, "data": self.data.fingerprint}
-
-    def last_epoch(self, settings: Settings) -> int:
-        """At which the training of one model ends."""
-        return self.epochs if settings.first_epoch else self.bprmf_epochs
-
-    def epochs_of(self, settings: Settings) -> list[tuple[str, str]]:
-        """The selections of one model by name, and as best, last or epoch:N, without the epochs it does not have."""
-        own = published.EPOCHS.get(self.data.name, {}).get(settings.name, 0) if self.data.registered else 0
-        named = [(name, f"epoch:{own}" if name == "published" else name) for name in self.selections]
-        return [(name, at) for name, at in named if not at.startswith("epoch:") or settings.first_epoch < int(at[6:]) <= self.last_epoch(settings)]
+        return {**self.models, "model_selection": self.selections, **grid, "versions": versions, "data": self.data.fingerprint}
 
     def points(self, attack: str, ball: str = "linf", start: str = "") -> list[dict]:
         """The points of one attack over this study's grid."""
@@ -81,24 +61,7 @@ class Study:
 
 def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
     """The study of each data set.  Raises UserError for settings that do not go together."""
-    amf = AMFSettings(
-        **{name: values[name] for name in ("embedding_dim", "learning_rate", "batch_size", "eval_every")},
-        first_epoch=values["amf_start"],
-        adversary=values["adversary"],
-        epsilon=values["adversary_epsilon"],
-        adversarial_weight=values["adversary_weight"],
-        iterations=values["adversary_iterations"],
-        step_size=values["adversary_step_size"],
-        ball=values["adversary_ball"],
-    )
-    bprmf_epochs = values["bprmf_epochs"] or values["epochs"]
-    if not amf.first_epoch < values["epochs"]:
-        raise UserError(f"--amf_start ({amf.first_epoch}) must be less than --epochs ({values['epochs']})")
-    if not amf.first_epoch <= bprmf_epochs <= values["epochs"]:
-        raise UserError(f"--bprmf_epochs ({bprmf_epochs}) must be from --amf_start ({amf.first_epoch}) to --epochs ({values['epochs']})")
-    for text in values["model_selection"]:
-        if text not in ("best", "last", "published") and not (text.startswith("epoch:") and text[6:].isdecimal()):
-            raise UserError(f"--model_selection must be of best, last, published and epoch:N, not {text!r}")
+    training = trainings.settings(values)
     unknown = set(values.get("more_attacks", ())) - set(ATTACKS)
     if unknown:
         raise UserError(f"--more_attacks must be of {', '.join(ATTACKS)}, not {min(unknown)!r}")
@@ -107,16 +70,10 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
         least = published.EPOCHS.get(data.name, {}).get("AMF")
         found.append(
             Study(
-                experiment=values["experiment"],
+                **training,
                 data=data,
                 output_dir=output_dir,
-                seeds=values["seed"],
-                bprmf=amf.start,
-                amf=amf,
-                epochs=values["epochs"],
-                bprmf_epochs=bprmf_epochs,
-                selections=values["model_selection"],
-                keep_epochs=values["keep_epochs"],
+                experiment=values["experiment"],
                 epsilons=sorted(values["epsilon"]),
                 iterations=sorted(values["iterations"]),
                 step_size=values["step_size"],
@@ -148,34 +105,6 @@ def single(*names: str) -> Callable[..., list[Study]]:
         return studies(values, datasets, output_dir)
 
     return checked
-
-
-def train(studies: Sequence[Study], how: Running) -> None:
-    """Every model of every data set and seed, as many at once as there are workers: BPR-MF up to AMF's start, then the rest of it beside AMF."""
-    for stage in (0, 1):
-        asked = []
-        for study in studies:
-            models = [(study.bprmf, study.amf.first_epoch)] if stage == 0 else [(each, study.last_epoch(each)) for each in (study.amf, study.bprmf)]
-            for settings, stop in models:
-                measured = [int(at[6:]) for _, at in study.epochs_of(settings) if at.startswith("epoch:")]
-                keep = (*study.keep_epochs, *measured, study.amf.first_epoch)
-                common = {"data": study.data, "settings": settings, "epochs": stop, "keep_epochs": keep, "models_dir": study.output_dir / "models"}
-                asked += [{**common, "seed": seed, "save_every": how.save_every, "progress": how.progress} for seed in study.seeds]
-        for _ in how.jobs("advrec_tf.training.trainer:train", asked):
-            pass
-
-
-def weights_of(study: Study, seed: int) -> list[tuple[Settings, int, list[str], dict]]:
-    """Every trained model and epoch that is to be measured: the names of its selection, and the arguments of `selected_factors`."""
-    found: list[tuple[Settings, int, list[str], dict]] = []
-    for settings in (study.bprmf, study.amf):
-        chosen: dict[int, tuple[list[str], dict]] = {}
-        for name, at in study.epochs_of(settings):
-            folder = model_folder(study.output_dir / "models", study.data, settings, seed)
-            weights: dict[str, Any] = {"folder": folder, "selection": at, "epochs": study.last_epoch(settings)}
-            chosen.setdefault(selected_factors(**weights)[0], ([], weights))[0].append(name)
-        found += [(settings, epoch, names, weights) for epoch, (names, weights) in chosen.items()]
-    return found
 
 
 def jobs(study: Study, attacks: Sequence[list[dict]], function: str = "attack", **more: Any) -> list[Job]:
@@ -292,7 +221,10 @@ def baseline(
 def certify(points: list[dict], data: Interactions, weights: dict, position: int = 0, **_: Any) -> tuple[list[dict], dict[str, np.ndarray]]:
     """RE and nDCG that no perturbation of a point's size can go below."""
     P, Q = selected_factors(**weights)[1:]
-    return auditing.certify(points, P, Q, data)
+    k = points[0]["k"]
+    radii = evaluation.certified_radii(P, Q, data, points[0]["ball"], k)
+    bounds = [evaluation.certified_metrics(radii, point["epsilon"]) for point in points]
+    return [point | {"RE": bound[f"HR@{k}"], "nDCG": bound[f"nDCG@{k}"]} for point, bound in zip(points, bounds)], {}
 
 
 def defend(

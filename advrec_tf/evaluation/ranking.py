@@ -22,7 +22,7 @@ def top_k(P: np.ndarray, Q: np.ndarray, data: Interactions, k: int = 10) -> np.n
 
     Raises ValueError for factors that are not finite or do not fit the data, and for a k outside 1 ... items.
     """
-    return top_k_of_scores(_score_blocks(P, Q, data), data, k)
+    return top_k_of_scores(score_blocks(P, Q, data), data, k)
 
 
 def top_k_of_scores(blocks: Iterable[np.ndarray], data: Interactions, k: int) -> np.ndarray:
@@ -66,10 +66,11 @@ def _one_item_a_user(users: np.ndarray, items: np.ndarray) -> Iterator[tuple[np.
 
 def masked_scores(P: np.ndarray, Q: np.ndarray, data: Interactions) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (first user, scores [B, I]) in blocks of users, every user's train items at -inf.  Raises ValueError as `top_k`."""
-    return _masked(_score_blocks(P, Q, data), data)
+    return _masked(score_blocks(P, Q, data), data)
 
 
-def _score_blocks(P: np.ndarray, Q: np.ndarray, data: Interactions) -> Iterator[np.ndarray]:
+def score_blocks(P: np.ndarray, Q: np.ndarray, data: Interactions) -> Iterator[np.ndarray]:
+    """Yields scores [B, I] in blocks of users, those of `block_starts`.  Raises ValueError as `top_k`."""
     P, Q = np.asarray(P), np.asarray(Q)
     if P.ndim != 2 or Q.ndim != 2 or P.shape[1] != Q.shape[1] or (len(P), len(Q)) != (data.n_users, data.n_items):
         raise ValueError(f"factors {P.shape} and {Q.shape} do not fit {data.n_users} users and {data.n_items} items")

@@ -7,19 +7,18 @@ from importlib import import_module
 from typing import Any
 
 from advrec_tf.perturbations.arguments import BALLS, Perturbation
-from advrec_tf.perturbations.ascent import response, sinking
 from advrec_tf.perturbations.canonical import BUDGETS, Form, canonical, form_of
 from advrec_tf.perturbations.presets import ATTACKS, PGD_INIT, VERSION, Attack, default_step, noise, points, uniform_start
 from advrec_tf.startup import quiet_tensorflow
 
 _LAZY = dict.fromkeys(
-    ("ascend", "bim", "climbing", "fgsm", "normalize_rows", "perturbed", "pgd", "project_l2", "project_linf", "trajectory"), "attacks"
+    ("ascend", "ascended", "bim", "fgsm", "normalize_rows", "perturbed", "pgd", "project_l2", "project_linf", "trajectory"), "attacks"
 )
-_LAZY |= dict.fromkeys(("TripleChunks", "batch_gradient", "bpr_loss", "chunk_triples", "full_gradient"), "gradient")
+_LAZY |= dict.fromkeys(("TripleChunks", "batch_gradient", "bpr_loss", "chunk_triples", "full_gradient", "pairwise_gradient"), "gradient")
 
 __all__ = [
     "ATTACKS", "BALLS", "BUDGETS", "PGD_INIT", "VERSION", "Attack", "Form", "Perturbation", "canonical", "default_step", "form_of", "noise", "points",
-    "response", "sinking", "uniform_start", *_LAZY,
+    "uniform_start", *_LAZY,
 ]  # fmt: skip
 
 

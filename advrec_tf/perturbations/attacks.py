@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from advrec_tf.perturbations.arguments import Perturbation, checked_budget, checked_factors, checked_iterations
-from advrec_tf.perturbations.ascent import ITERATIONS, responses
 from advrec_tf.perturbations.canonical import Form, form_of
 from advrec_tf.perturbations.gradient import TripleChunks, chunk_triples, full_gradient, unchunked
 from advrec_tf.perturbations.presets import ATTACKS, PGD_INIT, default_step, uniform_start
@@ -71,7 +70,7 @@ def perturbed(
                 deltas = iter([_one_step(form, triples, form.forward(ended[start]), **size, **how)])
             else:
                 init = form.scaled(kind.init(form.user, form.item, seed, init_range)) if kind.init else None
-                deltas = _ascended(form, triples, **size, init=init, read_at=sorted({p["iterations"] for p in own}), **how)
+                deltas = map(form.back, ascended(form, triples, **size, init=init, read_at=sorted({p["iterations"] for p in own}), **how))
         for _, equal in groupby(own, key=lambda point: point.get("iterations")):
             delta = next(deltas)
             yield from ((point, delta) for point in equal)
@@ -89,9 +88,9 @@ def _form(P: np.ndarray, Q: np.ndarray, budget: str, triples) -> Form:
 
 
 def _one_step(form: Form, triples, at: Perturbation, **how) -> Perturbation:
-    """A single step from zero whose gradient is taken at `at`, a perturbation of the form."""
+    """A single step from zero whose gradient is taken at `at`, a perturbation of the form; of the factors that were given."""
     user, item = checked_factors(form.user + at.user, form.item + at.item)
-    return next(_ascended(form._replace(user=user, item=item), triples, read_at=(1,), **how))
+    return form.back(next(ascended(form._replace(user=user, item=item), triples, read_at=(1,), **how)))
 
 
 @functools.partial(tf.function, jit_compile=True, reduce_retracing=True)  # of several sizes in one process
@@ -134,11 +133,11 @@ def trajectory(
     negative or not finite, iteration counts that are empty, negative or not increasing, and `fixed` or `through` with other budgets.
     """
     form = _form(P, Q, budget, triples)
-    return _ascended(form, triples, epsilon, step_size, ball, None if init is None else form.forward(init), read_at, fixed, through)
+    return map(form.back, ascended(form, triples, epsilon, step_size, ball, None if init is None else form.forward(init), read_at, fixed, through))
 
 
-def _ascended(form: Form, triples, epsilon, step_size=None, ball="linf", init=None, read_at=(1,), fixed=None, through=None) -> Iterator[Perturbation]:
-    """`trajectory` of a form.  init: a perturbation of the form"""
+def ascended(form: Form, triples, epsilon, step_size=None, ball="linf", init=None, read_at=(1,), fixed=None, through=None) -> Iterator[Perturbation]:
+    """`trajectory` of a form: init is a perturbation of the form, and so is what is yielded."""
     P, Q = form.user, form.item
     size, step = checked_budget(epsilon, step_size, ball)
     sizes, steps = (tuple(map(tf.constant, form.sizes(each))) for each in (size, default_step("bim", size) if step is None else step))
@@ -162,7 +161,7 @@ def _ascended(form: Form, triples, epsilon, step_size=None, ball="linf", init=No
         for stop in read_at:
             state = _advance(p, q, *state, free, served, parts, tf.constant(stop - done), sizes, steps, ball)
             done = stop
-            yield form.back(Perturbation(*(x.numpy() for x in state)))
+            yield Perturbation(*(x.numpy() for x in state))
 
     return run()
 
@@ -193,21 +192,4 @@ def pgd(
     """Projected gradient descent: BIM from a uniform random start, in the units of the budget.  Arguments and errors as in `trajectory`."""
     form = _form(P, Q, budget, triples)
     start = form.scaled(uniform_start(form.user, form.item, seed, init_range))
-    return next(_ascended(form, triples, epsilon, step_size, ball, start, (iterations,)))
-
-
-def climbing(
-    P: np.ndarray, Q: np.ndarray, triples, epsilon: float = 0.5, ball: str = "l2", budget: str = "relative", read_at: Sequence[int] = (ITERATIONS,)
-) -> Iterator[Perturbation]:
-    """BIM's loss climbed without a step size, each table in its turn (`responses`).  Arguments and errors as in `trajectory`."""
-    form = _form(P, Q, budget, triples)
-    size, _ = checked_budget(epsilon, None, ball)
-    chunks = TripleChunks(*map(tf.constant, triples if isinstance(triples, TripleChunks) else chunk_triples(triples, len(P), len(Q))))
-
-    def gradient(side: int, p: np.ndarray, q: np.ndarray) -> np.ndarray:
-        return _gradient(tf.constant(p), tf.constant(q), chunks)[side].numpy()
-
-    return map(form.back, responses(form, gradient, form.sizes(size), ball, checked_iterations(read_at)))
-
-
-_gradient = tf.function(full_gradient, jit_compile=True, reduce_retracing=True)
+    return form.back(next(ascended(form, triples, epsilon, step_size, ball, start, (iterations,))))

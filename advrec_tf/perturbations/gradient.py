@@ -131,3 +131,6 @@ def full_gradient(p: tf.Tensor, q: tf.Tensor, chunks: TripleChunks) -> tuple[tf.
     coefficients = tf.concat([slopes, -slopes, [0.0]], axis=0)
     _, dq = tf.while_loop(lambda step, *_: step < tf.shape(chunks.item)[0], item_block, (0, tf.zeros_like(q)))
     return dp, dq
+
+
+pairwise_gradient = tf.function(full_gradient, jit_compile=True, reduce_retracing=True)  # compiled, to be called from outside

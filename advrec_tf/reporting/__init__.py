@@ -6,6 +6,7 @@ from advrec_tf.reporting import (
     curves,
     detection,
     leaderboard,
+    leaderboard_page,
     lowrank_claims,
     pages,
     plots,
@@ -22,6 +23,6 @@ from advrec_tf.reporting.pages import page
 from advrec_tf.results import read_results, read_users
 
 __all__ = [
-    "Audit", "Evidence", "LowRankEvidence", "audit", "characteristics", "claims", "curves", "detection", "leaderboard", "lowrank_claims", "page",
-    "pages", "plots", "poisoning", "projected", "published", "read_results", "read_users", "tables", "vocabulary",
+    "Audit", "Evidence", "LowRankEvidence", "audit", "characteristics", "claims", "curves", "detection", "leaderboard", "leaderboard_page",
+    "lowrank_claims", "page", "pages", "plots", "poisoning", "projected", "published", "read_results", "read_users", "tables", "vocabulary",
 ]  # fmt: skip

@@ -1,49 +1,140 @@
-"""The leaderboard of factors under attack as one reads it: a table, a picture and a page."""
+"""From the members of every ensemble to a leaderboard: the worst of them, whether they can be trusted, who pays, and one sentence on top."""
 
-import base64
-import html
-import io
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+from scipy import stats
 
 from advrec_tf.evaluation import mean_interval
-from advrec_tf.reporting.plots import legend, panels
-from advrec_tf.reporting.vocabulary import color_of, markdown, number
+from advrec_tf.reporting.curves import equal_harm
+from advrec_tf.reporting.vocabulary import markdown, number
 
 COLUMNS = ("entry", "seed", "threat", "budget", "ball", "rho", "member", "nDCG", "HR", "certified_nDCG", "certified_HR", "ICov", "EFD", "SE")
-THREATS = {"train": "knows the training pairs", "lists": "knows the lists that are shown", "test": "knows the held-out item"}
+THREATS = {
+    "train": "knows the training pairs",
+    "lists": "knows the lists that are shown",
+    "test": "knows the held-out item",
+    "alone": "knows one user's held-out item and cares for no other user",
+}
+NOISE, CERTIFICATE = "noise", "certificate"
 VERDICT_AT = 0.05  # rho, l2
+SURE = 0.01  # p of a paired test over users
+IDLE = 0.5  # share of users' rows that all members leave where they are, above which a loss is flat
+_RUN = ["entry", "factors", "seed", "budget", "threat", "ball"]
+GROUPS = ("user activity", "item popularity")
+
+Kept = Iterable[tuple[dict[str, Any], dict[str, np.ndarray]]]
 
 
-def tidy(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows by entry; a name that stood for several factors is told apart by what they hold."""
-    several = rows.groupby(["entry", "seed"])["factors"].transform("nunique") > 1
-    named = rows.assign(entry=rows["entry"].where(~several, rows["entry"] + " " + rows["factors"]))
+def tidy(rows: pd.DataFrame, kept: Kept) -> pd.DataFrame:
+    """The worst of the ensemble at every budget: COLUMNS, `factors`, `k`, `quartiles` (of GROUPS, nDCG each) and `masked`.
+
+    What a smaller perturbation has done a larger one may do, so the worst of smaller budgets counts.  `masked` says why the worst may be too good to
+    be true (as Carlini et al. 2019 ask): noise of the same size did more harm, a larger budget less, or most users' rows were left where they are.
+    rows, kept: of `read_results` and `read_users`, of `robustness.jobs`.  A name that stood for several factors is told apart by what they hold.
+    """
+    users = {_key(row): values for row, values in kept}
+    groups = {(row["entry"], row["factors"], row["seed"]): _quartiles(values) for row, values in kept if not row["threat"]}
+    bounds = rows[rows["threat"] == CERTIFICATE].set_index(["entry", "factors", "seed", "budget", "ball", "rho"])[["nDCG", "HR"]]
+    found = []
+    for name, part in rows[rows["threat"] != CERTIFICATE].groupby(_RUN, sort=False):
+        for row in _worst(part, users, groups.get(name[:3], {})):
+            bound = bounds.loc[(*name[:4], name[5], row["rho"])] if (*name[:4], name[5], row["rho"]) in bounds.index else {}
+            found.append(row | {f"certified_{metric}": bound.get(metric, np.nan) for metric in ("nDCG", "HR")})
+    frame = pd.DataFrame(found)
+    several = frame.groupby(["entry", "seed"])["factors"].transform("nunique") > 1
+    named = frame.assign(entry=frame["entry"].where(~several, frame["entry"] + " " + frame["factors"]))
     return named.sort_values(["entry", "seed", "threat", "ball", "rho"], ignore_index=True)
+
+
+def _key(row: dict[str, Any]) -> tuple:
+    return tuple(row[name] for name in (*_RUN, "rho", "member"))
+
+
+def _worst(part: pd.DataFrame, users: dict[tuple, dict], groups: dict[str, np.ndarray]) -> Iterable[dict[str, Any]]:
+    """One row for each budget of a run, the smallest first."""
+    before: dict[str, Any] | None = None
+    for rho, members in part.groupby("rho"):
+        rows = {row["member"]: row | {"users": users.get(_key(row), {}).get("nDCG")} for row in members.to_dict("records")}
+        noise = rows.pop(NOISE, None)
+        own = min(rows.values(), key=lambda row: row["nDCG"])
+        worst = own if before is None or own["nDCG"] <= before["nDCG"] else before | {"rho": rho}
+        doubts = {
+            "noise does more harm": noise is not None and _less(noise["users"], worst["users"]),
+            "a larger budget does less harm": before is not None and _less(before["users"], own["users"]),
+            "most rows have no gradient": min(row["idle"] for row in rows.values()) > IDLE,
+        }
+        before = worst
+        shown = {name: value for name, value in worst.items() if name not in ("users", "idle")}
+        yield shown | {"masked": ", ".join(doubt for doubt, holds in doubts.items() if holds), "quartiles": _means(worst["users"], groups)}
+
+
+def _less(first: np.ndarray | None, second: np.ndarray | None) -> bool:
+    """Whether users' nDCG is smaller in the one than in the other, in the mean and beyond chance."""
+    if first is None or second is None or np.array_equal(first, second):
+        return False
+    return bool(stats.ttest_rel(first, second, alternative="less").pvalue < SURE)
+
+
+def _quartiles(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Which quarter each tested user belongs to, 0 to 3, by each of GROUPS; equal values are parted by their order."""
+    return {by: 4 * np.argsort(np.argsort(values[by], kind="stable")) // len(values[by]) for by in GROUPS}
+
+
+def _means(users: np.ndarray | None, groups: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    if users is None:
+        return {}
+    return {by: [float(np.mean(users[quarter == n])) if np.any(quarter == n) else np.nan for n in range(4)] for by, quarter in groups.items()}
+
+
+def quartiles(rows: pd.DataFrame) -> pd.DataFrame:
+    """nDCG by quartile (1: least) of users' activity and of their test items' popularity, for every row of `tidy`, long."""
+    found = [
+        {**{name: row[name] for name in ("entry", "seed", "threat", "budget", "ball", "rho")}, "by": by, "quartile": n + 1, "nDCG": value}
+        for row in rows.to_dict("records") for by, values in row["quartiles"].items() for n, value in enumerate(values)
+    ]  # fmt: skip
+    return pd.DataFrame(found, columns=["entry", "seed", "threat", "budget", "ball", "rho", "by", "quartile", "nDCG"])
+
+
+def half(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rho of the l2 ball at which half of an entry's nDCG is gone under each threat, NaN where it is not: [entries, threats], mean over seeds."""
+    found = []
+    for (entry, seed), part in rows.groupby(["entry", "seed"]):
+        still = part.loc[part["threat"] == "", "nDCG"].iloc[0]
+        for threat, own in part[part["ball"] == "l2"].groupby("threat"):
+            found.append((entry, seed, threat, equal_harm(own["rho"].to_numpy(), own["nDCG"].to_numpy(), still / 2)))
+    frame = pd.DataFrame(found, columns=["entry", "seed", "threat", "rho"])
+    wide = frame.groupby(["entry", "threat"])["rho"].mean().unstack()
+    return wide[[threat for threat in THREATS if threat in wide]]
 
 
 def table(rows: pd.DataFrame, threat: str, value: str = "nDCG") -> pd.DataFrame:
     """Entries by what is left of them, a column for unperturbed and one for each budget, mean over seeds; the best under attack first."""
-    still = rows[rows["threat"] == ""].groupby("entry")["nDCG"].mean()
-    wide = rows[rows["threat"] == threat].pivot_table(index="entry", columns=["ball", "rho"], values=value)
-    wide.columns = [f"{ball} {rho:g}" for ball, rho in wide.columns]
-    return wide.assign(unperturbed=still)[["unperturbed", *wide.columns]].sort_values(_order(wide), ascending=False)
+    still = rows[rows["threat"] == ""].groupby("entry")[value.removeprefix("certified_")].mean()
+    wide = rows[rows["threat"] == threat].pivot_table(index="entry", columns=["ball", "rho"], values=value, dropna=False)
+    wide.columns = [f"{ball} {rho:.4g}" for ball, rho in wide.columns]
+    return wide.assign(unperturbed=still)[["unperturbed", *wide.columns]].sort_values(verdict_column(wide), ascending=False)
 
 
-def _order(wide: pd.DataFrame) -> str:
-    wanted = f"l2 {VERDICT_AT:g}"
-    return wanted if wanted in wide.columns else wide.columns[0]
+def verdict_column(wide: pd.DataFrame) -> str:
+    """The budget of a `table` by which entries are ordered."""
+    wanted, there = f"l2 {VERDICT_AT:g}", [name for name in wide.columns if name != "unperturbed"]
+    return wanted if wanted in there else there[0]
+
+
+def threats(rows: pd.DataFrame) -> dict[str, str]:
+    """Those of THREATS that there are rows of."""
+    return {threat: knows for threat, knows in THREATS.items() if threat in set(rows["threat"])}
 
 
 def verdict(rows: pd.DataFrame) -> str:
     """One sentence for each threat: who keeps most, and how it does beside the most accurate."""
     found = []
-    for threat, knows in THREATS.items():
+    for threat, knows in threats(rows).items():
         wide = table(rows, threat)
-        column, winner = _order(wide.drop(columns="unperturbed")), wide.index[0]
-        accurate = wide["unperturbed"].idxmax()
+        column, winner, accurate = verdict_column(wide), wide.index[0], wide["unperturbed"].idxmax()
         text = f"{winner} keeps most ({number(wide.loc[winner, column])} of {number(wide.loc[winner, 'unperturbed'])})"
         if winner != accurate:
             text += f"; the most accurate, {accurate}, {number(wide.loc[accurate, column])} of {number(wide.loc[accurate, 'unperturbed'])}"
@@ -51,40 +142,77 @@ def verdict(rows: pd.DataFrame) -> str:
     return " ".join(found)
 
 
-def report(rows: pd.DataFrame, dataset: str) -> str:
-    """report.md."""
-    parts = [f"# Robustness of factors on {dataset}\n", f"{verdict(rows)}\n", f"{_EXPLAINED}\n"]
-    for threat, knows in THREATS.items():
-        parts.append(f"\n## Worst nDCG@{rows['k'].iloc[0]:.0f} against an attacker who {knows} (`{threat}`)\n")
-        parts.append(_markdown(table(rows, threat)))
-    parts.append("\n## Certified nDCG: what no attack can take\n")
-    parts.append(_markdown(table(rows, "test", "certified_nDCG")))
-    parts.append("\n## Seeds: unperturbed and worst nDCG with 95% intervals\n")
-    parts.append(_seeds(rows))
-    masked = rows[rows["masked"] > 0]
-    if len(masked):
-        where = ", ".join(dict.fromkeys(f"{row.entry} ({row.threat}, {row.ball} {row.rho:g})" for row in masked.itertuples()))
-        parts.append(f"\nNoise of the same size did more harm than every attack, or an attack helped: {where}.\n")
-    return "\n".join(parts)
+class Section(NamedTuple):
+    """A table of a report, and the metric in its cells."""
+
+    title: str
+    table: pd.DataFrame
+    metric: str = "nDCG"
+
+    def shown(self, value: float) -> str:
+        """A cell as text."""
+        return number(value, self.metric)
 
 
-_EXPLAINED = (
+def sections(rows: pd.DataFrame) -> list[Section]:
+    """The tables of a report."""
+    k = f"@{rows['k'].iloc[0]:.0f}"
+    found = [Section(f"Worst nDCG{k} against an attacker who {knows} (`{threat}`)", table(rows, threat)) for threat, knows in threats(rows).items()]
+    if rows["certified_nDCG"].notna().any():
+        found.append(Section(f"Certified nDCG{k}: what no attack can take", table(rows, "test", "certified_nDCG")))
+    found.append(Section("The rho of the l2 ball at which half of nDCG is gone", half(rows)))
+    least = f"where an attacker who {THREATS['train']} leaves least nDCG"
+    found += [Section(f"{name} {least}", table(rows, "train", name), name) for name in ("ICov", "EFD", "SE")]
+    paying = ((by, _paying(rows, by)) for by in GROUPS)
+    return found + [Section(f"Who pays: nDCG by quartile of {by} (1: least), before and under `test` at {_shown(rows)}", wide) for by, wide in paying]
+
+
+def _shown(rows: pd.DataFrame) -> str:
+    return verdict_column(table(rows, "test"))
+
+
+def _paying(rows: pd.DataFrame, by: str) -> pd.DataFrame:
+    own = quartiles(rows)
+    at = own["ball"] + " " + own["rho"].map("{:.4g}".format)
+    own = own[(own["by"] == by) & ((own["threat"] == "") | ((own["threat"] == "test") & (at == _shown(rows))))]
+    wide = own.pivot_table(index="entry", columns=["threat", "quartile"], values="nDCG")
+    wide.columns = [f"{quartile}, {threat or 'before'}" for threat, quartile in wide.columns]
+    return wide
+
+
+def doubts(rows: pd.DataFrame) -> list[str]:
+    """Where an ensemble may be too weak, and why, a line each."""
+    masked = rows[rows["masked"] != ""]
+    places = masked.assign(at=masked["threat"] + ", " + masked["ball"] + " " + masked["rho"].map("{:.4g}".format))
+    return [f"{entry}: {why} ({'; '.join(dict.fromkeys(part['at']))})" for (entry, why), part in places.groupby(["entry", "masked"])]
+
+
+EXPLAINED = (
     "rho is the size of a perturbation's row (l2) or of its elements (linf) over the root mean square of the table's row norms, in the form that all "
-    "factors of the same lists share: no scale, basis or shift changes a figure. Each cell is the worst of an ensemble of attacks."
+    "factors of the same lists share: no scale, basis or shift changes a figure. Each cell is the worst of an ensemble of attacks; the truth lies "
+    "between it and the certificate."
 )
 
 
-def _markdown(wide: pd.DataFrame) -> str:
-    return markdown(["entry", *wide.columns], [[str(name), *(number(value) for value in row)] for name, row in wide.iterrows()])
+def report(rows: pd.DataFrame, dataset: str) -> str:
+    """report.md."""
+    parts = [f"# Robustness of factors on {dataset}\n", f"{verdict(rows)}\n", f"{EXPLAINED}\n"]
+    for each in sections(rows):
+        cells = [[str(name), *map(each.shown, row)] for name, row in each.table.iterrows()]
+        parts.append(f"\n## {each.title}\n\n" + markdown(["entry", *map(str, each.table.columns)], cells))
+    parts.append(f"\n## Seeds: unperturbed and worst nDCG with 95% intervals\n\n{_seeds(rows)}")
+    if told := doubts(rows):
+        parts.append("\n## Where the ensemble may be too weak\n\n" + "\n".join(f"- {line}" for line in told) + "\n")
+    return "\n".join(parts)
 
 
 def _seeds(rows: pd.DataFrame) -> str:
     own = rows[(rows["threat"] == "") | ((rows["ball"] == "l2") & np.isclose(rows["rho"], VERDICT_AT))]
-    lines = []
+    lines, there = [], threats(rows)
     for entry, part in own.groupby("entry"):
-        cells = [_interval(part[part["threat"] == threat]["nDCG"]) for threat in ("", *THREATS)]
+        cells = [_interval(part[part["threat"] == threat]["nDCG"]) for threat in ("", *there)]
         lines.append([str(entry), str(part["seed"].nunique()), *cells])
-    return markdown(["entry", "seeds", "unperturbed", *(f"{threat}, l2 {VERDICT_AT:g}" for threat in THREATS)], lines)
+    return markdown(["entry", "seeds", "unperturbed", *(f"{threat}, l2 {VERDICT_AT:g}" for threat in there)], lines)
 
 
 def _interval(values: pd.Series) -> str:
@@ -92,57 +220,3 @@ def _interval(values: pd.Series) -> str:
         return "" if values.empty else number(values.iloc[0])
     low, high = mean_interval(values.to_numpy())
     return f"{number(values.mean())} [{number(low)}, {number(high)}]"
-
-
-def figure(rows: pd.DataFrame) -> Figure:
-    """What is left over the budget in the l2 ball, a panel for each threat, a line for each entry; dotted: certified."""
-    axes_of = panels(1, len(THREATS))
-    picture, axes = axes_of
-    for axis, (threat, knows) in zip(axes[0], THREATS.items()):
-        own = rows[(rows["threat"] == threat) & (rows["ball"] == "l2")]
-        for entry, part in own.groupby("entry"):
-            means = part.groupby("rho")[["nDCG", "certified_nDCG"]].mean()
-            axis.plot(means.index, means["nDCG"], "o-", color=color_of(str(entry)), markersize=3, label=str(entry))
-            if threat == "test":
-                axis.plot(means.index, means["certified_nDCG"], ":", color=color_of(str(entry)), linewidth=1)
-        axis.set(xscale="log", xlabel="rho, l2", title=f"{threat}: {knows}")
-        axis.set_ylim(bottom=0)
-    axes[0, 0].set_ylabel("worst nDCG")
-    legend(picture, axes, "outside lower center", columns=5)
-    return picture
-
-
-def html_page(rows: pd.DataFrame, picture: Figure, dataset: str) -> str:
-    """One self-contained page whose tables sort by a click, for light and dark, wide and narrow screens."""
-    buffer = io.BytesIO()
-    picture.savefig(buffer, format="png", dpi=110, bbox_inches="tight", facecolor="white")
-    image = base64.b64encode(buffer.getvalue()).decode()
-    tables = [(f"Worst nDCG against an attacker who {knows}", table(rows, threat)) for threat, knows in THREATS.items()]
-    tables.append(("Certified nDCG: what no attack can take", table(rows, "test", "certified_nDCG")))
-    tables += [(f"{name} under the worst attack of who knows training", table(rows, "train", name)) for name in ("ICov", "EFD", "SE")]
-    sections = "".join(f"<h2>{html.escape(title)}</h2><div class=wide>{_html(wide)}</div>" for title, wide in tables)
-    return f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Robustness of factors on {html.escape(dataset)}</title><style>
-:root {{ color-scheme: light dark }}
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 64em; margin: 2em auto; padding: 0 1em }}
-.wide {{ overflow-x: auto }} table {{ border-collapse: collapse; font-size: 13px }}
-td, th {{ border: 1px solid #8886; padding: 3px 8px; text-align: right; white-space: nowrap }} th {{ cursor: pointer }}
-img {{ max-width: 100%; background: white }}
-</style></head><body><h1>Robustness of factors on {html.escape(dataset)}</h1><p><strong>{html.escape(verdict(rows))}</strong></p>
-<p>{_EXPLAINED} A click on a column's head sorts by it.</p>
-<div class=wide><img alt="Worst nDCG over rho in the l2 ball, a line for each entry, a panel for each threat; dotted the certified bound"
-src="data:image/png;base64,{image}"></div>{sections}<script>
-for (const head of document.querySelectorAll("th")) head.onclick = () => {{
-  const body = head.closest("table").tBodies[0], place = head.cellIndex, rows = [...body.rows];
-  const down = head.dataset.down = head.dataset.down ? "" : "1", text = row => row.cells[place].innerText;
-  const value = row => isNaN(parseFloat(text(row))) ? text(row) : parseFloat(text(row));
-  rows.sort((a, b) => (value(a) > value(b) ? 1 : -1) * (down ? -1 : 1)).forEach(row => body.append(row));
-}};
-</script></body></html>
-"""
-
-
-def _html(wide: pd.DataFrame) -> str:
-    head = "".join(f"<th scope=col>{html.escape(str(name))}</th>" for name in ("entry", *wide.columns))
-    lines = "".join(f"<tr><th scope=row>{html.escape(str(e))}</th>{''.join(f'<td>{number(v)}</td>' for v in row)}</tr>" for e, row in wide.iterrows())
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"

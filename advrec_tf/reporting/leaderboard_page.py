@@ -1,0 +1,67 @@
+"""The leaderboard as a picture, as a web page, and as one record for each entry."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from advrec_tf.reporting import leaderboard, web
+from advrec_tf.reporting.leaderboard import COLUMNS, THREATS
+from advrec_tf.reporting.plots import legend, panels
+from advrec_tf.reporting.vocabulary import BASELINES, color_of
+
+ALT = (
+    "Worst nDCG over rho in the l2 ball, a panel for each threat, a line for each entry; dotted the certified bound, a level for what learns nothing"
+)
+
+
+def figure(rows: pd.DataFrame) -> Figure:
+    """What is left over the budget in the l2 ball, a panel for each threat, a line for each entry; dotted where every attack ends: certified.
+
+    Recommenders that learn next to nothing are levels, as nobody needs to perturb them.
+    """
+    there = leaderboard.threats(rows)
+    columns = min(2, len(there))
+    picture, axes = panels(-(-len(there) // columns), columns)
+    for axis, threat in zip(axes.flat, there):
+        own = rows[(rows["threat"] == threat) & (rows["ball"] == "l2")]
+        for place, (entry, part) in enumerate(own.groupby("entry")):
+            means = part.groupby("rho")[["nDCG", "certified_nDCG"]].mean()
+            marker, color = "osD^v*"[place % 6], color_of(str(entry))
+            axis.plot(means.index, means["nDCG"], f"{marker}-", color=color, markersize=3, linewidth=1.2, label=str(entry))
+            if threat in ("test", "alone"):
+                axis.plot(means.index, means["certified_nDCG"], ":", color=color, linewidth=1)
+        for name in BASELINES:
+            levels = rows.loc[(rows["entry"] == name) & (rows["threat"] == ""), "nDCG"]
+            if len(levels):
+                axis.axhline(levels.mean(), color=color_of("most popular"), linestyle="--", linewidth=1, label=f"{name}, unperturbed")
+        axis.set(xscale="log", xlabel="rho, l2", title=threat)
+        axis.set_ylim(bottom=0)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("worst nDCG")
+    legend(picture, axes, "outside lower center", columns=4)
+    return picture
+
+
+def html_page(rows: pd.DataFrame, picture: Figure, dataset: str) -> str:
+    """One self-contained page."""
+    parts = [web.paragraph(leaderboard.EXPLAINED), web.picture(picture, ALT)]
+    parts += [web.section(each.title, each.table, each.shown) for each in leaderboard.sections(rows)]
+    if told := leaderboard.doubts(rows):
+        parts += ["<h2>Where the ensemble may be too weak</h2>", *map(web.paragraph, told)]
+    return web.document(f"Robustness of factors on {dataset}", leaderboard.verdict(rows), parts)
+
+
+def records(rows: pd.DataFrame, config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """A record of each entry and seed by its name: its figures, the digest of its factors, data, versions and the flags of the last run.
+
+    config: what `read_record` reads
+    """
+    found, run = {}, (config.get("runs") or [{}])[-1]
+    for (entry, seed), part in rows.groupby(["entry", "seed"]):
+        figures = part[[*(name for name in COLUMNS if name not in ("entry", "seed")), "masked"]].replace({np.nan: None}).to_dict("records")
+        about = {"entry": entry, "seed": int(seed), "factors": part["factors"].iloc[0], "threats": THREATS}
+        about |= {"config": config.get("config"), "statistics": config.get("statistics"), **{n: run.get(n) for n in ("commit", "versions", "flags")}}
+        found[f"{entry} {seed}".replace("/", "-")] = about | {"figures": figures}
+    return found

@@ -1,0 +1,50 @@
+"""Each user attacked alone: what lies nearest above the certificate, which grants every user items of his own."""
+
+import numpy as np
+
+from advrec_tf.data import Interactions
+from advrec_tf.evaluation import block_starts
+from advrec_tf.perturbations import Form
+from advrec_tf.robustness.losses import RIVALS, response, spread_of, strongest_of
+
+
+def alone(form: Form, data: Interactions, sizes: tuple, ball: str, iterations: int) -> np.ndarray:
+    """The worst rank found of every test item, int [M], when its user is the only one that matters: all items' rows serve to harm him.
+
+    Of a perturbed p the best that items' rows can do is known: with t the size of a row and |p|* the dual norm (l2, or the sum of absolute values),
+    s_uj = p q_j + t_j |p|* for every rival, and s_ui = p q_i - t_i |p|*.  What is left, a search in the user's own row, is made by `response` with
+    momentum .5 on sum of ln(1 + exp(-(s_ui - s_uj) / c)) over his RIVALS strongest, c the deviation of all margins.  Any rank on the way counts.
+    Needs one test item a user.
+    """
+    ranks = np.empty(len(data.test_users), np.int64)
+    step = block_starts(data).step
+    user_sizes, item_sizes = (np.broadcast_to(size, (len(x), 1)) for size, x in zip(sizes, (form.user, form.item)))
+    for start in range(0, len(ranks), step):
+        part = slice(start, start + step)
+        users, items = data.test_users[part], data.test_items[part]
+        ranks[part] = _ranks(form.user[users], form.item, user_sizes[users], item_sizes[:, 0], users, items, data, ball, iterations)
+    return ranks
+
+
+def _ranks(P, Q, size, reach, users, items, data: Interactions, ball: str, iterations: int) -> np.ndarray:
+    rows, delta = np.arange(len(users)), np.zeros_like(P)
+    known = np.concatenate([data.train_items[data.indptr[u] : data.indptr[u + 1]] for u in users])
+    holders = np.repeat(rows, np.diff(data.indptr)[users])
+    worst, spread, count = np.zeros(len(users), np.int64), 0.0, min(RIVALS, data.n_items)
+    for _ in range(iterations + 1):
+        moved = P + delta
+        dual = np.linalg.norm(moved, axis=1) if ball == "l2" else np.abs(moved).sum(axis=1)
+        scores = moved @ Q.T + dual[:, None] * reach  # [B, I]
+        own = scores[rows, items] - 2 * dual * reach[items]
+        scores[holders, known] = scores[rows, items] = -np.inf
+        worst = np.maximum(worst, 1 + np.count_nonzero(scores >= own[:, None], axis=1))
+        rivals, strongest = strongest_of(scores, count)
+        margins = own[:, None] - strongest  # infinite where there is no rival
+        spread = spread or spread_of(margins)
+        weights = 1 / (1 + np.exp(np.clip(margins / spread, -80, 80)))
+        along = moved / np.maximum(dual, 1e-30)[:, None] if ball == "l2" else np.sign(moved)
+        total = weights.sum(axis=1)
+        lengths = np.sum(weights * (reach[rivals] + reach[items][:, None]), axis=1)
+        gradient = np.einsum("br,brd->bd", weights, Q[rivals]) - total[:, None] * Q[items] + lengths[:, None] * along
+        delta = (delta + response(gradient, size, ball).astype(np.float32)) / 2
+    return worst
