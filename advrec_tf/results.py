@@ -22,7 +22,7 @@ from advrec_tf.startup import peak_memory_mb
 
 # Whatever else the columns of a results.csv are, they are numbers.
 TEXTS = ("dataset", "model", "selection", "attack", "ball", "start", "profiles", "group", "defense", "patch", "sampling", "kernel", "detector",
-         "tested_on", "by", "order", "column", "metric", "first", "second", "entry", "factors", "threat", "budget", "member")  # fmt: skip
+         "tested_on", "by", "order", "column", "metric", "first", "second", "entry", "factors", "threat", "budget", "member", "masked")  # fmt: skip
 
 
 class Layout(NamedTuple):

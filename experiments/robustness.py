@@ -104,7 +104,7 @@ def entries(study: Study) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
     """Every entry: its name, seed, P and Q.  What no seed matters to has the first."""
     data, training, first = study.data, study.training, study.seeds[0]
     for name, settings in (("BPR-MF", training.bprmf), ("AMF", training.amf), (TWIN, training.bprmf)):
-        for seed in study.seeds[: 1 if name == TWIN else None] if name in study.entries else ():
+        for seed in study.seeds if name in study.entries else ():
             folder = model_folder(study.output_dir / "models", data, settings, seed)
             P, Q = selected_factors(folder, "best", training.last_epoch(settings))[1:]
             yield name, seed, *((1000 * P, Q / 10) if name == TWIN else (P, Q))
@@ -128,21 +128,26 @@ def jobs(study: Study) -> list[Job]:
 
 
 def report(folders: list[Path]) -> None:
-    """Renders leaderboard.csv, quartiles.csv, report.md, leaderboard.png, leaderboard.html and a JSON for each entry from the results."""
+    """Makes of the results leaderboard.csv, worst.csv, which has more columns, and a JSON for each entry, and renders the pages from there."""
     for folder in folders:
         rows = leaderboard.tidy(read_results(folder), read_users(folder))
         write_csv(folder / "leaderboard.csv", rows[list(leaderboard.COLUMNS)])
-        write_csv(folder / "quartiles.csv", leaderboard.quartiles(rows))
+        write_csv(folder / "worst.csv", rows)
         records = leaderboard_page.records(rows, read_record(folder / "config.json") or {})
         for path in (folder / "entries").glob("*.json"):
             if path.stem not in records:  # a name that is told apart from another by now
                 path.unlink()
         for name, record in records.items():
             write_text(folder / "entries" / f"{name}.json", json.dumps(record, indent=1) + "\n")
-        picture = leaderboard_page.figure(rows)
-        write_text(folder / "leaderboard.html", leaderboard_page.html_page(rows, picture, folder.name))
-        more = ("leaderboard.csv", "quartiles.csv", "leaderboard.html", "entries")
-        page(folder, leaderboard.report(rows, folder.name), {"leaderboard.png": picture}, *more)
+        render(folder)
+
+
+def render(folder: Path) -> None:
+    """Renders report.md, leaderboard.png and leaderboard.html from worst.csv."""
+    rows = read_results(folder, "worst.csv")
+    picture = leaderboard_page.figure(rows)
+    write_text(folder / "leaderboard.html", leaderboard_page.html_page(rows, picture, folder.name))
+    page(folder, leaderboard.report(rows, folder.name), {"leaderboard.png": picture}, "leaderboard.csv", "worst.csv", "leaderboard.html", "entries")
 
 
 EXPERIMENT = Experiment(robustness.LAYOUT, studies, jobs, report, prepare)

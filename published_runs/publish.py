@@ -1,4 +1,4 @@
-"""Takes the rows and settings of full-size runs over from folders of results, and renders their pages, docs/lowrank.md, docs/multi_step.md and
+"""Takes the rows and settings of full-size runs over from folders of results, and renders their pages, those of docs that are made of them and
 the README's figures from them: python published_runs/publish.py RESULTS ..."""
 
 import contextlib
@@ -18,16 +18,17 @@ sys.path.insert(0, str(ROOT))
 from advrec_tf.cli.perturbed import NORMS  # noqa: E402
 from advrec_tf.evaluation import NAMES  # noqa: E402
 from advrec_tf.files import replacing, write_text  # noqa: E402
-from advrec_tf.reporting import Evidence, LowRankEvidence, characteristics, claims, lowrank_claims, plots, read_results, tables  # noqa: E402
+from advrec_tf.reporting import Evidence, LowRankEvidence, characteristics, claims, leaderboard, lowrank_claims, plots, read_results, tables  # noqa: E402
 from advrec_tf.reporting.vocabulary import MODELS, cell, markdown, number  # noqa: E402
 from advrec_tf.results import read_record, write_record  # noqa: E402
 
 PUBLISHED = Path(__file__).parent
 # Folders of PUBLISHED, and the experiments in them; the low-rank paper's Figure 1 is of coordinates and not of rows.
-PAPERS = {"multi_step": ("table1", "iterations", "budget", "characteristics"), "lowrank": ("lowrank_[!f]*", "lowrank_figure[2-6]")}
+PAPERS = {"multi_step": ("table1", "iterations", "budget", "characteristics"), "lowrank": ("lowrank_[!f]*", "lowrank_figure[2-6]"),
+          "scale_free": ("robustness",)}  # fmt: skip
 PLACES = ("output_dir", "data_dir", "workers", "progress", "backend")  # flags that say nothing about a result
 # iterations.png has what the paper shows, and what is made of Figure 3's rows is made of those that ship.
-NOT_SHIPPED = ("iterations_all_metrics.png", "losses.csv", "readings.csv")
+NOT_SHIPPED = ("iterations_all_metrics.png", "losses.csv", "readings.csv", "leaderboard.html")
 MARKS = "<!-- measured -->\n", "<!-- end -->"  # around what the README takes from here
 
 
@@ -35,7 +36,7 @@ def take(folder: Path, target: Path) -> None:
     """Copies what an experiment measured on a data set and its settings, without what is of the machine, in six digits.
 
     Of Table 1, whose cells are accumulated over iterations, the cells and the tests, and of the rows those without iterations or of the last.  Of
-    Figure 3 what its page reads: three metrics, and PGD alone where the reading is not the paper's.
+    Figure 3 what its page reads: three metrics, and PGD alone where the reading is not the paper's.  Of the leaderboard the worst of each ensemble.
     """
     record = read_record(folder / "config.json")
     if not (record and record["runs"]):
@@ -51,6 +52,8 @@ def take(folder: Path, target: Path) -> None:
         shown = (rows["attack"] == "fgsm") | (rows["iterations"] == characteristics.SHOWN_ITERATIONS)
         unread = ["epoch", "step_size", "k", *NORMS, *(set(NAMES) - set(characteristics.LOSSES.values()))]
         frames = {"results": rows[rows["attack"].isin(["", "pgd"]) | (as_read & shown)].drop(columns=unread)}
+    if folder.parent.name == "robustness":
+        frames = {"worst": read_results(folder, "worst.csv")}
     for name, frame in frames.items():
         write_text(target / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
     for run in record["runs"]:
@@ -61,7 +64,7 @@ def take(folder: Path, target: Path) -> None:
 def render(published: Path) -> dict[Path, str]:
     """Renders every page below a folder of published rows; -> the texts of pages elsewhere, by their place below the project's folder."""
     found = {
-        paper: [path.parent for name in names for path in sorted((published / paper).glob(f"{name}/*/results.csv"))]
+        paper: [path.parent for name in names for path in sorted((published / paper).glob(f"{name}/*/config.json"))]
         for paper, names in PAPERS.items()
     }
     with contextlib.redirect_stdout(io.StringIO()):
@@ -71,12 +74,14 @@ def render(published: Path) -> dict[Path, str]:
                 module.EXPERIMENT.report(list(part))
             else:
                 for folder in part:
-                    module.render(folder) if name == "table1" else module.EXPERIMENT.report([folder])
+                    module.render(folder) if name in ("table1", "robustness") else module.EXPERIMENT.report([folder])
     verdicts = lowrank_claims.report(LowRankEvidence.of(published / "lowrank"))
     texts = {Path("docs/lowrank.md"): _page("the low-rank defences paper", published / "lowrank", [verdicts])}
     measured = [folder for folder in found["multi_step"] if folder.parent.name == "table1"]
     parts = [_of_data_set(folder) for folder in measured]
     texts[Path("docs/multi_step.md")] = _page("the multi-step perturbations paper", published / "multi_step", parts)
+    boards = [f"## {folder.name}\n\n{_of_board(folder)}\n" for folder in found["scale_free"]]
+    texts[Path("docs/robustness.md")] = _page("robustness in budgets that no scale changes", published / "scale_free", boards)
     readme = (ROOT / "README.md").read_text()
     before, after = (re.escape(mark) for mark in MARKS)
     short = "".join(_in_short(folder) for folder in measured if folder.name == "ml-1m")
@@ -89,6 +94,10 @@ def _page(title: str, paper: Path, parts: list[str]) -> str:
     pages = [f"- [{', '.join(place.parts)}](../published_runs/{paper.name}/{place}/report.md)" for place in places]
     head = [f"# Verdicts on {title}\n", f"From full-size runs, whose rows, settings and pages are in `published_runs/{paper.name}`.\n"]
     return "\n".join([*head, *parts, "## Pages\n", *pages, ""])
+
+
+def _of_board(folder: Path) -> str:
+    return "\n".join(f"- {sentence}" for sentence in leaderboard.verdicts(read_results(folder, "worst.csv")))
 
 
 def _of_data_set(folder: Path) -> str:

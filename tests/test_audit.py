@@ -34,7 +34,7 @@ def test_an_audit_is_the_leaderboard_of_one_entry(audited):
         rows += own
         kept += [(row, {name: values[place] for name, values in users.items()}) for place, row in enumerate(own)]
     found = leaderboard.tidy(pd.DataFrame(rows, columns=robustness.LAYOUT.columns), kept)
-    pd.testing.assert_frame_equal(result.worst, found.drop(columns="quartiles"))
+    pd.testing.assert_frame_equal(result.worst, found)
     assert set(result.members["entry"]) == {"factors", "MostPopular", "Random"} and set(result.half) == {"train", "lists", "test", "alone"}
 
 
@@ -62,7 +62,7 @@ def test_groups_are_quartiles_that_average_to_the_whole(audited):
 def test_the_page_holds_everything_in_itself(audited, tmp_path):
     page = audited[3].save(tmp_path).read_text()
     assert page.count("data:image/png;base64,") == 1 and not re.search(r'(src|href)="(?!data:)', page)
-    assert "color-scheme: light dark" in page and "viewport" in page and 'alt="nDCG over rho' in page and page.count("<table>") == 5
+    assert "color-scheme: light dark" in page and "viewport" in page and 'alt="nDCG over rho' in page and page.count("<table>") == 4
     assert "For whom" in page and {p.name for p in tmp_path.iterdir()} == {"audit.html", "members.csv", "worst.csv", "groups.csv"}
     named = audited[3]._replace(facts={**audited[3].facts, "data": "<b>"})
     assert "<b>" not in named.save(tmp_path).read_text()
@@ -143,7 +143,7 @@ def test_audit_of_ones_own_factors(factors):
         flags += [f"--{name}_factors={folder / f'{name}.npy'}", f"--{name}_rows={folder / f'{name}_rows.csv'}"]
     result = advrec(*flags)
     assert result.status == 0, result.err
-    assert "half of nDCG@10 is gone under an attacker who knows the training pairs at rho" in result.out
+    assert "Half of nDCG@10 is gone under an attacker who knows the training pairs at" in result.out
     kept = folder / "out" / "audit" / "shop"
     assert (kept / "audit.html").stat().st_size > 20000 and {"results.csv", "groups.csv", "members.csv", "worst.csv"} <= {
         p.name for p in kept.iterdir()

@@ -15,8 +15,14 @@ from advrec_tf.files import write_text
 from advrec_tf.reporting import leaderboard, web
 from advrec_tf.reporting.leaderboard import CERTIFICATE, THREATS, Kept
 from advrec_tf.reporting.plots import legend, panels
-from advrec_tf.reporting.vocabulary import BASELINES, color_of, number
+from advrec_tf.reporting.vocabulary import BASELINES, number
 from advrec_tf.storage import write_csv
+
+COLORS = {name: f"C{place}" for place, name in enumerate((*dict.fromkeys(name for own in robustness.MEMBERS.values() for name in own), "alone"))}
+ABSOLUTE = (
+    "rho is the size of a perturbation's row (l2) or of its elements (linf) in the factors' own numbers: another scale of the same lists has another."
+)
+COLORS |= {"MostPopular": "0.3", "Random": "0.6"}
 
 
 class Audit(NamedTuple):
@@ -44,13 +50,21 @@ class Audit(NamedTuple):
         return _figure(self.members)
 
     @property
+    def verdict(self) -> str:
+        """One sentence on the worst case."""
+        clean, k = self.worst.loc[self.worst["threat"] == "", "nDCG"].item(), self.facts["k"]
+        size = self.half["test"]
+        where = f"a budget of {size:.3g}" if np.isfinite(size) else "no budget that was tried"
+        return f"nDCG@{k} is {clean:.4f}; an attacker who {THREATS['test']} takes half of it with {where}."
+
+    @property
     def summary(self) -> str:
-        """The findings in a few lines."""
-        lines = [f"Beware: {warning}." for warning in self.warnings]
+        """The findings, a line each."""
+        found = [f"Beware: {warning}." for warning in self.warnings]
         for threat, size in self.half.items():
-            where = f"{size:.4g}" if np.isfinite(size) else "not reached"
-            lines.append(f"half of nDCG@{self.facts['k']} is gone under an attacker who {THREATS[threat]} at rho: {where}")
-        return "\n".join(lines)
+            where = f"at rho {size:.4g}" if np.isfinite(size) else "at none of the budgets"
+            found.append(f"Half of nDCG@{self.facts['k']} is gone under an attacker who {THREATS[threat]} {where}.")
+        return "\n".join(found)
 
 
 def audit(P: np.ndarray, Q: np.ndarray, data: Interactions, k: int = 10, seed: int = 0, budget: str = "relative") -> Audit:
@@ -87,7 +101,7 @@ def of_results(facts: dict[str, Any], rows: pd.DataFrame, kept: Kept) -> Audit:
     ]
     warnings += [f"an ensemble may be too weak: {doubt}" for doubt in leaderboard.doubts(worst)]
     half = leaderboard.half(worst).loc[FACTORS].to_dict()
-    return Audit(facts, rows, worst.drop(columns="quartiles"), leaderboard.quartiles(worst), half, warnings)
+    return Audit(facts, rows, worst, leaderboard.quartiles(worst), half, warnings)
 
 
 def _figure(members: pd.DataFrame) -> Figure:
@@ -96,11 +110,11 @@ def _figure(members: pd.DataFrame) -> Figure:
     picture, axes = panels(-(-len(there) // 2), 2)
     for axis, threat in zip(axes.flat, there):
         for name, part in own[own["threat"] == threat].groupby("member"):
-            axis.plot(part["rho"], part["nDCG"], "o-", color=color_of(str(name)), markersize=3, label=str(name) or threat)
+            axis.plot(part["rho"], part["nDCG"], "o-", color=COLORS[str(name)], markersize=3, label=str(name))
         bound = own[own["threat"] == CERTIFICATE]
         axis.plot(bound["rho"], bound["nDCG"], ":", color="black", label="certified")
         for entry, part in members[members["rho"] == 0].groupby("entry"):
-            axis.axhline(part["nDCG"].mean(), color=color_of(str(entry)), linestyle="--", linewidth=1, label=f"{entry}, unperturbed")
+            axis.axhline(part["nDCG"].mean(), color=COLORS.get(str(entry), "black"), linestyle="--", linewidth=1, label=f"{entry}, unperturbed")
         axis.set(xscale="log", xlabel="rho, l2", title=threat)
         axis.set_ylim(bottom=0)
     for axis in axes[:, 0]:
@@ -111,14 +125,13 @@ def _figure(members: pd.DataFrame) -> Figure:
 
 def _page(result: Audit) -> str:
     """One HTML file with everything in it."""
-    facts = pd.DataFrame({"": result.facts})
-    half = pd.DataFrame({"rho": result.half})
+    facts = pd.DataFrame({"what": result.facts})
     clean = result.worst[result.worst["threat"] == ""].iloc[0]
     parts = [
-        web.paragraph(leaderboard.EXPLAINED),
+        web.listed(result.summary.split("\n")),
+        web.paragraph(leaderboard.EXPLAINED if result.facts["budget"] != "absolute" else ABSOLUTE),
         web.paragraph("Unperturbed: " + ", ".join(f"{name} {number(clean[name], name)}" for name in ("nDCG", "HR", "EFD", "SE", "ICov")) + "."),
-        web.section("What was audited", facts, _plain, ""),
-        web.section("Half of nDCG is gone at", half, _plain, "threat"),
+        web.section("What was audited", facts, _plain, "which"),
         web.picture(result.figure, "nDCG over rho, a panel for each threat, a line for each attack, dotted the certified bound"),
         web.paragraph("Noise is random and of the same size: what survives it but not an attack is lost to direction, not to size."),
     ]
@@ -128,7 +141,7 @@ def _page(result: Audit) -> str:
         parts.append(web.section(f"For whom: nDCG by quartile of {name} (1: least)", wide, number, "threat, rho"))
     points = result.members.set_index("threat")[["entry", "ball", "rho", "member", "nDCG", "HR", "ICov", "EFD", "SE"]]
     parts.append(web.section("All points", points, _plain, "threat"))
-    return web.document("How much perturbation do these factors stand?", " ".join(result.summary.split("\n")), parts)
+    return web.document("How much perturbation do these factors stand?", result.verdict, parts)
 
 
 def _plain(value: object) -> str:

@@ -9,7 +9,7 @@ from scipy import stats
 
 from advrec_tf.evaluation import mean_interval
 from advrec_tf.reporting.curves import equal_harm
-from advrec_tf.reporting.vocabulary import markdown, number
+from advrec_tf.reporting.vocabulary import BASELINES, markdown, number
 
 COLUMNS = ("entry", "seed", "threat", "budget", "ball", "rho", "member", "nDCG", "HR", "certified_nDCG", "certified_HR", "ICov", "EFD", "SE")
 THREATS = {
@@ -24,12 +24,13 @@ SURE = 0.01  # p of a paired test over users
 IDLE = 0.5  # share of users' rows that all members leave where they are, above which a loss is flat
 _RUN = ["entry", "factors", "seed", "budget", "threat", "ball"]
 GROUPS = ("user activity", "item popularity")
+DETAILS = (*COLUMNS, "factors", "k", "masked", *(f"{by} {quarter}" for by in GROUPS for quarter in range(1, 5)))
 
 Kept = Iterable[tuple[dict[str, Any], dict[str, np.ndarray]]]
 
 
 def tidy(rows: pd.DataFrame, kept: Kept) -> pd.DataFrame:
-    """The worst of the ensemble at every budget: COLUMNS, `factors`, `k`, `quartiles` (of GROUPS, nDCG each) and `masked`.
+    """The worst of the ensemble at every budget, with DETAILS: nDCG by quartile of users' activity and of test items' popularity, `masked`.
 
     What a smaller perturbation has done a larger one may do, so the worst of smaller budgets counts.  `masked` says why the worst may be too good to
     be true (as Carlini et al. 2019 ask): noise of the same size did more harm, a larger budget less, or most users' rows were left where they are.
@@ -46,7 +47,7 @@ def tidy(rows: pd.DataFrame, kept: Kept) -> pd.DataFrame:
     frame = pd.DataFrame(found)
     several = frame.groupby(["entry", "seed"])["factors"].transform("nunique") > 1
     named = frame.assign(entry=frame["entry"].where(~several, frame["entry"] + " " + frame["factors"]))
-    return named.sort_values(["entry", "seed", "threat", "ball", "rho"], ignore_index=True)
+    return named.sort_values(["entry", "seed", "threat", "ball", "rho"], ignore_index=True).reindex(columns=DETAILS)
 
 
 def _key(row: dict[str, Any]) -> tuple:
@@ -68,7 +69,7 @@ def _worst(part: pd.DataFrame, users: dict[tuple, dict], groups: dict[str, np.nd
         }
         before = worst
         shown = {name: value for name, value in worst.items() if name not in ("users", "idle")}
-        yield shown | {"masked": ", ".join(doubt for doubt, holds in doubts.items() if holds), "quartiles": _means(worst["users"], groups)}
+        yield shown | {"masked": ", ".join(doubt for doubt, holds in doubts.items() if holds)} | _means(worst["users"], groups)
 
 
 def _less(first: np.ndarray | None, second: np.ndarray | None) -> bool:
@@ -79,23 +80,23 @@ def _less(first: np.ndarray | None, second: np.ndarray | None) -> bool:
 
 
 def _quartiles(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Which quarter each tested user belongs to, 0 to 3, by each of GROUPS; equal values are parted by their order."""
-    return {by: 4 * np.argsort(np.argsort(values[by], kind="stable")) // len(values[by]) for by in GROUPS}
+    """Which quarter each tested user belongs to, 1 to 4, by each of GROUPS; equal values are parted by their order."""
+    return {by: 1 + 4 * np.argsort(np.argsort(values[by], kind="stable")) // len(values[by]) for by in GROUPS}
 
 
-def _means(users: np.ndarray | None, groups: dict[str, np.ndarray]) -> dict[str, list[float]]:
+def _means(users: np.ndarray | None, groups: dict[str, np.ndarray]) -> dict[str, float]:
     if users is None:
         return {}
-    return {by: [float(np.mean(users[quarter == n])) if np.any(quarter == n) else np.nan for n in range(4)] for by, quarter in groups.items()}
+    return {f"{by} {n}": float(np.mean(users[quarter == n])) for by, quarter in groups.items() for n in range(1, 5) if np.any(quarter == n)}
 
 
 def quartiles(rows: pd.DataFrame) -> pd.DataFrame:
     """nDCG by quartile (1: least) of users' activity and of their test items' popularity, for every row of `tidy`, long."""
-    found = [
-        {**{name: row[name] for name in ("entry", "seed", "threat", "budget", "ball", "rho")}, "by": by, "quartile": n + 1, "nDCG": value}
-        for row in rows.to_dict("records") for by, values in row["quartiles"].items() for n, value in enumerate(values)
-    ]  # fmt: skip
-    return pd.DataFrame(found, columns=["entry", "seed", "threat", "budget", "ball", "rho", "by", "quartile", "nDCG"])
+    keys = ["entry", "seed", "threat", "budget", "ball", "rho"]
+    groups = [name for name in DETAILS if name.startswith(GROUPS)]
+    long = rows[[*keys, *groups]].melt(keys, groups, "group", "nDCG")
+    parts = long.pop("group").str.rsplit(" ", n=1, expand=True)
+    return long.assign(by=parts[0], quartile=parts[1].astype(int))
 
 
 def half(rows: pd.DataFrame) -> pd.DataFrame:
@@ -113,7 +114,7 @@ def half(rows: pd.DataFrame) -> pd.DataFrame:
 def table(rows: pd.DataFrame, threat: str, value: str = "nDCG") -> pd.DataFrame:
     """Entries by what is left of them, a column for unperturbed and one for each budget, mean over seeds; the best under attack first."""
     still = rows[rows["threat"] == ""].groupby("entry")[value.removeprefix("certified_")].mean()
-    wide = rows[rows["threat"] == threat].pivot_table(index="entry", columns=["ball", "rho"], values=value, dropna=False)
+    wide = rows[rows["threat"] == threat].pivot_table(index="entry", columns=["ball", "rho"], values=value)
     wide.columns = [f"{ball} {rho:.4g}" for ball, rho in wide.columns]
     return wide.assign(unperturbed=still)[["unperturbed", *wide.columns]].sort_values(verdict_column(wide), ascending=False)
 
@@ -129,17 +130,20 @@ def threats(rows: pd.DataFrame) -> dict[str, str]:
     return {threat: knows for threat, knows in THREATS.items() if threat in set(rows["threat"])}
 
 
-def verdict(rows: pd.DataFrame) -> str:
-    """One sentence for each threat: who keeps most, and how it does beside the most accurate."""
-    found = []
-    for threat, knows in threats(rows).items():
+def verdicts(rows: pd.DataFrame) -> list[str]:
+    """One sentence for each threat, the worst case of a shared table first: who keeps most, beside the most accurate and what learns nothing."""
+    found, idle = [], rows[(rows["entry"].isin(BASELINES)) & (rows["threat"] == "")].groupby("entry")["nDCG"].mean()
+    rows = rows if set(rows["entry"]) <= set(BASELINES) else rows[~rows["entry"].isin(BASELINES)]
+    for threat, knows in sorted(threats(rows).items(), key=lambda item: item[0] != "test"):
         wide = table(rows, threat)
         column, winner, accurate = verdict_column(wide), wide.index[0], wide["unperturbed"].idxmax()
         text = f"{winner} keeps most ({number(wide.loc[winner, column])} of {number(wide.loc[winner, 'unperturbed'])})"
         if winner != accurate:
             text += f"; the most accurate, {accurate}, {number(wide.loc[accurate, column])} of {number(wide.loc[accurate, 'unperturbed'])}"
+        above = idle[idle > wide.loc[winner, column]]
+        text += f"; {above.idxmax()}, which learns next to nothing, has {number(above.max())}" if len(above) else ""
         found.append(f"Against an attacker who {knows}, at {column}: {text}.")
-    return " ".join(found)
+    return found
 
 
 class Section(NamedTuple):
@@ -157,14 +161,14 @@ class Section(NamedTuple):
 def sections(rows: pd.DataFrame) -> list[Section]:
     """The tables of a report."""
     k = f"@{rows['k'].iloc[0]:.0f}"
-    found = [Section(f"Worst nDCG{k} against an attacker who {knows} (`{threat}`)", table(rows, threat)) for threat, knows in threats(rows).items()]
+    found = [Section(f"{threat}: worst nDCG{k} against an attacker who {knows}", table(rows, threat)) for threat, knows in threats(rows).items()]
     if rows["certified_nDCG"].notna().any():
         found.append(Section(f"Certified nDCG{k}: what no attack can take", table(rows, "test", "certified_nDCG")))
     found.append(Section("The rho of the l2 ball at which half of nDCG is gone", half(rows)))
     least = f"where an attacker who {THREATS['train']} leaves least nDCG"
     found += [Section(f"{name} {least}", table(rows, "train", name), name) for name in ("ICov", "EFD", "SE")]
     paying = ((by, _paying(rows, by)) for by in GROUPS)
-    return found + [Section(f"Who pays: nDCG by quartile of {by} (1: least), before and under `test` at {_shown(rows)}", wide) for by, wide in paying]
+    return found + [Section(f"Who pays: nDCG by quartile of {by} (1: least), before and under test at {_shown(rows)}", wide) for by, wide in paying]
 
 
 def _shown(rows: pd.DataFrame) -> str:
@@ -196,7 +200,7 @@ EXPLAINED = (
 
 def report(rows: pd.DataFrame, dataset: str) -> str:
     """report.md."""
-    parts = [f"# Robustness of factors on {dataset}\n", f"{verdict(rows)}\n", f"{EXPLAINED}\n"]
+    parts = [f"# Robustness of factors on {dataset}\n", *(f"- {each}" for each in verdicts(rows)), f"\n{EXPLAINED}\n"]
     for each in sections(rows):
         cells = [[str(name), *map(each.shown, row)] for name, row in each.table.iterrows()]
         parts.append(f"\n## {each.title}\n\n" + markdown(["entry", *map(str, each.table.columns)], cells))

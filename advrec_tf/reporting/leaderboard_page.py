@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from advrec_tf.reporting import leaderboard, web
 from advrec_tf.reporting.leaderboard import COLUMNS, THREATS
 from advrec_tf.reporting.plots import legend, panels
-from advrec_tf.reporting.vocabulary import BASELINES, color_of
+from advrec_tf.reporting.vocabulary import BASELINES
 
 ALT = (
     "Worst nDCG over rho in the l2 ball, a panel for each threat, a line for each entry; dotted the certified bound, a level for what learns nothing"
@@ -28,14 +28,14 @@ def figure(rows: pd.DataFrame) -> Figure:
         own = rows[(rows["threat"] == threat) & (rows["ball"] == "l2")]
         for place, (entry, part) in enumerate(own.groupby("entry")):
             means = part.groupby("rho")[["nDCG", "certified_nDCG"]].mean()
-            marker, color = "osD^v*"[place % 6], color_of(str(entry))
+            marker, color = "osD^v*"[place % 6], f"C{place % 10}"
             axis.plot(means.index, means["nDCG"], f"{marker}-", color=color, markersize=3, linewidth=1.2, label=str(entry))
             if threat in ("test", "alone"):
                 axis.plot(means.index, means["certified_nDCG"], ":", color=color, linewidth=1)
         for name in BASELINES:
             levels = rows.loc[(rows["entry"] == name) & (rows["threat"] == ""), "nDCG"]
             if len(levels):
-                axis.axhline(levels.mean(), color=color_of("most popular"), linestyle="--", linewidth=1, label=f"{name}, unperturbed")
+                axis.axhline(levels.mean(), color="black", linestyle="--", linewidth=1, label=f"{name}, unperturbed")
         axis.set(xscale="log", xlabel="rho, l2", title=threat)
         axis.set_ylim(bottom=0)
     for axis in axes[:, 0]:
@@ -46,11 +46,12 @@ def figure(rows: pd.DataFrame) -> Figure:
 
 def html_page(rows: pd.DataFrame, picture: Figure, dataset: str) -> str:
     """One self-contained page."""
-    parts = [web.paragraph(leaderboard.EXPLAINED), web.picture(picture, ALT)]
+    first, *others = leaderboard.verdicts(rows)
+    parts = [web.listed(others), web.paragraph(leaderboard.EXPLAINED), web.picture(picture, ALT)]
     parts += [web.section(each.title, each.table, each.shown) for each in leaderboard.sections(rows)]
     if told := leaderboard.doubts(rows):
-        parts += ["<h2>Where the ensemble may be too weak</h2>", *map(web.paragraph, told)]
-    return web.document(f"Robustness of factors on {dataset}", leaderboard.verdict(rows), parts)
+        parts += ["<h2>Where the ensemble may be too weak</h2>", web.listed(told)]
+    return web.document(f"Robustness of factors on {dataset}", first, parts)
 
 
 def records(rows: pd.DataFrame, config: dict[str, Any]) -> dict[str, dict[str, Any]]:

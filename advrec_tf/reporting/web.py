@@ -36,6 +36,11 @@ def paragraph(text: str) -> str:
     return f"<p>{html.escape(text)}</p>\n"
 
 
+def listed(texts: list[str]) -> str:
+    """Texts, a point each."""
+    return f"<ul>{''.join(f'<li>{html.escape(text)}</li>' for text in texts)}</ul>\n"
+
+
 def section(title: str, frame: pd.DataFrame, shown: Callable[[Any], str], corner: str = "entry") -> str:
     """A table below its title: the index first.  shown: a cell as text; corner: what the index holds"""
     head = "".join(f"<th scope=col>{html.escape(str(name))}</th>" for name in (corner, *frame.columns))

@@ -42,7 +42,7 @@ def jobs(name: str, P: np.ndarray, Q: np.ndarray, data: Interactions, seed: int 
     for ball, sizes in SIZES.items():
         found += [job("attacked", threat, members, ball, sizes) for threat, members in MEMBERS.items()]
         if data.has_one_test_item_each:
-            found += [job("certified", CERTIFICATE, ("",), ball, sizes), job("attacked_alone", ALONE, ("",), ball, sizes)]
+            found += [job("certified", CERTIFICATE, ("",), ball, sizes), job("attacked_alone", ALONE, (ALONE,), ball, sizes)]
     return found
 
 
