@@ -35,7 +35,7 @@ MARKS = "<!-- measured -->\n", "<!-- end -->"  # around what the README takes fr
 def take(folder: Path, target: Path) -> None:
     """Copies what an experiment measured on a data set and its settings, without what is of the machine, in six digits.
 
-    Of Table 1, whose cells are accumulated over iterations, the cells and the tests, and of the rows those without iterations or of the last.  Of
+    Of Figures 1 and 2 without what neither shows.  Of Table 1, whose cells are accumulated over iterations, the cells and the tests, and of the rows those without iterations or of the last.  Of
     Figure 3 what its page reads: three metrics, and PGD alone where the reading is not the paper's.  Of the leaderboard the worst of each ensemble.
     """
     record = read_record(folder / "config.json")
@@ -52,6 +52,8 @@ def take(folder: Path, target: Path) -> None:
         shown = (rows["attack"] == "fgsm") | (rows["iterations"] == characteristics.SHOWN_ITERATIONS)
         unread = ["epoch", "step_size", "k", *NORMS, *(set(NAMES) - set(characteristics.LOSSES.values()))]
         frames = {"results": rows[rows["attack"].isin(["", "pgd"]) | (as_read & shown)].drop(columns=unread)}
+    if folder.parent.name in ("iterations", "budget"):
+        frames["results"] = frames["results"].drop(columns=["PR", "RE", "EFD", "step_size"], errors="ignore")
     if folder.parent.name == "robustness":
         frames = {"worst": read_results(folder, "worst.csv")}
     for name, frame in frames.items():
