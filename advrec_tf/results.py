@@ -149,7 +149,7 @@ def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
     columns = pd.read_csv(path, nrows=0).columns
     texts = {name: str for name in TEXTS if name in columns}
     blanks = {name: [""] for name in columns if name not in texts}
-    frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=blanks)
+    frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=blanks, float_precision="round_trip")
     record = read_record(path.with_name("config.json")) or {}
     frame.attrs.update({name: record.get(name, {}) for name in ("config", "statistics")})
     return frame
@@ -203,11 +203,12 @@ def recorded_run(folder: Path, config: dict, statistics: dict | None, flags: dic
                 raise UserError(f"{folder} holds results of another config ({_difference(name, old, new)}): choose another --output_dir")
         results = Results(folder, layout, storage.hashed(asked, 64), trusted=there is not None)
         started = time.time()
-        run = _surroundings(started) | {"flags": flags}
+        run = _surroundings(started) | {"flags": flags, "ended": False}
         record = {"config": asked, "runs": [*(there["runs"] if there else []), run], "statistics": statistics}
         write_record(path, record)
         try:
             yield results
+            run["ended"] = True
         finally:
             run.update(_surroundings(started))
             write_record(path, record)

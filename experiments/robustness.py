@@ -1,6 +1,8 @@
 """A leaderboard of factors under an ensemble of attacks whose budgets no scale can fake."""
 
 import json
+import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.exports import read_factors
 from advrec_tf.files import write_text
-from advrec_tf.models.baselines import MostPopular
+from advrec_tf.models.baselines import BASELINES, MostPopular
 from advrec_tf.reporting import leaderboard, leaderboard_page, page, read_results, read_users
 from advrec_tf.results import Job, read_record
 from advrec_tf.storage import write_csv
@@ -49,7 +51,7 @@ class Study:
     @property
     def config(self) -> dict[str, Any]:
         versions = {"perturbations": perturbations.VERSION, "evaluation": evaluation.VERSION, "certificates": evaluation.CERTIFICATES}
-        return {"k": self.k, "versions": versions | {"robustness": robustness.VERSION}, "data": self.data.fingerprint}
+        return {**self.training.models, "k": self.k, "versions": versions | {"robustness": robustness.VERSION}, "data": self.data.fingerprint}
 
 
 def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
@@ -58,13 +60,16 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
     if unknown:
         raise UserError(f"--entries must be of {', '.join(ENTRIES)}, not {min(unknown)!r}")
     own = dict(_own(text) for text in values["factors"])
-    if len(own) < len(values["factors"]) or set(own) & {*values["entries"]}:
-        raise UserError("--factors must have names of their own")
+    if len(own) < len(values["factors"]) or set(own) & {*ENTRIES, *BASELINES}:
+        raise UserError(f"--factors must have names of their own, and none of {', '.join(dict.fromkeys((*ENTRIES, *BASELINES)))}")
+    k = values["k"] or 10
     trained, found = trainings.settings({**values, "model_selection": ["best"]}), []
     for data in datasets:
         fitting = {name: _fitting(name, pair, data) for name, pair in own.items()}
+        if k > data.n_items:
+            raise UserError(f"--k={k} is more than the {data.n_items} items of {data.name}")
         training = Training(data=data, output_dir=output_dir, **trained)
-        found.append(Study(data, output_dir, values["seed"], values["entries"], fitting, training, values["k"] or 10))
+        found.append(Study(data, output_dir, values["seed"], values["entries"], fitting, training, k))
     return found
 
 
@@ -77,14 +82,15 @@ def _fitting(name: str, pair: tuple[np.ndarray, np.ndarray], data: Interactions)
 
 def _own(text: str) -> tuple[str, tuple[np.ndarray, np.ndarray]]:
     name, *paths = text.split(":")
-    if len(paths) not in (1, 2) or not name:
+    if len(paths) not in (1, 2) or not re.fullmatch(r"[^/\\]{1,80}", name):
         raise UserError(f"--factors must be NAME:USERS.npy:ITEMS.npy or NAME:MODEL, not {text!r}")
     return name, read_factors(paths)
 
 
 def prepare(studies: Sequence[Study], how: Running) -> None:
     """Trains what is to be trained."""
-    trainings.train([study.training for study in studies if {*TRAINED, TWIN} & {*study.entries}], how)
+    for entries, models in (({"AMF"}, TRAINED), ({"BPR-MF", TWIN}, TRAINED[:1])):
+        trainings.train([study.training for study in studies if entries & {*study.entries}], how, models)
     for _ in how.jobs("advrec_tf.cli.victims:victim", [asked for study in studies for _, asked in _least_squares(study)]):
         pass
 
@@ -130,7 +136,10 @@ def jobs(study: Study) -> list[Job]:
 def report(folders: list[Path]) -> None:
     """Makes of the results leaderboard.csv, worst.csv, which has more columns, and a JSON for each entry, and renders the pages from there."""
     for folder in folders:
-        rows = leaderboard.tidy(read_results(folder), read_users(folder))
+        measured, left_out = leaderboard.complete(read_results(folder))
+        for name in left_out:
+            print(f"advrec: {name} is left out of the leaderboard: its measuring has not ended", file=sys.stderr)
+        rows = leaderboard.tidy(measured, read_users(folder))
         write_csv(folder / "leaderboard.csv", rows[list(leaderboard.COLUMNS)])
         write_csv(folder / "worst.csv", rows)
         records = leaderboard_page.records(rows, read_record(folder / "config.json") or {})

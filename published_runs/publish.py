@@ -35,11 +35,12 @@ MARKS = "<!-- measured -->\n", "<!-- end -->"  # around what the README takes fr
 def take(folder: Path, target: Path) -> None:
     """Copies what an experiment measured on a data set and its settings, without what is of the machine, in six digits.
 
-    Of Figures 1 and 2 without what neither shows.  Of Table 1, whose cells are accumulated over iterations, the cells and the tests, and of the rows those without iterations or of the last.  Of
-    Figure 3 what its page reads: three metrics, and PGD alone where the reading is not the paper's.  Of the leaderboard the worst of each ensemble.
+    Of Figures 1 and 2 without what neither shows.  Of Table 1, whose cells are accumulated over iterations, the cells and the tests, and of the rows
+    those without iterations or of the last.  Of Figure 3 what its page reads: three metrics, and PGD alone where the reading is not the paper's.  Of
+    the leaderboard the worst of each ensemble.
     """
     record = read_record(folder / "config.json")
-    if not (record and record["runs"]):
+    if not (record and record["runs"] and record["runs"][-1].get("ended", True)):
         print(f"{folder} is left out: its run has not ended", file=sys.stderr)
         return
     rows = read_results(folder)
@@ -59,6 +60,7 @@ def take(folder: Path, target: Path) -> None:
     for name, frame in frames.items():
         write_text(target / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
     for run in record["runs"]:
+        run.pop("ended", None)
         run["flags"] = {name: value for name, value in run["flags"].items() if name not in PLACES}
     write_record(target / "config.json", record, indent=None)
 

@@ -227,6 +227,15 @@ FAULTS = {
     "two selections": (lambda t: [QUICK, "--experiment=budget", "--model_selection=best,last"], "--model_selection takes one value"),
     "amf before its start": (lambda t: [QUICK, "--amf_start=500"], "must be less than --epochs"),
     "unknown entry": (lambda t: [QUICK, "--experiment=robustness", "--entries=kNN"], "--entries must be of BPR-MF, AMF, rescaled BPR-MF, iALS"),
+    "factors with a baseline's name": (
+        lambda t: [QUICK, "--experiment=robustness", f"--factors=Random:{matrix(t, 3)}:{matrix(t, 3)}"],
+        "names of their own",
+    ),
+    "factors with a path's name": (
+        lambda t: [QUICK, "--experiment=robustness", f"--factors=a/b:{matrix(t, 3)}:{matrix(t, 3)}"],
+        "--factors must be NAME",
+    ),
+    "lists beyond the items": (lambda t: [QUICK, "--experiment=robustness", "--k=9999"], "--k=9999 is more than"),
     "factors without paths": (
         lambda t: [QUICK, "--experiment=robustness", "--factors=mine"],
         "--factors must be NAME:USERS.npy:ITEMS.npy or NAME:MODEL",

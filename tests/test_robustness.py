@@ -1,5 +1,7 @@
 """The ensemble and what is measured with it: between the certificate and the factors as they are, whatever their scale."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -178,6 +180,27 @@ def test_absolute_budgets_of_large_factors_are_told_to_be_masked(monkeypatch):
     assert rows.loc[rows["member"] == "bim", "idle"].item() > 0.9 and not rows.loc[rows["member"] == "sinking", "idle"].any()
     relative, _ = measured(1e4 * P, 1e4 * Q)
     assert not relative.loc[relative["member"] == "bim", "idle"].any()
+
+
+def test_users_without_a_test_item_are_not_idle(monkeypatch):
+    monkeypatch.setattr(measuring, "SIZES", {"l2": (0.1,)})
+    few = dataclasses.replace(SHOP, test_users=SHOP.test_users[:30], test_items=SHOP.test_items[:30])
+    rows, _ = measured(P, Q, few)
+    assert not rows.loc[rows["member"] == "sinking", "idle"].any()
+
+
+def test_what_an_interrupted_run_has_left_is_left_out():
+    rows, kept = points({"bim": UP})
+    more, also = rows[:1].assign(entry="y"), [({**kept[0][0], "entry": "y"}, kept[0][1])]
+    found, left_out = leaderboard.complete(pd.concat([rows, more]))
+    assert left_out == ["y"] and set(leaderboard.tidy(found, kept + also)["entry"]) == {"x"}
+
+
+def test_half_is_not_the_mean_of_those_seeds_that_reach_it():
+    rows, kept = points({"bim": np.full(40, 0.4)}, {"bim": np.full(40, 0.1)})
+    other, also = points({"bim": np.full(40, 0.4)}, {"bim": np.full(40, 0.4)})
+    second = [({**row, "seed": 1}, users) for row, users in also]
+    assert np.isnan(leaderboard.half(leaderboard.tidy(pd.concat([rows, other.assign(seed=1)]), kept + second)).loc["x", "train"])
 
 
 def test_quartiles_are_equal_parts_of_the_users():

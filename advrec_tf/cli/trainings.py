@@ -9,6 +9,7 @@ from advrec_tf.cli.runner import Running
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.reporting import published
+from advrec_tf.reporting.vocabulary import MODELS
 from advrec_tf.training import AMFSettings, BPRMFSettings, Settings, model_folder, selected_factors
 
 
@@ -74,7 +75,7 @@ def settings(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def train(studies: Sequence[Training], how: Running) -> None:
+def train(studies: Sequence[Training], how: Running, names: Sequence[str] = MODELS) -> None:
     """Every model of every data set and seed, as many at once as there are workers: BPR-MF up to AMF's start, then the rest of it beside AMF."""
     for stage in (0, 1):
         asked = []
@@ -83,6 +84,8 @@ def train(studies: Sequence[Training], how: Running) -> None:
             for settings, stop in models:
                 measured = [int(at[6:]) for _, at in study.epochs_of(settings) if at.startswith("epoch:")]
                 keep = (*study.keep_epochs, *measured, study.amf.first_epoch)
+                if settings.name not in names:
+                    continue
                 common = {"data": study.data, "settings": settings, "epochs": stop, "keep_epochs": keep, "models_dir": study.output_dir / "models"}
                 asked += [{**common, "seed": seed, "save_every": how.save_every, "progress": how.progress} for seed in study.seeds]
         for _ in how.jobs("advrec_tf.training.trainer:train", asked):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from advrec_tf.errors import UserError
 from advrec_tf.perturbations.arguments import Perturbation, checked_factors
 
 BUDGETS = ("absolute", "relative", "row")
@@ -39,7 +40,7 @@ def _balance(P: np.ndarray, Q: np.ndarray) -> _Balanced:
     left, values, right = np.linalg.svd(R @ T.T)
     rank = int(np.sum(values > _RANK * values[0])) if values[0] > 0 else 0
     if not rank:
-        raise ValueError("the factors give every item the same score")
+        raise UserError("the factors give every item the same score")
     roots, left, right = np.sqrt(values[:rank]), left[:, :rank], right[:rank].T
     item = (B @ right) * roots
     signs = np.sign(item[np.abs(item).argmax(axis=0), np.arange(rank)])  # singular vectors have none of their own

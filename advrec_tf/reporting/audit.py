@@ -13,12 +13,14 @@ from advrec_tf.data import Interactions
 from advrec_tf.evaluation import bootstrap_interval
 from advrec_tf.files import write_text
 from advrec_tf.reporting import leaderboard, web
-from advrec_tf.reporting.leaderboard import CERTIFICATE, THREATS, Kept
+from advrec_tf.reporting.leaderboard import THREATS, Kept
 from advrec_tf.reporting.plots import legend, panels
 from advrec_tf.reporting.vocabulary import BASELINES, number
+from advrec_tf.robustness import CERTIFICATE
 from advrec_tf.storage import write_csv
 
 COLORS = {name: f"C{place}" for place, name in enumerate((*dict.fromkeys(name for own in robustness.MEMBERS.values() for name in own), "alone"))}
+OWN_NORM = "rho is the size of a perturbation's row (l2) or of its elements (linf) over that row's own norm: not even a factor on one user counts."
 ABSOLUTE = (
     "rho is the size of a perturbation's row (l2) or of its elements (linf) in the factors' own numbers: another scale of the same lists has another."
 )
@@ -95,7 +97,7 @@ def of_results(facts: dict[str, Any], rows: pd.DataFrame, kept: Kept) -> Audit:
     worst = leaderboard.tidy(own, [(row, users) for row, users in kept if row["entry"] == FACTORS])
     still = {row["entry"]: users["nDCG"] for row, users in kept if row["threat"] == ""}
     warnings = [
-        f"these factors rank no better than {name} (nDCG {still[FACTORS].mean():.4f}, {still[name].mean():.4f})"
+        f"these factors rank no better than {name}, beyond chance (nDCG {still[FACTORS].mean():.4f}, {still[name].mean():.4f})"
         for name in BASELINES
         if bootstrap_interval(still[FACTORS] - still[name], resamples=500)[0] <= 0
     ]
@@ -112,7 +114,8 @@ def _figure(members: pd.DataFrame) -> Figure:
         for name, part in own[own["threat"] == threat].groupby("member"):
             axis.plot(part["rho"], part["nDCG"], "o-", color=COLORS[str(name)], markersize=3, label=str(name))
         bound = own[own["threat"] == CERTIFICATE]
-        axis.plot(bound["rho"], bound["nDCG"], ":", color="black", label="certified")
+        if len(bound):
+            axis.plot(bound["rho"], bound["nDCG"], ":", color="black", label="certified")
         for entry, part in members[members["rho"] == 0].groupby("entry"):
             axis.axhline(part["nDCG"].mean(), color=COLORS.get(str(entry), "black"), linestyle="--", linewidth=1, label=f"{entry}, unperturbed")
         axis.set(xscale="log", xlabel="rho, l2", title=threat)
@@ -129,7 +132,7 @@ def _page(result: Audit) -> str:
     clean = result.worst[result.worst["threat"] == ""].iloc[0]
     parts = [
         web.listed(result.summary.split("\n")),
-        web.paragraph(leaderboard.EXPLAINED if result.facts["budget"] != "absolute" else ABSOLUTE),
+        web.paragraph({"relative": leaderboard.EXPLAINED, "row": OWN_NORM, "absolute": ABSOLUTE}[result.facts["budget"]]),
         web.paragraph("Unperturbed: " + ", ".join(f"{name} {number(clean[name], name)}" for name in ("nDCG", "HR", "EFD", "SE", "ICov")) + "."),
         web.section("What was audited", facts, _plain, "which"),
         web.picture(result.figure, "nDCG over rho, a panel for each threat, a line for each attack, dotted the certified bound"),

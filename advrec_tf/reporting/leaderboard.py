@@ -10,6 +10,7 @@ from scipy import stats
 from advrec_tf.evaluation import mean_interval
 from advrec_tf.reporting.curves import equal_harm
 from advrec_tf.reporting.vocabulary import BASELINES, markdown, number
+from advrec_tf.robustness import CERTIFICATE, NOISE
 
 COLUMNS = ("entry", "seed", "threat", "budget", "ball", "rho", "member", "nDCG", "HR", "certified_nDCG", "certified_HR", "ICov", "EFD", "SE")
 THREATS = {
@@ -18,7 +19,6 @@ THREATS = {
     "test": "knows the held-out item",
     "alone": "knows one user's held-out item and cares for no other user",
 }
-NOISE, CERTIFICATE = "noise", "certificate"
 VERDICT_AT = 0.05  # rho, l2
 SURE = 0.01  # p of a paired test over users
 IDLE = 0.5  # share of users' rows that all members leave where they are, above which a loss is flat
@@ -27,6 +27,12 @@ GROUPS = ("user activity", "item popularity")
 DETAILS = (*COLUMNS, "factors", "k", "masked", *(f"{by} {quarter}" for by in GROUPS for quarter in range(1, 5)))
 
 Kept = Iterable[tuple[dict[str, Any], dict[str, np.ndarray]]]
+
+
+def complete(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of entries that were measured at every point, and the names of the others, which an interrupted run has left."""
+    counts = rows.groupby(["entry", "factors", "seed"])["nDCG"].transform("size")
+    return rows[counts == counts.max()], sorted(rows.loc[counts < counts.max(), "entry"].unique())
 
 
 def tidy(rows: pd.DataFrame, kept: Kept) -> pd.DataFrame:
@@ -100,14 +106,14 @@ def quartiles(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def half(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rho of the l2 ball at which half of an entry's nDCG is gone under each threat, NaN where it is not: [entries, threats], mean over seeds."""
+    """The rho of the l2 ball at which half of an entry's nDCG is gone under each threat, mean over seeds, NaN where one stands it."""
     found = []
     for (entry, seed), part in rows.groupby(["entry", "seed"]):
         still = part.loc[part["threat"] == "", "nDCG"].iloc[0]
         for threat, own in part[part["ball"] == "l2"].groupby("threat"):
             found.append((entry, seed, threat, equal_harm(own["rho"].to_numpy(), own["nDCG"].to_numpy(), still / 2)))
     frame = pd.DataFrame(found, columns=["entry", "seed", "threat", "rho"])
-    wide = frame.groupby(["entry", "threat"])["rho"].mean().unstack()
+    wide = frame.groupby(["entry", "threat"])["rho"].agg(lambda seeds: seeds.mean(skipna=False)).unstack()
     return wide[[threat for threat in THREATS if threat in wide]]
 
 
@@ -194,7 +200,7 @@ def doubts(rows: pd.DataFrame) -> list[str]:
 EXPLAINED = (
     "rho is the size of a perturbation's row (l2) or of its elements (linf) over the root mean square of the table's row norms, in the form that all "
     "factors of the same lists share: no scale, basis or shift changes a figure. Each cell is the worst of an ensemble of attacks; the truth lies "
-    "between it and the certificate."
+    "between it and the certificate, where there is one."
 )
 
 

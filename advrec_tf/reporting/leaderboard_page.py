@@ -19,7 +19,7 @@ ALT = (
 def figure(rows: pd.DataFrame) -> Figure:
     """What is left over the budget in the l2 ball, a panel for each threat, a line for each entry; dotted where every attack ends: certified.
 
-    Recommenders that learn next to nothing are levels, as nobody needs to perturb them.
+    Recommenders that learn next to nothing are levels, too: what nobody needs factors for.
     """
     there = leaderboard.threats(rows)
     columns = min(2, len(there))

@@ -49,11 +49,11 @@ class Sinking:
             self.rivals, margins = self._strongest(P, Q)
             return self._slopes(margins) @ Q
         own, others = (np.einsum("ud,und->un", P, Q[items]) for items in (np.maximum(self.sunk, 0), self.rivals))
-        return self._slopes(np.where(self.sunk >= 0, own, np.inf)[:, :, None] - others[:, None, :]).T @ P
+        return self._slopes(np.where(self.sunk >= 0, own, np.inf)[:, :, None] - np.where(self.there, others, -np.inf)[:, None, :]).T @ P
 
     def _strongest(self, P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The strongest rivals of every user, int [U, R], strongest first, and margins over them [U, n, R], infinite where there is none."""
-        rivals = np.empty((len(P), self.count), np.int64)
+        rivals, self.there = np.empty((len(P), self.count), np.int64), np.empty((len(P), self.count), bool)
         margins = np.empty((len(P), self.sunk.shape[1], self.count), np.float32)
         for start, scores in masked_scores(P, Q, self.data):
             part = slice(start, start + len(scores))
@@ -62,6 +62,7 @@ class Sinking:
             at = np.nonzero(there)
             scores[at[0], self.sunk[part][at]] = -np.inf
             rivals[part], strongest = strongest_of(scores, self.count)
+            self.there[part] = np.isfinite(strongest)
             margins[part] = values[:, :, None] - strongest[:, None, :]
         return rivals, margins
 
@@ -135,7 +136,7 @@ def responses(form: Form, loss, sizes: tuple, ball: str, read_at: Sequence[int],
     """Yields the perturbation of a form after each iteration count of `read_at`: an iteration moves Delta_P to momentum Delta_P + (1 - momentum)
     `response`, and then Delta_Q with the gradient at what P has become.
 
-    The losses are convex in each table, and what a table can do best against a linearisation is in closed form: no step has a size.
+    What a table can do best against a linearisation of the loss is in closed form: no step has a size.
     """
     delta, done = [np.zeros_like(form.user), np.zeros_like(form.item)], 0
     for stop in read_at:

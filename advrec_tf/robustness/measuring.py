@@ -15,7 +15,7 @@ from advrec_tf.storage import digest
 VERSION = 2  # of the ensemble, one more whenever its bytes change
 LAYOUT = Layout(
     ("dataset", "entry", "factors", "seed", "threat", "budget", "ball", "rho", "member", "k"),
-    ("nDCG", "HR", "ICov", "EFD", "SE", "idle"),  # idle: share of users' rows that an attack leaves where they are
+    ("nDCG", "HR", "ICov", "EFD", "SE", "idle"),  # idle: share of tested users' rows that an attack leaves
 )
 Measured = tuple[list[dict], dict[str, np.ndarray]]  # rows, and what is kept of single users
 SIZES = {"l2": (0.01, 0.02, 0.05, 0.1, 0.2, 0.4), "linf": (0.11,)}
@@ -62,7 +62,7 @@ def attacked(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interaction
         lists = evaluation.top_k(problem.form.user + delta.user, problem.form.item + delta.item, data, point["k"])
         row, users = measured(point, lists, data)
         still = np.linalg.norm(delta.user, axis=1) < STILL * problem.form.sizes(point["rho"])[0][:, 0]
-        found.append((row | {"idle": float(still.mean())}, users))
+        found.append((row | {"idle": float(still[_tested(data)].mean())}, users))
     return [row for row, _ in found], {"nDCG": np.array([users for _, users in found], np.float32)}
 
 

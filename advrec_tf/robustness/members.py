@@ -51,9 +51,15 @@ class Problem:
         """`responses` to a loss."""
         return next(responses(self.form, loss, self.form.sizes(rho), ball, (RESPONSES,)))
 
-    def items(self, threat: str) -> np.ndarray:
-        """The items that are to sink, int [U, n]: every user's list, or his test items."""
-        return evaluation.top_k(self.form.user, self.form.item, self.data, self.k) if threat == "lists" else items_of_test(self.data)
+    @cached_property
+    def sunk(self) -> dict[str, np.ndarray]:
+        """The items that are to sink under a threat, int [U, n]: every user's list, or his test items."""
+        return {"lists": evaluation.top_k(self.form.user, self.form.item, self.data, self.k), "test": items_of_test(self.data)}
+
+    @cached_property
+    def spread(self) -> float:
+        """Of the margins of test items over their strongest rivals."""
+        return Sinking(self.form, self.data, self.sunk["test"], self.k).spread
 
 
 def items_of_test(data: Interactions) -> np.ndarray:
@@ -87,16 +93,15 @@ def _every_negative(problem: Problem, rho: float, ball: str) -> Perturbation:
 
 def _sinking(threat: str, loss: type[Sinking]) -> Callable[[Problem, float, str], Perturbation]:
     def member(problem: Problem, rho: float, ball: str) -> Perturbation:
-        return problem.responding(loss(problem.form, problem.data, problem.items(threat), problem.k), rho, ball)
+        return problem.responding(loss(problem.form, problem.data, problem.sunk[threat], problem.k), rho, ball)
 
     return member
 
 
 def _all_rivals(problem: Problem, rho: float, ball: str) -> Perturbation:
-    data, form = problem.data, problem.form
-    spread = Sinking(form, data, problem.items("test"), problem.k).spread
+    data = problem.data
     sunk = sparse.csr_matrix((np.ones(len(data.test_users), np.float32), (data.test_users, data.test_items)), (data.n_users, data.n_items))
-    return problem.responding(AllRivals(data, sunk, masked=True, spread=spread), rho, ball)
+    return problem.responding(AllRivals(data, sunk, masked=True, spread=problem.spread), rho, ball)
 
 
 NOISE = "noise"  # no attack: what none should fall behind

@@ -1,4 +1,4 @@
-"""Each user attacked alone: what lies nearest above the certificate, which grants every user items of his own."""
+"""Each user attacked alone, with all items' rows to himself, as the certificate grants it."""
 
 import numpy as np
 
@@ -13,8 +13,8 @@ def alone(form: Form, data: Interactions, sizes: tuple, ball: str, iterations: i
 
     Of a perturbed p the best that items' rows can do is known: with t the size of a row and |p|* the dual norm (l2, or the sum of absolute values),
     s_uj = p q_j + t_j |p|* for every rival, and s_ui = p q_i - t_i |p|*.  What is left, a search in the user's own row, is made by `response` with
-    momentum .5 on sum of ln(1 + exp(-(s_ui - s_uj) / c)) over his RIVALS strongest, c the deviation of all margins.  Any rank on the way counts.
-    Needs one test item a user.
+    momentum .5 on sum of ln(1 + exp(-(s_ui - s_uj) / c)) over his RIVALS strongest, c the deviation of the margins of a block of users.  Any rank on
+    the way counts.  Needs one test item a user.  The search finds no more than there is, so the certificate holds; it may miss what there is.
     """
     ranks = np.empty(len(data.test_users), np.int64)
     step = block_starts(data).step
