@@ -37,7 +37,7 @@ def take(folder: Path, target: Path) -> None:
 
     Of Figures 1 and 2 without what neither shows.  Of Table 1, whose cells are accumulated over iterations, the cells and the tests, and of the rows
     those without iterations or of the last.  Of Figure 3 what its page reads: three metrics, and PGD alone where the reading is not the paper's.  Of
-    the leaderboard the worst of each ensemble.
+    the leaderboard the worst of each ensemble, and groups of users where its page has them.
     """
     record = read_record(folder / "config.json")
     if not (record and record["runs"] and record["runs"][-1].get("ended", True)):
@@ -56,7 +56,10 @@ def take(folder: Path, target: Path) -> None:
     if folder.parent.name in ("iterations", "budget"):
         frames["results"] = frames["results"].drop(columns=["PR", "RE", "EFD", "step_size"], errors="ignore")
     if folder.parent.name == "robustness":
-        frames = {"worst": read_results(folder, "worst.csv")}
+        worst = read_results(folder, "worst.csv")
+        paying = (worst["threat"] == "") | ((worst["threat"] == "test") & (worst["ball"] == "l2") & (worst["rho"] == leaderboard.VERDICT_AT))
+        groups = [name for name in leaderboard.DETAILS if name.startswith(leaderboard.GROUPS)]
+        frames = {"worst": worst.assign(**worst[groups].where(paying))}
     for name, frame in frames.items():
         write_text(target / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
     for run in record["runs"]:

@@ -16,6 +16,7 @@ from advrec_tf.poisoning.settings import GOALS, GanSettings, RecSys19Settings, R
 from advrec_tf.training import WRMFSettings
 
 from killing import Killed, contents, killed_after
+from running import NARROW
 
 TINY = WRMFSettings(embedding_dim=3, batch_size=9)
 
@@ -93,6 +94,7 @@ class Flat(Quadratic):
 def test_a_killed_attack_ends_in_the_same_bytes(shop, tmp_path, monkeypatch):
     options = RecSys19Settings(5, (1, 5), TINY, gan_epochs=3, base_epochs=2, probe_epochs=1, directions=2, k=5)
     monkeypatch.setattr(gan, "_SAVE_EVERY", 1)
+    monkeypatch.setattr(dcgan, "FILTERS", NARROW)
     whole = zeroth_order.attack(shop, options, 0, tmp_path / "whole" / "synthetic" / "a", 3, progress=False)
     assert whole.n_users == 5 and whole.matrix().max() <= 5 and len(list((tmp_path / "whole" / "synthetic").iterdir())) == 2
     for stop in (1, 3, 1):  # in the GAN, in the steps, and in them again

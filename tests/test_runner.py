@@ -162,7 +162,7 @@ def test_killed_runs_end_in_the_same_bytes(tmp_path, flags):
 def test_a_stop_is_one_line_and_leaves_nothing_behind(tmp_path, number):
     """Of the whole process group, from the start on; STOPS says how often."""
     rng = np.random.default_rng(int(number))
-    for _ in range(int(os.environ.get("STOPS", 2))):
+    for _ in range(int(os.environ.get("STOPS", 1))):
         status, err = killed_run(tmp_path / "out", ("--experiment=iterations", *SHORT), rng, while_measuring=rng.random() < 0.4, number=number)
         assert (status, err) in ((130, "advrec: interrupted; the same command goes on from where it is\n"), (0, ""), (-number, "")), err
         assert not [path for path in tmp_path.rglob("*.tmp")]
