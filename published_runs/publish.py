@@ -29,6 +29,7 @@ PAPERS = {"multi_step": ("table1", "iterations", "budget", "characteristics"), "
 PLACES = ("output_dir", "data_dir", "workers", "progress", "backend")  # flags that say nothing about a result
 # iterations.png has what the paper shows, and what is made of Figure 3's rows is made of those that ship.
 NOT_SHIPPED = ("iterations_all_metrics.png", "losses.csv", "readings.csv", "leaderboard.html")
+COLORS = 24  # of a picture
 MARKS = "<!-- measured -->\n", "<!-- end -->"  # around what the README takes from here
 
 
@@ -37,7 +38,7 @@ def take(folder: Path, target: Path) -> None:
 
     Of Figures 1 and 2 without what neither shows.  Of Table 1, whose cells are accumulated over iterations, the cells and the tests, and of the rows
     those without iterations or of the last.  Of Figure 3 what its page reads: three metrics, and PGD alone where the reading is not the paper's.  Of
-    the leaderboard the worst of each ensemble, and groups of users where its page has them.
+    the leaderboard the worst of each ensemble, as its page shows it.
     """
     record = read_record(folder / "config.json")
     if not (record and record["runs"] and record["runs"][-1].get("ended", True)):
@@ -56,16 +57,21 @@ def take(folder: Path, target: Path) -> None:
     if folder.parent.name in ("iterations", "budget"):
         frames["results"] = frames["results"].drop(columns=["PR", "RE", "EFD", "step_size"], errors="ignore")
     if folder.parent.name == "robustness":
-        worst = read_results(folder, "worst.csv")
-        paying = (worst["threat"] == "") | ((worst["threat"] == "test") & (worst["ball"] == "l2") & (worst["rho"] == leaderboard.VERDICT_AT))
-        groups = [name for name in leaderboard.DETAILS if name.startswith(leaderboard.GROUPS)]
-        frames = {"worst": worst.assign(**worst[groups].where(paying))}
+        frames = {"worst": _as_shown(read_results(folder, "worst.csv"))}
     for name, frame in frames.items():
         write_text(target / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
     for run in record["runs"]:
         run.pop("ended", None)
         run["flags"] = {name: value for name, value in run["flags"].items() if name not in PLACES}
     write_record(target / "config.json", record, indent=None)
+
+
+def _as_shown(worst: pd.DataFrame) -> pd.DataFrame:
+    """Of a leaderboard's rows what its page has: groups of users before and under one attack, lists' diversity where training pairs are known."""
+    paying = (worst["threat"] == "") | ((worst["threat"] == "test") & (worst["ball"] == "l2") & (worst["rho"] == leaderboard.VERDICT_AT))
+    groups, lists = [name for name in leaderboard.DETAILS if name.startswith(leaderboard.GROUPS)], ["ICov", "EFD", "SE"]
+    shown = {**worst[groups].where(paying), **worst[lists].where(worst["threat"].isin(["", "train"]))}
+    return worst.assign(**shown).drop(columns=["budget", "factors", "HR", "certified_HR"])
 
 
 def render(published: Path) -> dict[Path, str]:
@@ -140,7 +146,7 @@ def main(results: list[Path]) -> None:
             path.unlink()
     for path in PUBLISHED.rglob("*.png"):
         with replacing(path) as temporary:
-            Image.open(path).convert("RGB").quantize(48).save(temporary, format="png", optimize=True)
+            Image.open(path).convert("RGB").quantize(COLORS).save(temporary, format="png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def _means(users: np.ndarray | None, groups: dict[str, np.ndarray]) -> dict[str,
 
 def quartiles(rows: pd.DataFrame) -> pd.DataFrame:
     """nDCG by quartile (1: least) of users' activity and of their test items' popularity, for every row of `tidy`, long."""
-    keys = ["entry", "seed", "threat", "budget", "ball", "rho"]
+    keys = ["entry", "seed", "threat", "ball", "rho"]
     groups = [name for name in DETAILS if name.startswith(GROUPS)]
     long = rows[[*keys, *groups]].melt(keys, groups, "group", "nDCG")
     parts = long.pop("group").str.rsplit(" ", n=1, expand=True)
