@@ -149,7 +149,7 @@ def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
     columns = pd.read_csv(path, nrows=0).columns
     texts = {name: str for name in TEXTS if name in columns}
     blanks = {name: [""] for name in columns if name not in texts}
-    frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=blanks, float_precision="round_trip")
+    frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=blanks)
     record = read_record(path.with_name("config.json")) or {}
     frame.attrs.update({name: record.get(name, {}) for name in ("config", "statistics")})
     return frame

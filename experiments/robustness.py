@@ -29,7 +29,7 @@ LEAST_SQUARES_EPOCHS = 15
 # Regularised least squares (Hu et al. 2008): regularisation and alpha, the weight of what was clicked beside 1.
 LEAST_SQUARES = {"iALS": (10.0, 1.0), "iALS 50": (50.0, 2.0), "iALS 100": (100.0, 10.0)}
 TRAINED = ("BPR-MF", "AMF")
-TWIN = "rescaled BPR-MF"  # 1000 P and Q / 10, whose lists are the same
+TWIN = "rescaled BPR-MF"  # 1000 P and Q / 10, whose lists are the same; not rounded to single precision, which would be other factors
 DECOMPOSED = {"SVD": None, "SVD 16": 16, "SVD 128": 128}  # the rank of the clicks' truncated SVD, or that of the models
 ENTRIES = (*TRAINED, TWIN, *LEAST_SQUARES, *DECOMPOSED, "MostPopular")
 
@@ -113,7 +113,7 @@ def entries(study: Study) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
         for seed in study.seeds if name in study.entries else ():
             folder = model_folder(study.output_dir / "models", data, settings, seed)
             P, Q = selected_factors(folder, "best", training.last_epoch(settings))[1:]
-            yield name, seed, *((1000 * P, Q / 10) if name == TWIN else (P, Q))
+            yield name, seed, *((1000 * np.float64(P), np.float64(Q) / 10) if name == TWIN else (P, Q))
     for name, asked in _least_squares(study):
         trained = victims.victim(**asked)
         yield name, asked["seed"], trained["P"], trained["Q"]

@@ -57,7 +57,7 @@ def tidy(rows: pd.DataFrame, kept: Kept) -> pd.DataFrame:
 
 
 def _key(row: dict[str, Any]) -> tuple:
-    return tuple(row[name] for name in (*_RUN, "rho", "member"))
+    return *(row[name] for name in (*_RUN, "member")), f"{row['rho']:.12g}"  # whose last digit a reader of CSV may not keep
 
 
 def _worst(part: pd.DataFrame, users: dict[tuple, dict], groups: dict[str, np.ndarray]) -> Iterable[dict[str, Any]]:
