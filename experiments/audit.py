@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from advrec_tf import auditing, evaluation, perturbations, robustness
-from advrec_tf.cli.runner import Experiment
+from advrec_tf.cli.runner import Experiment, list_length
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.reporting import read_results, read_users
@@ -46,12 +46,11 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
             raise UserError(f"--{name} is needed")
     if len(values["seed"]) > 1 or (values["train"] is None and len(values["dataset"]) > 1):
         raise UserError("an audit takes one --dataset and one --seed")
-    P, Q, k = load_matrix(values["user_factors"]), load_matrix(values["item_factors"]), values["k"] or 10
+    P, Q = load_matrix(values["user_factors"]), load_matrix(values["item_factors"])
     found = []
     for data in datasets:
         own = auditing.align(P, values["user_rows"], data.user_ids, "user"), auditing.align(Q, values["item_rows"], data.item_ids, "item")
-        if k > data.n_items:
-            raise UserError(f"--k={k} is more than the {data.n_items} items of {data.name}")
+        k = list_length(values, data)
         found.append(Study(data, output_dir, *auditing.checked(*own, data), k, values["seed"][0], values["budget"]))
     return found
 

@@ -13,7 +13,7 @@ from scipy.sparse.linalg import svds
 
 from advrec_tf import auditing, evaluation, perturbations, robustness
 from advrec_tf.cli import trainings, victims
-from advrec_tf.cli.runner import Experiment, Running
+from advrec_tf.cli.runner import Experiment, Running, list_length
 from advrec_tf.cli.trainings import Training
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
@@ -62,14 +62,11 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
     own = dict(_own(text) for text in values["factors"])
     if len(own) < len(values["factors"]) or set(own) & {*ENTRIES, *BASELINES}:
         raise UserError(f"--factors must have names of their own, and none of {', '.join(dict.fromkeys((*ENTRIES, *BASELINES)))}")
-    k = values["k"] or 10
     trained, found = trainings.settings({**values, "model_selection": ["best"]}), []
     for data in datasets:
         fitting = {name: _fitting(name, pair, data) for name, pair in own.items()}
-        if k > data.n_items:
-            raise UserError(f"--k={k} is more than the {data.n_items} items of {data.name}")
         training = Training(data=data, output_dir=output_dir, **trained)
-        found.append(Study(data, output_dir, values["seed"], values["entries"], fitting, training, k))
+        found.append(Study(data, output_dir, values["seed"], values["entries"], fitting, training, list_length(values, data)))
     return found
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from advrec_tf import evaluation, perturbations
 from advrec_tf.cli import trainings
 from advrec_tf.cli.flags import as_published
+from advrec_tf.cli.runner import list_length
 from advrec_tf.cli.trainings import Training, weights_of
 from advrec_tf.data import Interactions, sample_triples, sampling
 from advrec_tf.defenses import Transformation, low_rank, project
@@ -78,7 +79,7 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
                 iterations=sorted(values["iterations"]),
                 step_size=values["step_size"],
                 pgd_init=values["pgd_init"],
-                k=values["k"] or 10,
+                k=list_length(values, data),
                 published=data.registered and as_published(values, least),
                 more_attacks=tuple(values.get("more_attacks", ())),
                 attack_draws=values.get("attack_draws", 1),
@@ -87,8 +88,6 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
             )
         )
     for study in found:
-        if study.k > study.data.n_items:
-            raise UserError(f"--k={study.k} is more than the {study.data.n_items} items of {study.data.name}")
         for settings in (study.bprmf, study.amf):
             if not study.epochs_of(settings):
                 raise UserError(f"--model_selection={','.join(study.selections)} names no epoch of {settings.name} on {study.data.name}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from advrec_tf import evaluation, storage
 from advrec_tf.cli.flags import as_published
-from advrec_tf.cli.runner import Running
+from advrec_tf.cli.runner import Running, list_length
 from advrec_tf.data import GROUPS, Interactions, check_targets, choose_targets, popularity_groups
 from advrec_tf.defenses import ENTER, Defense, LowRank, detection, low_rank
 from advrec_tf.errors import UserError
@@ -162,9 +162,7 @@ def reconstructions(study: Study) -> list[Defense]:
 
 
 def _study(values: dict[str, Any], data: Interactions, output_dir: Path, attacks: tuple[str, ...], given: tuple[Profiles, ...]) -> Study:
-    k = values["k"] or (50 if data.registered and data.name == "gowalla" else 10)
-    if k > data.n_items:
-        raise UserError(f"--k={k} is more than the {data.n_items} items of {data.name}")
+    k = list_length(values, data, 50 if data.registered and data.name == "gowalla" else 10)
     plans = {group: _plan(values, data, group) for group in values["target_group"]}
     victims = victims_of(values, values.get("victim", "wrmf")) if "victim_epochs" in values else {}
     if "pmf_dims" in values:

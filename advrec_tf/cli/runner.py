@@ -32,6 +32,14 @@ class Running:
         return jobs.run(function, arguments, self.workers, self.backend, bar if self.progress else "", done)
 
 
+def list_length(values: dict[str, Any], data: Interactions, default: int = 10) -> int:
+    """--k, or what it is where it is not given.  Raises UserError where there are fewer items."""
+    k = values["k"] or default
+    if k > data.n_items:
+        raise UserError(f"--k={k} is more than the {data.n_items} items of {data.name}")
+    return k
+
+
 class Study(Protocol):
     """What an experiment on one data set depends on."""
 

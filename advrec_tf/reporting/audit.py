@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advrec_tf import auditing, jobs, robustness
@@ -12,9 +13,8 @@ from advrec_tf.auditing import FACTORS
 from advrec_tf.data import Interactions
 from advrec_tf.evaluation import bootstrap_interval
 from advrec_tf.files import write_text
-from advrec_tf.reporting import leaderboard, web
+from advrec_tf.reporting import leaderboard, leaderboard_page, web
 from advrec_tf.reporting.leaderboard import THREATS, Kept
-from advrec_tf.reporting.plots import legend, panels
 from advrec_tf.reporting.vocabulary import BASELINES, number
 from advrec_tf.robustness import CERTIFICATE
 from advrec_tf.storage import write_csv
@@ -108,9 +108,8 @@ def of_results(facts: dict[str, Any], rows: pd.DataFrame, kept: Kept) -> Audit:
 
 def _figure(members: pd.DataFrame) -> Figure:
     own = members[(members["entry"] == FACTORS) & (members["ball"] == "l2")]
-    there = leaderboard.threats(own)
-    picture, axes = panels(-(-len(there) // 2), 2)
-    for axis, threat in zip(axes.flat, there):
+
+    def draw(axis: Axes, threat: str) -> None:
         for name, part in own[own["threat"] == threat].groupby("member"):
             axis.plot(part["rho"], part["nDCG"], "o-", color=COLORS[str(name)], markersize=3, label=str(name))
         bound = own[own["threat"] == CERTIFICATE]
@@ -118,12 +117,8 @@ def _figure(members: pd.DataFrame) -> Figure:
             axis.plot(bound["rho"], bound["nDCG"], ":", color="black", label="certified")
         for entry, part in members[members["rho"] == 0].groupby("entry"):
             axis.axhline(part["nDCG"].mean(), color=COLORS.get(str(entry), "black"), linestyle="--", linewidth=1, label=f"{entry}, unperturbed")
-        axis.set(xscale="log", xlabel="rho, l2", title=threat)
-        axis.set_ylim(bottom=0)
-    for axis in axes[:, 0]:
-        axis.set_ylabel("nDCG")
-    legend(picture, axes, "outside lower center", columns=4)
-    return picture
+
+    return leaderboard_page.by_threat(leaderboard.threats(own), draw, "nDCG")
 
 
 def _page(result: Audit) -> str:

@@ -1,9 +1,11 @@
 """The leaderboard as a picture, as a web page, and as one record for each entry."""
 
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advrec_tf.reporting import leaderboard, web
@@ -21,10 +23,8 @@ def figure(rows: pd.DataFrame) -> Figure:
 
     Recommenders that learn next to nothing are levels, too: what nobody needs factors for.
     """
-    there = leaderboard.threats(rows)
-    columns = min(2, len(there))
-    picture, axes = panels(-(-len(there) // columns), columns)
-    for axis, threat in zip(axes.flat, there):
+
+    def draw(axis: Axes, threat: str) -> None:
         own = rows[(rows["threat"] == threat) & (rows["ball"] == "l2")]
         for place, (entry, part) in enumerate(own.groupby("entry")):
             means = part.groupby("rho")[["nDCG", "certified_nDCG"]].mean()
@@ -36,10 +36,20 @@ def figure(rows: pd.DataFrame) -> Figure:
             levels = rows.loc[(rows["entry"] == name) & (rows["threat"] == ""), "nDCG"]
             if len(levels):
                 axis.axhline(levels.mean(), color="black", linestyle="--", linewidth=1, label=f"{name}, unperturbed")
+
+    return by_threat(leaderboard.threats(rows), draw, "worst nDCG")
+
+
+def by_threat(there: Collection[str], draw: Callable[[Axes, str], None], what: str) -> Figure:
+    """A panel for each threat, two beside each other, over the budget of the l2 ball.  draw(axis, threat) fills it; what: is drawn"""
+    columns = min(2, len(there))
+    picture, axes = panels(-(-len(there) // columns), columns)
+    for axis, threat in zip(axes.flat, there):
+        draw(axis, threat)
         axis.set(xscale="log", xlabel="rho, l2", title=threat)
         axis.set_ylim(bottom=0)
     for axis in axes[:, 0]:
-        axis.set_ylabel("worst nDCG")
+        axis.set_ylabel(what)
     legend(picture, axes, "outside lower center", columns=4)
     return picture
 
