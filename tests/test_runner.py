@@ -180,7 +180,5 @@ def test_a_worker_starts_with_stops_held(tmp_path):
 
 
 def test_flags_are_checked_without_tensorflow():
-    code = "import sys; from running import advrec; assert advrec('--epochs=x').status == 1; print('tensorflow' in sys.modules)"
-    folders = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": folders})
-    assert found.stdout.strip() == "False", found.stderr
+    found = subprocess.run([sys.executable, "-X", "importtime", "-m", "experiments.main", "--epochs=x"], capture_output=True, text=True, cwd=ROOT)
+    assert found.returncode == 1 and "advrec_tf" in found.stderr and "tensorflow" not in found.stderr, found.stderr
