@@ -151,8 +151,15 @@ def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
     blanks = {name: [""] for name in columns if name not in texts}
     frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=blanks)
     record = read_record(path.with_name("config.json")) or {}
-    frame.attrs.update({name: record.get(name, {}) for name in ("config", "statistics")})
+    frame.attrs.update({name: _Shared(record.get(name, {})) for name in ("config", "statistics")})
     return frame
+
+
+class _Shared(dict):
+    """Of a frame and all that is made of it: pandas would copy it in depth with every operation, half the time of a report."""
+
+    def __deepcopy__(self, memo):
+        return self
 
 
 def read_users(folder: Path | str) -> list[tuple[dict, dict[str, np.ndarray]]]:

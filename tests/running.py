@@ -22,10 +22,10 @@ SHORT = (
 )  # fmt: skip
 TINY = (
     "--preset=quick", "--seed=0", "--victim_epochs=6", "--outer_epochs=2", "--surrogate_epochs=6", "--unrolled_epochs=3", "--gan_epochs=1",
-    "--fakes=12", "--victim_dim=4", "--surrogate_dim=4",
+    "--fakes=12", "--victim_dim=4", "--surrogate_dim=4", "--solver=als",
 )  # fmt: skip
 NARROW = (4, 8, 16, 32)  # of a GAN: a hundredth of the time
-OF_VICTIMS = ("--victim_epochs", "--victim_dim")
+OF_VICTIMS = ("--victim_epochs", "--victim_dim", "--solver")
 
 
 class Outcome(NamedTuple):

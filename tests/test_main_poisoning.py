@@ -22,7 +22,7 @@ def flags_of(experiment):
     own = [flag for flag in TINY if not flag.startswith(unread.get(experiment, "-no-"))]
     more = {"lowrank_table1": ["--other_outer_epochs=1"], "lowrank_table2": ["--patches=50x20,fullx30"], "lowrank_table3": ["--patches=50x20"],
             "lowrank_figure3": ["--svd_ranks=5,20"], "lowrank_figure5": ["--svd_ranks=5,20"],
-            "lowrank_controls": ["--patches=50x20"]}  # fmt: skip
+            "lowrank_controls": ["--patches=50x20"], "lowrank_younger": ["--solver=sgd"]}  # fmt: skip
     return own + more.get(experiment, [])
 
 
