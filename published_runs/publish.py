@@ -34,11 +34,11 @@ MARKS = "<!-- measured -->\n", "<!-- end -->"  # around what the README takes fr
 
 
 def take(folder: Path, target: Path) -> None:
-    """Copies what an experiment measured on a data set and its settings, without what is of the machine, in six digits.
+    """Copies what an experiment measured on a data set and its settings, without what is of the machine and the name of the folder, in six digits.
 
     Of Figures 1 and 2 without what neither shows.  Of Table 1, whose cells are accumulated over iterations, the cells and the tests, and of the rows
     those without iterations or of the last.  Of Figure 3 what its page reads: three metrics, and PGD alone where the reading is not the paper's.  Of
-    the leaderboard the worst of each ensemble, as its page shows it.
+    the leaderboard the worst of each ensemble, as its page shows it, beside the entries and seeds that an earlier run of the same versions had.
     """
     record = read_record(folder / "config.json")
     if not (record and record["runs"] and record["runs"][-1].get("ended", True)):
@@ -58,8 +58,13 @@ def take(folder: Path, target: Path) -> None:
         frames["results"] = frames["results"].drop(columns=["PR", "RE", "EFD", "step_size"], errors="ignore")
     if folder.parent.name == "robustness":
         frames = {"worst": _as_shown(read_results(folder, "worst.csv"))}
+        before = read_record(target / "config.json")
+        if before and before["config"]["versions"] == record["config"]["versions"]:
+            frames["worst"] = _beside(read_results(target, "worst.csv"), frames["worst"])
+            record["runs"] = before["runs"] + record["runs"]
     for name, frame in frames.items():
-        write_text(target / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
+        text = frame.drop(columns="dataset", errors="ignore").to_csv(index=False, float_format="%.6g")
+        write_text(target / f"{name}.csv", text)
     for run in record["runs"]:
         run.pop("ended", None)
         run["flags"] = {name: value for name, value in run["flags"].items() if name not in PLACES}
@@ -72,6 +77,12 @@ def _as_shown(worst: pd.DataFrame) -> pd.DataFrame:
     groups, lists = [name for name in leaderboard.DETAILS if name.startswith(leaderboard.GROUPS)], ["ICov", "EFD", "SE"]
     shown = {**worst[groups].where(paying), **worst[lists].where(worst["threat"].isin(["", "train"]))}
     return worst.assign(**shown).drop(columns=["budget", "factors", "HR", "certified_HR"])
+
+
+def _beside(before: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one run, and those of another with entries or seeds that the one has not."""
+    pairs = [pd.MultiIndex.from_frame(rows[["entry", "seed"]]) for rows in (before, own)]
+    return pd.concat([before[~pairs[0].isin(pairs[1])], own]).sort_values(["entry", "seed", "threat", "ball", "rho"])
 
 
 def render(published: Path) -> dict[Path, str]:
