@@ -23,7 +23,7 @@ from advrec_tf.models.baselines import BASELINES, MostPopular
 from advrec_tf.reporting import leaderboard, leaderboard_page, page, read_results, read_users
 from advrec_tf.results import Job, read_record
 from advrec_tf.storage import write_csv
-from advrec_tf.training import WRMFSettings, model_folder, selected_factors
+from advrec_tf.training import MarginMFSettings, Settings, WRMFSettings, model_folder, selected_factors
 
 LEAST_SQUARES_EPOCHS = 15
 # Regularised least squares (Hu et al. 2008): regularisation and alpha, the weight of what was clicked beside 1.
@@ -31,7 +31,10 @@ LEAST_SQUARES = {"iALS": (10.0, 1.0), "iALS 50": (50.0, 2.0), "iALS 100": (100.0
 TRAINED = ("BPR-MF", "AMF")
 TWIN = "rescaled BPR-MF"  # 1000 P and Q / 10, whose lists are the same; not rounded to single precision, which would be other factors
 DECOMPOSED = {"SVD": None, "SVD 16": 16, "SVD 128": 128}  # the rank of the clicks' truncated SVD, or that of the models
-ENTRIES = (*TRAINED, TWIN, *LEAST_SQUARES, *DECOMPOSED, "MostPopular")
+DEFENDED = "MarginMF"
+EQUAL = " with equal users"  # the same lists, of `perturbations.equal_users`
+EQUALISED = tuple(f"{name}{EQUAL}" for name in (*TRAINED, "iALS", "iALS 50", "SVD 16"))
+ENTRIES = (*TRAINED, TWIN, *LEAST_SQUARES, *DECOMPOSED, "MostPopular", *EQUALISED, DEFENDED)
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class Study:
     k: int
 
     published = False  # no paper has this
+
+    @property
+    def asked(self) -> set[str]:
+        """Whose factors are needed."""
+        return {name.removesuffix(EQUAL) for name in self.entries}
 
     @property
     def config(self) -> dict[str, Any]:
@@ -87,38 +95,47 @@ def _own(text: str) -> tuple[str, tuple[np.ndarray, np.ndarray]]:
 def prepare(studies: Sequence[Study], how: Running) -> None:
     """Trains what is to be trained."""
     for entries, models in (({"AMF"}, TRAINED), ({"BPR-MF", TWIN}, TRAINED[:1])):
-        trainings.train([study.training for study in studies if entries & {*study.entries}], how, models)
-    for _ in how.jobs("advrec_tf.cli.victims:victim", [asked for study in studies for _, asked in _least_squares(study)]):
+        trainings.train([study.training for study in studies if entries & study.asked], how, models)
+    for _ in how.jobs("advrec_tf.cli.victims:victim", [arguments for study in studies for _, arguments in _trained_whole(study)]):
         pass
 
 
-def _least_squares(study: Study) -> list[tuple[str, dict[str, Any]]]:
-    """Entries by regularised least squares, each with the arguments of `victims.victim`."""
-    dim, folder, found = study.training.bprmf.embedding_dim, study.output_dir / "models" / study.data.name / "least-squares", []
-    for name in (each for each in study.entries if each in LEAST_SQUARES):
-        regularization, alpha = LEAST_SQUARES[name]
-        settings = WRMFSettings(dim, solver="als", regularization=regularization, weight=1 + alpha)
-        common = {"data": study.data, "settings": settings, "epochs": LEAST_SQUARES_EPOCHS, "folder": folder}
-        found += [(name, {**common, "seed": seed}) for seed in study.seeds]
-    return found
+def _trained_whole(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Entries that are trained to their last epoch, each with the arguments of `victims.victim`."""
+    dim, folder = study.training.bprmf.embedding_dim, study.output_dir / "models" / study.data.name / "whole"
+    margin = MarginMFSettings(min(dim, MarginMFSettings.embedding_dim))
+    whole: dict[str, tuple[Settings, int]] = {DEFENDED: (margin, margin.epochs)}
+    for name, (regularization, alpha) in LEAST_SQUARES.items():
+        whole[name] = WRMFSettings(dim, solver="als", regularization=regularization, weight=1 + alpha), LEAST_SQUARES_EPOCHS
+    for name, (settings, epochs) in whole.items():
+        for seed in study.seeds if name in study.asked else ():
+            yield name, {"data": study.data, "settings": settings, "epochs": epochs, "folder": folder, "seed": seed}
 
 
 def entries(study: Study) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
     """Every entry: its name, seed, P and Q.  What no seed matters to has the first."""
+    for name, seed, P, Q in _factors(study):
+        if name in study.entries or name in study.factors:
+            yield name, seed, P, Q
+        if name + EQUAL in study.entries:
+            yield name + EQUAL, seed, *perturbations.equal_users(P, Q)
+
+
+def _factors(study: Study) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
     data, training, first = study.data, study.training, study.seeds[0]
     for name, settings in (("BPR-MF", training.bprmf), ("AMF", training.amf), (TWIN, training.bprmf)):
-        for seed in study.seeds if name in study.entries else ():
+        for seed in study.seeds if name in study.asked else ():
             folder = model_folder(study.output_dir / "models", data, settings, seed)
             P, Q = selected_factors(folder, "best", training.last_epoch(settings))[1:]
             yield name, seed, *((1000 * np.float64(P), np.float64(Q) / 10) if name == TWIN else (P, Q))
-    for name, asked in _least_squares(study):
-        trained = victims.victim(**asked)
-        yield name, asked["seed"], trained["P"], trained["Q"]
-    for name in (each for each in study.entries if each in DECOMPOSED):
+    for name, arguments in _trained_whole(study):
+        trained = victims.victim(**arguments)
+        yield name, arguments["seed"], trained["P"], trained["Q"]
+    for name in (each for each in DECOMPOSED if each in study.asked):
         rank = DECOMPOSED[name] or training.bprmf.embedding_dim
         U, values, Vt = svds(data.matrix(), k=min(rank, min(data.n_users, data.n_items) - 1), random_state=0)
         yield name, first, U * values, Vt.T
-    if "MostPopular" in study.entries:
+    if "MostPopular" in study.asked:
         popular = MostPopular(data)
         yield "MostPopular", first, popular.user_embedding, popular.item_embedding
     for name, (P, Q) in study.factors.items():

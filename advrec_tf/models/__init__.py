@@ -11,7 +11,7 @@ from advrec_tf.startup import quiet_tensorflow
 
 _LAZY = {
     "ADVERSARIES": "amf", "AMF": "amf", "AdversarialWRMF": "adversarial_wrmf", "BPRMF": "bprmf", "CoupledAdam": "adam", "Ensemble": "ensemble",
-    "PMF": "pmf", "RowAdagrad": "adagrad", "WRMF": "wrmf",
+    "MarginMF": "margin_mf", "PMF": "pmf", "RowAdagrad": "adagrad", "WRMF": "wrmf",
 }  # fmt: skip
 
 __all__ = ["MostPopular", "Random", *_LAZY]

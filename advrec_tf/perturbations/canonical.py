@@ -27,6 +27,24 @@ def canonical(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.pad(balanced.user, missing).astype(np.float32), np.pad(balanced.item, missing).astype(np.float32)
 
 
+def equal_users(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """P with every user's row divided by the norm of his scores of all items, Q's mean row taken off, and Q: the same lists.
+
+    The relative budget is a share of all users' root mean square, so that a short row is lost in it first; here none is.
+    Raises ValueError for shapes that do not fit and values that are not finite.
+    """
+    wide, tall = checked_factors(P, Q, np.float64)
+    return (wide / _score_norms(wide, tall)).astype(np.float32), tall.astype(np.float32)
+
+
+def _score_norms(P: np.ndarray, Q: np.ndarray) -> np.ndarray:
+    """[U, 1], 1 where all scores are equal."""
+    _, R = np.linalg.qr(Q - Q.mean(axis=0))
+    norms = np.linalg.norm(P @ R.T, axis=1, keepdims=True)
+    norms[norms == 0] = 1
+    return norms
+
+
 class _Balanced(NamedTuple):
     user: np.ndarray  # [U, r]
     item: np.ndarray  # [I, r]
@@ -100,9 +118,7 @@ def form_of(P: np.ndarray, Q: np.ndarray, budget: str = "absolute", triples=None
         return Form(*checked_factors(P, Q), (np.ones((1, 1)), np.ones((1, 1))))
     (wide, tall), factors = checked_factors(P, Q, np.float64), np.ones((1, 1))
     if budget == "row":
-        _, R = np.linalg.qr(tall - tall.mean(axis=0))
-        factors = np.linalg.norm(wide @ R.T, axis=1, keepdims=True)  # of a user's scores of all items
-        factors[factors == 0] = 1
+        factors = _score_norms(wide, tall)
         wide = wide / factors
     balanced = _balance(wide, tall)
     spread = 1.0 if triples is None else _spread(balanced.user, balanced.item, triples)

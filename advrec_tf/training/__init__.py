@@ -6,6 +6,7 @@ from advrec_tf.training.settings import (
     AMFSettings,
     BPRMFSettings,
     EnsembleSettings,
+    MarginMFSettings,
     PMFSettings,
     Settings,
     WRMFSettings,
@@ -14,8 +15,8 @@ from advrec_tf.training.settings import (
 )
 
 __all__ = [
-    "AMFSettings", "BPRMFSettings", "EnsembleSettings", "PMFSettings", "RECOMMENDERS", "Settings", "WRMFSettings", "epoch_file", "model_folder",
-    "selected_factors", "train",
+    "AMFSettings", "BPRMFSettings", "EnsembleSettings", "MarginMFSettings", "PMFSettings", "RECOMMENDERS", "Settings", "WRMFSettings",
+    "epoch_file", "model_folder", "selected_factors", "train",
 ]  # fmt: skip
 
 

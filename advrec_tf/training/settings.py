@@ -202,6 +202,33 @@ class NormWRMFSettings(FitWRMFSettings):
     sizes = "norm"
 
 
+@dataclass(frozen=True)
+class MarginMFSettings(Settings):
+    """MarginMF, whose learning rate falls to 0 over its epochs (`models.MarginMF`)."""
+
+    embedding_dim: int = 32
+    learning_rate: float = 0.005
+    rho: float = 0.05
+    exponent: float = 0.1
+    regularization: float = 30.0  # of the ALS it starts from
+    weight: float = 2.0
+    epochs: int = 30
+
+    name = "MarginMF"
+
+    def build(self, data: Interactions, seed: int) -> keras.Model:
+        """MarginMF with Adam."""
+        import keras
+
+        from advrec_tf.models import MarginMF
+
+        own = {name: getattr(self, name) for name in ("rho", "exponent", "regularization", "weight")}
+        model = MarginMF(data.n_users, data.n_items, self.embedding_dim, seed, **own)
+        steps = self.epochs * model.steps(data, self.batch_size)
+        model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)))
+        return model
+
+
 MOST_VOTES = 50_000_000  # that an ensemble holds
 
 
