@@ -151,7 +151,7 @@ def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
     blanks = {name: [""] for name in columns if name not in texts}
     frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=blanks)
     if "dataset" not in frame:  # as published, where the folder alone says it
-        frame.insert(0, "dataset", path.parent.name)
+        frame.insert(0, "dataset", path.resolve().parent.name)
     record = read_record(path.with_name("config.json")) or {}
     frame.attrs.update({name: _Shared(record.get(name, {})) for name in ("config", "statistics")})
     return frame

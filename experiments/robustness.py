@@ -32,9 +32,8 @@ TRAINED = ("BPR-MF", "AMF")
 TWIN = "rescaled BPR-MF"  # 1000 P and Q / 10, whose lists are the same; not rounded to single precision, which would be other factors
 DECOMPOSED = {"SVD": None, "SVD 16": 16, "SVD 128": 128}  # the rank of the clicks' truncated SVD, or that of the models
 DEFENDED = "MarginMF"
-EQUAL = " with equal users"  # the same lists, of `perturbations.equal_users`
-EQUALISED = tuple(f"{name}{EQUAL}" for name in (*TRAINED, "iALS", "iALS 50", "SVD 16"))
-ENTRIES = (*TRAINED, TWIN, *LEAST_SQUARES, *DECOMPOSED, "MostPopular", *EQUALISED, DEFENDED)
+ENTRIES = (*TRAINED, TWIN, *LEAST_SQUARES, *DECOMPOSED, "MostPopular", DEFENDED)
+EQUAL = " with equal users"  # after any name: the same lists, of `perturbations.equal_users`
 
 
 @dataclass(frozen=True)
@@ -64,12 +63,12 @@ class Study:
 
 def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
     """The study of each data set.  Raises UserError for entries that are unknown, files that cannot be read and factors that do not fit."""
-    unknown = set(values["entries"]) - set(ENTRIES)
-    if unknown:
-        raise UserError(f"--entries must be of {', '.join(ENTRIES)}, not {min(unknown)!r}")
     own = dict(_own(text) for text in values["factors"])
     if len(own) < len(values["factors"]) or set(own) & {*ENTRIES, *BASELINES}:
         raise UserError(f"--factors must have names of their own, and none of {', '.join(dict.fromkeys((*ENTRIES, *BASELINES)))}")
+    unknown = {name for name in values["entries"] if name.removesuffix(EQUAL) not in {*ENTRIES, *own}}
+    if unknown:
+        raise UserError(f"--entries must be of {', '.join(ENTRIES)}, or one of these or of --factors{EQUAL}, not {min(unknown)!r}")
     trained, found = trainings.settings({**values, "model_selection": ["best"]}), []
     for data in datasets:
         fitting = {name: _fitting(name, pair, data) for name, pair in own.items()}

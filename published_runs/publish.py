@@ -59,9 +59,9 @@ def take(folder: Path, target: Path) -> None:
     if folder.parent.name == "robustness":
         frames = {"worst": _as_shown(read_results(folder, "worst.csv"))}
         before = read_record(target / "config.json")
-        if before and before["config"]["versions"] == record["config"]["versions"]:
+        if before and all(before["config"][name] == record["config"][name] for name in ("k", "versions", "data")):
             frames["worst"] = _beside(read_results(target, "worst.csv"), frames["worst"])
-            record["runs"] = before["runs"] + record["runs"]
+            record["runs"] = list({run["started"]: run for run in before["runs"] + record["runs"]}.values())
     for name, frame in frames.items():
         text = frame.drop(columns="dataset", errors="ignore").to_csv(index=False, float_format="%.6g")
         write_text(target / f"{name}.csv", text)

@@ -143,7 +143,8 @@ def test_the_leaderboard(tmp_path, monkeypatch):
     """Trained entries and one's own; a name that is given to other factors stands beside what it was given to before."""
     rng = np.random.default_rng(0)
     shop = data.synthetic()
-    flags = ["--experiment=robustness", f"--output_dir={tmp_path}", "--entries=BPR-MF,rescaled BPR-MF,iALS,SVD,MostPopular", *SHORT]
+    entries = {"BPR-MF", "rescaled BPR-MF", "iALS", "SVD", "MostPopular", "MarginMF", "AMF with equal users"}
+    flags = ["--experiment=robustness", f"--output_dir={tmp_path}", f"--entries={','.join(sorted(entries))}", *SHORT]
     flags = [flag for flag in flags if "--iterations" not in flag]
     monkeypatch.setattr(measuring, "SIZES", {"l2": (0.05, 0.2), "linf": (0.05,)})
     for _ in range(2):
@@ -155,13 +156,13 @@ def test_the_leaderboard(tmp_path, monkeypatch):
     found = pd.read_csv(folder / "leaderboard.csv", keep_default_na=False)
     assert tuple(found.columns) == leaderboard.COLUMNS
     own = {name for name in found["entry"] if name.startswith("mine ")}
-    assert len(own) == 2 and set(found["entry"]) == own | {"BPR-MF", "rescaled BPR-MF", "iALS", "SVD", "MostPopular"}
+    assert len(own) == 2 and set(found["entry"]) == own | entries
     assert (found.groupby("entry").size() == 1 + 4 * 3).all() and set(found["threat"]) == {"", "train", "lists", "test", "alone"}
     shown = found.set_index(["threat", "ball", "rho"]).drop(columns="entry")
     pd.testing.assert_frame_equal(*(shown[(found["entry"] == name).to_numpy()] for name in ("BPR-MF", "rescaled BPR-MF")))
     names = {"factors", "config", "figures", "flags", "versions"}
     record = json.loads((folder / "entries" / "BPR-MF 0.json").read_text())
-    assert names <= set(record) and len(record["figures"]) == 13 and len(list((folder / "entries").iterdir())) == 7
+    assert names <= set(record) and len(record["figures"]) == 13 and len(list((folder / "entries").iterdir())) == 9
     assert tuple(pd.read_csv(folder / "worst.csv").columns) == leaderboard.DETAILS
     page = (folder / "leaderboard.html").read_text()
     assert "keeps most" in page and page.count("<table>") == 11 and 'alt="Worst nDCG' in page and (folder / "leaderboard.png").exists()

@@ -142,8 +142,9 @@ FLAGS = {
     "cores": Flag("wholes", ("characteristics",), "fewest interactions of a user or item in each of the sub-samples", list(range(10, 101, 10)),
                   {"quick": [5, 10, 15, 20, 25]}, low=0),
     # The leaderboard
-    "entries": Flag("texts", ("robustness",), "what is trained here and stands on it",
-                    ["BPR-MF", "AMF", "rescaled BPR-MF", "iALS", "iALS 50", "iALS 100", "SVD", "SVD 16", "SVD 128", "MostPopular"]),
+    "entries": Flag("texts", ("robustness",), "what is trained here and stands on it; '... with equal users' has the same lists",
+                    ["BPR-MF", "AMF", "rescaled BPR-MF", "iALS", "iALS 50", "iALS 100", "SVD", "SVD 16", "SVD 128", "MostPopular", "MarginMF",
+                     *(f"{name} with equal users" for name in ("BPR-MF", "AMF", "iALS", "SVD 16"))]),
     "factors": Flag("texts", ("robustness",), "factors of one's own, as NAME:USERS.npy:ITEMS.npy, or NAME:MODEL (.npz, .safetensors, .pkl)", []),
     # Fake profiles
     "attack": Flag("texts", tuple(n for n in POISONED if n not in _GIVEN),

@@ -11,6 +11,8 @@ from advrec_tf.models.wrmf import WRMF
 
 SWEEPS = 15  # of ALS, from whose items training starts
 ITEM_NORM, INPUT_SIZE = 3.0, 0.05  # at the start: the mean row norm of Q, the mean element of W
+EMPTY = 1e-3  # of the largest singular value: below, a direction of ALS is empty
+TINY = 1e-12
 
 
 @keras.saving.register_keras_serializable(package="advrec_tf")
@@ -18,11 +20,12 @@ class MarginMF(FactorModel):
     """Scores s(u, i) = p_u . q_i with p_u = h_u / |h_u|, h_u the sum of w_j over the items j of user u, a linear autoencoder.
 
     Of every user one item i, drawn anew each epoch, is held out of h_u; the loss is the mean of (1 - a^exponent) / exponent, or of -ln a where the
-    exponent is 0 (Zhang and Sabuncu 2018), of a = 1 / (1 + sum exp(-m_uij)) over all items j that he does not know.  m_uij is what is left of the
-    margin in the worst case, in closed form (`worst_margins`), when every row may move by rho of its table's root mean square row norm.
+    exponent is 0 (Zhang and Sabuncu 2018), of a = 1 / (1 + sum exp(-m_uij)) over all items j that he does not know.  m_uij bounds what is left of the
+    margin when every row moves by rho of its table's root mean square row norm, in closed form (`worst_margins`): in the model's own basis, which is
+    nearly that of `perturbations.canonical`.  Users with fewer than two items teach nothing.
 
-    It starts from the items of ALS (`WRMF`, of this `weight` and `regularization`), w_j = (Q^T Q + regularization I)^-1 q_j.  A mini-batch holds some
-    users and all items: about ten arrays [B, I].
+    It starts from the items of ALS (`WRMF`, of this `weight` and `regularization`), w_j = (Q^T Q + regularization I)^-1 q_j; directions that it
+    leaves empty, as on small data, start at random.  A mini-batch holds some users and all items: about ten arrays [B, I].
     """
 
     default_batch_size = 512
@@ -52,17 +55,17 @@ class MarginMF(FactorModel):
         degree, ones = np.diff(data.indptr), np.ones(len(data.train_users), np.float32)
         users, rows, items, present, _ = user_batches(data, ones, ones, batch_size, self.seed, epoch)
         places = data.indptr[:-1] + (generator([self.seed, epoch, 1]).random(data.n_users) * degree).astype(np.int64)
-        held = np.where(degree > 0, data.train_items[np.minimum(places, len(data.train_items) - 1)], -1)
+        held = np.where(degree > 1, data.train_items[np.minimum(places, len(data.train_items) - 1)], -1)
         return rows, items, present, np.where(users >= 0, held[users], -1).astype(np.int32)
 
-    def fit(self, x=None, batch_size: int | None = None, initial_epoch: int = 0, *, callbacks=(), **kwargs):
-        """As `FactorModel.fit`, from ALS on; users' factors are made anew after every epoch."""
+    def fit(self, x=None, batch_size: int | None = None, initial_epoch: int = 0, *, callbacks=None, **kwargs):
+        """As `FactorModel.fit`, at first from ALS on; users' factors are made anew after every epoch."""
         if not isinstance(x, Interactions):
             return super().fit(x, batch_size, initial_epoch, callbacks=callbacks, **kwargs)
-        if not initial_epoch:
+        if not int(self.optimizer.iterations):
             self._start(x)
         serving = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: self.serve(x))
-        return super().fit(x, batch_size, initial_epoch, callbacks=[serving, *callbacks], **kwargs)
+        return super().fit(x, batch_size, initial_epoch, callbacks=[serving, *tf.nest.flatten(callbacks or [])], **kwargs)
 
     def _start(self, data: Interactions) -> None:
         als = WRMF(self.n_users, self.n_items, self.embedding_dim, self.seed, weight=self.weight, solver="als", regularization=self.regularization)
@@ -70,8 +73,11 @@ class MarginMF(FactorModel):
         als.fit(data, epochs=SWEEPS)
         Q = als.factors[1].astype(np.float64)
         W = np.linalg.solve(Q.T @ Q + self.regularization * np.eye(self.embedding_dim), Q.T).T
-        self.item_embedding.assign(ITEM_NORM / np.linalg.norm(Q, axis=1).mean() * Q)
-        self.input_embedding.assign(INPUT_SIZE / np.abs(W).mean() * W)
+        _, values, basis = np.linalg.svd(Q, full_matrices=False)
+        empty = basis[values <= EMPTY * values[0]]
+        at_random = self.item_embedding.numpy() @ empty.T @ empty
+        self.item_embedding.assign(ITEM_NORM / max(np.linalg.norm(Q, axis=1).mean(), TINY) * Q + at_random)
+        self.input_embedding.assign(INPUT_SIZE / max(np.abs(W).mean(), TINY) * W)
 
     def serve(self, data: Interactions) -> None:
         """Makes the factors of users of what each of them has clicked."""
@@ -99,7 +105,7 @@ class MarginMF(FactorModel):
         log_share = -tf.math.softplus(tf.reduce_logsumexp(rivals, 1))
         losses = -tf.math.expm1(self.exponent * log_share) / self.exponent if self.exponent else -log_share
         tested = tf.cast(held >= 0, tf.float32)
-        return tf.reduce_sum(tested * losses) / tf.reduce_sum(tested)
+        return tf.math.divide_no_nan(tf.reduce_sum(tested * losses), tf.reduce_sum(tested))
 
     def get_config(self):
         own = {name: getattr(self, name) for name in ("rho", "exponent", "regularization", "weight")}
@@ -107,7 +113,7 @@ class MarginMF(FactorModel):
 
 
 def worst_margins(p, Q, items, rho: float):
-    """Below which no margin s_ui - s_uj can be brought when every row moves by rho of its table's root mean square row norm, for all items j.
+    """A bound below which no margin s_ui - s_uj can be brought when every row moves by rho of its table's root mean square row norm, for all items j.
 
     (p + dp)(q_i + di - q_j - dj) >= p (q_i - q_j) - rho |q_i - q_j| - 2 (1 + rho) rho r, where |p| = 1 and r is the root mean square of the norms
     of Q's rows, its mean row taken off, which changes no margin.   p: [B, D] of norm 1, Q: [I, D], items i: [B] -> [B, I]

@@ -30,7 +30,8 @@ def canonical(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def equal_users(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """P with every user's row divided by the norm of his scores of all items, Q's mean row taken off, and Q: the same lists.
 
-    The relative budget is a share of all users' root mean square, so that a short row is lost in it first; here none is.
+    No list changes by a factor on a user's row, but the relative budget, a share of the root mean square of all rows, takes a short one first.  In
+    canonical form rows are then of similar lengths, whatever factor each had.
     Raises ValueError for shapes that do not fit and values that are not finite.
     """
     wide, tall = checked_factors(P, Q, np.float64)

@@ -142,7 +142,7 @@ def verdicts(rows: pd.DataFrame) -> list[str]:
     rows = rows if set(rows["entry"]) <= set(BASELINES) else rows[~rows["entry"].isin(BASELINES)]
     for threat, knows in sorted(threats(rows).items(), key=lambda item: item[0] != "test"):
         wide = table(rows, threat)
-        column, winner, accurate = verdict_column(wide), wide.index[0], wide["unperturbed"].idxmax()
+        column, winner, accurate = verdict_column(wide), wide.index[0], wide.sort_index()["unperturbed"].idxmax()  # of the same lists the plain name
         text = f"{winner} keeps most ({number(wide.loc[winner, column])} of {number(wide.loc[winner, 'unperturbed'])})"
         if winner != accurate:
             text += f"; the most accurate, {accurate}, {number(wide.loc[accurate, column])} of {number(wide.loc[accurate, 'unperturbed'])}"
