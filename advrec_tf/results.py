@@ -138,6 +138,8 @@ def _rows_of(kept: storage.Arrays) -> list[dict]:
 def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
     """The rows of <folder>/results.csv, or of a table made of it, as a frame: texts in the columns of `TEXTS`, numbers elsewhere.
 
+    A dataset that no column names is that of the folder.
+
     Its attrs are the "config" they were measured with and the "statistics" of the data.  Raises UserError for a file that is not what was written and
     where there is none; a table without a sum beside it is read as it is.
     """

@@ -35,7 +35,8 @@ def test_rows_come_back_as_they_were_whatever_the_order(tmp_path):
         assert run(tmp_path / name, seeds) == list(seeds) and run(tmp_path / name, seeds) == []
     assert (tmp_path / "a" / "results.csv").read_bytes() == (tmp_path / "b" / "results.csv").read_bytes()
     frame = read_results(tmp_path / "a")
-    assert tuple(frame.columns) == LAYOUT.columns and frame["nDCG"].tolist() == [1 / 3, 1 / 4, 1 / 5] * 2
+    assert tuple(frame.columns) == ("dataset", *LAYOUT.columns) and set(frame["dataset"]) == {"a"}  # which rows without one have by their folder
+    assert frame["nDCG"].tolist() == [1 / 3, 1 / 4, 1 / 5] * 2
     assert frame.attrs["statistics"] == {"density": 0.25} and frame.attrs["config"] == {"epochs": 5, "grid": [1, 2]}
     assert {(row["model"], row["seed"]): users["nDCG"].tolist() for row, users in read_users(tmp_path / "a")}["b", 2] == [2] * 4
 
