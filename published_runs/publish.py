@@ -29,7 +29,7 @@ PAPERS = {"multi_step": ("table1", "iterations", "budget", "characteristics"), "
 PLACES = ("output_dir", "data_dir", "workers", "progress", "backend")  # flags that say nothing about a result
 # iterations.png has what the paper shows, and what is made of Figure 3's rows is made of those that ship.
 NOT_SHIPPED = ("iterations_all_metrics.png", "losses.csv", "readings.csv", "leaderboard.html")
-COLORS = 24  # of a picture
+COLORS = 40  # of a picture
 MARKS = "<!-- measured -->\n", "<!-- end -->"  # around what the README takes from here
 
 
@@ -82,7 +82,7 @@ def _as_shown(worst: pd.DataFrame) -> pd.DataFrame:
 def _beside(before: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
     """The rows of one run, and those of another with entries or seeds that the one has not."""
     pairs = [pd.MultiIndex.from_frame(rows[["entry", "seed"]]) for rows in (before, own)]
-    return pd.concat([before[~pairs[0].isin(pairs[1])], own]).sort_values(["entry", "seed", "threat", "ball", "rho"])
+    return pd.concat([before[~pairs[0].isin(pairs[1])], own]).sort_values(leaderboard.KEYS)
 
 
 def render(published: Path) -> dict[Path, str]:
@@ -157,7 +157,7 @@ def main(results: list[Path]) -> None:
             path.unlink()
     for path in PUBLISHED.rglob("*.png"):
         with replacing(path) as temporary:
-            Image.open(path).convert("RGB").quantize(COLORS).save(temporary, format="png", optimize=True)
+            Image.open(path).convert("RGB").quantize(COLORS, Image.Quantize.MAXCOVERAGE, kmeans=5).save(temporary, format="png", optimize=True)
 
 
 if __name__ == "__main__":

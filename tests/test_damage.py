@@ -102,7 +102,7 @@ def test_damage_to_any_file_of_a_finished_run(tmp_path):
     assert advrec(*flags).status == 0
     files = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file() and path.name != ".lock" and path.suffix != ".png"}
     results, rng = tmp_path / "iterations" / "synthetic" / "results.csv", np.random.default_rng(0)
-    for path, whole in list(files.items())[:: max(1, len(files) // max(1, FLIPS // 8))]:
+    for path, whole in list(files.items())[:: max(1, len(files) // max(1, FLIPS // 4))]:
         path.write_bytes(damaged(whole, rng))
         result = advrec(*flags)
         assert (result.status == 0 and results.read_bytes() == files[results]) or (result.status == 1 and result.err.startswith("advrec: ")), path

@@ -10,7 +10,7 @@ from advrec_tf.data import Interactions
 
 
 class FactorModel(keras.Model):
-    """Scores s(u, i) = p_u . q_i; a model says what its mini-batches are (`batches`) and what one step does (`train_step`).
+    """Scores s(u, i) = p_u . q_i; a model says what its mini-batches are (`batches`) and what one does (`_update`).
 
     `fit(data)` takes Interactions and runs every epoch in one compiled call.
     """
@@ -42,6 +42,10 @@ class FactorModel(keras.Model):
         """(users, items), int [B] each -> scores [B]."""
         users, items = inputs
         return tf.reduce_sum(tf.gather(self.user_embedding.value, users) * tf.gather(self.item_embedding.value, items), axis=-1)
+
+    def train_step(self, data) -> dict[str, tf.Tensor]:
+        """Mini-batch updates, one after the other.  data: the arrays of `batches`"""
+        return mini_batches([part for part in tf.nest.flatten(data) if part is not None], self._update)
 
     def compile(self, optimizer=None, jit_compile=True, **kwargs):
         """Prepares training, by default with the model's own optimiser; any other Keras optimiser gets the dense gradient."""

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from advrec_tf.data import Interactions, user_batches
 from advrec_tf.data.seeds import generator
-from advrec_tf.models.factors import FactorModel, mini_batches
+from advrec_tf.models.factors import FactorModel
 from advrec_tf.models.wrmf import WRMF
 
 SWEEPS = 15  # of ALS, from whose items training starts
@@ -82,10 +82,6 @@ class MarginMF(FactorModel):
     def serve(self, data: Interactions) -> None:
         """Makes the factors of users of what each of them has clicked."""
         self.user_embedding.assign(tf.nn.l2_normalize(data.matrix() @ self.input_embedding.numpy(), axis=1))
-
-    def train_step(self, data) -> dict[str, tf.Tensor]:
-        """Mini-batch updates, one after the other.  data: the arrays of `batches`"""
-        return mini_batches([part for part in tf.nest.flatten(data) if part is not None], self._update)
 
     def _update(self, rows, items, present, held):
         trained = [self.input_embedding, self.item_embedding]

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from advrec_tf.data import Interactions, RatingBatches, rating_batches
-from advrec_tf.models.factors import FactorModel, mini_batches
+from advrec_tf.models.factors import FactorModel
 
 
 @keras.saving.register_keras_serializable(package="advrec_tf")
@@ -59,10 +59,6 @@ class PMF(FactorModel):
                 raise ValueError(f"{x.name} has no ratings, which PMF needs")
             self.mean.assign(x.train_ratings.mean(dtype=np.float64))
         return super().fit(x, *args, **kwargs)
-
-    def train_step(self, data) -> dict[str, tf.Tensor]:
-        """Mini-batch updates, one after the other.  data: the arrays of `RatingBatches`"""
-        return mini_batches([part for part in tf.nest.flatten(data) if part is not None], self._update)
 
     def _update(self, users, items, ratings, present):
         with tf.GradientTape() as tape:

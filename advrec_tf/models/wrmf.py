@@ -7,7 +7,7 @@ import tensorflow as tf
 from advrec_tf.data import Interactions, UserBatches, user_batches
 from advrec_tf.models.adam import CoupledAdam
 from advrec_tf.models.als import both_sides, half_sweep
-from advrec_tf.models.factors import FactorModel, mini_batches
+from advrec_tf.models.factors import FactorModel
 
 SOLVERS = ("sgd", "als")
 FEEDBACK = ("binary", "values", "weights")
@@ -62,10 +62,6 @@ class WRMF(FactorModel):
             return weighted_loss(*self.factors, x, *pairs)
 
         return self.fit_by(sweep, initial_epoch, epochs, callbacks, verbose)
-
-    def train_step(self, data) -> dict[str, tf.Tensor]:
-        """Mini-batch updates, one after the other.  data: the arrays of `UserBatches`"""
-        return mini_batches([part for part in tf.nest.flatten(data) if part is not None], self._update)
 
     def _update(self, users, rows, items, targets, weights):
         P, Q = self.user_embedding, self.item_embedding

@@ -48,10 +48,10 @@ def readings_figure(readings: pd.DataFrame) -> Figure:
     own = first_selection(readings[(readings["metric"] == characteristics.LOSSES["rho"]) & (readings["iterations"] > 0)])
     figure, axes = panels(1, len(MODELS))
     for axis, model in zip(axes[0], MODELS):
-        for epsilon, part in own[own["model"] == model].groupby("epsilon"):
-            label = f"epsilon {epsilon:g}"
-            axis.plot(part["iterations"], part["slope"], "o-", color=color_of(label), markersize=3, label=label)
-            axis.fill_between(part["iterations"], part["low"], part["high"], color=color_of(label), alpha=0.15, linewidth=0)
+        for place, (epsilon, part) in enumerate(own[own["model"] == model].groupby("epsilon")):
+            color = f"C{place % 10}"  # that of a label may be another's
+            axis.plot(part["iterations"], part["slope"], "o-", color=color, markersize=3, label=f"epsilon {epsilon:g}")
+            axis.fill_between(part["iterations"], part["low"], part["high"], color=color, alpha=0.15, linewidth=0)
         if own["published"].all():
             axis.axhline(characteristics.PUBLISHED_SLOPES[model], color=color_of("published"), linestyle="--", linewidth=1, label="printed")
         axis.axhline(0, color="#999999", linewidth=0.5)

@@ -13,6 +13,7 @@ from advrec_tf.reporting.vocabulary import BASELINES, markdown, number
 from advrec_tf.robustness import CERTIFICATE, NOISE
 
 COLUMNS = ("entry", "seed", "threat", "budget", "ball", "rho", "member", "nDCG", "HR", "certified_nDCG", "certified_HR", "ICov", "EFD", "SE")
+KEYS = ["entry", "seed", "threat", "ball", "rho"]  # of a row of `tidy`
 THREATS = {
     "train": "knows the training pairs",
     "lists": "knows the lists that are shown",
@@ -53,7 +54,7 @@ def tidy(rows: pd.DataFrame, kept: Kept) -> pd.DataFrame:
     frame = pd.DataFrame(found)
     several = frame.groupby(["entry", "seed"])["factors"].transform("nunique") > 1
     named = frame.assign(entry=frame["entry"].where(~several, frame["entry"] + " " + frame["factors"]))
-    return named.sort_values(["entry", "seed", "threat", "ball", "rho"], ignore_index=True).reindex(columns=DETAILS)
+    return named.sort_values(KEYS, ignore_index=True).reindex(columns=DETAILS)
 
 
 def _key(row: dict[str, Any]) -> tuple:
@@ -98,9 +99,8 @@ def _means(users: np.ndarray | None, groups: dict[str, np.ndarray]) -> dict[str,
 
 def quartiles(rows: pd.DataFrame) -> pd.DataFrame:
     """nDCG by quartile (1: least) of users' activity and of their test items' popularity, for every row of `tidy`, long."""
-    keys = ["entry", "seed", "threat", "ball", "rho"]
     groups = [name for name in DETAILS if name.startswith(GROUPS)]
-    long = rows[[*keys, *groups]].melt(keys, groups, "group", "nDCG")
+    long = rows[[*KEYS, *groups]].melt(KEYS, groups, "group", "nDCG")
     parts = long.pop("group").str.rsplit(" ", n=1, expand=True)
     return long.assign(by=parts[0], quartile=parts[1].astype(int))
 

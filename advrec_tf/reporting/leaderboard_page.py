@@ -29,7 +29,8 @@ def figure(rows: pd.DataFrame) -> Figure:
         for place, (entry, part) in enumerate(own.groupby("entry")):
             means = part.groupby("rho")[["nDCG", "certified_nDCG"]].mean()
             marker, color = "osD^v*"[place % 6], f"C{place % 10}"
-            axis.plot(means.index, means["nDCG"], f"{marker}-", color=color, markersize=3, linewidth=1.2, label=str(entry))
+            line = "-" if place < 10 else "--"  # where colours begin again
+            axis.plot(means.index, means["nDCG"], f"{marker}{line}", color=color, markersize=3, linewidth=1.2, label=str(entry))
             if threat in ("test", "alone"):
                 axis.plot(means.index, means["certified_nDCG"], ":", color=color, linewidth=1)
         for name in BASELINES:
