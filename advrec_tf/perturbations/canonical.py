@@ -12,6 +12,7 @@ from advrec_tf.errors import UserError
 from advrec_tf.perturbations.arguments import Perturbation, checked_factors
 
 BUDGETS = ("absolute", "relative", "row")
+_STEP = 2.0**-18  # of a column's largest number
 _RANK = 1e-5  # of the largest singular value: below, a direction is rounding of single precision
 _BLOCK = 1 << 16  # triples whose margins are taken at once
 
@@ -25,6 +26,23 @@ def canonical(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     balanced = _balance(*checked_factors(P, Q, np.float64))
     missing = ((0, 0), (0, P.shape[1] - balanced.user.shape[1]))
     return np.pad(balanced.user, missing).astype(np.float32), np.pad(balanced.item, missing).astype(np.float32)
+
+
+def common(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`canonical` with a largest singular value of 1 and coarser numbers, float32 [users, r], [items, r]: the same bytes for all factors of the same
+    lists but for rare ties, so that not even rounding, which attacks with signs in them amplify, tells a scale or a basis.
+
+    Raises ValueError as `canonical`.
+    """
+    balanced = _balance(*checked_factors(P, Q, np.float64))
+    root = np.linalg.norm(balanced.user[:, 0])  # of the largest singular value
+    return _coarse(balanced.user / root), _coarse(balanced.item / root)
+
+
+def _coarse(table: np.ndarray) -> np.ndarray:
+    """In steps of a power of two: about _STEP of each column's largest number."""
+    step = _STEP * np.exp2(np.floor(np.log2(np.abs(table).max(axis=0))))
+    return (np.round(table / step) * step).astype(np.float32)
 
 
 def equal_users(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

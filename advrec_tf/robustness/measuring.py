@@ -12,7 +12,7 @@ from advrec_tf.robustness.members import MEMBERS, RESPONSES, Problem
 from advrec_tf.robustness.single_user import alone
 from advrec_tf.storage import digest
 
-VERSION = 2  # of the ensemble, one more whenever its bytes change
+VERSION = 3  # of the ensemble, one more whenever its bytes change
 LAYOUT = Layout(
     ("dataset", "entry", "factors", "seed", "threat", "budget", "ball", "rho", "member", "k"),
     ("nDCG", "HR", "ICov", "EFD", "SE", "idle"),  # idle: share of tested users' rows that an attack leaves
@@ -81,8 +81,10 @@ def attacked_alone(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Inter
 
 def _problem(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Problem:
     first = points[0]
+    if first["budget"] == "row":
+        P, Q = perturbations.equal_users(P, Q)  # which is the same for any factor on a user's row
     if first["budget"] != "absolute":
-        P, Q = perturbations.canonical(P, Q)  # so that not even rounding depends on the scale
+        P, Q = perturbations.common(P, Q)
     return Problem(P, Q, data, first["seed"], first["k"], first["budget"])
 
 
