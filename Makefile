@@ -12,7 +12,7 @@ NOTEBOOKS = table1 iterations budget characteristics lowrank_table3 lowrank_figu
 LOWRANK = table1 table2 table3 figure1 figure2 figure3 figure4 figure5 figure6 controls recsys19 adaptive younger
 
 .PHONY: help install docs package reproduce-table1 reproduce-figure1 reproduce-figure2 reproduce-figure3 poison-gowalla poison-ml100k reproduce-lowrank \
-	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate robustness verdict claims describe notebooks test lint bench clean
+	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate robustness defend verdict claims describe notebooks test lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## list all targets
@@ -74,6 +74,8 @@ low-rank-against-perturbations: .venv/installed ## both papers together: the low
 
 robustness: .venv/installed ## a leaderboard of factors in budgets that no scale can fake; FLAGS='--factors=NAME:USERS.npy:ITEMS.npy' adds your own
 	$(RUN) --experiment=robustness
+
+defend: robustness ## the same board: what withstands many steps, its front, tests against every rival, whom it protects
 
 verdict: .venv/installed ## the low-rank paper's statements and what they come from, and all its pages in one
 	.venv/bin/python -m experiments.main --output_dir=$(OUTPUT) --experiment=verdict

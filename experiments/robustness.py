@@ -20,7 +20,8 @@ from advrec_tf.errors import UserError
 from advrec_tf.exports import read_factors
 from advrec_tf.files import write_text
 from advrec_tf.models.baselines import BASELINES, MostPopular
-from advrec_tf.reporting import leaderboard, leaderboard_page, page, read_results, read_users
+from advrec_tf.reporting import front, leaderboard, leaderboard_page, page, read_results, read_users
+from advrec_tf.reporting.vocabulary import DEFENDED, EQUAL
 from advrec_tf.results import Job, read_record
 from advrec_tf.storage import write_csv
 from advrec_tf.training import MarginMFSettings, Settings, WRMFSettings, model_folder, selected_factors
@@ -31,9 +32,7 @@ LEAST_SQUARES = {"iALS": (10.0, 1.0), "iALS 50": (50.0, 2.0), "iALS 100": (100.0
 TRAINED = ("BPR-MF", "AMF")
 TWIN = "rescaled BPR-MF"  # 1000 P and Q / 10, whose lists are the same; not rounded to single precision, which would be other factors
 DECOMPOSED = {"SVD": None, "SVD 16": 16, "SVD 128": 128}  # the rank of the clicks' truncated SVD, or that of the models
-DEFENDED = "MarginMF"
 ENTRIES = (*TRAINED, TWIN, *LEAST_SQUARES, *DECOMPOSED, "MostPopular", DEFENDED)
-EQUAL = " with equal users"  # after any name: the same lists, of `perturbations.equal_users`
 
 
 @dataclass(frozen=True)
@@ -147,14 +146,18 @@ def jobs(study: Study) -> list[Job]:
 
 
 def report(folders: list[Path]) -> None:
-    """Makes of the results leaderboard.csv, worst.csv, which has more columns, and a JSON for each entry, and renders the pages from there."""
+    """Makes of the results leaderboard.csv, worst.csv, which has more columns, tests.csv of the defence, groups.csv of users, and a JSON for each
+    entry, and renders the pages from there."""
     for folder in folders:
         measured, left_out = leaderboard.complete(read_results(folder))
         for name in left_out:
             print(f"advrec: {name} is left out of the leaderboard: its measuring has not ended", file=sys.stderr)
-        rows = leaderboard.tidy(measured, read_users(folder))
+        kept = read_users(folder)
+        rows = leaderboard.tidy(measured, kept)
         write_csv(folder / "leaderboard.csv", rows[list(leaderboard.COLUMNS)])
-        write_csv(folder / "worst.csv", rows)
+        write_csv(folder / "worst.csv", rows[list(leaderboard.DETAILS)])
+        write_csv(folder / "tests.csv", front.tests(rows))
+        write_csv(folder / "groups.csv", front.groups(rows, leaderboard.quarters(kept)))
         records = leaderboard_page.records(rows, read_record(folder / "config.json") or {})
         for path in (folder / "entries").glob("*.json"):
             if path.stem not in records:  # a name that is told apart from another by now
@@ -165,11 +168,14 @@ def report(folders: list[Path]) -> None:
 
 
 def render(folder: Path) -> None:
-    """Renders report.md, leaderboard.png and leaderboard.html from worst.csv."""
-    rows = read_results(folder, "worst.csv")
-    picture = leaderboard_page.figure(rows)
-    write_text(folder / "leaderboard.html", leaderboard_page.html_page(rows, picture, folder.name))
-    page(folder, leaderboard.report(rows, folder.name), {"leaderboard.png": picture}, "leaderboard.csv", "worst.csv", "leaderboard.html", "entries")
+    """Renders report.md, leaderboard.html and the pictures from worst.csv, tests.csv and groups.csv."""
+    rows, tests, groups = (read_results(folder, f"{name}.csv") for name in ("worst", "tests", "groups"))
+    pictures = {"leaderboard.png": leaderboard_page.figure(rows), "front.png": front.front_figure(rows)}
+    if len(groups):
+        pictures["groups.png"] = front.groups_figure(groups)
+    write_text(folder / "leaderboard.html", leaderboard_page.html_page(rows, pictures["leaderboard.png"], folder.name))
+    text = leaderboard.report(rows, folder.name, front.report(rows, tests, groups))
+    page(folder, text, pictures, "leaderboard.csv", "worst.csv", "tests.csv", "groups.csv", "leaderboard.html", "entries")
 
 
 EXPERIMENT = Experiment(robustness.LAYOUT, studies, jobs, report, prepare)

@@ -144,7 +144,9 @@ FLAGS = {
     # The leaderboard
     "entries": Flag("texts", ("robustness",), "what is trained here and stands on it; '... with equal users' has the same lists",
                     ["BPR-MF", "AMF", "rescaled BPR-MF", "iALS", "iALS 50", "iALS 100", "SVD", "SVD 16", "SVD 128", "MostPopular", "MarginMF",
-                     *(f"{name} with equal users" for name in ("BPR-MF", "AMF", "iALS", "SVD 16"))]),
+                     *(f"{name} with equal users" for name in ("BPR-MF", "AMF", "iALS", "iALS 50", "SVD 16"))],
+                    {"quick": ["BPR-MF", "AMF", "rescaled BPR-MF", "iALS", "SVD 16", "MostPopular", "MarginMF", "AMF with equal users",
+                               "iALS with equal users"]}),
     "factors": Flag("texts", ("robustness",), "factors of one's own, as NAME:USERS.npy:ITEMS.npy, or NAME:MODEL (.npz, .safetensors, .pkl)", []),
     # Fake profiles
     "attack": Flag("texts", tuple(n for n in POISONED if n not in _GIVEN),

@@ -17,8 +17,8 @@ _LAZY = dict.fromkeys(
 _LAZY |= dict.fromkeys(("TripleChunks", "batch_gradient", "bpr_loss", "chunk_triples", "full_gradient", "pairwise_gradient"), "gradient")
 
 __all__ = [
-    "ATTACKS", "BALLS", "BUDGETS", "PGD_INIT", "VERSION", "Attack", "Form", "Perturbation", "canonical", "common", "default_step", "equal_users", "form_of",
-    "noise", "points", "uniform_start", *_LAZY,
+    "ATTACKS", "BALLS", "BUDGETS", "PGD_INIT", "VERSION", "Attack", "Form", "Perturbation", "canonical", "common", "default_step", "equal_users",
+    "form_of", "noise", "points", "uniform_start", *_LAZY,
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from advrec_tf.reporting import (
     claims,
     curves,
     detection,
+    front,
     leaderboard,
     leaderboard_page,
     lowrank_claims,
@@ -23,6 +24,6 @@ from advrec_tf.reporting.pages import page
 from advrec_tf.results import read_results, read_users
 
 __all__ = [
-    "Audit", "Evidence", "LowRankEvidence", "audit", "characteristics", "claims", "curves", "detection", "leaderboard", "leaderboard_page",
+    "Audit", "Evidence", "LowRankEvidence", "audit", "characteristics", "claims", "curves", "detection", "front", "leaderboard", "leaderboard_page",
     "lowrank_claims", "page", "pages", "plots", "poisoning", "projected", "published", "read_results", "read_users", "tables", "vocabulary",
 ]  # fmt: skip

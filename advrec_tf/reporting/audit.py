@@ -103,7 +103,7 @@ def of_results(facts: dict[str, Any], rows: pd.DataFrame, kept: Kept) -> Audit:
     ]
     warnings += [f"an ensemble may be too weak: {doubt}" for doubt in leaderboard.doubts(worst)]
     half = leaderboard.half(worst).loc[FACTORS].to_dict()
-    return Audit(facts, rows, worst, leaderboard.quartiles(worst), half, warnings)
+    return Audit(facts, rows, worst[list(leaderboard.DETAILS)], leaderboard.quartiles(worst), half, warnings)
 
 
 def _figure(members: pd.DataFrame) -> Figure:

@@ -26,6 +26,7 @@ IDLE = 0.5  # share of users' rows that all members leave where they are, above 
 _RUN = ["entry", "factors", "seed", "budget", "threat", "ball"]
 GROUPS = ("user activity", "item popularity")
 DETAILS = (*COLUMNS, "factors", "k", "masked", *(f"{by} {quarter}" for by in GROUPS for quarter in range(1, 5)))
+USERS = ("users", "certified_users")  # arrays of tested users' nDCG, which no file has
 
 Kept = Iterable[tuple[dict[str, Any], dict[str, np.ndarray]]]
 
@@ -37,24 +38,25 @@ def complete(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def tidy(rows: pd.DataFrame, kept: Kept) -> pd.DataFrame:
-    """The worst of the ensemble at every budget, with DETAILS: nDCG by quartile of users' activity and of test items' popularity, `masked`.
+    """The worst of the ensemble at every budget, with DETAILS and USERS: nDCG by quartile of users' activity and of test items' popularity, `masked`.
 
     What a smaller perturbation has done a larger one may do, so the worst of smaller budgets counts.  `masked` says why the worst may be too good to
     be true (as Carlini et al. 2019 ask): noise of the same size did more harm, a larger budget less, or most users' rows were left where they are.
     rows, kept: of `read_results` and `read_users`, of `robustness.jobs`.  A name that stood for several factors is told apart by what they hold.
     """
     users = {_key(row): values for row, values in kept}
-    groups = {(row["entry"], row["factors"], row["seed"]): _quartiles(values) for row, values in kept if not row["threat"]}
+    groups = quarters(kept)
     bounds = rows[rows["threat"] == CERTIFICATE].set_index(["entry", "factors", "seed", "budget", "ball", "rho"])[["nDCG", "HR"]]
     found = []
     for name, part in rows[rows["threat"] != CERTIFICATE].groupby(_RUN, sort=False):
-        for row in _worst(part, users, groups.get(name[:3], {})):
+        for row in _worst(part, users, groups):
             bound = bounds.loc[(*name[:4], name[5], row["rho"])] if (*name[:4], name[5], row["rho"]) in bounds.index else {}
-            found.append(row | {f"certified_{metric}": bound.get(metric, np.nan) for metric in ("nDCG", "HR")})
+            certified = users.get(_key(row | {"threat": CERTIFICATE, "member": ""}), {}).get("nDCG")
+            found.append(row | {f"certified_{metric}": bound.get(metric, np.nan) for metric in ("nDCG", "HR")} | {"certified_users": certified})
     frame = pd.DataFrame(found)
     several = frame.groupby(["entry", "seed"])["factors"].transform("nunique") > 1
     named = frame.assign(entry=frame["entry"].where(~several, frame["entry"] + " " + frame["factors"]))
-    return named.sort_values(KEYS, ignore_index=True).reindex(columns=DETAILS)
+    return named.sort_values(KEYS, ignore_index=True).reindex(columns=[*DETAILS, *USERS])
 
 
 def _key(row: dict[str, Any]) -> tuple:
@@ -75,7 +77,7 @@ def _worst(part: pd.DataFrame, users: dict[tuple, dict], groups: dict[str, np.nd
             "most rows have no gradient": min(row["idle"] for row in rows.values()) > IDLE,
         }
         before = worst
-        shown = {name: value for name, value in worst.items() if name not in ("users", "idle")}
+        shown = {name: value for name, value in worst.items() if name != "idle"}
         yield shown | {"masked": ", ".join(doubt for doubt, holds in doubts.items() if holds)} | _means(worst["users"], groups)
 
 
@@ -86,9 +88,10 @@ def _less(first: np.ndarray | None, second: np.ndarray | None) -> bool:
     return bool(stats.ttest_rel(first, second, alternative="less").pvalue < SURE)
 
 
-def _quartiles(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Which quarter each tested user belongs to, 1 to 4, by each of GROUPS; equal values are parted by their order."""
-    return {by: 1 + 4 * np.argsort(np.argsort(values[by], kind="stable")) // len(values[by]) for by in GROUPS}
+def quarters(kept: Kept) -> dict[str, np.ndarray]:
+    """Which quarter each tested user belongs to, 1 to 4, by each of GROUPS, the same for all factors; equal values are parted by their order."""
+    values = next((users for row, users in kept if not row["threat"]), {})
+    return {by: 1 + 4 * np.argsort(np.argsort(values[by], kind="stable")) // len(values[by]) for by in GROUPS if by in values}
 
 
 def _means(users: np.ndarray | None, groups: dict[str, np.ndarray]) -> dict[str, float]:
@@ -204,8 +207,8 @@ EXPLAINED = (
 )
 
 
-def report(rows: pd.DataFrame, dataset: str) -> str:
-    """report.md."""
+def report(rows: pd.DataFrame, dataset: str, defended: str = "") -> str:
+    """report.md.  defended: sections on a defence, of `front.report`"""
     parts = [f"# Robustness of factors on {dataset}\n", *(f"- {each}" for each in verdicts(rows)), f"\n{EXPLAINED}\n"]
     for each in sections(rows):
         cells = [[str(name), *map(each.shown, row)] for name, row in each.table.iterrows()]
@@ -213,6 +216,7 @@ def report(rows: pd.DataFrame, dataset: str) -> str:
     parts.append(f"\n## Seeds: unperturbed and worst nDCG with 95% intervals\n\n{_seeds(rows)}")
     if told := doubts(rows):
         parts.append("\n## Where the ensemble may be too weak\n\n" + "\n".join(f"- {line}" for line in told) + "\n")
+    parts.append(defended)
     return "\n".join(parts)
 
 

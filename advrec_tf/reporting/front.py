@@ -1,0 +1,250 @@
+"""What a defence reaches that no other factors do: the front of accuracy and robustness, paired tests against every rival, and whom it protects."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy import stats
+
+from advrec_tf.evaluation import mean_interval, mean_test
+from advrec_tf.reporting.leaderboard import GROUPS, VERDICT_AT
+from advrec_tf.reporting.plots import legend, panels
+from advrec_tf.reporting.vocabulary import BASELINES, DEFENDED, EQUAL, markdown, number
+from advrec_tf.robustness import CERTIFICATE
+
+Place = tuple[str, str, float]  # threat, ball, rho
+GOALS: tuple[Place, ...] = (
+    *(("test", "l2", rho) for rho in (0.01, 0.02, 0.05)), *(("train", "l2", rho) for rho in (0.1, 0.2, 0.4)), ("train", "linf", 0.11),
+)  # fmt: skip
+STILL: Place = ("", "", 0.0)
+CERTIFIED: Place = (CERTIFICATE, "l2", 0.01)
+PLACES = (STILL, *GOALS, CERTIFIED)
+# Of BPR-MF's accuracy, of AMF's certified nDCG and of BPR-MF's coverage, what a defence is to have.
+ACCURACY, BOUND, COVERAGE = 0.97, 1.5, 0.5
+SURE = 0.05  # p after correction
+
+
+def title_of(place: Place) -> str:
+    """What a column or panel is called."""
+    return "unperturbed" if place == STILL else f"{'certified' if place[0] == CERTIFICATE else place[0]}, {place[1]} {place[2]:g}"
+
+
+def at(rows: pd.DataFrame, place: Place) -> pd.DataFrame:
+    """The rows of `leaderboard.tidy` at a place, as nDCG (and users' own, where `rows` has them); of the certificate, what is certified."""
+    threat, ball, rho = ("test", *place[1:]) if place[0] == CERTIFICATE else place
+    own = rows[(rows["threat"] == threat) & (rows["ball"] == ball) & np.isclose(rows["rho"], rho)]
+    if place[0] != CERTIFICATE:
+        return own
+    own = own.drop(columns=["nDCG", "users"], errors="ignore")
+    return own.rename(columns={"certified_nDCG": "nDCG", "certified_users": "users"}).dropna(subset="nDCG")
+
+
+def tests(rows: pd.DataFrame, defense: str = DEFENDED) -> pd.DataFrame:
+    """The defence less every other entry at each of PLACES: first, second, threat, ball, rho, seeds, difference, its 95% interval over users (low,
+    high; each user's mean over seeds), p over users (paired t) and over seeds, each corrected for all tests of its kind (Benjamini and Yekutieli).
+
+    What was measured with one seed alone stands beside every seed of the other.   rows: of `leaderboard.tidy`, with users' own nDCG
+    """
+    lines = [line for place in PLACES for line in _compared(at(rows, place), place, defense)]
+    columns = ["first", "second", "threat", "ball", "rho", "seeds", "difference", "low", "high", "p_users", "p_seeds"]
+    found = pd.DataFrame(lines, columns=columns)
+    for name in ("p_users", "p_seeds"):
+        found[name] = corrected(found[name])
+    return found
+
+
+def _compared(rows: pd.DataFrame, place: Place, defense: str) -> Iterator[tuple]:
+    users = {entry: dict(zip(part["seed"], part["users"])) for entry, part in rows.groupby("entry")}
+    own = users.pop(defense, {})
+    for rival, other in users.items():
+        seeds = sorted(set(own) & set(other)) if min(len(own), len(other)) > 1 else sorted(set(own) | set(other)) if own else []
+        first, second = (_of_seeds(each, seeds) for each in (own, other))
+        if not seeds:
+            continue
+        each = first - second
+        mean = each.mean(axis=0)
+        p = float(stats.ttest_1samp(mean, 0).pvalue) if mean.std() else float(not mean.any())
+        yield defense, rival, *place, len(seeds), mean.mean(), *mean_interval(mean), p, mean_test(each.mean(axis=1))
+
+
+def _of_seeds(users: dict[int, np.ndarray], seeds: list[int]) -> np.ndarray:
+    """[seeds, users]; of one seed alone, that one for each."""
+    alone = next(iter(users.values())) if len(users) == 1 else None
+    return np.array([users[seed] if alone is None else alone for seed in seeds], np.float64)
+
+
+def corrected(values: pd.Series) -> pd.Series:
+    """p values for all tests together (Benjamini and Yekutieli 2001); NaN stays."""
+    known = values.notna()
+    return values.where(~known, pd.Series(stats.false_discovery_control(values[known], method="by"), values.index[known])) if known.any() else values
+
+
+def groups(rows: pd.DataFrame, quarters: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Whom factors protect: of users' nDCG, the share that is left under `test` at VERDICT_AT, and that is certified, by quartile.
+
+    A row for each entry, what users are grouped `by` and `of`; `difference` is the fourth less the first, with its 95% interval (low, high) and p by
+    the ratios' variance over users, corrected for all of these tests together.
+
+    rows: of `leaderboard.tidy`, with users' own nDCG; quarters: of `leaderboard.quarters`
+    """
+    lines = []
+    still = _mean_users(at(rows, STILL))
+    for place in (("test", "l2", VERDICT_AT), CERTIFIED):
+        left = _mean_users(at(rows, place))
+        for entry, by in ((entry, by) for entry in left for by in quarters):
+            ratios = [_ratio(left[entry][quarters[by] == n], still[entry][quarters[by] == n]) for n in range(1, 5)]
+            difference, deviation = ratios[3][0] - ratios[0][0], np.hypot(ratios[0][1], ratios[3][1])
+            p = 2 * stats.norm.sf(abs(difference) / deviation) if deviation > 0 else np.nan
+            shares = {f"quartile {n}": share for n, (share, _) in enumerate(ratios, 1)}
+            ends = {"low": difference - 1.96 * deviation, "high": difference + 1.96 * deviation}
+            lines.append({"entry": entry, "by": by, "of": title_of(place), **shares, "difference": difference, **ends, "p": p})
+    found = pd.DataFrame(lines)
+    return found.assign(p=corrected(found["p"])) if len(found) else found
+
+
+def _mean_users(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    return {str(entry): np.array(part["users"].tolist(), np.float64).mean(axis=0) for entry, part in rows.groupby("entry")}
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> tuple[float, float]:
+    """The ratio of two means over the same users, and its standard deviation."""
+    if not below.any():
+        return np.nan, np.nan
+    ratio = above.mean() / below.mean()
+    return float(ratio), float(np.std(above - ratio * below) / below.mean() / np.sqrt(len(below)))
+
+
+def goals(rows: pd.DataFrame, tests: pd.DataFrame, defense: str = DEFENDED) -> pd.DataFrame:
+    """What a defence should reach, and what it has: goal, against, measured, verdict.  rows: of `leaderboard.tidy`; tests: of `tests`"""
+    still, bound, lines = at(rows, STILL).groupby("entry")[["nDCG", "ICov"]].mean(), at(rows, CERTIFIED).groupby("entry")["nDCG"].mean(), []
+
+    def share(goal: str, of: str, table: pd.Series, wanted: float, metric: str) -> None:
+        if {of, defense} <= set(table.index) and table[of] > 0:
+            reached = table[defense] / table[of]
+            text = f"{number(table[defense], metric)} of {number(table[of], metric)}: {reached:.2f} times"
+            lines.append((goal, of, text, "holds" if reached >= wanted else "fails"))
+
+    share(f"unperturbed nDCG at least {ACCURACY} times", "BPR-MF", still["nDCG"], ACCURACY, "nDCG")
+    for place in GOALS:
+        means = at(rows, place).groupby("entry")["nDCG"].mean()
+        for kind, equal in (("as they are", False), (EQUAL.strip(), True)):
+            here = (tests["threat"] == place[0]) & (tests["ball"] == place[1]) & np.isclose(tests["rho"], place[2])
+            beside = tests[here & (tests["second"].str.endswith(EQUAL) == equal)]
+            if len(beside):
+                nearest = beside.loc[beside["difference"].idxmin()]
+                text = f"{number(means[defense])}, {nearest['second']} {number(means[nearest['second']])}: {_told(nearest)}"
+                lines.append((f"{title_of(place)}: above all", f"others {kind}", text, _verdict(nearest)))
+    share(f"{title_of(CERTIFIED)}: at least {BOUND} times", "AMF", bound, BOUND, "nDCG")
+    share(f"ICov at least {COVERAGE} times", "BPR-MF", still["ICov"], COVERAGE, "ICov")
+    return pd.DataFrame(lines, columns=["goal", "against", "measured", "verdict"])
+
+
+def _told(test: pd.Series) -> str:
+    return f"{_signed(test['difference'])} [{_signed(test['low'])}, {_signed(test['high'])}]"
+
+
+def _signed(value: float) -> str:
+    return f"{'-' if value < 0 else '+'}{number(abs(value))}"
+
+
+def _verdict(test: pd.Series) -> str:
+    if test["p_users"] >= SURE:
+        return "not decidable"
+    return "holds" if test["difference"] > 0 else "fails"
+
+
+def report(rows: pd.DataFrame, tests: pd.DataFrame, groups: pd.DataFrame, defense: str = DEFENDED) -> str:
+    """The sections of a leaderboard's page on its defence."""
+    parts = []
+    if len(tests):
+        reached = goals(rows, tests, defense)
+        counts = reached["verdict"].value_counts()
+        told = ", ".join(f"{counts[name]} {name}" for name in ("holds", "fails", "not decidable") if name in counts)
+        beside = [rival for rival in dict.fromkeys(tests["second"]) if rival not in BASELINES]
+        wide = tests.assign(at=[title_of(place) for place in tests[["threat", "ball", "rho"]].itertuples(index=False, name=None)])
+        cells = {(line["second"], line["at"]): _signed(line["difference"]) + ("" if line["p_users"] < SURE else " ?") for _, line in wide.iterrows()}
+        columns = [title_of(place) for place in PLACES]
+        parts += [
+            f"\n## {defense}: what a defence should reach\n",
+            f"The nearest rival of each budget, difference of nDCG [95% over users]. {told}.\n",
+            markdown(list(reached.columns), reached.values.tolist()),
+            f"\n## {defense} less each other entry\n",
+            f"nDCG; ? where p over users is {SURE} or more, corrected for all of these tests (tests.csv has intervals, and p over seeds).\n",
+            markdown(["", *columns], [[rival, *(cells.get((rival, name), "") for name in columns)] for rival in beside]),
+        ]
+    if len(groups):
+        parts.append("\n## Whom factors protect\n\nShare of nDCG by quartile (1: least), fourth less first [95% over users], p corrected.\n")
+        for by, part in groups.groupby("by", sort=False):
+            lines = [[row["entry"], row["of"], *(f"{row[f'quartile {n}']:.2f}" for n in range(1, 5)), _spread(row)] for _, row in part.iterrows()]
+            parts.append(markdown([str(by), "share", "1", "2", "3", "4", "4 less 1"], lines))
+    return "\n".join(parts)
+
+
+def _spread(row: pd.Series) -> str:
+    return f"{row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}], p {row['p']:.1g}"
+
+
+def _style(entries: list[str]) -> dict[str, dict]:
+    """Of each entry the colour and marker; open for the same factors with equal users."""
+    names = list(dict.fromkeys(entry.removesuffix(EQUAL) for entry in entries))
+    found = {}
+    for entry in entries:
+        place = names.index(entry.removesuffix(EQUAL))
+        color = f"C{place % 10}"
+        found[entry] = {"color": color, "marker": "osD^v*<>"[place % 8], "markerfacecolor": "white" if entry.endswith(EQUAL) else color}
+    return found
+
+
+def front(points: pd.DataFrame) -> pd.DataFrame:
+    """The points that no other point has both more accuracy and more robustness than, most accurate first.  points: x, y"""
+    ordered = points.sort_values(["x", "y"], ascending=False)
+    return ordered[ordered["y"] > ordered["y"].cummax().shift(fill_value=-np.inf)]
+
+
+def front_figure(rows: pd.DataFrame) -> Figure:
+    """Worst over unperturbed nDCG, a panel for each of GOALS and the certificate, a point for each entry with bars over seeds, the front a line."""
+    picture, axes = panels(2, 4)
+    entries = [entry for entry in sorted(rows["entry"].unique()) if entry not in BASELINES]
+    style, still = _style(entries), at(rows, STILL).groupby("entry")["nDCG"]
+    for axis, place in zip(axes.flat, (*GOALS, CERTIFIED)):
+        left = at(rows, place).groupby("entry")["nDCG"]
+        points = pd.DataFrame({"x": still.mean(), "y": left.mean(), "dx": still.std(), "dy": left.std()}).dropna(subset=["x", "y"])
+        for entry in (each for each in entries if each in points.index):
+            x, y, dx, dy = points.loc[entry].fillna(0)
+            axis.errorbar(x, y, dy, dx, linestyle="", markersize=5, elinewidth=0.8, label=entry, **style[entry])
+        line = front(points.drop(index=list(BASELINES), errors="ignore"))
+        axis.step(line["x"], line["y"], where="post", color="#999999", linewidth=0.8, zorder=0)
+        _level(axis, still.mean())
+        axis.set(title=title_of(place))
+        axis.set_ylim(bottom=0)
+    for axis in axes[1]:
+        axis.set_xlabel("unperturbed nDCG")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("worst nDCG")
+    legend(picture, axes, "outside lower center", columns=5)
+    return picture
+
+
+def _level(axis: Axes, still: pd.Series) -> None:
+    for name in BASELINES:
+        if name in still:
+            axis.axhline(still[name], color="black", linestyle="--", linewidth=0.8, label=f"{name}, unperturbed")
+
+
+def groups_figure(groups: pd.DataFrame) -> Figure:
+    """The share of nDCG that is left or certified over quartiles of users' activity and of test items' popularity, a line for each entry."""
+    kinds = list(dict.fromkeys(groups["of"]))
+    picture, axes = panels(len(kinds), len(GROUPS))
+    entries = [entry for entry in sorted(groups["entry"].unique()) if entry not in BASELINES]
+    style = _style(entries)
+    for row, kind in zip(axes, kinds):
+        for axis, by in zip(row, GROUPS):
+            own = groups[(groups["of"] == kind) & (groups["by"] == by)].set_index("entry")
+            for entry in (each for each in entries if each in own.index):
+                axis.plot(range(1, 5), own.loc[entry, [f"quartile {n}" for n in range(1, 5)]], markersize=4, linewidth=1, label=entry, **style[entry])
+            axis.set(title=kind, xticks=range(1, 5), xlabel=f"quartile of {by}", ylabel="share of nDCG")
+            axis.set_ylim(bottom=0)
+    legend(picture, axes, "outside lower center", columns=3)
+    return picture

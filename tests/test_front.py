@@ -1,0 +1,121 @@
+"""The front, the tests of a defence against its rivals and whom factors protect: from rows made by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from advrec_tf.reporting import front
+from advrec_tf.reporting.leaderboard import GROUPS
+
+USERS = 40
+WAVE = np.sin(np.arange(USERS))
+LEFT = {"MarginMF": 0.9, "AMF": 0.5, "BPR-MF": 0.4, "iALS with equal users": 0.8, "MostPopular": 0.3}
+
+
+def board(still=None, left=None, seeds=None, noise=0.02) -> pd.DataFrame:
+    """Rows as of `leaderboard.tidy`: of each entry nDCG before, the share that is left at every budget, half of which is certified."""
+    still, left, seeds = (
+        {**dict.fromkeys(LEFT, default), **(own or {})} for default, own in ((0.4, still), (None, {**LEFT, **(left or {})}), (2, seeds))
+    )
+    rows = []
+    for entry in LEFT:
+        for seed in range(seeds[entry]):
+            users = still[entry] + 0.1 * WAVE
+            base = {"entry": entry, "seed": seed, "ICov": 100.0, "k": 10, "masked": ""}
+            rows.append({**base, "threat": "", "ball": "", "rho": 0.0, "users": users, "certified_users": None})
+            for threat, ball, rho in front.GOALS:
+                own = left[entry] * users + noise * np.cos(np.arange(USERS) + seed + len(entry))
+                rows.append({**base, "threat": threat, "ball": ball, "rho": rho, "users": own, "certified_users": own / 2})
+    frame = pd.DataFrame(rows)
+    means = {
+        name: frame[users].map(lambda each: np.nan if each is None else each.mean())
+        for name, users in (("nDCG", "users"), ("certified_nDCG", "certified_users"))
+    }
+    return frame.assign(**means)
+
+
+def test_a_difference_is_of_each_users_mean_over_seeds_with_the_interval_of_students_test():
+    rows = board()
+    found = front.tests(rows).set_index(["second", "threat", "ball", "rho"])
+    assert len(found) == (len(LEFT) - 1) * len(front.PLACES) and set(found["first"]) == {"MarginMF"} and (found["seeds"] == 2).all()
+    of = {entry: np.array(part["users"].tolist()) for entry, part in front.at(rows, ("test", "l2", 0.02)).groupby("entry")}
+    difference = (of["MarginMF"] - of["AMF"]).mean(axis=0)
+    own, expected = found.loc["AMF", "test", "l2", 0.02], stats.ttest_1samp(difference, 0)
+    assert own["difference"] == pytest.approx(difference.mean())
+    assert (own["low"], own["high"]) == pytest.approx(tuple(expected.confidence_interval()))
+    assert own["p_users"] >= expected.pvalue
+    assert found.loc["AMF", "certificate", "l2", 0.01]["difference"] == pytest.approx((difference.mean()) / 2, rel=0.1)
+    assert found.loc["AMF", "", "", 0.0]["difference"] == 0 and found.loc["AMF", "", "", 0.0]["p_users"] == 1
+
+
+def test_what_has_one_seed_stands_beside_every_seed():
+    found = front.tests(board(seeds={"AMF": 1, "BPR-MF": 3})).set_index("second")["seeds"]
+    assert (found["AMF"] == 2).all() and (found["BPR-MF"] == 2).all()  # of several on both sides those they share
+    assert (front.tests(board(seeds={"MarginMF": 1}))["seeds"] == 2).all()
+    assert len(front.tests(board()[lambda rows: rows["entry"] != "MarginMF"])) == 0
+
+
+def test_p_is_corrected_for_all_tests_and_what_is_not_known_stays():
+    values = pd.Series([0.01, np.nan, 0.04, 0.5])
+    found = front.corrected(values)
+    assert np.isnan(found[1]) and found.dropna().tolist() == pytest.approx(list(stats.false_discovery_control([0.01, 0.04, 0.5], method="by")))
+    assert front.corrected(values[1:2]).isna().all()
+
+
+def test_goals_hold_fail_or_cannot_be_decided():
+    rows = board(still={"BPR-MF": 0.5}, left={"iALS with equal users": 0.9})
+    found = front.goals(rows, front.tests(rows)).set_index(["goal", "against"])["verdict"]
+    assert found["unperturbed nDCG at least 0.97 times", "BPR-MF"] == "fails"
+    assert found["test, l2 0.01: above all", "others as they are"] == "holds"
+    assert found["test, l2 0.01: above all", "others with equal users"] == "not decidable"
+    assert found["certified, l2 0.01: at least 1.5 times", "AMF"] == "holds" and found["ICov at least 0.5 times", "BPR-MF"] == "holds"
+    rows = board(left={"AMF": 0.95})
+    rows.loc[rows["entry"] == "MarginMF", "ICov"] = 49
+    found = front.goals(rows, front.tests(rows)).set_index(["goal", "against"])
+    assert found.loc[("train, linf 0.11: above all", "others as they are"), "verdict"] == "fails"
+    assert found.loc[("ICov at least 0.5 times", "BPR-MF")].tolist() == ["49 of 100: 0.49 times", "fails"]
+
+
+def test_whom_factors_protect_is_told_by_the_share_that_is_left():
+    quarters = {by: np.repeat([1, 2, 3, 4], USERS // 4)[:: -1 if by == GROUPS[1] else 1] for by in GROUPS}
+    rows = board(noise=0)
+    poor = (rows["entry"] == "AMF") & (rows["threat"] == "test")
+    spoilt = rows.loc[poor, "users"].map(lambda users: np.where(quarters[GROUPS[0]] == 1, 0.1, 1) * users)
+    rows.loc[poor, "users"] = spoilt
+    found = front.groups(rows, quarters).set_index(["entry", "by", "of"])
+    own = found.loc["AMF", GROUPS[0], "test, l2 0.05"]
+    assert own[[f"quartile {n}" for n in range(1, 5)]].tolist() == pytest.approx([0.05, 0.5, 0.5, 0.5])
+    assert own["difference"] == pytest.approx(0.45) and own["low"] <= 0.45 <= own["high"]
+    assert found.loc["AMF", GROUPS[1], "test, l2 0.05"]["difference"] == pytest.approx(-0.45)
+    assert found.loc["MarginMF", GROUPS[0], "certified, l2 0.01"]["quartile 3"] == pytest.approx(0.45)
+
+
+def test_the_deviation_of_a_ratio_is_that_of_drawing_users_anew():
+    rng = np.random.default_rng(0)
+    below = rng.random(400)
+    above = below * rng.random(400)
+    drawn = [rng.integers(0, 400, 400) for _ in range(4000)]
+    ratio, deviation = front._ratio(above, below)
+    assert ratio == pytest.approx(above.sum() / below.sum())
+    assert deviation == pytest.approx(np.std([above[each].sum() / below[each].sum() for each in drawn]), rel=0.05)
+    assert np.isnan(front._ratio(above, np.zeros(400))).all()
+
+
+def test_the_front_is_what_nothing_beats_in_both():
+    points = pd.DataFrame({"x": [1.0, 2, 3, 3, 2.5], "y": [5.0, 4, 1, 2, 1.5]}, index=list("abcde"))
+    assert list(front.front(points).index) == ["d", "b", "a"]
+
+
+def test_pictures_and_the_page_have_every_entry():
+    rows = board()
+    tests, groups = front.tests(rows), front.groups(rows, {by: np.repeat([1, 2, 3, 4], USERS // 4) for by in GROUPS})
+    picture = front.front_figure(rows)
+    titles = [axis.get_title() for axis in picture.axes]
+    assert titles == [front.title_of(place) for place in (*front.GOALS, front.CERTIFIED)]
+    labels = {text.get_text() for text in picture.legends[0].get_texts()}
+    assert labels == {*LEFT, "MostPopular, unperturbed"} - {"MostPopular"}
+    assert len(front.groups_figure(groups).axes) == 4
+    text = front.report(rows, tests, groups)
+    assert "## MarginMF: what a defence should reach" in text and "| AMF | +0.0000 ? |" in text and "## Whom factors protect" in text
+    assert front.report(rows, tests[:0], groups[:0]) == ""
