@@ -32,6 +32,7 @@ LEAST_SQUARES = {"iALS": (10.0, 1.0), "iALS 50": (50.0, 2.0), "iALS 100": (100.0
 TRAINED = ("BPR-MF", "AMF")
 TWIN = "rescaled BPR-MF"  # 1000 P and Q / 10, whose lists are the same; not rounded to single precision, which would be other factors
 DECOMPOSED = {"SVD": None, "SVD 16": 16, "SVD 128": 128}  # the rank of the clicks' truncated SVD, or that of the models
+_NAME = re.compile(f"(.*?)(?: at rank ([1-9][0-9]{{0,5}}))?({EQUAL})?")  # of whose factors, truncated, and with equal users
 ENTRIES = (*TRAINED, TWIN, *LEAST_SQUARES, *DECOMPOSED, "MostPopular", DEFENDED)
 
 
@@ -52,7 +53,7 @@ class Study:
     @property
     def asked(self) -> set[str]:
         """Whose factors are needed."""
-        return {name.removesuffix(EQUAL) for name in self.entries}
+        return {_parts(name)[0] for name in self.entries}
 
     @property
     def config(self) -> dict[str, Any]:
@@ -65,9 +66,10 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
     own = dict(_own(text) for text in values["factors"])
     if len(own) < len(values["factors"]) or set(own) & {*ENTRIES, *BASELINES}:
         raise UserError(f"--factors must have names of their own, and none of {', '.join(dict.fromkeys((*ENTRIES, *BASELINES)))}")
-    unknown = {name for name in values["entries"] if name.removesuffix(EQUAL) not in {*ENTRIES, *own}}
+    unknown = {name for name in values["entries"] if _parts(name)[0] not in {*ENTRIES, *own}}
     if unknown:
-        raise UserError(f"--entries must be of {', '.join(ENTRIES)}, or one of these or of --factors{EQUAL}, not {min(unknown)!r}")
+        asked = f"{', '.join(ENTRIES)}, or one of these or of --factors at rank N{EQUAL}, or either"
+        raise UserError(f"--entries must be of {asked}, not {min(unknown)!r}")
     trained, found = trainings.settings({**values, "model_selection": ["best"]}), []
     for data in datasets:
         fitting = {name: _fitting(name, pair, data) for name, pair in own.items()}
@@ -85,7 +87,7 @@ def _fitting(name: str, pair: tuple[np.ndarray, np.ndarray], data: Interactions)
 
 def _own(text: str) -> tuple[str, tuple[np.ndarray, np.ndarray]]:
     name, *paths = text.split(":")
-    if len(paths) not in (1, 2) or not re.fullmatch(r"[^/\\]{1,80}", name):
+    if len(paths) not in (1, 2) or not re.fullmatch(r"[^/\\]{1,80}", name) or _parts(name)[0] != name:
         raise UserError(f"--factors must be NAME:USERS.npy:ITEMS.npy or NAME:MODEL, not {text!r}")
     return name, read_factors(paths)
 
@@ -110,13 +112,28 @@ def _trained_whole(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
             yield name, {"data": study.data, "settings": settings, "epochs": epochs, "folder": folder, "seed": seed}
 
 
+def _parts(entry: str) -> tuple[str, int | None, bool]:
+    """Whose factors an entry has, the rank they are truncated to, if they are, and whether users are equal."""
+    name, rank, equal = _NAME.fullmatch(entry).groups()
+    return name, int(rank) if rank else None, bool(equal)
+
+
 def entries(study: Study) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
     """Every entry: its name, seed, P and Q.  What no seed matters to has the first."""
     for name, seed, P, Q in _factors(study):
-        if name in study.entries or name in study.factors:
-            yield name, seed, P, Q
-        if name + EQUAL in study.entries:
-            yield name + EQUAL, seed, *perturbations.equal_users(P, Q)
+        for entry in dict.fromkeys((*study.entries, *study.factors)):
+            of, rank, equal = _parts(entry)
+            if of == name:
+                yield entry, seed, *_modified(P, Q, rank, equal)
+
+
+def _modified(P: np.ndarray, Q: np.ndarray, rank: int | None, equal: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Users are equal before they are truncated, so that all of them count alike, and after."""
+    if equal:
+        P, Q = perturbations.equal_users(P, Q)
+    if rank:
+        P, Q = perturbations.low_rank(P, Q, rank)
+    return perturbations.equal_users(P, Q) if rank and equal else (P, Q)
 
 
 def _factors(study: Study) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:

@@ -50,6 +50,31 @@ def test_twins_have_one_canonical_form_up_to_scale(twin):
         np.testing.assert_allclose(other / np.linalg.norm(other), own / np.linalg.norm(own), atol=2e-6)
 
 
+@pytest.mark.parametrize("scale", [1e-6, 0.1, 3, 1e6])
+def test_the_common_form_of_twins_has_the_same_bytes(scale):
+    own = perturbations.common(P, Q)
+    wide, tall = np.float64(P), np.float64(Q)
+    for p, q in (
+        (scale * wide, tall),
+        (scale * wide, tall / 10),
+        (wide @ A * scale, tall @ np.linalg.inv(A).T),
+        (wide, scale * (tall + RNG.random(6))),
+    ):
+        for one, other in zip(own, perturbations.common(p, q)):
+            assert one.dtype == np.float32 and one.tobytes() == other.tobytes()
+    np.testing.assert_allclose(scores(*own), scores(P, Q), atol=1e-4)
+    assert np.linalg.norm(own[0], 2) == pytest.approx(1, abs=1e-4) == np.linalg.norm(own[1], 2)
+
+
+@pytest.mark.parametrize("rank", [1, 3, 6, 9])
+def test_factors_of_a_lower_rank_are_the_closest(rank):
+    centred = np.float64(P) @ (Q - Q.mean(axis=0)).T
+    U, values, Vt = np.linalg.svd(centred, full_matrices=False)
+    user, item = perturbations.low_rank(P, Q, rank)
+    assert user.shape[1] == item.shape[1] == min(rank, 6)
+    np.testing.assert_allclose(np.float64(user) @ item.T, (U[:, :rank] * values[:rank]) @ Vt[:rank], atol=1e-5 * values[0])
+
+
 @pytest.mark.parametrize("budget", ["relative", "row"])
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_twins_suffer_alike(attack, budget):
@@ -136,6 +161,7 @@ def test_any_scale_has_the_same_form(power, seed):
         (lambda: perturbations.bim(P, Q, TRIPLES, 0.1, 1, budget="fair"), "budget must be one of absolute, relative, row"),
         (lambda: perturbations.canonical(P, np.ones_like(Q)), "the factors give every item the same score"),
         (lambda: perturbations.canonical(P, Q[:, :2]), "factors must be"),
+        (lambda: perturbations.low_rank(P, Q, 0), "the rank must be at least 1, not 0"),
         (lambda: perturbations.trajectory(P, Q, TRIPLES, fixed=(np.zeros(6), np.zeros(6)), budget="row"), "fixed and through go with"),
     ],
 )

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from advrec_tf.perturbations.arguments import BALLS, Perturbation
-from advrec_tf.perturbations.canonical import BUDGETS, Form, canonical, common, equal_users, form_of
+from advrec_tf.perturbations.canonical import BUDGETS, Form, canonical, common, equal_users, form_of, low_rank
 from advrec_tf.perturbations.presets import ATTACKS, PGD_INIT, VERSION, Attack, default_step, noise, points, uniform_start
 from advrec_tf.startup import quiet_tensorflow
 
@@ -18,7 +18,7 @@ _LAZY |= dict.fromkeys(("TripleChunks", "batch_gradient", "bpr_loss", "chunk_tri
 
 __all__ = [
     "ATTACKS", "BALLS", "BUDGETS", "PGD_INIT", "VERSION", "Attack", "Form", "Perturbation", "canonical", "common", "default_step", "equal_users",
-    "form_of", "noise", "points", "uniform_start", *_LAZY,
+    "form_of", "low_rank", "noise", "points", "uniform_start", *_LAZY,
 ]  # fmt: skip
 
 

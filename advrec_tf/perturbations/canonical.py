@@ -45,6 +45,18 @@ def _coarse(table: np.ndarray) -> np.ndarray:
     return (np.round(table / step) * step).astype(np.float32)
 
 
+def low_rank(P: np.ndarray, Q: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """The factors of `rank` whose scores, less each user's mean, are closest to those of P and Q (Eckart and Young 1936): float32 [users, r],
+    [items, r], the first columns of `canonical`, all of them where there are fewer.
+
+    Raises ValueError as `canonical`, and for a rank below 1.
+    """
+    if rank < 1:
+        raise ValueError(f"the rank must be at least 1, not {rank}")
+    user, item = canonical(P, Q)
+    return user[:, :rank], item[:, :rank]
+
+
 def equal_users(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """P with every user's row divided by the norm of his scores of all items, Q's mean row taken off, and Q: the same lists.
 

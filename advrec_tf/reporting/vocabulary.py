@@ -6,7 +6,7 @@ import pandas as pd
 MODELS = ("BPR-MF", "AMF")
 BASELINES = ("MostPopular", "Random")  # what learns next to nothing, and nothing
 DEFENDED = "MarginMF"  # the entry of a leaderboard that its others are tested against
-EQUAL = " with equal users"  # after any entry: the same lists, of `perturbations.equal_users`
+EQUAL = " with equal users"  # after any entry, and its rank: the same lists, of `perturbations.equal_users`
 INITIAL = ("", "", "")
 FGSM = ("fgsm", "", "clean")
 # (attack, ball, start) -> label
