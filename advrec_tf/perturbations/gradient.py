@@ -133,4 +133,7 @@ def full_gradient(p: tf.Tensor, q: tf.Tensor, chunks: TripleChunks) -> tuple[tf.
     return dp, dq
 
 
-pairwise_gradient = tf.function(full_gradient, jit_compile=True, reduce_retracing=True)  # compiled, to be called from outside
+@tf.function(jit_compile=True, reduce_retracing=True)
+def pairwise_gradient(p: tf.Tensor, q: tf.Tensor, chunks: TripleChunks, side: int) -> tf.Tensor:
+    """`full_gradient` in the users' rows (side 0) or the items' (side 1), compiled without what the other alone needs."""
+    return full_gradient(p, q, chunks)[side]

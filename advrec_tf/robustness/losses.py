@@ -28,7 +28,7 @@ class Pairwise:
     def gradient(self, side: int, P: np.ndarray, Q: np.ndarray) -> np.ndarray:
         draw = self.draws[self.calls // 2 % len(self.draws)]
         self.calls += 1
-        return perturbations.pairwise_gradient(P, Q, draw)[side].numpy()
+        return perturbations.pairwise_gradient(P, Q, draw, side).numpy()
 
 
 class Sinking:
