@@ -18,8 +18,8 @@ sys.path.insert(0, str(ROOT))
 from advrec_tf.cli.perturbed import NORMS  # noqa: E402
 from advrec_tf.evaluation import NAMES  # noqa: E402
 from advrec_tf.files import replacing, write_text  # noqa: E402
-from advrec_tf.reporting import Evidence, LowRankEvidence, characteristics, claims, leaderboard, lowrank_claims, plots, read_results, tables  # noqa: E402
-from advrec_tf.reporting.vocabulary import MODELS, cell, markdown, number  # noqa: E402
+from advrec_tf.reporting import Evidence, LowRankEvidence, characteristics, claims, front, leaderboard, lowrank_claims, plots, read_results, tables  # noqa: E402
+from advrec_tf.reporting.vocabulary import DEFENDED, MODELS, cell, markdown, number  # noqa: E402
 from advrec_tf.results import read_record, write_record  # noqa: E402
 
 PUBLISHED = Path(__file__).parent
@@ -34,11 +34,12 @@ MARKS = "<!-- measured -->\n", "<!-- end -->"  # around what the README takes fr
 
 
 def take(folder: Path, target: Path) -> None:
-    """Copies what an experiment measured on a data set and its settings, without what is of the machine and the name of the folder, in six digits.
+    """Copies what an experiment measured on a data set and its settings, without what is of the machine and the name of the folder, in five digits.
 
     Of Figures 1 and 2 without what neither shows.  Of Table 1, whose cells are accumulated over iterations, the cells and the tests, and of the rows
     those without iterations or of the last.  Of Figure 3 what its page reads: three metrics, and PGD alone where the reading is not the paper's.  Of
-    the leaderboard the worst of each ensemble, as its page shows it, beside the entries and seeds that an earlier run of the same versions had.
+    the leaderboard the worst of each ensemble, as its page shows it, beside the entries and seeds that an earlier run of the same versions had, and
+    its tests and groups, which need single users and so are of this run alone.
     """
     record = read_record(folder / "config.json")
     if not (record and record["runs"] and record["runs"][-1].get("ended", True)):
@@ -57,13 +58,16 @@ def take(folder: Path, target: Path) -> None:
     if folder.parent.name in ("iterations", "budget"):
         frames["results"] = frames["results"].drop(columns=["PR", "RE", "EFD", "step_size"], errors="ignore")
     if folder.parent.name == "robustness":
-        frames = {"worst": _as_shown(read_results(folder, "worst.csv"))}
+        frames = {
+            "worst": _as_shown(read_results(folder, "worst.csv")),
+            **{name: read_results(folder, f"{name}.csv") for name in ("tests", "groups")},
+        }
         before = read_record(target / "config.json")
         if before and all(before["config"][name] == record["config"][name] for name in ("k", "versions", "data")):
             frames["worst"] = _beside(read_results(target, "worst.csv"), frames["worst"])
             record["runs"] = list({run["started"]: run for run in before["runs"] + record["runs"]}.values())
     for name, frame in frames.items():
-        text = frame.drop(columns="dataset", errors="ignore").to_csv(index=False, float_format="%.6g")
+        text = frame.drop(columns="dataset", errors="ignore").to_csv(index=False, float_format="%.5g")
         write_text(target / f"{name}.csv", text)
     for run in record["runs"]:
         run.pop("ended", None)
@@ -121,7 +125,10 @@ def _page(title: str, paper: Path, parts: list[str]) -> str:
 
 
 def _of_board(folder: Path) -> str:
-    return "\n".join(f"- {sentence}" for sentence in leaderboard.verdicts(read_results(folder, "worst.csv")))
+    rows, tests = read_results(folder, "worst.csv"), read_results(folder, "tests.csv")
+    goals = front.goals(rows, tests)
+    reached = f"\n\nWhat a defence, {DEFENDED}, should reach (the nearest rival of each budget):\n\n" + markdown(list(goals), goals.values.tolist())
+    return "\n".join(f"- {sentence}" for sentence in leaderboard.verdicts(rows)) + reached
 
 
 def _of_data_set(folder: Path) -> str:
