@@ -127,8 +127,10 @@ def _page(title: str, paper: Path, parts: list[str]) -> str:
 def _of_board(folder: Path) -> str:
     rows, tests = read_results(folder, "worst.csv"), read_results(folder, "tests.csv")
     goals = front.goals(rows, tests)
-    reached = f"\n\nWhat a defence, {DEFENDED}, should reach (the nearest rival of each budget):\n\n" + markdown(list(goals), goals.values.tolist())
-    return "\n".join(f"- {sentence}" for sentence in leaderboard.verdicts(rows)) + reached
+    seeds = ", ".join(f"{entry} {count}" for entry, count in rows.groupby("entry")["seed"].nunique().items() if count > 1)
+    parts = ["\n".join(f"- {sentence}" for sentence in leaderboard.verdicts(rows)), f"Seeds: {seeds}, the others 1.", front.table(rows)]
+    parts += [f"What a defence, {DEFENDED}, should reach, beside the nearest rival of each budget:", markdown(list(goals), goals.values.tolist())]
+    return "\n\n".join(parts)
 
 
 def _of_data_set(folder: Path) -> str:

@@ -118,4 +118,7 @@ def test_pictures_and_the_page_have_every_entry():
     assert len(front.groups_figure(groups).axes) == 4
     text = front.report(rows, tests, groups)
     assert "## MarginMF: what a defence should reach" in text and "| AMF | +0.0000 ? |" in text and "## Whom factors protect" in text
-    assert front.report(rows, tests[:0], groups[:0]) == ""
+    assert "| MarginMF | 0.4029 | 0.36" in front.table(rows) and "| 100 |" in front.table(rows) and "*" not in front.table(rows)
+    rows.loc[rows["entry"] == "AMF", "ICov"] = 49
+    assert "| 49 * |" in front.table(rows)
+    assert "MarginMF:" not in front.report(rows, tests[:0], groups[:0]) and "protect" not in front.report(rows, tests[:0], groups[:0])

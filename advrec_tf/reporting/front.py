@@ -116,6 +116,16 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> tuple[float, float]:
     return float(ratio), float(np.std(above - ratio * below) / below.mean() / np.sqrt(len(below)))
 
 
+def table(rows: pd.DataFrame) -> str:
+    """Every entry's nDCG at PLACES and ICov, means over seeds, as Markdown; * where ICov is below COVERAGE of BPR-MF's, as of lists that collapse."""
+    shown = {title_of(place): at(rows, place).groupby("entry")["nDCG"].mean() for place in PLACES}
+    coverage, lines = at(rows, STILL).groupby("entry")["ICov"].mean(), []
+    for entry, values in pd.DataFrame(shown).sort_values(title_of(GOALS[2]), ascending=False).iterrows():
+        mark = " *" if coverage[entry] < COVERAGE * coverage.get("BPR-MF", 0) else ""
+        lines.append([str(entry), *map(number, values), number(coverage[entry], "ICov") + mark])
+    return markdown(["", *shown, "ICov"], lines)
+
+
 def goals(rows: pd.DataFrame, tests: pd.DataFrame, defense: str = DEFENDED) -> pd.DataFrame:
     """What a defence should reach, and what it has: goal, against, measured, verdict.  rows: of `leaderboard.tidy`; tests: of `tests`"""
     still, bound, lines = at(rows, STILL).groupby("entry")[["nDCG", "ICov"]].mean(), at(rows, CERTIFIED).groupby("entry")["nDCG"].mean(), []
@@ -157,7 +167,7 @@ def _verdict(test: pd.Series) -> str:
 
 def report(rows: pd.DataFrame, tests: pd.DataFrame, groups: pd.DataFrame, defense: str = DEFENDED) -> str:
     """The sections of a leaderboard's page on its defence."""
-    parts = []
+    parts = [f"\n## What is left at the budgets of a defence\n\n* ICov below {COVERAGE} of BPR-MF's.\n", table(rows)]
     if len(tests):
         reached = goals(rows, tests, defense)
         counts = reached["verdict"].value_counts()
