@@ -20,7 +20,7 @@ from advrec_tf.errors import UserError
 from advrec_tf.exports import read_factors
 from advrec_tf.files import write_text
 from advrec_tf.models.baselines import BASELINES, MostPopular
-from advrec_tf.reporting import front, leaderboard, leaderboard_page, page, read_results, read_users
+from advrec_tf.reporting import front, leaderboard, leaderboard_page, page, read_results, read_users, web
 from advrec_tf.reporting.vocabulary import DEFENDED, EQUAL
 from advrec_tf.results import Job, read_record
 from advrec_tf.storage import write_csv
@@ -190,8 +190,11 @@ def render(folder: Path) -> None:
     pictures = {"leaderboard.png": leaderboard_page.figure(rows), "front.png": front.front_figure(rows)}
     if len(groups):
         pictures["groups.png"] = front.groups_figure(groups)
-    write_text(folder / "leaderboard.html", leaderboard_page.html_page(rows, pictures["leaderboard.png"], folder.name))
-    text = leaderboard.report(rows, folder.name, front.report(rows, tests, groups))
+    sections = front.sections(rows, tests, groups)
+    defended = [web.picture(pictures["front.png"], front.ALT)]
+    defended += [web.section(each.title, each.table, str, each.table.index.name or "entry") + web.paragraph(each.note) for each in sections]
+    write_text(folder / "leaderboard.html", leaderboard_page.html_page(rows, pictures["leaderboard.png"], folder.name, defended))
+    text = leaderboard.report(rows, folder.name) + "".join(each.markdown for each in sections)
     page(folder, text, pictures, "leaderboard.csv", "worst.csv", "tests.csv", "groups.csv", "leaderboard.html", "entries")
 
 

@@ -19,7 +19,7 @@ from advrec_tf.cli.perturbed import NORMS  # noqa: E402
 from advrec_tf.evaluation import NAMES  # noqa: E402
 from advrec_tf.files import replacing, write_text  # noqa: E402
 from advrec_tf.reporting import Evidence, LowRankEvidence, characteristics, claims, front, leaderboard, lowrank_claims, plots, read_results, tables  # noqa: E402
-from advrec_tf.reporting.vocabulary import DEFENDED, MODELS, cell, markdown, number  # noqa: E402
+from advrec_tf.reporting.vocabulary import MODELS, cell, markdown, number  # noqa: E402
 from advrec_tf.results import read_record, write_record  # noqa: E402
 
 PUBLISHED = Path(__file__).parent
@@ -126,11 +126,10 @@ def _page(title: str, paper: Path, parts: list[str]) -> str:
 
 def _of_board(folder: Path) -> str:
     rows, tests = read_results(folder, "worst.csv"), read_results(folder, "tests.csv")
-    goals = front.goals(rows, tests)
     seeds = ", ".join(f"{entry} {count}" for entry, count in rows.groupby("entry")["seed"].nunique().items() if count > 1)
-    parts = ["\n".join(f"- {sentence}" for sentence in leaderboard.verdicts(rows)), f"Seeds: {seeds}, the others 1.", front.table(rows)]
-    parts += [f"What a defence, {DEFENDED}, should reach, beside the nearest rival of each budget:", markdown(list(goals), goals.values.tolist())]
-    return "\n\n".join(parts)
+    sentences = "\n".join(f"- {sentence}" for sentence in leaderboard.verdicts(rows))
+    defended = [each.markdown.replace("## ", "### ") for each in front.sections(rows, tests, tests[:0].assign(by=""))[:2]]
+    return "\n".join([sentences, f"\nSeeds: {seeds}, the others 1.", *defended])
 
 
 def _of_data_set(folder: Path) -> str:

@@ -116,9 +116,17 @@ def test_pictures_and_the_page_have_every_entry():
     labels = {text.get_text() for text in picture.legends[0].get_texts()}
     assert labels == {*LEFT, "MostPopular, unperturbed"} - {"MostPopular"}
     assert len(front.groups_figure(groups).axes) == 4
-    text = front.report(rows, tests, groups)
-    assert "## MarginMF: what a defence should reach" in text and "| AMF | +0.0000 ? |" in text and "## Whom factors protect" in text
-    assert "| MarginMF | 0.4029 | 0.36" in front.table(rows) and "| 100 |" in front.table(rows) and "*" not in front.table(rows)
+    found = front.sections(rows, tests, groups)
+    assert [each.title.split(":")[0] for each in found] == [
+        "What is left at the budgets of a defence", "MarginMF", "MarginMF less each other entry",
+        "Whom factors protect, by user activity", "Whom factors protect, by item popularity",
+    ]  # fmt: skip
+    left, _, less, *_ = (each.table for each in found)
+    assert (
+        left.loc["MarginMF", "unperturbed"] == "0.4029" and left.loc["MarginMF", "test, l2 0.05"].startswith("0.36") and set(left["ICov"]) == {"100"}
+    )
+    assert less.loc["AMF", "unperturbed"] == "+0.0000 ?" and set(less.index) == set(LEFT) - {"MarginMF", "MostPopular"}
+    assert "| AMF | +0.0000 ? |" in found[2].markdown and "| AMF, certified, l2 0.01 | " in found[3].markdown
     rows.loc[rows["entry"] == "AMF", "ICov"] = 49
-    assert "| 49 * |" in front.table(rows)
-    assert "MarginMF:" not in front.report(rows, tests[:0], groups[:0]) and "protect" not in front.report(rows, tests[:0], groups[:0])
+    assert front.table(rows)["ICov"]["AMF"] == "49 *"
+    assert len(front.sections(rows, tests[:0], groups[:0])) == 1

@@ -167,7 +167,7 @@ def test_the_leaderboard(tmp_path, monkeypatch):
     assert set(pd.read_csv(folder / "tests.csv")["second"]) == set(found["entry"]) - {"MarginMF"}
     assert set(pd.read_csv(folder / "groups.csv")["entry"]) == set(found["entry"])
     page = (folder / "leaderboard.html").read_text()
-    assert "keeps most" in page and page.count("<table>") == 11 and 'alt="Worst nDCG' in page and (folder / "leaderboard.png").exists()
+    assert "keeps most" in page and page.count("<table>") == 16 and 'alt="Worst nDCG' in page and (folder / "leaderboard.png").exists()
 
 
 def test_bprmf_may_end_before_amf(tmp_path):

@@ -1,6 +1,7 @@
 """What a defence reaches that no other factors do: the front of accuracy and robustness, paired tests against every rival, and whom it protects."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ PLACES = (STILL, *GOALS, CERTIFIED)
 # Of BPR-MF's accuracy, of AMF's certified nDCG and of BPR-MF's coverage, what a defence is to have.
 ACCURACY, BOUND, COVERAGE = 0.97, 1.5, 0.5
 SURE = 0.05  # p after correction
+ALT = "Worst over unperturbed nDCG, a panel for each budget of a defence, a point for each entry, the front as a line"
 
 
 def title_of(place: Place) -> str:
@@ -116,14 +118,13 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> tuple[float, float]:
     return float(ratio), float(np.std(above - ratio * below) / below.mean() / np.sqrt(len(below)))
 
 
-def table(rows: pd.DataFrame) -> str:
-    """Every entry's nDCG at PLACES and ICov, means over seeds, as Markdown; * where ICov is below COVERAGE of BPR-MF's, as of lists that collapse."""
-    shown = {title_of(place): at(rows, place).groupby("entry")["nDCG"].mean() for place in PLACES}
-    coverage, lines = at(rows, STILL).groupby("entry")["ICov"].mean(), []
-    for entry, values in pd.DataFrame(shown).sort_values(title_of(GOALS[2]), ascending=False).iterrows():
-        mark = " *" if coverage[entry] < COVERAGE * coverage.get("BPR-MF", 0) else ""
-        lines.append([str(entry), *map(number, values), number(coverage[entry], "ICov") + mark])
-    return markdown(["", *shown, "ICov"], lines)
+def table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Every entry's nDCG at PLACES and ICov as texts, means over seeds; * where ICov is below COVERAGE of BPR-MF's, as of lists that collapse."""
+    means = pd.DataFrame({title_of(place): at(rows, place).groupby("entry")["nDCG"].mean() for place in PLACES})
+    coverage = at(rows, STILL).groupby("entry")["ICov"].mean()
+    marks = [" *" if value < COVERAGE * coverage.get("BPR-MF", 0) else "" for value in coverage]
+    shown = means.sort_values(title_of(GOALS[2]), ascending=False).map(number)
+    return shown.assign(ICov=pd.Series([number(value, "ICov") + mark for value, mark in zip(coverage, marks)], coverage.index))
 
 
 def goals(rows: pd.DataFrame, tests: pd.DataFrame, defense: str = DEFENDED) -> pd.DataFrame:
@@ -165,31 +166,43 @@ def _verdict(test: pd.Series) -> str:
     return "holds" if test["difference"] > 0 else "fails"
 
 
-def report(rows: pd.DataFrame, tests: pd.DataFrame, groups: pd.DataFrame, defense: str = DEFENDED) -> str:
-    """The sections of a leaderboard's page on its defence."""
-    parts = [f"\n## What is left at the budgets of a defence\n\n* ICov below {COVERAGE} of BPR-MF's.\n", table(rows)]
+class Section(NamedTuple):
+    """A table of texts with what is said of it."""
+
+    title: str
+    note: str
+    table: pd.DataFrame
+
+    @property
+    def markdown(self) -> str:
+        """As a part of a page."""
+        lines = [[str(name), *map(str, row)] for name, row in zip(self.table.index, self.table.to_numpy(object))]
+        return f"\n## {self.title}\n\n{self.note}\n\n" + markdown([self.table.index.name or "", *self.table.columns], lines)
+
+
+def sections(rows: pd.DataFrame, tests: pd.DataFrame, groups: pd.DataFrame, defense: str = DEFENDED) -> list[Section]:
+    """The tables of a leaderboard's page on its defence.  rows, tests, groups: of `leaderboard.tidy`, `tests` and `groups`"""
+    found = [Section("What is left at the budgets of a defence", f"nDCG. * ICov below {COVERAGE} of BPR-MF's.", table(rows))]
     if len(tests):
         reached = goals(rows, tests, defense)
-        counts = reached["verdict"].value_counts()
-        told = ", ".join(f"{counts[name]} {name}" for name in ("holds", "fails", "not decidable") if name in counts)
-        beside = [rival for rival in dict.fromkeys(tests["second"]) if rival not in BASELINES]
-        wide = tests.assign(at=[title_of(place) for place in tests[["threat", "ball", "rho"]].itertuples(index=False, name=None)])
-        cells = {(line["second"], line["at"]): _signed(line["difference"]) + ("" if line["p_users"] < SURE else " ?") for _, line in wide.iterrows()}
-        columns = [title_of(place) for place in PLACES]
-        parts += [
-            f"\n## {defense}: what a defence should reach\n",
-            f"The nearest rival of each budget, difference of nDCG [95% over users]. {told}.\n",
-            markdown(list(reached.columns), reached.values.tolist()),
-            f"\n## {defense} less each other entry\n",
-            f"nDCG; ? where p over users is {SURE} or more, corrected for all of these tests (tests.csv has intervals, and p over seeds).\n",
-            markdown(["", *columns], [[rival, *(cells.get((rival, name), "") for name in columns)] for rival in beside]),
-        ]
-    if len(groups):
-        parts.append("\n## Whom factors protect\n\nShare of nDCG by quartile (1: least), fourth less first [95% over users], p corrected.\n")
-        for by, part in groups.groupby("by", sort=False):
-            lines = [[row["entry"], row["of"], *(f"{row[f'quartile {n}']:.2f}" for n in range(1, 5)), _spread(row)] for _, row in part.iterrows()]
-            parts.append(markdown([str(by), "share", "1", "2", "3", "4", "4 less 1"], lines))
-    return "\n".join(parts)
+        told = ", ".join(f"{count} {verdict}" for verdict, count in reached["verdict"].value_counts().items())
+        note = f"The nearest rival of each budget, difference of nDCG [95% over users]. {told}."
+        found.append(Section(f"{defense}: what a defence should reach", note, reached.set_index("goal")))
+        note = f"nDCG; ? where p over users is {SURE} or more, corrected for all of these tests (tests.csv has intervals, and p over seeds)."
+        found.append(Section(f"{defense} less each other entry", note, _differences(tests)))
+    note = "Share of nDCG by quartile (1: least), fourth less first [95% over users], p corrected for all of these tests."
+    for by, part in groups.groupby("by", sort=False):
+        shares = part[[f"quartile {n}" for n in range(1, 5)]].map("{:.2f}".format)
+        shown = shares.assign(**{"4 less 1": part.apply(_spread, axis=1)}).set_index(part["entry"] + ", " + part["of"])
+        found.append(Section(f"Whom factors protect, by {by}", note, shown))
+    return found
+
+
+def _differences(tests: pd.DataFrame) -> pd.DataFrame:
+    places = [title_of(place) for place in tests[["threat", "ball", "rho"]].itertuples(index=False, name=None)]
+    texts = [_signed(difference) + ("" if p < SURE else " ?") for difference, p in zip(tests["difference"], tests["p_users"])]
+    wide = tests.assign(place=places, text=texts).pivot(index="second", columns="place", values="text")
+    return wide[[title_of(place) for place in PLACES if title_of(place) in wide]].drop(index=list(BASELINES), errors="ignore").fillna("")
 
 
 def _spread(row: pd.Series) -> str:

@@ -207,8 +207,8 @@ EXPLAINED = (
 )
 
 
-def report(rows: pd.DataFrame, dataset: str, defended: str = "") -> str:
-    """report.md.  defended: sections on a defence, of `front.report`"""
+def report(rows: pd.DataFrame, dataset: str) -> str:
+    """report.md."""
     parts = [f"# Robustness of factors on {dataset}\n", *(f"- {each}" for each in verdicts(rows)), f"\n{EXPLAINED}\n"]
     for each in sections(rows):
         cells = [[str(name), *map(each.shown, row)] for name, row in each.table.iterrows()]
@@ -216,7 +216,6 @@ def report(rows: pd.DataFrame, dataset: str, defended: str = "") -> str:
     parts.append(f"\n## Seeds: unperturbed and worst nDCG with 95% intervals\n\n{_seeds(rows)}")
     if told := doubts(rows):
         parts.append("\n## Where the ensemble may be too weak\n\n" + "\n".join(f"- {line}" for line in told) + "\n")
-    parts.append(defended)
     return "\n".join(parts)
 
 

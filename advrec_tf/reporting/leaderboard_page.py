@@ -55,13 +55,14 @@ def by_threat(there: Collection[str], draw: Callable[[Axes, str], None], what: s
     return picture
 
 
-def html_page(rows: pd.DataFrame, picture: Figure, dataset: str) -> str:
-    """One self-contained page."""
+def html_page(rows: pd.DataFrame, picture: Figure, dataset: str, defended: list[str]) -> str:
+    """One self-contained page.  defended: its parts on a defence, HTML"""
     first, *others = leaderboard.verdicts(rows)
     parts = [web.listed(others), web.paragraph(leaderboard.EXPLAINED), web.picture(picture, ALT)]
     parts += [web.section(each.title, each.table, each.shown) for each in leaderboard.sections(rows)]
     if told := leaderboard.doubts(rows):
         parts += ["<h2>Where the ensemble may be too weak</h2>", web.listed(told)]
+    parts += defended
     return web.document(f"Robustness of factors on {dataset}", first, parts)
 
 
