@@ -100,6 +100,8 @@ def test_the_deviation_of_a_ratio_is_that_of_drawing_users_anew():
     assert ratio == pytest.approx(above.sum() / below.sum())
     assert deviation == pytest.approx(np.std([above[each].sum() / below[each].sum() for each in drawn]), rel=0.05)
     assert np.isnan(front._ratio(above, np.zeros(400))).all()
+    ratio, deviation = front._ratio(above, np.where(np.arange(400) < front.FEW - 1, below, 0))
+    assert np.isfinite(ratio) and np.isnan(deviation)
 
 
 def test_the_front_is_what_nothing_beats_in_both():

@@ -25,6 +25,7 @@ PLACES = (STILL, *GOALS, CERTIFIED)
 # Of BPR-MF's accuracy, of AMF's certified nDCG and of BPR-MF's coverage, what a defence is to have.
 ACCURACY, BOUND, COVERAGE = 0.97, 1.5, 0.5
 SURE = 0.05  # p after correction
+FEW = 10  # users with a hit in a quartile, below which the variance of its share says nothing
 ALT = "Worst over unperturbed nDCG, a panel for each budget of a defence, a point for each entry, the front as a line"
 
 
@@ -111,11 +112,12 @@ def _mean_users(rows: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> tuple[float, float]:
-    """The ratio of two means over the same users, and its standard deviation."""
+    """The ratio of two means over the same users, and its standard deviation, NaN where there is too little to say."""
     if not below.any():
         return np.nan, np.nan
     ratio = above.mean() / below.mean()
-    return float(ratio), float(np.std(above - ratio * below) / below.mean() / np.sqrt(len(below)))
+    deviation = np.std(above - ratio * below) / below.mean() / np.sqrt(len(below))
+    return float(ratio), float(deviation) if np.count_nonzero(below) >= FEW else np.nan
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -192,7 +194,7 @@ def sections(rows: pd.DataFrame, tests: pd.DataFrame, groups: pd.DataFrame, defe
         found.append(Section(f"{defense} less each other entry", note, _differences(tests)))
     note = "Share of nDCG by quartile (1: least), fourth less first [95% over users], p corrected for all of these tests."
     for by, part in groups.groupby("by", sort=False):
-        shares = part[[f"quartile {n}" for n in range(1, 5)]].map("{:.2f}".format)
+        shares = part[[f"quartile {n}" for n in range(1, 5)]].map(lambda share: "-" if np.isnan(share) else f"{share:.2f}")
         shown = shares.assign(**{"4 less 1": part.apply(_spread, axis=1)}).set_index(part["entry"] + ", " + part["of"])
         found.append(Section(f"Whom factors protect, by {by}", note, shown))
     return found
@@ -206,6 +208,8 @@ def _differences(tests: pd.DataFrame) -> pd.DataFrame:
 
 
 def _spread(row: pd.Series) -> str:
+    if np.isnan(row["p"]):
+        return "-"
     return f"{row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}], p {row['p']:.1g}"
 
 
