@@ -32,7 +32,7 @@ LEAST_SQUARES = {"iALS": (10.0, 1.0), "iALS 50": (50.0, 2.0), "iALS 100": (100.0
 TRAINED = ("BPR-MF", "AMF")
 TWIN = "rescaled BPR-MF"  # 1000 P and Q / 10, whose lists are the same; not rounded to single precision, which would be other factors
 DECOMPOSED = {"SVD": None, "SVD 16": 16, "SVD 128": 128}  # the rank of the clicks' truncated SVD, or that of the models
-_NAME = re.compile(f"(.*?)(?: at rank ([1-9][0-9]{{0,5}}))?({EQUAL})?")  # of whose factors, truncated, and with equal users
+_NAME = re.compile(f"(?s)(.*?)(?: at rank ([1-9][0-9]{{0,5}}))?({EQUAL})?")  # of whose factors, truncated, and with equal users
 ENTRIES = (*TRAINED, TWIN, *LEAST_SQUARES, *DECOMPOSED, "MostPopular", DEFENDED)
 
 
@@ -173,8 +173,8 @@ def report(folders: list[Path]) -> None:
         rows = leaderboard.tidy(measured, kept)
         write_csv(folder / "leaderboard.csv", rows[list(leaderboard.COLUMNS)])
         write_csv(folder / "worst.csv", rows[list(leaderboard.DETAILS)])
-        write_csv(folder / "tests.csv", front.tests(rows))
-        write_csv(folder / "groups.csv", front.groups(rows, leaderboard.quarters(kept)))
+        write_csv(folder / "tests.csv", front.compared(rows))
+        write_csv(folder / "groups.csv", front.protected(rows, leaderboard.quarters(kept)))
         records = leaderboard_page.records(rows, read_record(folder / "config.json") or {})
         for path in (folder / "entries").glob("*.json"):
             if path.stem not in records:  # a name that is told apart from another by now
@@ -190,11 +190,11 @@ def render(folder: Path) -> None:
     pictures = {"leaderboard.png": leaderboard_page.figure(rows), "front.png": front.front_figure(rows)}
     if len(groups):
         pictures["groups.png"] = front.groups_figure(groups)
-    sections = front.sections(rows, tests, groups)
+    tables = front.tables(rows, tests, groups)
     defended = [web.picture(pictures["front.png"], front.ALT)]
-    defended += [web.section(each.title, each.table, str, each.table.index.name or "entry") + web.paragraph(each.note) for each in sections]
+    defended += [web.section(each.title, each.table, str, each.table.index.name or "entry") + web.paragraph(each.note) for each in tables]
     write_text(folder / "leaderboard.html", leaderboard_page.html_page(rows, pictures["leaderboard.png"], folder.name, defended))
-    text = leaderboard.report(rows, folder.name) + "".join(each.markdown for each in sections)
+    text = leaderboard.report(rows, folder.name) + "".join(each.markdown for each in tables)
     page(folder, text, pictures, "leaderboard.csv", "worst.csv", "tests.csv", "groups.csv", "leaderboard.html", "entries")
 
 

@@ -63,6 +63,9 @@ def test_the_common_form_of_twins_has_the_same_bytes(scale):
         for one, other in zip(own, perturbations.common(p, q)):
             assert one.dtype == np.float32 and one.tobytes() == other.tobytes()
     np.testing.assert_allclose(scores(*own), scores(P, Q), atol=1e-4)
+    for table in own:  # whole steps of a power of two, of which a column's largest number has 2 ** 18 to 2 ** 19
+        steps = table / np.exp2(np.floor(np.log2(np.abs(table).max(axis=0))) - 18)
+        assert np.array_equal(steps, np.round(steps)) and (np.abs(steps).max(axis=0) >= 2**18).all() and steps.max() > 2**18
     assert np.linalg.norm(own[0], 2) == pytest.approx(1, abs=1e-4) == np.linalg.norm(own[1], 2)
 
 

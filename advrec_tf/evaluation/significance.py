@@ -46,6 +46,15 @@ def mean_interval(values, confidence: float = 0.95) -> tuple[float, float]:
     return float(values.mean() - reach), float(values.mean() + reach)
 
 
+def corrected(values) -> np.ndarray:
+    """p values for all tests together (Benjamini and Yekutieli 2001); NaN stays."""
+    found = np.array(values, np.float64)
+    known = ~np.isnan(found)
+    if known.any():
+        found[known] = stats.false_discovery_control(found[known], method="by")
+    return found
+
+
 def mean_test(values) -> float:
     """Two-sided p of Student's test that a mean, over seeds, say, is 0; NaN for fewer than two values."""
     values = np.asarray(values, np.float64)

@@ -29,8 +29,8 @@ def canonical(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def common(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`canonical` with a largest singular value of 1 and coarser numbers, float32 [users, r], [items, r]: the same bytes for all factors of the same
-    lists but for rare ties, so that not even rounding, which attacks with signs in them amplify, tells a scale or a basis.
+    """`canonical` with a largest singular value of 1 and coarser numbers, float32 [users, r], [items, r]: the same bytes for P A, Q A^-T + 1 b^T but
+    for rare ties, so that not even rounding, which attacks with signs in them amplify, tells a scale, a basis or a shift.
 
     Raises ValueError as `canonical`.
     """

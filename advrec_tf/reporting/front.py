@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from advrec_tf.evaluation import mean_interval, mean_test
+from advrec_tf.evaluation import corrected, mean_interval, mean_test
 from advrec_tf.reporting.leaderboard import GROUPS, VERDICT_AT
+from advrec_tf.reporting.leaderboard_page import levels
 from advrec_tf.reporting.plots import legend, panels
 from advrec_tf.reporting.vocabulary import BASELINES, DEFENDED, EQUAL, markdown, number
 from advrec_tf.robustness import CERTIFICATE
@@ -24,7 +24,7 @@ CERTIFIED: Place = (CERTIFICATE, "l2", 0.01)
 PLACES = (STILL, *GOALS, CERTIFIED)
 # Of BPR-MF's accuracy, of AMF's certified nDCG and of BPR-MF's coverage, what a defence is to have.
 ACCURACY, BOUND, COVERAGE = 0.97, 1.5, 0.5
-SURE = 0.05  # p after correction
+LEVEL = 0.05  # p after correction
 FEW = 10  # users with a hit in a quartile, below which the variance of its share says nothing
 ALT = "Worst over unperturbed nDCG, a panel for each budget of a defence, a point for each entry, the front as a line"
 
@@ -44,47 +44,39 @@ def at(rows: pd.DataFrame, place: Place) -> pd.DataFrame:
     return own.rename(columns={"certified_nDCG": "nDCG", "certified_users": "users"}).dropna(subset="nDCG")
 
 
-def tests(rows: pd.DataFrame, defense: str = DEFENDED) -> pd.DataFrame:
-    """The defence less every other entry at each of PLACES: first, second, threat, ball, rho, seeds, difference, its 95% interval over users (low,
-    high; each user's mean over seeds), p over users (paired t) and over seeds, each corrected for all tests of its kind (Benjamini and Yekutieli).
+def compared(rows: pd.DataFrame, defense: str = DEFENDED) -> pd.DataFrame:
+    """The defence less every other entry at each of PLACES: first, second, threat, ball, rho, seeds, the nDCG of both in them, difference, its 95%
+    interval over users (low, high; each user's mean over seeds), p over users (paired t) and over seeds, each corrected for all tests of its kind.
 
-    What was measured with one seed alone stands beside every seed of the other.   rows: of `leaderboard.tidy`, with users' own nDCG
+    An entry of one seed stands beside every seed of the other, and tells nothing of seeds.  rows: of `leaderboard.tidy`, with users' own nDCG
     """
-    lines = [line for place in PLACES for line in _compared(at(rows, place), place, defense)]
-    columns = ["first", "second", "threat", "ball", "rho", "seeds", "difference", "low", "high", "p_users", "p_seeds"]
+    lines = [line for place in PLACES for line in _beside_rivals(at(rows, place), place, defense)]
+    columns = ["first", "second", "threat", "ball", "rho", "seeds", "first_nDCG", "second_nDCG", "difference", "low", "high", "p_users", "p_seeds"]
     found = pd.DataFrame(lines, columns=columns)
-    for name in ("p_users", "p_seeds"):
-        found[name] = corrected(found[name])
-    return found
+    return found.assign(**{name: corrected(found[name]) for name in ("p_users", "p_seeds")})
 
 
-def _compared(rows: pd.DataFrame, place: Place, defense: str) -> Iterator[tuple]:
-    users = {entry: dict(zip(part["seed"], part["users"])) for entry, part in rows.groupby("entry")}
-    own = users.pop(defense, {})
+def _beside_rivals(rows: pd.DataFrame, place: Place, defense: str) -> Iterator[tuple]:
+    users = {str(entry): dict(zip(part["seed"], part["users"])) for entry, part in _with_users(rows).groupby("entry")}
+    own = users.get(defense, {})
     for rival, other in users.items():
-        seeds = sorted(set(own) & set(other)) if min(len(own), len(other)) > 1 else sorted(set(own) | set(other)) if own else []
-        first, second = (_of_seeds(each, seeds) for each in (own, other))
-        if not seeds:
+        several = min(len(own), len(other)) > 1
+        pairs = [(seed, seed) for seed in sorted(set(own) & set(other))] if several else [(a, b) for a in own for b in other]
+        if rival.startswith(defense) or not pairs:  # of its own factors at another rank, say
             continue
-        each = first - second
-        mean = each.mean(axis=0)
-        p = float(stats.ttest_1samp(mean, 0).pvalue) if mean.std() else float(not mean.any())
-        yield defense, rival, *place, len(seeds), mean.mean(), *mean_interval(mean), p, mean_test(each.mean(axis=1))
+        first, second = (np.array([of[pair[side]] for pair in pairs], np.float64) for side, of in enumerate((own, other)))
+        each = (first - second).mean(axis=0)
+        p = float(stats.ttest_1samp(each, 0).pvalue) if each.std() else float(not each.any())
+        p_seeds = mean_test((first - second).mean(axis=1)) if several else np.nan
+        yield defense, rival, *place, len(pairs), first.mean(), second.mean(), each.mean(), *mean_interval(each), p, p_seeds
 
 
-def _of_seeds(users: dict[int, np.ndarray], seeds: list[int]) -> np.ndarray:
-    """[seeds, users]; of one seed alone, that one for each."""
-    alone = next(iter(users.values())) if len(users) == 1 else None
-    return np.array([users[seed] if alone is None else alone for seed in seeds], np.float64)
+def _with_users(rows: pd.DataFrame) -> pd.DataFrame:
+    """Without rows whose users no job has kept, as of a folder that has lost some."""
+    return rows[rows["users"].notna()]
 
 
-def corrected(values: pd.Series) -> pd.Series:
-    """p values for all tests together (Benjamini and Yekutieli 2001); NaN stays."""
-    known = values.notna()
-    return values.where(~known, pd.Series(stats.false_discovery_control(values[known], method="by"), values.index[known])) if known.any() else values
-
-
-def groups(rows: pd.DataFrame, quarters: dict[str, np.ndarray]) -> pd.DataFrame:
+def protected(rows: pd.DataFrame, quarters: dict[str, np.ndarray]) -> pd.DataFrame:
     """Whom factors protect: of users' nDCG, the share that is left under `test` at VERDICT_AT, and that is certified, by quartile.
 
     A row for each entry, what users are grouped `by` and `of`; `difference` is the fourth less the first, with its 95% interval (low, high) and p by
@@ -99,16 +91,17 @@ def groups(rows: pd.DataFrame, quarters: dict[str, np.ndarray]) -> pd.DataFrame:
         for entry, by in ((entry, by) for entry in left for by in quarters):
             ratios = [_ratio(left[entry][quarters[by] == n], still[entry][quarters[by] == n]) for n in range(1, 5)]
             difference, deviation = ratios[3][0] - ratios[0][0], np.hypot(ratios[0][1], ratios[3][1])
-            p = 2 * stats.norm.sf(abs(difference) / deviation) if deviation > 0 else np.nan
+            p = 2 * stats.norm.sf(abs(difference) / deviation)
             shares = {f"quartile {n}": share for n, (share, _) in enumerate(ratios, 1)}
             ends = {"low": difference - 1.96 * deviation, "high": difference + 1.96 * deviation}
             lines.append({"entry": entry, "by": by, "of": title_of(place), **shares, "difference": difference, **ends, "p": p})
-    found = pd.DataFrame(lines)
-    return found.assign(p=corrected(found["p"])) if len(found) else found
+    columns = ["entry", "by", "of", *(f"quartile {n}" for n in range(1, 5)), "difference", "low", "high", "p"]
+    found = pd.DataFrame(lines, columns=columns)
+    return found.assign(p=corrected(found["p"]))
 
 
 def _mean_users(rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    return {str(entry): np.array(part["users"].tolist(), np.float64).mean(axis=0) for entry, part in rows.groupby("entry")}
+    return {str(entry): np.array(part["users"].tolist(), np.float64).mean(axis=0) for entry, part in _with_users(rows).groupby("entry")}
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> tuple[float, float]:
@@ -117,7 +110,7 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> tuple[float, float]:
         return np.nan, np.nan
     ratio = above.mean() / below.mean()
     deviation = np.std(above - ratio * below) / below.mean() / np.sqrt(len(below))
-    return float(ratio), float(deviation) if np.count_nonzero(below) >= FEW else np.nan
+    return float(ratio), float(deviation) if np.count_nonzero(below) >= FEW and deviation > 0 else np.nan
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -130,7 +123,7 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def goals(rows: pd.DataFrame, tests: pd.DataFrame, defense: str = DEFENDED) -> pd.DataFrame:
-    """What a defence should reach, and what it has: goal, against, measured, verdict.  rows: of `leaderboard.tidy`; tests: of `tests`"""
+    """What a defence should reach, and what it has: goal, against, measured, verdict.  rows: of `leaderboard.tidy`; tests: of `compared`"""
     still, bound, lines = at(rows, STILL).groupby("entry")[["nDCG", "ICov"]].mean(), at(rows, CERTIFIED).groupby("entry")["nDCG"].mean(), []
 
     def share(goal: str, of: str, table: pd.Series, wanted: float, metric: str) -> None:
@@ -141,34 +134,32 @@ def goals(rows: pd.DataFrame, tests: pd.DataFrame, defense: str = DEFENDED) -> p
 
     share(f"unperturbed nDCG at least {ACCURACY} times", "BPR-MF", still["nDCG"], ACCURACY, "nDCG")
     for place in GOALS:
-        means = at(rows, place).groupby("entry")["nDCG"].mean()
-        for kind, equal in (("as they are", False), (EQUAL.strip(), True)):
-            here = (tests["threat"] == place[0]) & (tests["ball"] == place[1]) & np.isclose(tests["rho"], place[2])
-            beside = tests[here & (tests["second"].str.endswith(EQUAL) == equal)]
-            if len(beside):
-                nearest = beside.loc[beside["difference"].idxmin()]
-                text = f"{number(means[defense])}, {nearest['second']} {number(means[nearest['second']])}: {_told(nearest)}"
-                lines.append((f"{title_of(place)}: above all", f"others {kind}", text, _verdict(nearest)))
+        here = tests[(tests["threat"] == place[0]) & (tests["ball"] == place[1]) & np.isclose(tests["rho"], place[2])]
+        equal = here["second"].str.contains(EQUAL)
+        for kind, rivals in (("as they are", here[~equal]), ("with equal users", here[equal])):
+            if len(rivals):
+                lines.append((f"{title_of(place)}: above all", f"others {kind}", *_above_all(rivals)))
     share(f"{title_of(CERTIFIED)}: at least {BOUND} times", "AMF", bound, BOUND, "nDCG")
     share(f"ICov at least {COVERAGE} times", "BPR-MF", still["ICov"], COVERAGE, "ICov")
     return pd.DataFrame(lines, columns=["goal", "against", "measured", "verdict"])
 
 
-def _told(test: pd.Series) -> str:
-    return f"{_signed(test['difference'])} [{_signed(test['low'])}, {_signed(test['high'])}]"
+def _above_all(tests: pd.DataFrame) -> tuple[str, str]:
+    """The rival that decides, and the verdict: who is above beyond chance, else the nearest of those whom the defence is not above beyond chance."""
+    sure = tests["p_users"] < LEVEL
+    above, open_ = tests[sure & (tests["difference"] < 0)], tests[~sure]
+    deciding = above if len(above) else open_ if len(open_) else tests
+    row = deciding.loc[deciding["difference"].idxmin()]
+    told = f"{number(row['first_nDCG'])}, {row['second']} {number(row['second_nDCG'])}: "
+    told += f"{_signed(row['difference'])} [{_signed(row['low'])}, {_signed(row['high'])}]"
+    return told, "fails" if len(above) else "not decidable" if len(open_) else "holds"
 
 
 def _signed(value: float) -> str:
     return f"{'-' if value < 0 else '+'}{number(abs(value))}"
 
 
-def _verdict(test: pd.Series) -> str:
-    if test["p_users"] >= SURE:
-        return "not decidable"
-    return "holds" if test["difference"] > 0 else "fails"
-
-
-class Section(NamedTuple):
+class Table(NamedTuple):
     """A table of texts with what is said of it."""
 
     title: str
@@ -182,29 +173,29 @@ class Section(NamedTuple):
         return f"\n## {self.title}\n\n{self.note}\n\n" + markdown([self.table.index.name or "", *self.table.columns], lines)
 
 
-def sections(rows: pd.DataFrame, tests: pd.DataFrame, groups: pd.DataFrame, defense: str = DEFENDED) -> list[Section]:
-    """The tables of a leaderboard's page on its defence.  rows, tests, groups: of `leaderboard.tidy`, `tests` and `groups`"""
-    found = [Section("What is left at the budgets of a defence", f"nDCG. * ICov below {COVERAGE} of BPR-MF's.", table(rows))]
+def tables(rows: pd.DataFrame, tests: pd.DataFrame, groups: pd.DataFrame, defense: str = DEFENDED) -> list[Table]:
+    """The tables of a leaderboard's page on its defence.  rows, tests, groups: of `leaderboard.tidy`, `compared` and `protected`"""
+    found = [Table("What is left at the budgets of a defence", f"nDCG. * ICov below {COVERAGE} of BPR-MF's.", table(rows))]
     if len(tests):
         reached = goals(rows, tests, defense)
         told = ", ".join(f"{count} {verdict}" for verdict, count in reached["verdict"].value_counts().items())
-        note = f"The nearest rival of each budget, difference of nDCG [95% over users]. {told}."
-        found.append(Section(f"{defense}: what a defence should reach", note, reached.set_index("goal")))
-        note = f"nDCG; ? where p over users is {SURE} or more, corrected for all of these tests (tests.csv has intervals, and p over seeds)."
-        found.append(Section(f"{defense} less each other entry", note, _differences(tests)))
+        note = f"Beside the rival that decides, difference of nDCG [95% over users]; beyond chance: p over users below {LEVEL}, corrected. {told}."
+        found.append(Table(f"{defense}: what a defence should reach", note, reached.set_index("goal")))
+        note = f"nDCG; ? where p over users is {LEVEL} or more, corrected for all of these tests (tests.csv has intervals, and p over seeds)."
+        found.append(Table(f"{defense} less each other entry", note, _differences(tests)))
     note = "Share of nDCG by quartile (1: least), fourth less first [95% over users], p corrected for all of these tests."
     for by, part in groups.groupby("by", sort=False):
         shares = part[[f"quartile {n}" for n in range(1, 5)]].map(lambda share: "-" if np.isnan(share) else f"{share:.2f}")
         shown = shares.assign(**{"4 less 1": part.apply(_spread, axis=1)}).set_index(part["entry"] + ", " + part["of"])
-        found.append(Section(f"Whom factors protect, by {by}", note, shown))
+        found.append(Table(f"Whom factors protect, by {by}", note, shown))
     return found
 
 
 def _differences(tests: pd.DataFrame) -> pd.DataFrame:
     places = [title_of(place) for place in tests[["threat", "ball", "rho"]].itertuples(index=False, name=None)]
-    texts = [_signed(difference) + ("" if p < SURE else " ?") for difference, p in zip(tests["difference"], tests["p_users"])]
-    wide = tests.assign(place=places, text=texts).pivot(index="second", columns="place", values="text")
-    return wide[[title_of(place) for place in PLACES if title_of(place) in wide]].drop(index=list(BASELINES), errors="ignore").fillna("")
+    texts = [_signed(difference) + ("" if p < LEVEL else " ?") for difference, p in zip(tests["difference"], tests["p_users"])]
+    wide = tests.assign(place=places, text=texts).pivot(index="second", columns="place", values="text").rename_axis("entry")
+    return wide[[title_of(place) for place in PLACES if title_of(place) in wide]].fillna("")
 
 
 def _spread(row: pd.Series) -> str:
@@ -220,7 +211,7 @@ def _style(entries: list[str]) -> dict[str, dict]:
     for entry in entries:
         place = names.index(entry.removesuffix(EQUAL))
         color = f"C{place % 10}"
-        found[entry] = {"color": color, "marker": "osD^v*<>"[place % 8], "markerfacecolor": "white" if entry.endswith(EQUAL) else color}
+        found[entry] = {"color": color, "marker": "osD^v*<>"[place % 8], "markerfacecolor": "white" if EQUAL in entry else color}
     return found
 
 
@@ -243,7 +234,7 @@ def front_figure(rows: pd.DataFrame) -> Figure:
             axis.errorbar(x, y, dy, dx, linestyle="", markersize=5, elinewidth=0.8, label=entry, **style[entry])
         line = front(points.drop(index=list(BASELINES), errors="ignore"))
         axis.step(line["x"], line["y"], where="post", color="#999999", linewidth=0.8, zorder=0)
-        _level(axis, still.mean())
+        levels(axis, still.mean())
         axis.set(title=title_of(place))
         axis.set_ylim(bottom=0)
     for axis in axes[1]:
@@ -252,12 +243,6 @@ def front_figure(rows: pd.DataFrame) -> Figure:
         axis.set_ylabel("worst nDCG")
     legend(picture, axes, "outside lower center", columns=5)
     return picture
-
-
-def _level(axis: Axes, still: pd.Series) -> None:
-    for name in BASELINES:
-        if name in still:
-            axis.axhline(still[name], color="black", linestyle="--", linewidth=0.8, label=f"{name}, unperturbed")
 
 
 def groups_figure(groups: pd.DataFrame) -> Figure:

@@ -33,12 +33,16 @@ def figure(rows: pd.DataFrame) -> Figure:
             axis.plot(means.index, means["nDCG"], f"{marker}{line}", color=color, markersize=3, linewidth=1.2, label=str(entry))
             if threat in ("test", "alone"):
                 axis.plot(means.index, means["certified_nDCG"], ":", color=color, linewidth=1)
-        for name in BASELINES:
-            levels = rows.loc[(rows["entry"] == name) & (rows["threat"] == ""), "nDCG"]
-            if len(levels):
-                axis.axhline(levels.mean(), color="black", linestyle="--", linewidth=1, label=f"{name}, unperturbed")
+        levels(axis, rows[rows["threat"] == ""].groupby("entry")["nDCG"].mean())
 
     return by_threat(leaderboard.threats(rows), draw, "worst nDCG")
+
+
+def levels(axis: Axes, unperturbed: pd.Series) -> None:
+    """What recommenders that learn next to nothing have unperturbed, as levels.  unperturbed: nDCG by entry"""
+    for name in BASELINES:
+        if name in unperturbed:
+            axis.axhline(unperturbed[name], color="black", linestyle="--", linewidth=1, label=f"{name}, unperturbed")
 
 
 def by_threat(there: Collection[str], draw: Callable[[Axes, str], None], what: str) -> Figure:

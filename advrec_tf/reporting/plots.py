@@ -30,7 +30,9 @@ def panels(rows: int, columns: int, sharex: bool | Literal["col"] = True) -> tup
 def legend(figure: Figure, axes: np.ndarray, where: Where = "outside upper center", columns: int = 6, size: int = 8) -> None:
     """One legend for all panels, of what is drawn in any of them."""
     entries = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels())}
-    figure.legend(list(entries.values()), list(entries), loc=where, ncols=columns, fontsize=size, frameon=False)
+    shown = figure.legend(list(entries.values()), list(entries), loc=where, ncols=columns, fontsize=size, frameon=False)
+    for text in shown.get_texts():
+        text.set_parse_math(False)  # names are anyone's
 
 
 def _line(axis: Axes, value: float, label: str, style: str = "--") -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from advrec_tf.evaluation import NAMES, mean_interval, mean_test
+from advrec_tf.evaluation import NAMES, corrected, mean_interval, mean_test
 from advrec_tf.reporting.tables import PAPER_COLUMNS, accumulate, columns_of
 from advrec_tf.reporting.vocabulary import MODELS, first_selection, markdown, number
 
@@ -59,8 +59,7 @@ def _tests(cells: pd.DataFrame, resampled: dict[tuple, np.ndarray]) -> pd.DataFr
             lines.append((" ".join(first), " ".join(second), metric, each.mean(), *mean_interval(each), mean_test(each), p_users))
     tests = pd.DataFrame(lines, columns=["first", "second", "metric", "difference", "low", "high", "p_seeds", "p_users"])
     for name in ("p_seeds", "p_users"):
-        known = tests[name].notna()
-        tests.loc[known, name] = stats.false_discovery_control(tests.loc[known, name], method="by") if known.any() else np.nan
+        tests[name] = corrected(tests[name])
     return tests
 
 
