@@ -28,7 +28,7 @@ PAPERS = {"multi_step": ("table1", "iterations", "budget", "characteristics"), "
           "scale_free": ("robustness",)}  # fmt: skip
 PLACES = ("output_dir", "data_dir", "workers", "progress", "backend")  # flags that say nothing about a result
 # iterations.png has what the paper shows, and what is made of Figure 3's rows is made of those that ship.
-NOT_SHIPPED = ("iterations_all_metrics.png", "losses.csv", "readings.csv", "leaderboard.html")
+NOT_SHIPPED = ("iterations_all_metrics.png", "losses.csv", "readings.csv", "leaderboard.html", "groups.png")
 COLORS = 40  # of a picture
 MARKS = "<!-- measured -->\n", "<!-- end -->"  # around what the README takes from here
 
@@ -72,7 +72,7 @@ def take(folder: Path, target: Path) -> None:
         write_text(target / f"{name}.csv", text)
     for run in record["runs"]:
         run.pop("ended", None)
-        run["flags"] = {name: value for name, value in run["flags"].items() if name not in PLACES}
+        run["flags"] = {name: value for name, value in run["flags"].items() if name not in PLACES and value not in (None, [])}
     write_record(target / "config.json", record, indent=None)
 
 
