@@ -4,10 +4,12 @@ the README's figures from them: python published_runs/publish.py RESULTS ..."""
 import contextlib
 import importlib
 import io
+import json
 import re
 import sys
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from PIL import Image
@@ -29,7 +31,7 @@ PAPERS = {"multi_step": ("table1", "iterations", "budget", "characteristics"), "
 PLACES = ("output_dir", "data_dir", "workers", "progress", "backend")  # flags that say nothing about a result
 # iterations.png has what the paper shows, and what is made of Figure 3's rows is made of those that ship.
 NOT_SHIPPED = ("iterations_all_metrics.png", "losses.csv", "readings.csv", "leaderboard.html", "groups.png")
-COLORS = 40  # of a picture
+COLORS = 20  # of a picture
 MARKS = "<!-- measured -->\n", "<!-- end -->"  # around what the README takes from here
 
 
@@ -67,13 +69,21 @@ def take(folder: Path, target: Path) -> None:
             frames["worst"] = _beside(read_results(target, "worst.csv"), frames["worst"])
             frames = frames if len(frames["tests"]) else {"worst": frames["worst"]}
             record["runs"] = list({run["started"]: run for run in before["runs"] + record["runs"]}.values())
+    record["constants"] = {}
     for name, frame in frames.items():
-        text = frame.drop(columns="dataset", errors="ignore").to_csv(index=False, float_format="%.5g")
-        write_text(target / f"{name}.csv", text)
+        own = frame.drop(columns="dataset", errors="ignore")
+        record["constants"][f"{name}.csv"] = same = _constants(own)
+        write_text(target / f"{name}.csv", own.drop(columns=list(same)).to_csv(index=False, float_format="%.5g"))
     for run in record["runs"]:
         run.pop("ended", None)
         run["flags"] = {name: value for name, value in run["flags"].items() if name not in PLACES and value not in (None, [])}
     write_record(target / "config.json", record, indent=None)
+
+
+def _constants(frame: pd.DataFrame) -> dict[str, Any]:
+    """What stands in every row of a table of several, and so in its config.json alone; None where there is never anything."""
+    same = [name for name in frame if len(frame) > 1 and frame[name].nunique(dropna=False) == 1]
+    return json.loads(frame[same].iloc[:1].to_json(orient="records"))[0] if same else {}
 
 
 def _as_shown(worst: pd.DataFrame) -> pd.DataFrame:
@@ -154,7 +164,7 @@ def _in_short(folder: Path) -> str:
 
 def main(results: list[Path]) -> None:
     """Takes over every experiment of both papers, and renders, pictures smaller than one's own."""
-    plots.DPI = 100
+    plots.DPI = 80
     for source in results:
         for paper, names in PAPERS.items():
             for path in (path for name in names for path in sorted(source.glob(f"{name}/*/results.csv"))):
