@@ -63,9 +63,9 @@ def test_the_common_form_of_twins_has_the_same_bytes(scale):
         for one, other in zip(own, perturbations.common(p, q)):
             assert one.dtype == np.float32 and one.tobytes() == other.tobytes()
     np.testing.assert_allclose(scores(*own), scores(P, Q), atol=1e-4)
-    for table in own:  # whole steps of a power of two, of which a column's largest number has 2 ** 18 to 2 ** 19
-        steps = table / np.exp2(np.floor(np.log2(np.abs(table).max(axis=0))) - 18)
-        assert np.array_equal(steps, np.round(steps)) and (np.abs(steps).max(axis=0) >= 2**18).all() and steps.max() > 2**18
+    for table in own:  # whole steps of a power of two, of which a column's largest number has 2 ** 22 to 2 ** 23
+        steps = table / np.exp2(np.floor(np.log2(np.abs(table).max(axis=0))) - 22)
+        assert np.array_equal(steps, np.round(steps)) and (np.abs(steps).max(axis=0) >= 2**22).all() and steps.max() > 2**22
     assert np.linalg.norm(own[0], 2) == pytest.approx(1, abs=1e-4) == np.linalg.norm(own[1], 2)
 
 
@@ -171,3 +171,8 @@ def test_any_scale_has_the_same_form(power, seed):
 def test_what_cannot_be_is_said(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_factors_scaled_in_single_precision_are_nearly_the_same():
+    for one, other in zip(perturbations.common(P, Q), perturbations.common(np.float32(10) * P, np.float32(0.3) * Q)):
+        np.testing.assert_allclose(one, other, atol=1e-6 * np.abs(one).max())

@@ -12,7 +12,7 @@ from advrec_tf.errors import UserError
 from advrec_tf.perturbations.arguments import Perturbation, checked_factors
 
 BUDGETS = ("absolute", "relative", "row")
-_STEP = 2.0**-18  # of a column's largest number
+_STEP = 2.0**-22  # of a column's largest number: above what double precision leaves open, near the end of single precision
 _RANK = 1e-5  # of the largest singular value: below, a direction is rounding of single precision
 _BLOCK = 1 << 16  # triples whose margins are taken at once
 
