@@ -190,7 +190,7 @@ def render(folder: Path) -> None:
     pictures = {"leaderboard.png": leaderboard_page.figure(rows), "front.png": front.front_figure(rows)}
     if len(groups):
         pictures["groups.png"] = front.groups_figure(groups)
-    tables = front.tables(rows, tests, groups)
+    tables = front.tables(rows, tests) + front.tables_of_groups(groups)
     defended = [web.picture(pictures["front.png"], front.ALT)]
     defended += [web.section(each.title, each.table, str, each.table.index.name or "entry") + web.paragraph(each.note) for each in tables]
     write_text(folder / "leaderboard.html", leaderboard_page.html_page(rows, pictures["leaderboard.png"], folder.name, defended))

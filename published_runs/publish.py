@@ -41,7 +41,7 @@ def take(folder: Path, target: Path) -> None:
     Of Figures 1 and 2 without what neither shows.  Of Table 1, whose cells are accumulated over iterations, the cells and the tests, and of the rows
     those without iterations or of the last.  Of Figure 3 what its page reads: three metrics, and PGD alone where the reading is not the paper's.  Of
     the leaderboard the worst of each ensemble, as its page shows it, beside the entries and seeds that an earlier run of the same versions had, and
-    its tests and groups, which need single users and so are of the last run alone that had the defence.
+    its tests and groups, which need single users and so are of this run alone.
     """
     record = read_record(folder / "config.json")
     if not (record and record["runs"] and record["runs"][-1].get("ended", True)):
@@ -67,7 +67,6 @@ def take(folder: Path, target: Path) -> None:
         before = read_record(target / "config.json")
         if before and all(before["config"][name] == record["config"][name] for name in ("k", "versions", "data")):
             frames["worst"] = _beside(read_results(target, "worst.csv"), frames["worst"])
-            frames = frames if len(frames["tests"]) else {"worst": frames["worst"]}
             record["runs"] = list({run["started"]: run for run in before["runs"] + record["runs"]}.values())
     record["constants"] = {}
     for name, frame in frames.items():
@@ -139,7 +138,7 @@ def _of_board(folder: Path) -> str:
     rows, tests = read_results(folder, "worst.csv"), read_results(folder, "tests.csv")
     seeds = ", ".join(f"{entry} {count}" for entry, count in rows.groupby("entry")["seed"].nunique().items())
     sentences = "\n".join(f"- {sentence}" for sentence in leaderboard.verdicts(rows))
-    defended = [each.markdown.replace("## ", "### ") for each in front.tables(rows, tests, tests[:0].assign(by=""))[:2]]
+    defended = [each.markdown.replace("## ", "### ") for each in front.tables(rows, tests)[:2]]
     return "\n".join([sentences, f"\nSeeds: {seeds}.", *defended])
 
 

@@ -154,7 +154,7 @@ def test_pictures_and_the_page_have_every_entry():
     labels = {text.get_text() for text in picture.legends[0].get_texts()}
     assert labels == {*LEFT, "MostPopular, unperturbed"} - {"MostPopular"}
     assert len(front.groups_figure(groups).axes) == 4
-    found = front.tables(rows, tests, groups)
+    found = front.tables(rows, tests) + front.tables_of_groups(groups)
     assert [each.title.split(":")[0] for each in found] == [
         "What is left at the budgets of a defence", "MarginMF", "MarginMF less each other entry",
         "Whom factors protect, by user activity", "Whom factors protect, by item popularity",
@@ -167,4 +167,4 @@ def test_pictures_and_the_page_have_every_entry():
     assert "| AMF | +0.0000 ? |" in found[2].markdown and "| AMF, certified, l2 0.01 | " in found[3].markdown
     rows.loc[rows["entry"] == "AMF", "ICov"] = 49
     assert front.table(rows)["ICov"]["AMF"] == "49 *"
-    assert len(front.tables(rows, tests[:0], groups[:0])) == 1
+    assert len(front.tables(rows, tests[:0]) + front.tables_of_groups(groups[:0])) == 1

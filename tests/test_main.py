@@ -143,7 +143,7 @@ def test_the_leaderboard(tmp_path, monkeypatch):
     """Trained entries and one's own; a name that is given to other factors stands beside what it was given to before."""
     rng = np.random.default_rng(0)
     shop = data.synthetic()
-    entries = {"BPR-MF", "rescaled BPR-MF", "iALS", "SVD", "MostPopular", "MarginMF", "BPR-MF with equal users", "iALS at rank 4 with equal users"}
+    entries = {"BPR-MF", "rescaled BPR-MF", "iALS", "SVD", "MostPopular", "MarginMF", "AMF with equal users", "iALS at rank 4 with equal users"}
     flags = ["--experiment=robustness", f"--output_dir={tmp_path}", f"--entries={','.join(sorted(entries))}", *SHORT]
     flags = [flag for flag in flags if "--iterations" not in flag]
     monkeypatch.setattr(measuring, "SIZES", {"l2": (0.05, 0.2), "linf": (0.05,)})

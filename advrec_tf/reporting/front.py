@@ -44,31 +44,31 @@ def at(rows: pd.DataFrame, place: Place) -> pd.DataFrame:
     return own.rename(columns={"certified_nDCG": "nDCG", "certified_users": "users"}).dropna(subset="nDCG")
 
 
-def compared(rows: pd.DataFrame, defense: str = DEFENDED) -> pd.DataFrame:
+def compared(rows: pd.DataFrame) -> pd.DataFrame:
     """The defence less every other entry at each of PLACES: first, second, threat, ball, rho, seeds, the nDCG of both in them, difference, its 95%
     interval over users (low, high; each user's mean over seeds), p over users (paired t) and over seeds, each corrected for all tests of its kind.
 
     An entry of one seed stands beside every seed of the other, and tells nothing of seeds.  rows: of `leaderboard.tidy`, with users' own nDCG
     """
-    lines = [line for place in PLACES for line in _beside_rivals(at(rows, place), place, defense)]
+    lines = [line for place in PLACES for line in _beside_rivals(at(rows, place), place)]
     columns = ["first", "second", "threat", "ball", "rho", "seeds", "first_nDCG", "second_nDCG", "difference", "low", "high", "p_users", "p_seeds"]
     found = pd.DataFrame(lines, columns=columns)
     return found.assign(**{name: corrected(found[name]) for name in ("p_users", "p_seeds")})
 
 
-def _beside_rivals(rows: pd.DataFrame, place: Place, defense: str) -> Iterator[tuple]:
+def _beside_rivals(rows: pd.DataFrame, place: Place) -> Iterator[tuple]:
     users = {str(entry): dict(zip(part["seed"], part["users"])) for entry, part in _with_users(rows).groupby("entry")}
-    own = users.get(defense, {})
+    own = users.get(DEFENDED, {})
     for rival, other in users.items():
         several = min(len(own), len(other)) > 1
         pairs = [(seed, seed) for seed in sorted(set(own) & set(other))] if several else [(a, b) for a in own for b in other]
-        if rival.startswith(defense) or not pairs:  # of its own factors at another rank, say
+        if rival.startswith(DEFENDED) or not pairs:  # of its own factors at another rank, say
             continue
         first, second = (np.array([of[pair[side]] for pair in pairs], np.float64) for side, of in enumerate((own, other)))
         each = (first - second).mean(axis=0)
         p = float(stats.ttest_1samp(each, 0).pvalue) if each.std() else float(not each.any())
         p_seeds = mean_test((first - second).mean(axis=1)) if several else np.nan
-        yield defense, rival, *place, len(pairs), first.mean(), second.mean(), each.mean(), *mean_interval(each), p, p_seeds
+        yield DEFENDED, rival, *place, len(pairs), first.mean(), second.mean(), each.mean(), *mean_interval(each), p, p_seeds
 
 
 def _with_users(rows: pd.DataFrame) -> pd.DataFrame:
@@ -122,14 +122,14 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     return shown.assign(ICov=pd.Series([number(value, "ICov") + mark for value, mark in zip(coverage, marks)], coverage.index))
 
 
-def goals(rows: pd.DataFrame, tests: pd.DataFrame, defense: str = DEFENDED) -> pd.DataFrame:
+def goals(rows: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
     """What a defence should reach, and what it has: goal, against, measured, verdict.  rows: of `leaderboard.tidy`; tests: of `compared`"""
     still, bound, lines = at(rows, STILL).groupby("entry")[["nDCG", "ICov"]].mean(), at(rows, CERTIFIED).groupby("entry")["nDCG"].mean(), []
 
     def share(goal: str, of: str, table: pd.Series, wanted: float, metric: str) -> None:
-        if {of, defense} <= set(table.index) and table[of] > 0:
-            reached = table[defense] / table[of]
-            text = f"{number(table[defense], metric)} of {number(table[of], metric)}: {reached:.2f} times"
+        if {of, DEFENDED} <= set(table.index) and table[of] > 0:
+            reached = table[DEFENDED] / table[of]
+            text = f"{number(table[DEFENDED], metric)} of {number(table[of], metric)}: {reached:.2f} times"
             lines.append((goal, of, text, "holds" if reached >= wanted else "fails"))
 
     share(f"unperturbed nDCG at least {ACCURACY} times", "BPR-MF", still["nDCG"], ACCURACY, "nDCG")
@@ -173,17 +173,22 @@ class Table(NamedTuple):
         return f"\n## {self.title}\n\n{self.note}\n\n" + markdown([self.table.index.name or "", *self.table.columns], lines)
 
 
-def tables(rows: pd.DataFrame, tests: pd.DataFrame, groups: pd.DataFrame, defense: str = DEFENDED) -> list[Table]:
-    """The tables of a leaderboard's page on its defence.  rows, tests, groups: of `leaderboard.tidy`, `compared` and `protected`"""
+def tables(rows: pd.DataFrame, tests: pd.DataFrame) -> list[Table]:
+    """What a leaderboard's page has on its defence.  rows: of `leaderboard.tidy`; tests: of `compared`"""
     found = [Table("What is left at the budgets of a defence", f"nDCG. * ICov below {COVERAGE} of BPR-MF's.", table(rows))]
     if len(tests):
-        reached = goals(rows, tests, defense)
+        reached = goals(rows, tests)
         told = ", ".join(f"{count} {verdict}" for verdict, count in reached["verdict"].value_counts().items())
         note = f"Beside the rival that decides, difference of nDCG [95% over users]; beyond chance: p over users below {LEVEL}, corrected. {told}."
-        found.append(Table(f"{defense}: what a defence should reach", note, reached.set_index("goal")))
+        found.append(Table(f"{DEFENDED}: what a defence should reach", note, reached.set_index("goal")))
         note = f"nDCG; ? where p over users is {LEVEL} or more, corrected for all of these tests (tests.csv has intervals, and p over seeds)."
-        found.append(Table(f"{defense} less each other entry", note, _differences(tests)))
-    note = "Share of nDCG by quartile (1: least), fourth less first [95% over users], p corrected for all of these tests."
+        found.append(Table(f"{DEFENDED} less each other entry", note, _differences(tests)))
+    return found
+
+
+def tables_of_groups(groups: pd.DataFrame) -> list[Table]:
+    """Whom factors protect, a table for each of GROUPS.  groups: of `protected`"""
+    note, found = "Share of nDCG by quartile (1: least), fourth less first [95% over users], p corrected for all of these tests.", []
     for by, part in groups.groupby("by", sort=False):
         shares = part[[f"quartile {n}" for n in range(1, 5)]].map(lambda share: "-" if np.isnan(share) else f"{share:.2f}")
         shown = shares.assign(**{"4 less 1": part.apply(_spread, axis=1)}).set_index(part["entry"] + ", " + part["of"])
