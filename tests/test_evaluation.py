@@ -53,6 +53,20 @@ def test_resampled_metrics_are_those_of_the_users_drawn():
     np.testing.assert_allclose(found, evaluation.resampled_metrics(lists, problem, resamples=5, seed=7, block=50))
 
 
+@given(st.data())
+def test_the_strongest_are_those_of_a_sort_with_ties_by_id(drawn):
+    rows, n_items = drawn.draw(st.integers(1, 4)), drawn.draw(st.integers(1, 40))
+    count = drawn.draw(st.integers(1, n_items))
+    values = st.sampled_from([-np.inf, -1.5, 0.0, 0.25, 0.5, 3.0])
+    scores = np.array(drawn.draw(st.lists(st.lists(values, min_size=n_items, max_size=n_items), min_size=rows, max_size=rows)), np.float32)
+    losers = np.array(drawn.draw(st.lists(st.booleans(), min_size=n_items, max_size=n_items)))
+    for losing, behind in ((None, np.zeros(n_items)), (lambda _, items: losers[items], losers)):
+        items, found = evaluation.strongest(scores, count, losing)
+        wanted = np.array([np.lexsort((np.arange(n_items), behind, -row))[:count] for row in scores])
+        np.testing.assert_array_equal(items, wanted)
+        np.testing.assert_array_equal(found, np.take_along_axis(scores, wanted, axis=1))
+
+
 def random_problem(seed, n_users=9, n_items=14, ties=True):
     rng = np.random.default_rng(seed)
     rows = [(u, i) for u in range(n_users) for i in rng.choice(n_items, rng.integers(2, 7), replace=False)]

@@ -1,6 +1,7 @@
 """Top-K lists and test ranks from a pair of factor matrices, in blocks of users."""
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -32,14 +33,40 @@ def top_k_of_scores(blocks: Iterable[np.ndarray], data: Interactions, k: int) ->
     lists = np.empty((data.n_users, k), np.int32)
     test_pairs = data.pairs(data.test_users, data.test_items)
     for start, scores in _masked(blocks, data):
-        threshold = np.partition(scores, data.n_items - k, axis=1)[:, data.n_items - k, None]
-        rows, items = np.nonzero(scores >= threshold)  # k a user, and all that tie with the last of them
-        values = scores[rows, items]
-        is_test = np.isin(data.pairs(rows + start, items), test_pairs)
-        order = np.lexsort((items, is_test, -values, rows))
-        best = order[np.searchsorted(rows, np.arange(len(scores)))[:, None] + np.arange(k)]  # [B, k]
-        lists[start : start + len(scores)] = np.where(np.isneginf(values[best]), -1, items[best])
+
+        def is_test(rows, items, start=start):
+            return np.isin(data.pairs(rows + start, items), test_pairs)
+
+        items, values = strongest(scores, k, is_test)
+        lists[start : start + len(scores)] = np.where(np.isneginf(values), -1, items)
     return lists
+
+
+Losing = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def strongest(scores: np.ndarray, count: int, losing: Losing | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The items of every row's highest scores, best first, and these scores; of equal ones those of losing(rows, items) come last, the others by id.
+
+    The `count` highest are no lower than the `count`-th of the maxima of disjoint parts, and stand in parts that reach it: few scores are looked
+    at twice.  scores: [B, I] -> int [B, count], [B, count]
+    """
+    n_items = scores.shape[1]
+    width = min(n_items, 2 * math.isqrt(n_items * count) + 1)
+    maxima = scores[:, :width].copy()  # of the columns width apart
+    for start in range(width, n_items, width):
+        part = scores[:, start : start + width]
+        np.maximum(maxima[:, : part.shape[1]], part, out=maxima[:, : part.shape[1]])
+    least = np.partition(maxima, width - count, axis=1)[:, width - count]
+    rows, columns = np.divmod(np.flatnonzero(maxima >= least[:, None]), width)
+    items = columns[:, None] + np.arange(0, n_items, width)
+    values = scores[rows[:, None], np.minimum(items, n_items - 1)]
+    at = np.nonzero((values >= least[rows][:, None]) & (items < n_items))
+    rows, items, values = rows[at[0]], items[at], values[at]
+    keys = (items, -values, rows) if losing is None else (items, losing(rows, items), -values, rows)
+    order = np.lexsort(keys)
+    best = order[np.searchsorted(rows, np.arange(len(scores)))[:, None] + np.arange(count)]  # [B, count]
+    return items[best], values[best]
 
 
 def ranks_of_test_items(P: np.ndarray, Q: np.ndarray, data: Interactions) -> np.ndarray:

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from advrec_tf import perturbations
 from advrec_tf.data import Interactions
-from advrec_tf.evaluation import block_starts, masked_scores, score_blocks
+from advrec_tf.evaluation import block_starts, masked_scores, score_blocks, strongest
 from advrec_tf.perturbations import Form
 
 RIVALS = 20  # the strongest of each user's that `Sinking` sees
@@ -61,9 +61,9 @@ class Sinking:
             values = np.where(there, scores[rows, self.sunk[part]], np.inf)  # [B, n]
             at = np.nonzero(there)
             scores[at[0], self.sunk[part][at]] = -np.inf
-            rivals[part], strongest = strongest_of(scores, self.count)
-            self.there[part] = np.isfinite(strongest)
-            margins[part] = values[:, :, None] - strongest[:, None, :]
+            rivals[part], highest = strongest(scores, self.count)
+            self.there[part] = np.isfinite(highest)
+            margins[part] = values[:, :, None] - highest[:, None, :]
         return rivals, margins
 
     def _slopes(self, margins: np.ndarray) -> sparse.csr_matrix:
@@ -122,14 +122,6 @@ def spread_of(margins: np.ndarray) -> float:
     """The standard deviation of those margins that are finite; 1 where they do not differ."""
     finite = margins[np.isfinite(margins)]
     return float(finite.std()) or 1.0 if len(finite) else 1.0
-
-
-def strongest_of(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The items of a user's highest scores, best first, and these scores.  scores: [B, I] -> int [B, count], [B, count]"""
-    items = np.argpartition(scores, scores.shape[1] - count, axis=1)[:, -count:]
-    values = np.take_along_axis(scores, items, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    return np.take_along_axis(items, order, axis=1), np.take_along_axis(values, order, axis=1)
 
 
 def responses(form: Form, loss, sizes: tuple, ball: str, read_at: Sequence[int], momentum: float = 0.5) -> Iterator[perturbations.Perturbation]:

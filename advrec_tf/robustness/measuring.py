@@ -12,7 +12,7 @@ from advrec_tf.robustness.members import MEMBERS, RESPONSES, Problem
 from advrec_tf.robustness.single_user import alone
 from advrec_tf.storage import digest
 
-VERSION = 4  # of the ensemble, one more whenever its bytes change
+VERSION = 5  # of the ensemble, one more whenever its bytes change
 LAYOUT = Layout(
     ("dataset", "entry", "factors", "seed", "threat", "budget", "ball", "rho", "member", "k"),
     ("nDCG", "HR", "ICov", "EFD", "SE", "idle"),  # idle: share of tested users' rows that an attack leaves

@@ -3,9 +3,9 @@
 import numpy as np
 
 from advrec_tf.data import Interactions
-from advrec_tf.evaluation import block_starts
+from advrec_tf.evaluation import block_starts, strongest
 from advrec_tf.perturbations import Form
-from advrec_tf.robustness.losses import RIVALS, response, spread_of, strongest_of
+from advrec_tf.robustness.losses import RIVALS, response, spread_of
 
 
 def alone(form: Form, data: Interactions, sizes: tuple, ball: str, iterations: int) -> np.ndarray:
@@ -38,8 +38,8 @@ def _ranks(P, Q, size, reach, users, items, data: Interactions, ball: str, itera
         own = scores[rows, items] - 2 * dual * reach[items]
         scores[holders, known] = scores[rows, items] = -np.inf
         worst = np.maximum(worst, 1 + np.count_nonzero(scores >= own[:, None], axis=1))
-        rivals, strongest = strongest_of(scores, count)
-        margins = own[:, None] - strongest  # infinite where there is no rival
+        rivals, highest = strongest(scores, count)
+        margins = own[:, None] - highest  # infinite where there is no rival
         spread = spread or spread_of(margins)
         weights = 1 / (1 + np.exp(np.clip(margins / spread, -80, 80)))
         along = moved / np.maximum(dual, 1e-30)[:, None] if ball == "l2" else np.sign(moved)
