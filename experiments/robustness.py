@@ -191,11 +191,12 @@ def render(folder: Path) -> None:
     if len(groups):
         pictures["groups.png"] = front.groups_figure(groups)
     tables = front.tables(rows, tests) + front.tables_of_groups(groups)
-    defended = [web.picture(pictures["front.png"], front.ALT)]
-    defended += [web.section(each.title, each.table, str, each.table.index.name or "entry") + web.paragraph(each.note) for each in tables]
-    write_text(folder / "leaderboard.html", leaderboard_page.html_page(rows, pictures["leaderboard.png"], folder.name, defended))
     text = leaderboard.report(rows, folder.name) + "".join(each.markdown for each in tables)
     page(folder, text, pictures, "leaderboard.csv", "worst.csv", "tests.csv", "groups.csv", "leaderboard.html", "entries")
+    image, pareto = ((folder / f"{name}.png").read_bytes() for name in ("leaderboard", "front"))
+    defended = [web.picture(pareto, front.ALT)]
+    defended += [web.section(each.title, each.table, str, each.table.index.name or "entry") + web.paragraph(each.note) for each in tables]
+    write_text(folder / "leaderboard.html", leaderboard_page.html_page(rows, image, folder.name, defended))
 
 
 EXPERIMENT = Experiment(robustness.LAYOUT, studies, jobs, report, prepare)

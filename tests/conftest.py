@@ -5,8 +5,25 @@ start_tensorflow()  # with one thread, as the processes of a run have it
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from advrec_tf import data
+from advrec_tf.reporting import plots
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sketches():
+    """Pictures are drawn coarsely and without a layout, which takes half the time: what they look like is for eyes."""
+
+    def savefig(figure, *arguments, **options):
+        figure.set_layout_engine("none")
+        return draw(figure, *arguments, **options)
+
+    draw = Figure.savefig
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", savefig)
+        patch.setattr(plots, "DPI", 30)
+        yield
 
 
 @pytest.fixture(scope="session")

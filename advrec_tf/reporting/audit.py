@@ -15,6 +15,7 @@ from advrec_tf.evaluation import bootstrap_interval
 from advrec_tf.files import write_text
 from advrec_tf.reporting import leaderboard, leaderboard_page, web
 from advrec_tf.reporting.leaderboard import THREATS, Kept
+from advrec_tf.reporting.plots import png
 from advrec_tf.reporting.vocabulary import BASELINES, number
 from advrec_tf.robustness import CERTIFICATE
 from advrec_tf.storage import write_csv
@@ -130,7 +131,7 @@ def _page(result: Audit) -> str:
         web.paragraph({"relative": leaderboard.EXPLAINED, "row": OWN_NORM, "absolute": ABSOLUTE}[result.facts["budget"]]),
         web.paragraph("Unperturbed: " + ", ".join(f"{name} {number(clean[name], name)}" for name in ("nDCG", "HR", "EFD", "SE", "ICov")) + "."),
         web.section("What was audited", facts, _plain, "which"),
-        web.picture(result.figure, "nDCG over rho, a panel for each threat, a line for each attack, dotted the certified bound"),
+        web.picture(png(result.figure), "nDCG over rho, a panel for each threat, a line for each attack, dotted the certified bound"),
         web.paragraph("Noise is random and of the same size: what survives it but not an attack is lost to direction, not to size."),
     ]
     for name, part in result.groups[result.groups["ball"] != "linf"].groupby("by"):

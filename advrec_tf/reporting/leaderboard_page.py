@@ -59,8 +59,8 @@ def by_threat(there: Collection[str], draw: Callable[[Axes, str], None], what: s
     return picture
 
 
-def html_page(rows: pd.DataFrame, picture: Figure, dataset: str, defended: list[str]) -> str:
-    """One self-contained page.  defended: its parts on a defence, HTML"""
+def html_page(rows: pd.DataFrame, picture: bytes, dataset: str, defended: list[str]) -> str:
+    """One self-contained page.  picture: a PNG of `figure`; defended: its parts on a defence, HTML"""
     first, *others = leaderboard.verdicts(rows)
     parts = [web.listed(others), web.paragraph(leaderboard.EXPLAINED), web.picture(picture, ALT)]
     parts += [web.section(each.title, each.table, each.shown) for each in leaderboard.sections(rows)]

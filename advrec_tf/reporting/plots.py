@@ -1,5 +1,6 @@
 """Figures from results; nothing here measures anything."""
 
+import io
 from itertools import cycle
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -55,10 +56,17 @@ def bars(axis: Axes, places, part: pd.DataFrame, label: str, width: float = 0.7,
         axis.plot(np.asarray(places)[printed], part["published"][printed], "D", color=color_of("published"), markersize=4, label="published")
 
 
+def png(figure: Figure) -> bytes:
+    """A figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight")
+    return buffer.getvalue()
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Writes a figure as PNG at once."""
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=DPI, bbox_inches="tight")
+        temporary.write_bytes(png(figure))
 
 
 def _curve(axis: Axes, points: pd.DataFrame, label: str, style: str = "-") -> None:

@@ -2,12 +2,10 @@
 
 import base64
 import html
-import io
 from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 _STYLE = """:root { color-scheme: light dark }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64em; margin: 2em auto; padding: 0 1em }
@@ -52,9 +50,7 @@ def section(title: str, frame: pd.DataFrame, shown: Callable[[Any], str], corner
     return f"<h2>{html.escape(title)}</h2>{table}\n"
 
 
-def picture(figure: Figure, alt: str) -> str:
-    """A figure inside the page."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", facecolor="white")
-    image = base64.b64encode(buffer.getvalue()).decode()
+def picture(png: bytes, alt: str) -> str:
+    """A picture inside the page."""
+    image = base64.b64encode(png).decode()
     return f'<div class=wide><img alt="{html.escape(alt)}" src="data:image/png;base64,{image}"></div>\n'
