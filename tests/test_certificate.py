@@ -120,6 +120,30 @@ def test_rows_may_have_units_of_their_own(ball):
             assert all(value >= bound[name] - 1e-12 for name, value in reached(*moved, built).items())
 
 
+@settings(max_examples=80, deadline=None)
+@given(seed=st.integers(0, 10**6), ball=st.sampled_from(["l2", "linf"]), k=st.integers(1, 6), scale=st.sampled_from([1e-9, 1.0, 1e9]))
+def test_single_precision_leaves_out_no_rival_that_is_near(seed, ball, k, scale):
+    """Items of any size, nearly equal ones, users without a direction: the k smallest of what every rival has alone."""
+    rng = np.random.default_rng(seed)
+    built = data.synthetic(n_users=6, n_items=40, per_user=4, seed=seed % 20)
+    P, Q = (rng.normal(size=(n, 3)) * rng.choice([1e-5, 1, 30], (n, 1)) * scale for n in (built.n_users, built.n_items))
+    Q[1::2] = Q[: len(Q) - 1 : 2][: len(Q[1::2])] * (1 + 1e-6 * rng.normal(size=(len(Q[1::2]), 3)))
+    P[0] = 0
+    units = rng.uniform(0.1, 2, (len(P), 1)) * scale, rng.uniform(0.1, 2, (len(Q), 1)) * scale
+    found = evaluation.certified_radii(P, Q, built, ball, k, units)
+    every = evaluation.certified_radii(P, Q, built, ball, built.n_items, units)  # all are looked at in double precision
+    np.testing.assert_array_equal(found, every[:, :k])
+    if ball == "l2":
+        wanted = np.full((len(P), built.n_items), np.inf)
+        for row, (user, own) in enumerate(zip(built.test_users, built.test_items)):
+            p, known = P[user] / units[0][user], built.train_items[built.indptr[user] : built.indptr[user + 1]]
+            for rival in set(range(built.n_items)) - {own, *known}:
+                d, s, r = Q[own] - Q[rival], units[1][own, 0] + units[1][rival, 0], np.linalg.norm(p)
+                m = p @ d / r if r else 0
+                wanted[row, rival] = r * m / np.hypot(m, np.sqrt(max(d @ d - m * m, 0)) + s * r) if m > 0 else 0
+        np.testing.assert_allclose(every, np.sort(wanted, axis=1), rtol=1e-9, atol=1e-15)
+
+
 def test_rivals_beyond_the_first_candidates_are_looked_at():
     """Bounds that put the nearest rivals last: the search goes on until no rival that was left out can be nearer."""
     P, Q, built = problem(5, dim=6)

@@ -92,7 +92,7 @@ CASES = {
     "perturbations": (lambda t: perturbed(), perturbations.VERSION, (1, 10.59859)),
     "evaluation": (lambda t: measured(), evaluation.VERSION, (1, 208.30808)),
     "certificates": (lambda t: [evaluation.certified_radii(*factors(), shop(), ball, 4) for ball in perturbations.BALLS], evaluation.CERTIFICATES,
-                     (2, 0.44885107)),
+                     (3, 0.44885107)),
     "low rank": (lambda t: rebuilt(), low_rank.VERSION, (1, 25.970328)),
     "detection": (detected, detection.VERSION, (1, 23.874202)),
     "RecSys20": (lambda t: attacked(bilevel.attack, RecSys20Settings(5, (1, 2), WRMFSettings(**SMALL), 4, 2, click_limit=9, k=4), t),

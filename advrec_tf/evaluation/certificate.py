@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial.distance import cdist
 
 from advrec_tf.data import Interactions
 from advrec_tf.evaluation.metrics import rank_metrics
-from advrec_tf.evaluation.ranking import block_starts
+from advrec_tf.evaluation.ranking import block_starts, strongest
 
-CERTIFICATES = 2  # the version of the radii, one more whenever their bytes change
-PAIRS = 1 << 13  # of a test item and a rival whose roots are looked for at a time
+CERTIFICATES = 3  # the version of the radii, one more whenever their bytes change
+PAIRS = 1 << 13  # of a test item and a rival that are worked on at a time
 HALVINGS = 40  # of the interval around a root
+_ROUNDING = 2.0**-24  # of a number in single precision
 
 
 def certified_radii(
@@ -35,8 +35,10 @@ def certified_radii(
     epsilon < r m / sqrt(m^2 + (h + s r)^2).
 
     `linf`.  The worst margin is separable: for each element the least of (p + a)(d + e) over the corners a = +- epsilon, e = +- s epsilon, which is
-    p d + min(s epsilon^2 - epsilon |s p + d|, -s epsilon^2 - epsilon |s p - d|).  Their sum falls as epsilon grows; its root is found by bisection,
-    for rivals that can be among the k nearest by a bound that costs little.
+    p d + min(s epsilon^2 - epsilon |s p + d|, -s epsilon^2 - epsilon |s p - d|).  Their sum falls as epsilon grows; its root is found by bisection.
+
+    Only rivals that can be among the k nearest are looked at in double precision.  The l2 radius, and over sqrt(D) a bound of the other, is
+    r g / sqrt(1 + g^2) with g = m / (h + s r); single precision and what it can be wrong by give a g that is not above that one.
 
     P: [U, D], Q: [I, D]; units: of users and items, numbers or one a row.  Raises ValueError for an unknown ball, and for users with several test
     items.
@@ -53,65 +55,95 @@ def certified_radii(
 
 def _nearest(P: np.ndarray, Q: np.ndarray, units: np.ndarray, data: Interactions, ball: str, k: int) -> Iterator[np.ndarray]:
     """The k smallest radii [B, k] in blocks of test rows; train items and the test item itself are no rivals (infinite)."""
-    squares = np.sum(Q**2, axis=1)
     step = block_starts(data).step
     for start in range(0, len(data.test_users), step):
         users, items = (ids[start : start + step] for ids in (data.test_users, data.test_items))
-        p, q, both = P[users], Q[items], units[items][:, None] + units  # [B, D], [B, D], [B, I]
-        norm = np.linalg.norm(p, axis=1)[:, None]
-        margin = np.sum(p * q, axis=1)[:, None] - p @ Q.T  # [B, I], p.d
-        length = np.maximum(squares[items][:, None] + squares - 2 * q @ Q.T, 0)  # |d|^2
-        along = margin / np.maximum(norm, 1e-300)
-        across = np.sqrt(np.maximum(length - along**2, 0))
-        with np.errstate(invalid="ignore"):
-            radii = norm * along / np.sqrt(along**2 + (across + both * norm) ** 2)
-        if ball == "linf":  # a bound from below: that l2 ball lies around, and the three terms of the moved margin one by one
-            dim = Q.shape[1]
-            linear = cdist(q, Q, "cityblock") + both * np.sum(np.abs(p), axis=1)[:, None]
-            root = (np.sqrt(linear**2 + 4 * dim * both * np.maximum(margin, 0)) - linear) / (2 * dim * both)
-            radii = np.maximum(radii / np.sqrt(dim), root)
-        radii = np.where(margin > 0, radii, 0)
+        closeness = -_least_ratios(P[users], Q, units, items)
         rows = np.arange(len(users))
         known = np.concatenate([data.train_items[data.indptr[u] : data.indptr[u + 1]] for u in users])
-        radii[np.repeat(rows, np.diff(data.indptr)[users]), known] = np.inf
-        radii[rows, items] = np.inf
-        radii = np.pad(radii, ((0, 0), (0, max(0, k - data.n_items))), constant_values=np.inf)
-        yield _exact_linf(radii, p, q, Q, both, k) if ball == "linf" else np.sort(np.partition(radii, k - 1, axis=1)[:, :k], axis=1)
+        closeness[np.repeat(rows, np.diff(data.indptr)[users]), known] = closeness[rows, items] = -np.inf
+        yield _smallest(closeness, P[users], Q, units, items, ball, k)
 
 
-def _exact_linf(bounds: np.ndarray, p: np.ndarray, q: np.ndarray, Q: np.ndarray, both: np.ndarray, k: int) -> np.ndarray:
-    """The k smallest exact radii [B, k].  bounds: [B, I], none above the radius itself"""
-    found, left, count = np.empty((len(p), k)), np.arange(len(p)), 4 * k
+def _least_ratios(p: np.ndarray, Q: np.ndarray, units: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """g of every test item and rival, or less where single precision cannot tell: float32 [B, I].  p: [B, D], items: [B]"""
+    norms = np.linalg.norm(Q, axis=1)
+    largest = norms.max() or 1.0  # g has no scale
+    rows, squares, sizes = ((x / largest).astype(np.float32) for x in (Q, norms**2 / largest, units))
+    length = np.linalg.norm(p, axis=1, keepdims=True)
+    direction = np.divide(p, length, out=np.zeros_like(p), where=length > 0).astype(np.float32)
+    length = length.astype(np.float32)
+    both = (1 + norms[items][:, None] / largest).astype(np.float32)  # at least the sum of the norms of both items
+    wrong = np.float32((p.shape[1] + 6) * _ROUNDING) * both  # of m; |d|^2 and m^2 are so by less than three times this and the sum, each
+    margin = np.sum(direction * rows[items], axis=1, keepdims=True) - wrong - direction @ rows.T
+    across = (-2 * rows[items]) @ rows.T  # becomes |d|^2 - m^2, then h, then h + s r
+    across += squares
+    across += squares[items][:, None] + 6 * wrong * both
+    across -= margin * margin
+    np.maximum(across, 6 * wrong * both, out=across)
+    np.sqrt(across, out=across)
+    across += length * sizes
+    across += length * sizes[items][:, None]
+    return np.divide(margin, across, out=margin)
+
+
+def _smallest(closeness: np.ndarray, p: np.ndarray, Q: np.ndarray, units: np.ndarray, items: np.ndarray, ball: str, k: int) -> np.ndarray:
+    """The k smallest radii [B, k].  closeness: [B, I], of every rival not below -g, -inf for what is none"""
+    found, left, count = np.full((len(p), k), np.inf), np.arange(len(p)), 2 * k
+    slack = (1 - 16 * _ROUNDING) / (np.sqrt(Q.shape[1]) if ball == "linf" else 1)
     while len(left):
-        count = min(count, bounds.shape[1])
-        order = np.argpartition(bounds[left], count - 1, axis=1)[:, :count]
-        low = np.take_along_axis(bounds[left], order, axis=1)  # [B, C]
-        rivals = np.minimum(order, len(Q) - 1)  # a place beyond all items has an infinite bound
-        exact = np.sort(_roots(low, p[left], q[left], Q[rivals], np.take_along_axis(both[left], rivals, axis=1)), axis=1)[:, :k]
-        done = (exact[:, -1] <= low.max(axis=1)) | (count == bounds.shape[1])  # no rival that was left out can be nearer
-        found[left[done]] = exact[done]
+        count = min(count, len(Q))
+        rivals, close = strongest(closeness[left], count)
+        radii = _radii(p[left], Q, units, items[left], rivals, np.isfinite(close), ball, k)
+        nearest = np.sort(radii, axis=1)[:, :k]
+        g = np.maximum(-close[:, -1].astype(np.float64), 0)
+        beyond = slack * np.linalg.norm(p[left], axis=1) * np.sin(np.arctan(g))  # no rival that is left out is nearer
+        done = (nearest[:, -1] <= beyond) | np.isinf(g) | (count == len(Q))
+        found[left[done], : nearest.shape[1]] = nearest[done]
         left, count = left[~done], 4 * count
     return found
 
 
-def _roots(low: np.ndarray, p: np.ndarray, q: np.ndarray, rivals: np.ndarray, both: np.ndarray) -> np.ndarray:
-    """Where the worst margin in the box is 0, from below, to twelve digits.  low: [B, C], bounds from below; rivals: [B, C, D]"""
-    rows, places = np.nonzero((low > 0) & np.isfinite(low))
-    found = low.copy()
+def _radii(p, Q, units, items, rivals, there, ball: str, k: int) -> np.ndarray:
+    """The radius of every rival [B, C], infinite where there is none; a user with k that are 0 gets no other.  rivals: [B, C]"""
+    margins = np.full(rivals.shape, np.inf)
+    for at in _pairs(there):
+        margins[at] = np.sum(p[at[0]] * (Q[items[at[0]]] - Q[rivals[at]]), axis=1)
+    radii = np.where(margins > 0, np.inf, 0)
+    for at in _pairs(there & (margins > 0) & (np.sum(margins <= 0, axis=1, keepdims=True) < k)):
+        user, own, rival = p[at[0]], items[at[0]], rivals[at]
+        radii[at] = (_l2_radii if ball == "l2" else _linf_radii)(user, Q[own] - Q[rival], units[own] + units[rival], margins[at])
+    return radii
+
+
+def _pairs(chosen: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows and places of what is chosen, PAIRS at a time."""
+    rows, places = np.nonzero(chosen)
     for start in range(0, len(rows), PAIRS):
-        at = rows[start : start + PAIRS], places[start : start + PAIRS]
-        user, s = p[at[0]], both[at][:, None]  # [N, D], [N, 1]
-        d = q[at[0]] - rivals[at]
-        margin, plus, minus = np.sum(user * d, axis=1), np.abs(s * user + d), np.abs(s * user - d)
-        # Either side alone, and half of what lies between for every digit.
-        least, most = low[at], margin / np.maximum(np.sum(np.abs(d), axis=1), s[:, 0] * np.sum(np.abs(user), axis=1))
-        for _ in range(HALVINGS):
-            middle = (least + most) / 2
-            e = middle[:, None]
-            worst = margin + np.sum(np.minimum(s * e**2 - e * plus, -s * e**2 - e * minus), axis=1)
-            least, most = np.where(worst > 0, middle, least), np.where(worst > 0, most, middle)
-        found[at] = least
-    return found
+        yield rows[start : start + PAIRS], places[start : start + PAIRS]
+
+
+def _l2_radii(user: np.ndarray, d: np.ndarray, s: np.ndarray, margin: np.ndarray) -> np.ndarray:
+    """user, d: [N, D], s, margin: [N], positive"""
+    norm = np.linalg.norm(user, axis=1)
+    along = margin / norm
+    across = np.sqrt(np.maximum(np.sum(d * d, axis=1) - along**2, 0))
+    return norm * along / np.sqrt(along**2 + (across + s * norm) ** 2)
+
+
+def _linf_radii(user: np.ndarray, d: np.ndarray, s: np.ndarray, margin: np.ndarray) -> np.ndarray:
+    """Where the worst margin in the box is 0, from below, to twelve digits.  Arguments as of `_l2_radii`"""
+    # The l2 ball lies around the box; and each side alone.  Half of what lies between for every binary digit.
+    least = _l2_radii(user, d, s, margin) / np.sqrt(user.shape[1])
+    most = margin / np.maximum(np.sum(np.abs(d), axis=1), s * np.sum(np.abs(user), axis=1))
+    wide = s[:, None]
+    plus, minus = np.abs(wide * user + d), np.abs(wide * user - d)
+    for _ in range(HALVINGS):
+        middle = (least + most) / 2
+        e = middle[:, None]
+        worst = margin + np.sum(np.minimum(wide * e**2 - e * plus, -wide * e**2 - e * minus), axis=1)
+        least, most = np.where(worst > 0, middle, least), np.where(worst > 0, most, middle)
+    return least
 
 
 def certified_metrics(radii: np.ndarray, epsilon: float) -> dict[str, float]:
