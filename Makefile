@@ -12,7 +12,7 @@ NOTEBOOKS = table1 iterations budget characteristics lowrank_table3 lowrank_figu
 LOWRANK = table1 table2 table3 figure1 figure2 figure3 figure4 figure5 figure6 controls recsys19 adaptive younger
 
 .PHONY: help install docs package reproduce-table1 reproduce-figure1 reproduce-figure2 reproduce-figure3 poison-gowalla poison-ml100k reproduce-lowrank \
-	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate robustness defend verdict claims describe notebooks test lint bench clean
+	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate robustness defend verdict claims describe notebooks test test-clusters lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## list all targets
@@ -33,6 +33,10 @@ install: .venv/installed ## make .venv and install the package into it
 
 .venv/bench: .venv/installed
 	.venv/bin/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
+
+.venv/clusters: .venv/installed
+	.venv/bin/python -m pip install --quiet --editable '.[dask,ray]'
 	@touch $@
 
 .venv/docs: .venv/installed
@@ -92,6 +96,9 @@ notebooks: .venv/notebooks ## render the notebooks to notebooks/html, of your ow
 
 test: .venv/installed ## the test suite, and how much of the code it runs
 	.venv/bin/python -m pytest -q --numprocesses=2 --dist=loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90 tests
+
+test-clusters: .venv/clusters ## the tests on Dask and Ray, with workers, clients and schedulers that are killed
+	.venv/bin/python -m pytest -q tests/test_clusters.py
 
 lint: .venv/installed ## ruff and mypy
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

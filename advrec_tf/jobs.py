@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import logging
 import os
 import signal
 import time
@@ -16,6 +15,7 @@ import joblib
 from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
+from advrec_tf import clusters
 from advrec_tf.errors import UserError
 from advrec_tf.startup import at_work, one_thread_for_numpy, peak_memory_mb, start_tensorflow, start_worker, stops_held
 
@@ -29,8 +29,8 @@ def run(function: str, jobs: list[dict], workers: int, backend: str = "loky", ba
     """Calls the function named "module:name" with every job's arguments, at most `workers` at once; yields (index, result) as they finish.
 
     It is named, not given, so that this process need not import TensorFlow only to hand it on.  It also gets `position`, where its
-    progress bar goes.  `backend` is one of joblib's: processes here (loky), which end when this one does, or a cluster that runs
-    already (dask, ray).  A job that raises ends the run with its error; what shall outlive it must be on disk.
+    progress bar goes.  `backend`: processes here (loky), which end when this one does, or a cluster that runs already (dask, ray) with as many
+    workers as that has.  A job that raises ends the run with its error; what shall outlive it must be on disk.
     bar: the name of a progress bar over the jobs, if one is wanted, of which `done` were done before.
     """
     with tqdm(total=len(jobs) + done, initial=done, desc=bar, disable=None if bar else True) as shown:
@@ -42,8 +42,7 @@ def run(function: str, jobs: list[dict], workers: int, backend: str = "loky", ba
 def _results(function: str, jobs: list[dict], workers: int, backend: str) -> Iterator[tuple[int, Any]]:
     one_thread_for_numpy()
     if backend != "loky":
-        with _cluster(backend), joblib.parallel_config(backend=backend, n_jobs=workers):
-            yield from map(_noted, joblib.Parallel()(_calls(function, jobs, 1)))
+        yield from map(_noted, clusters.run(backend, _call, function, jobs))
         return
     # A worker that has grown is replaced, a job that is stopped goes on at the next run: joblib warns of both, and nothing is lost.
     warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
@@ -81,25 +80,6 @@ def _noted(done: tuple[int, Any, int]) -> tuple[int, Any]:
 
 def _calls(function: str, jobs: list[dict], workers: int) -> list:
     return [joblib.delayed(_call)(function, index, job, index % workers) for index, job in enumerate(jobs)]
-
-
-@contextlib.contextmanager
-def _cluster(backend: str) -> Iterator[None]:
-    """Connects joblib to dask ($DASK_SCHEDULER_ADDRESS, else processes here) or to ray; the workers must see the output folder."""
-    try:
-        if backend == "dask":
-            from dask.distributed import Client
-
-            logging.getLogger("distributed").setLevel(logging.ERROR)
-            with Client():
-                yield
-        else:
-            from ray.util.joblib import register_ray
-
-            register_ray()
-            yield
-    except ImportError as error:
-        raise UserError(f"--backend={backend} needs a package that is not installed ({error.name})") from None
 
 
 def named(function: str) -> Any:

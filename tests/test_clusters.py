@@ -1,0 +1,151 @@
+"""Jobs on Dask and Ray, with schedulers and workers that are really killed.  `make test-clusters` installs both; else nothing here runs."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from advrec_tf import clusters, data, jobs
+from advrec_tf.errors import UserError
+
+from running import ROOT, SHORT, advrec, command, outcome
+
+PATHS = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+PORT = {"dask": 18786, "ray": 6391}
+SEEN = {"dask": "DASK_SCHEDULER_ADDRESS", "ray": "RAY_ADDRESS"}
+RAY = [str(Path(sys.executable).with_name("ray"))]
+
+
+def start(*argv):
+    environment = {**os.environ, "PYTHONPATH": PATHS, "RAY_USAGE_STATS_ENABLED": "0"}
+    return subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+
+class Cluster:
+    """A scheduler and two workers on this machine."""
+
+    def __init__(self, backend):
+        self.backend, self.address, self.processes = backend, f"127.0.0.1:{PORT[backend]}", []
+        self.environment = {SEEN[backend]: self.address if backend == "ray" else f"tcp://{self.address}", "PYTHONPATH": PATHS}
+
+    def up(self):
+        if self.backend == "ray":
+            options = ("--num-cpus=2", "--include-dashboard=false", f"--port={PORT['ray']}", "--node-ip-address=127.0.0.1")
+            assert start(*RAY, "start", "--head", *options).wait(120) == 0
+            return
+        serve = (sys.executable, "-m", "distributed.cli.dask_scheduler", "--host=127.0.0.1", f"--port={PORT['dask']}", "--no-dashboard")
+        work = (sys.executable, "-m", "distributed.cli.dask_worker", f"tcp://{self.address}", "--nthreads=1", "--no-dashboard", "--nworkers=2")
+        self.processes = [start(*serve), start(*work)]
+
+    def kill_the_scheduler(self):
+        if self.backend == "ray":
+            subprocess.run(["pkill", "-9", "-f", f"gcs_server.*{PORT['ray']}"], check=False)
+        else:
+            self.processes[0].kill()
+
+    def down(self):
+        if self.backend == "ray":
+            start(*RAY, "stop", "--force").wait(120)
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture(scope="module", params=["dask", "ray"])
+def cluster(request):
+    pytest.importorskip({"dask": "distributed"}.get(request.param, request.param))
+    found = Cluster(request.param)
+    found.up()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in found.environment.items():
+            patch.setenv(name, value)
+        yield found
+        if request.param == "ray":
+            import ray
+
+            ray.shutdown()
+    found.down()
+
+
+def test_a_cluster_gives_what_processes_give(cluster):
+    table, array = data.synthetic(n_users=30, n_items=20, per_user=5), np.ones(1000)
+    arguments = [{"table": table, "nested": {"array": array}, "x": x} for x in range(5)]
+    found = dict(jobs.run("cluster_jobs:sums", arguments, 2, cluster.backend))
+    assert {n: value for n, (value, _) in found.items()} == {n: 1000.0 + 30 * n for n in range(5)}
+    assert os.getpid() not in {pid for _, pid in found.values()}
+    shared = {}
+    light = [clusters._lighter(each, shared) for each in arguments]
+    assert len(shared) == 2 and light[4]["nested"]["array"] == light[0]["nested"]["array"] != light[0]["table"]
+
+
+def test_what_a_job_raises_is_raised(cluster):
+    with pytest.raises(UserError, match="told"):
+        list(jobs.run("cluster_jobs:fails", [{}], 1, cluster.backend))
+
+
+def test_a_job_whose_worker_is_killed_is_tried_again_but_not_for_ever(cluster, tmp_path):
+    assert dict(jobs.run("cluster_jobs:dies", [{"mark": str(tmp_path / "mark")}], 1, cluster.backend)) == {0: "alive"}
+    with pytest.raises(UserError, match="killed again and again"):
+        list(jobs.run("cluster_jobs:dies", [{}], 1, cluster.backend))
+
+
+def test_workers_that_do_not_see_the_folder_are_told(cluster, tmp_path, monkeypatch):
+    clusters.check(cluster.backend, tmp_path / "new")
+    assert not list((tmp_path / "new").iterdir())
+    monkeypatch.setattr(clusters.secrets, "token_hex", lambda _: "missing/mark")
+    monkeypatch.setattr(Path, "touch", lambda _: None)
+    monkeypatch.setattr(Path, "unlink", lambda _: None)
+    with pytest.raises(UserError, match=f"workers of {cluster.backend} do not see {tmp_path}"):
+        clusters.check(cluster.backend, tmp_path)
+
+
+@pytest.mark.parametrize("backend", ["dask", "ray"])
+def test_a_cluster_that_is_not_there_is_told(backend, monkeypatch, tmp_path):
+    pytest.importorskip({"dask": "distributed"}.get(backend, backend))
+    monkeypatch.setenv(SEEN[backend], "tcp://127.0.0.1:9" if backend == "dask" else "127.0.0.1:9")
+    if backend == "dask":
+        import dask
+
+        monkeypatch.setitem(dask.config.config["distributed"]["comm"]["timeouts"], "connect", "1s")
+        monkeypatch.setitem(dask.config.config, "scheduler-address", "tcp://127.0.0.1:9")
+    with pytest.raises(UserError, match=f"no (scheduler|cluster) of {backend} answers"):
+        clusters.check(backend, tmp_path)
+
+
+def test_whoever_is_killed_the_same_command_ends_in_the_same_bytes(cluster, tmp_path):
+    """A worker, then the client, then the scheduler: and the bytes of a run of processes here that nothing happened to."""
+    assert advrec(f"--output_dir={tmp_path / 'undisturbed'}", *SHORT).status == 0
+    folder = tmp_path / "disturbed"
+    popen = command(f"--output_dir={folder}", f"--backend={cluster.backend}", *SHORT, **cluster.environment)
+
+    def begun(files):
+        process = subprocess.Popen(**popen, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 180
+        while len(list(folder.glob("table1/synthetic/jobs/*.npz"))) < files and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return process
+
+    client = begun(1)
+    subprocess.run(["pkill", "-9", "-f", "ray::_called" if cluster.backend == "ray" else "multiprocessing.spawn"], check=False)  # the workers
+    begun_before = len(list(folder.glob("table1/synthetic/jobs/*.npz")))
+    time.sleep(1)
+    client.kill()
+    client.communicate()
+    client = begun(begun_before + 2)
+    cluster.kill_the_scheduler()
+    _, err = client.communicate(timeout=180)
+    lines = [line for line in err.splitlines() if line.startswith("advrec: ")]
+    assert client.returncode == 0 or (client.returncode == 1 and "is gone" in lines[-1]), err
+    assert "Traceback" not in err
+    cluster.down()
+    cluster.up()
+    finished = subprocess.run(**popen, capture_output=True, text=True, timeout=300)
+    assert finished.returncode == 0, finished.stderr
+    assert outcome(folder) == outcome(tmp_path / "undisturbed")
