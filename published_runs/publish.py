@@ -40,8 +40,7 @@ def take(folder: Path, target: Path) -> None:
 
     Of Figures 1 and 2 without what neither shows.  Of Table 1, whose cells are accumulated over iterations, the cells and the tests, and of the rows
     those without iterations or of the last.  Of Figure 3 what its page reads: three metrics, and PGD alone where the reading is not the paper's.  Of
-    the leaderboard the worst of each ensemble, as its page shows it, beside the entries and seeds that an earlier run of the same versions had, and
-    its tests and groups, which need single users and so are of this run alone.
+    the leaderboard the worst of each ensemble, as its page shows it, its tests and its groups.
     """
     record = read_record(folder / "config.json")
     if not (record and record["runs"] and record["runs"][-1].get("ended", True)):
@@ -64,10 +63,6 @@ def take(folder: Path, target: Path) -> None:
             "worst": _as_shown(read_results(folder, "worst.csv")),
             **{name: read_results(folder, f"{name}.csv") for name in ("tests", "groups")},
         }
-        before = read_record(target / "config.json")
-        if before and all(before["config"][name] == record["config"][name] for name in ("k", "versions", "data")):
-            frames["worst"] = _beside(read_results(target, "worst.csv"), frames["worst"])
-            record["runs"] = list({run["started"]: run for run in before["runs"] + record["runs"]}.values())
     record["constants"] = {}
     for name, frame in frames.items():
         own = frame.drop(columns="dataset", errors="ignore")
@@ -91,12 +86,6 @@ def _as_shown(worst: pd.DataFrame) -> pd.DataFrame:
     groups, lists = [name for name in leaderboard.DETAILS if name.startswith(leaderboard.GROUPS)], ["ICov", "EFD", "SE"]
     shown = {**worst[groups].where(paying), **worst[lists].where(worst["threat"].isin(["", "train"]))}
     return worst.assign(**shown).drop(columns=["budget", "factors", "HR", "certified_HR"])
-
-
-def _beside(before: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
-    """The rows of one run, and those of another with entries or seeds that the one has not."""
-    pairs = [pd.MultiIndex.from_frame(rows[["entry", "seed"]]) for rows in (before, own)]
-    return pd.concat([before[~pairs[0].isin(pairs[1])], own]).sort_values(leaderboard.KEYS)
 
 
 def render(published: Path) -> dict[Path, str]:
