@@ -224,6 +224,8 @@ def test_negatives_are_uniform_and_may_be_the_test_item():
 def test_data_that_cannot_be_tested_are_told(tmp_path):
     with pytest.raises(UserError, match="nobody can be tested"):
         data.load(str(write(tmp_path / "own.csv", "0,1\n1,2\n1,2\n")))
+    with pytest.raises(UserError, match="nobody can be tested"):
+        data.Interactions.from_frames(pd.DataFrame({"user": [], "item": []}))
 
 
 def test_a_user_who_knows_everything_is_told():

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from advrec_tf.data.splits import leave_one_out, one_in_five
+from advrec_tf.data.splits import highest_of_each, leave_one_out, one_in_five
 from advrec_tf.errors import UserError
 
 
@@ -148,7 +148,7 @@ class Interactions:
             is_test[kept] = leave_one_out(users[kept], items[kept], times[kept] if _splits_by_time(train, split) else None, seed)
         if not is_test[kept].any():
             raise UserError(f"{train.attrs.get('path', name)}: no user has two different interactions, so nobody can be tested")
-        parts = [chosen[np.lexsort((items[chosen], users[chosen]))] for chosen in (kept[~is_test[kept]], kept[is_test[kept]])]
+        parts = kept[~is_test[kept]], kept[is_test[kept]]  # each by user and item, as `kept` is
         train_users, train_items, test_users, test_items = (ids[chosen].astype(np.int32) for chosen in parts for ids in (users, items))
         return cls(
             name, len(user_ids), len(item_ids), train_users, train_items, test_users, test_items, user_ids, item_ids, len(both) - len(kept),
@@ -176,11 +176,12 @@ def _column(frames: list[pd.DataFrame], field: str) -> np.ndarray:
 
 
 def _latest_of_pairs(users: np.ndarray, items: np.ndarray, is_test: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
-    """Positions of one interaction for each (user, item) pair of train and of test: the latest, a blank timestamp being the oldest."""
-    keys = (np.where(np.isnan(timestamps), -np.inf, timestamps), items, users, is_test)
-    order = np.lexsort(keys)
-    changes = [np.diff(key[order]) != 0 for key in keys[1:]]
-    return order[np.append(np.any(changes, axis=0), True)]
+    """Positions of one interaction for each (user, item) pair of train and of test, in the order of these: the latest, a blank timestamp being the
+    oldest."""
+    pairs = (is_test * (users.max(initial=0) + 1) + users) * (items.max(initial=0) + 1) + items
+    age = np.where(np.isnan(timestamps), -np.inf, timestamps)
+    latest = highest_of_each(pairs, age, np.argsort(pairs, kind="stable"))
+    return latest[np.diff(pairs[latest], append=-1) != 0]
 
 
 def _splits_by_time(frame: pd.DataFrame, split: str | None) -> bool:

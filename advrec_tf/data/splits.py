@@ -17,11 +17,19 @@ def leave_one_out(users: np.ndarray, items: np.ndarray, timestamps: np.ndarray |
         age = generator(seed).random(len(users))
     else:
         age = np.where(np.isnan(timestamps), -np.inf, timestamps)
-    order = np.lexsort((items, age, users))
-    last_of_user = order[np.append(users[order][1:] != users[order][:-1], True)]
+    chosen = np.argsort(users, kind="stable")
+    for key in (age, items):
+        chosen = highest_of_each(users, key, chosen)
     held_out = np.zeros(len(users), bool)
-    held_out[last_of_user] = np.bincount(users)[users[last_of_user]] > 1
+    held_out[chosen] = np.bincount(users)[users[chosen]] > 1
     return held_out
+
+
+def highest_of_each(groups: np.ndarray, key: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Of places in the order of their groups those whose key is the highest in the group."""
+    first = np.flatnonzero(np.diff(groups[places], prepend=-1))
+    highest = np.maximum.reduceat(key[places], first)
+    return places[key[places] == np.repeat(highest, np.diff(first, append=len(places)))]
 
 
 def one_in_five(users: np.ndarray, seed: int) -> np.ndarray:
