@@ -98,7 +98,7 @@ test: .venv/installed ## the test suite, and how much of the code it runs
 	.venv/bin/python -m pytest -q --numprocesses=2 --dist=loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90 tests
 
 test-clusters: .venv/clusters ## the tests on Dask and Ray, with workers, clients and schedulers that are killed
-	.venv/bin/python -m pytest -q tests/test_clusters.py
+	TEST_CLUSTERS=1 .venv/bin/python -m pytest -q tests/test_clusters.py
 
 lint: .venv/installed ## ruff and mypy
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any
 
 import joblib
@@ -25,24 +26,27 @@ GRACE = 0.5  # seconds in which a job that is stopped removes its temporary file
 peak_workers_mb = 0  # the most memory that one process has held for a job of this run
 
 
-def run(function: str, jobs: list[dict], workers: int, backend: str = "loky", bar: str = "", done: int = 0) -> Iterator[tuple[int, Any]]:
+def run(
+    function: str, jobs: list[dict], workers: int, backend: str = "loky", bar: str = "", done: int = 0, folder: Path = Path()
+) -> Iterator[tuple[int, Any]]:
     """Calls the function named "module:name" with every job's arguments, at most `workers` at once; yields (index, result) as they finish.
 
     It is named, not given, so that this process need not import TensorFlow only to hand it on.  It also gets `position`, where its
     progress bar goes.  `backend`: processes here (loky), which end when this one does, or a cluster that runs already (dask, ray) with as many
     workers as that has.  A job that raises ends the run with its error; what shall outlive it must be on disk.
-    bar: the name of a progress bar over the jobs, if one is wanted, of which `done` were done before.
+    bar: the name of a progress bar over the jobs, if one is wanted, of which `done` were done before.  folder: in which they write, which a cluster's
+    workers have to see.
     """
     with tqdm(total=len(jobs) + done, initial=done, desc=bar, disable=None if bar else True) as shown:
-        for index, result in _results(function, jobs, workers, backend) if jobs else ():
+        for index, result in _results(function, jobs, workers, backend, folder) if jobs else ():
             yield index, result
             shown.update()
 
 
-def _results(function: str, jobs: list[dict], workers: int, backend: str) -> Iterator[tuple[int, Any]]:
+def _results(function: str, jobs: list[dict], workers: int, backend: str, folder: Path) -> Iterator[tuple[int, Any]]:
     one_thread_for_numpy()
     if backend != "loky":
-        yield from map(_noted, clusters.run(backend, _call, function, jobs))
+        yield from map(_noted, clusters.run(backend, _call, function, jobs, folder))
         return
     # A worker that has grown is replaced, a job that is stopped goes on at the next run: joblib warns of both, and nothing is lost.
     warnings.filterwarnings("ignore", category=UserWarning, module="joblib")

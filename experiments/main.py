@@ -15,7 +15,7 @@ from typing import Any  # noqa: E402
 from absl import app  # noqa: E402
 from absl import flags as absl_flags  # noqa: E402
 
-from advrec_tf import clusters, data  # noqa: E402
+from advrec_tf import data  # noqa: E402
 from advrec_tf.cli import command_line, flags, runner  # noqa: E402
 from advrec_tf.errors import UserError  # noqa: E402
 
@@ -47,9 +47,8 @@ def run(experiment: str, values: dict[str, Any]) -> int:
     if experiment in ("claims", "verdict"):  # of what was measured
         module.run(values)
         return 0
-    if (backend := values.get("backend", "loky")) != "loky":
+    if values.get("backend", "loky") != "loky":
         values["output_dir"] = str(Path(values["output_dir"]).absolute())  # wherever a worker stands
-        clusters.check(backend, Path(values["output_dir"]))
     if experiment != "describe":
         module.EXPERIMENT.studies(values, [], Path(values["output_dir"]))  # the values alone, before anything is fetched
     asked = [values["train"]] if values.get("train") else values["dataset"]

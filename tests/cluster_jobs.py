@@ -2,12 +2,14 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from advrec_tf.errors import UserError
 
 
 def sums(table, nested, x, position=0):
+    time.sleep(0.3)
     return float(nested["array"].sum()) + x * table.n_users, os.getpid()
 
 
@@ -20,3 +22,9 @@ def dies(mark="", position=0):
         Path(mark or os.devnull).touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return "alive"
+
+
+def sleeps(mark, position=0):
+    Path(f"{mark}.begun").touch()
+    time.sleep(25)
+    Path(mark).touch()

@@ -59,7 +59,7 @@ def advrec(*argv: str) -> Outcome:
     return Outcome(status, out.getvalue(), err.getvalue())
 
 
-def _one_after_the_other(function, arguments, workers, backend):
+def _one_after_the_other(function, arguments, *_):
     for index, each in enumerate(arguments):
         yield index, jobs.named(function)(**each, position=0)
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advrec_tf import data, evaluation, perturbations
+from advrec_tf.evaluation import certificate
 
 
 def problem(seed, dim=4):
@@ -142,6 +143,28 @@ def test_single_precision_leaves_out_no_rival_that_is_near(seed, ball, k, scale)
                 m = p @ d / r if r else 0
                 wanted[row, rival] = r * m / np.hypot(m, np.sqrt(max(d @ d - m * m, 0)) + s * r) if m > 0 else 0
         np.testing.assert_allclose(every, np.sort(wanted, axis=1), rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("dim", [1, 3, 128, 600])
+def test_what_single_precision_says_is_never_above_the_truth(dim, seed):
+    """Of clusters of items that are nearly equal, items along a user, rows that may not move: against long doubles."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(8, dim)) * rng.choice([1e-3, 1, 30], (8, 1))
+    p = np.concatenate([centres[:4] * rng.uniform(0.1, 9, (4, 1)), rng.normal(size=(8, dim)), np.zeros((1, dim))])
+    Q = np.repeat(centres, 6, axis=0) + 10.0 ** rng.integers(-9, -2, (48, 1)) * rng.normal(size=(48, dim))
+    units = rng.choice([0.0, 1e-3, 1.0], 48)
+    items = rng.integers(0, 48, len(p))
+    found = certificate._least_ratios(p, items, certificate._Shelf.of(Q, units))
+    assert found.dtype == np.float32
+    user, item = p.astype(np.longdouble)[:, None], Q.astype(np.longdouble)
+    d = item[items][:, None] - item[None]
+    r, s = np.sqrt(np.sum(user**2, axis=2)), (units[items][:, None] + units).astype(np.longdouble)
+    m = np.divide(np.sum(user * d, axis=2), r, out=np.zeros(found.shape, np.longdouble), where=r > 0)
+    h = np.sqrt(np.maximum(np.sum(d**2, axis=2) - m**2, 0))
+    least = found.astype(np.longdouble) * (1 - 16 * certificate._ROUNDING)
+    assert np.all(np.where(found > 0, least * (h + s * r), -np.inf) <= np.where(m > 0, m, 0))
+    assert np.mean(found > 0) > 0.2  # it does say something
 
 
 def test_rivals_beyond_the_first_candidates_are_looked_at():

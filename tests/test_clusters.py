@@ -1,4 +1,4 @@
-"""Jobs on Dask and Ray, with schedulers and workers that are really killed.  `make test-clusters` installs both; else nothing here runs."""
+"""Jobs on Dask and Ray, with schedulers and workers that are really killed.  `make test-clusters` runs them: whatever else of Ray runs here ends."""
 
 import contextlib
 import os
@@ -16,6 +16,7 @@ from advrec_tf.errors import UserError
 
 from running import ROOT, SHORT, advrec, command, outcome
 
+pytestmark = pytest.mark.skipif("TEST_CLUSTERS" not in os.environ, reason="make test-clusters")
 PATHS = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
 PORT = {"dask": 18786, "ray": 6391}
 SEEN = {"dask": "DASK_SCHEDULER_ADDRESS", "ray": "RAY_ADDRESS"}
@@ -43,9 +44,13 @@ class Cluster:
         work = (sys.executable, "-m", "distributed.cli.dask_worker", f"tcp://{self.address}", "--nthreads=1", "--no-dashboard", "--nworkers=2")
         self.processes = [start(*serve), start(*work)]
 
+    def kill_a_worker(self):
+        own = ["-f", "ray::_with_references"] if self.backend == "ray" else ["-g", str(self.processes[1].pid), "-f", "multiprocessing.spawn"]
+        subprocess.run(["pkill", "-9", *own], check=True)
+
     def kill_the_scheduler(self):
         if self.backend == "ray":
-            subprocess.run(["pkill", "-9", "-f", f"gcs_server.*{PORT['ray']}"], check=False)
+            subprocess.run(["pkill", "-9", "-f", f"gcs_server.*{PORT['ray']}"], check=True)
         else:
             self.processes[0].kill()
 
@@ -74,36 +79,61 @@ def cluster(request):
     found.down()
 
 
-def test_a_cluster_gives_what_processes_give(cluster):
+def run(function, arguments, cluster, folder):
+    return dict(jobs.run(f"cluster_jobs:{function}", arguments, 1, cluster.backend, folder=folder))
+
+
+def test_a_cluster_gives_what_processes_give_on_all_its_workers(cluster, tmp_path):
     table, array = data.synthetic(n_users=30, n_items=20, per_user=5), np.ones(1000)
-    arguments = [{"table": table, "nested": {"array": array}, "x": x} for x in range(5)]
-    found = dict(jobs.run("cluster_jobs:sums", arguments, 2, cluster.backend))
-    assert {n: value for n, (value, _) in found.items()} == {n: 1000.0 + 30 * n for n in range(5)}
-    assert os.getpid() not in {pid for _, pid in found.values()}
-    shared = {}
-    light = [clusters._lighter(each, shared) for each in arguments]
-    assert len(shared) == 2 and light[4]["nested"]["array"] == light[0]["nested"]["array"] != light[0]["table"]
+    arguments = [{"table": table, "nested": {"array": array}, "x": x} for x in range(12)]
+    found = run("sums", arguments, cluster, tmp_path)
+    assert {n: value for n, (value, _) in found.items()} == {n: 1000.0 + 30 * n for n in range(12)}
+    pids = {pid for _, pid in found.values()}
+    assert os.getpid() not in pids and len(pids) == 2
+    assert not list(tmp_path.iterdir())
 
 
-def test_what_a_job_raises_is_raised(cluster):
+def test_what_jobs_share_is_kept_once():
+    put = []
+    keep = clusters._Shared(lambda value: put.append(value) or len(put))
+    array, table = np.ones(3), data.synthetic(n_users=9, n_items=9, per_user=3)
+    light = [clusters._replaced({"a": array, "b": {"c": table}, "x": x}, clusters.LARGE, keep) for x in range(2)]
+    assert light == [{"a": 1, "b": {"c": 2}, "x": 0}, {"a": 1, "b": {"c": 2}, "x": 1}] and put[0] is array and put[1] is table
+
+
+def test_what_a_job_raises_is_raised(cluster, tmp_path):
     with pytest.raises(UserError, match="told"):
-        list(jobs.run("cluster_jobs:fails", [{}], 1, cluster.backend))
+        run("fails", [{}], cluster, tmp_path)
 
 
 def test_a_job_whose_worker_is_killed_is_tried_again_but_not_for_ever(cluster, tmp_path):
-    assert dict(jobs.run("cluster_jobs:dies", [{"mark": str(tmp_path / "mark")}], 1, cluster.backend)) == {0: "alive"}
+    assert run("dies", [{"mark": str(tmp_path / "mark")}], cluster, tmp_path) == {0: "alive"}
     with pytest.raises(UserError, match="killed again and again"):
-        list(jobs.run("cluster_jobs:dies", [{}], 1, cluster.backend))
+        run("dies", [{}], cluster, tmp_path)
 
 
 def test_workers_that_do_not_see_the_folder_are_told(cluster, tmp_path, monkeypatch):
-    clusters.check(cluster.backend, tmp_path / "new")
-    assert not list((tmp_path / "new").iterdir())
-    monkeypatch.setattr(clusters.secrets, "token_hex", lambda _: "missing/mark")
-    monkeypatch.setattr(Path, "touch", lambda _: None)
-    monkeypatch.setattr(Path, "unlink", lambda _: None)
+    monkeypatch.setattr(Path, "touch", lambda _: None)  # the mark that they look for
     with pytest.raises(UserError, match=f"workers of {cluster.backend} do not see {tmp_path}"):
-        clusters.check(cluster.backend, tmp_path)
+        run("fails", [{}], cluster, tmp_path)
+
+
+def test_who_comes_after_a_client_that_is_gone_waits_for_its_jobs(cluster, tmp_path, capfd):
+    """Dask's; Ray's end with their client."""
+    if cluster.backend == "ray":
+        pytest.skip("of Dask")
+    job = f"[{{'mark': {str(tmp_path / 'mark')!r}}}]"
+    code = (
+        f"import pathlib; from advrec_tf import jobs; list(jobs.run('cluster_jobs:sleeps', {job}, 1, 'dask', folder=pathlib.Path({str(tmp_path)!r})))"
+    )
+    client = start(sys.executable, "-c", code)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "mark.begun").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert client.poll() is None
+    client.kill()
+    run("sums", [{"table": data.synthetic(n_users=9, n_items=9, per_user=3), "nested": {"array": np.ones(1)}, "x": 0}], cluster, tmp_path)
+    assert (tmp_path / "mark").exists() and "advrec: waiting for 1 jobs that an earlier run has left at work" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("backend", ["dask", "ray"])
@@ -116,7 +146,7 @@ def test_a_cluster_that_is_not_there_is_told(backend, monkeypatch, tmp_path):
         monkeypatch.setitem(dask.config.config["distributed"]["comm"]["timeouts"], "connect", "1s")
         monkeypatch.setitem(dask.config.config, "scheduler-address", "tcp://127.0.0.1:9")
     with pytest.raises(UserError, match=f"no (scheduler|cluster) of {backend} answers"):
-        clusters.check(backend, tmp_path)
+        list(jobs.run("cluster_jobs:fails", [{}], 1, backend, folder=tmp_path))
 
 
 def test_whoever_is_killed_the_same_command_ends_in_the_same_bytes(cluster, tmp_path):
@@ -125,24 +155,27 @@ def test_whoever_is_killed_the_same_command_ends_in_the_same_bytes(cluster, tmp_
     folder = tmp_path / "disturbed"
     popen = command(f"--output_dir={folder}", f"--backend={cluster.backend}", *SHORT, **cluster.environment)
 
+    def done():
+        return list(folder.glob("table1/synthetic/jobs/*.npz"))
+
     def begun(files):
         process = subprocess.Popen(**popen, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + 180
-        while len(list(folder.glob("table1/synthetic/jobs/*.npz"))) < files and process.poll() is None and time.monotonic() < deadline:
+        while len(done()) < files and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         return process
 
     client = begun(1)
-    subprocess.run(["pkill", "-9", "-f", "ray::_called" if cluster.backend == "ray" else "multiprocessing.spawn"], check=False)  # the workers
-    begun_before = len(list(folder.glob("table1/synthetic/jobs/*.npz")))
+    cluster.kill_a_worker()
     time.sleep(1)
+    assert client.poll() is None
     client.kill()
     client.communicate()
-    client = begun(begun_before + 2)
+    client = begun(len(done()) + 2)
+    assert client.poll() is None and "table1" in {path.parent.parent.parent.name for path in done()}
     cluster.kill_the_scheduler()
     _, err = client.communicate(timeout=180)
-    lines = [line for line in err.splitlines() if line.startswith("advrec: ")]
-    assert client.returncode == 0 or (client.returncode == 1 and "is gone" in lines[-1]), err
+    assert client.returncode == 1 and "is gone" in [line for line in err.splitlines() if line.startswith("advrec: ")][-1], err
     assert "Traceback" not in err
     cluster.down()
     cluster.up()

@@ -29,7 +29,8 @@ class Running:
 
     def jobs(self, function: str, arguments: list[dict], bar: str = "", done: int = 0) -> Iterator[tuple[int, Any]]:
         """Calls a named function with each of the arguments, side by side; yields (index, result) as they finish."""
-        return jobs.run(function, arguments, self.workers, self.backend, bar if self.progress else "", done)
+        folder = Path(self.flags["output_dir"])
+        return jobs.run(function, arguments, self.workers, self.backend, bar if self.progress else "", done, folder)
 
 
 def list_length(values: dict[str, Any], data: Interactions, default: int = 10) -> int:

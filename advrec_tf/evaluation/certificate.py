@@ -1,6 +1,7 @@
 """What no perturbation can do: certified lower bounds of HR@K and nDCG@K."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -55,35 +56,46 @@ def certified_radii(
 
 def _nearest(P: np.ndarray, Q: np.ndarray, units: np.ndarray, data: Interactions, ball: str, k: int) -> Iterator[np.ndarray]:
     """The k smallest radii [B, k] in blocks of test rows; train items and the test item itself are no rivals (infinite)."""
-    step = block_starts(data).step
+    step, shelf = block_starts(data).step, _Shelf.of(Q, units)
     for start in range(0, len(data.test_users), step):
         users, items = (ids[start : start + step] for ids in (data.test_users, data.test_items))
-        closeness = -_least_ratios(P[users], Q, units, items)
+        closeness = -_least_ratios(P[users], items, shelf)
         rows = np.arange(len(users))
         known = np.concatenate([data.train_items[data.indptr[u] : data.indptr[u + 1]] for u in users])
         closeness[np.repeat(rows, np.diff(data.indptr)[users]), known] = closeness[rows, items] = -np.inf
         yield _smallest(closeness, P[users], Q, units, items, ball, k)
 
 
-def _least_ratios(p: np.ndarray, Q: np.ndarray, units: np.ndarray, items: np.ndarray) -> np.ndarray:
+class _Shelf(NamedTuple):
+    """All items in single precision, in units of the largest norm, as g has no scale."""
+
+    rows: np.ndarray  # [I, D]
+    norms: np.ndarray  # [I, 1]
+    sizes: np.ndarray  # [I, 1], of what a row may move by
+
+    @classmethod
+    def of(cls, Q: np.ndarray, units: np.ndarray) -> "_Shelf":
+        norms = np.linalg.norm(Q, axis=1, keepdims=True)
+        return cls(*((x / (norms.max() or 1.0)).astype(np.float32) for x in (Q, norms, units[:, None])))
+
+
+def _least_ratios(p: np.ndarray, items: np.ndarray, shelf: _Shelf) -> np.ndarray:
     """g of every test item and rival, or less where single precision cannot tell: float32 [B, I].  p: [B, D], items: [B]"""
-    norms = np.linalg.norm(Q, axis=1)
-    largest = norms.max() or 1.0  # g has no scale
-    rows, squares, sizes = ((x / largest).astype(np.float32) for x in (Q, norms**2 / largest, units))
+    rows, norms, sizes = shelf
     length = np.linalg.norm(p, axis=1, keepdims=True)
     direction = np.divide(p, length, out=np.zeros_like(p), where=length > 0).astype(np.float32)
     length = length.astype(np.float32)
-    both = (1 + norms[items][:, None] / largest).astype(np.float32)  # at least the sum of the norms of both items
-    wrong = np.float32((p.shape[1] + 6) * _ROUNDING) * both  # of m; |d|^2 and m^2 are so by less than three times this and the sum, each
+    both = 1 + norms[items]  # at least the sum of the norms of both items
+    wrong = np.float32((p.shape[1] + 6) * _ROUNDING) * both  # how much m may be; |d|^2, and m^2 of such an m, together twice this and the sum
     margin = np.sum(direction * rows[items], axis=1, keepdims=True) - wrong - direction @ rows.T
     across = (-2 * rows[items]) @ rows.T  # becomes |d|^2 - m^2, then h, then h + s r
-    across += squares
-    across += squares[items][:, None] + 6 * wrong * both
+    across += np.square(norms).T
+    across += np.square(norms[items]) + 2 * wrong * both
     across -= margin * margin
-    np.maximum(across, 6 * wrong * both, out=across)
+    np.maximum(across, 2 * wrong * both, out=across)
     np.sqrt(across, out=across)
-    across += length * sizes
-    across += length * sizes[items][:, None]
+    across += length * sizes.T
+    across += length * sizes[items]
     return np.divide(margin, across, out=margin)
 
 
@@ -132,7 +144,7 @@ def _l2_radii(user: np.ndarray, d: np.ndarray, s: np.ndarray, margin: np.ndarray
 
 
 def _linf_radii(user: np.ndarray, d: np.ndarray, s: np.ndarray, margin: np.ndarray) -> np.ndarray:
-    """Where the worst margin in the box is 0, from below, to twelve digits.  Arguments as of `_l2_radii`"""
+    """Where the worst margin in the box is 0, from below, to eleven digits.  Arguments as of `_l2_radii`"""
     # The l2 ball lies around the box; and each side alone.  Half of what lies between for every binary digit.
     least = _l2_radii(user, d, s, margin) / np.sqrt(user.shape[1])
     most = margin / np.maximum(np.sum(np.abs(d), axis=1), s * np.sum(np.abs(user), axis=1))

@@ -42,10 +42,7 @@ def top_k_of_scores(blocks: Iterable[np.ndarray], data: Interactions, k: int) ->
     return lists
 
 
-Losing = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-
-def strongest(scores: np.ndarray, count: int, losing: Losing | None = None) -> tuple[np.ndarray, np.ndarray]:
+def strongest(scores: np.ndarray, count: int, losing: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The items of every row's highest scores, best first, and these scores; of equal ones those of losing(rows, items) come last, the others by id.
 
     The `count` highest are no lower than the `count`-th of the maxima of disjoint parts, and stand in parts that reach it: few scores are looked
