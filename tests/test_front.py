@@ -149,6 +149,7 @@ def test_pictures_and_the_page_have_every_entry():
     rows = board()
     tests, groups = front.compared(rows), front.protected(rows, {by: np.repeat([1, 2, 3, 4], USERS // 4) for by in GROUPS})
     picture = front.front_figure(rows)
+    picture.draw_without_rendering()  # with its layout
     titles = [axis.get_title() for axis in picture.axes]
     assert titles == [front.title_of(place) for place in (*front.GOALS, front.CERTIFIED)]
     labels = {text.get_text() for text in picture.legends[0].get_texts()}

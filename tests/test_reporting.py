@@ -100,6 +100,7 @@ def test_the_figure_has_a_panel_a_model(frame, tmp_path):
     cells = tables.cells(frame)
     figure = table_plots.table1_figure(tables.table1(cells), cells)
     assert [axis.get_title() for axis in figure.axes] == ["BPR-MF on ml-1m, best", "AMF on ml-1m, best"]
+    figure.draw_without_rendering()  # with its layout
     plots.save_figure(figure, tmp_path / "table1.png")
     assert (tmp_path / "table1.png").read_bytes().startswith(b"\x89PNG")
 
