@@ -4,6 +4,7 @@ OUTPUT ?= results
 DATASETS ?=
 SEEDS ?=
 FLAGS ?=
+SCALE ?=
 
 DOOR = .venv/bin/python -m experiments.main --preset=$(PRESET) $(if $(DATASETS),--dataset=$(DATASETS))
 RUN = $(DOOR) --output_dir=$(OUTPUT) $(if $(SEEDS),--seed=$(SEEDS)) $(FLAGS)
@@ -109,9 +110,8 @@ docs: .venv/docs ## pages of the public functions, in docs/html
 package: .venv/package ## a wheel and a source archive, in dist
 	.venv/bin/python -m build --outdir dist .
 
-bench: .venv/bench ## speed and memory beside the plain loop and the eager dense baseline
-	.venv/bin/python -m benchmarks.main
-	.venv/bin/python -m benchmarks.poisoning
+bench: .venv/bench ## speed and memory beside the plain loop and the eager dense baseline; SCALE=1m: what a million users cost
+	$(if $(SCALE),.venv/bin/python -m benchmarks.scale,.venv/bin/python -m benchmarks.main && .venv/bin/python -m benchmarks.poisoning)
 
 clean: ## remove the environment; results stay
 	rm -rf .venv build dist docs/html *.egg-info

@@ -53,6 +53,17 @@ def test_resampled_metrics_are_those_of_the_users_drawn():
     np.testing.assert_allclose(found, evaluation.resampled_metrics(lists, problem, resamples=5, seed=7, block=50))
 
 
+def test_a_part_of_the_users_has_the_lists_and_ranks_of_the_whole():
+    P, Q, problem = random_problem(4)
+    chosen = np.array([7, 0, 3])
+    part = problem.of_users(chosen)
+    np.testing.assert_array_equal(evaluation.top_k(P[chosen], Q, part, 5), evaluation.top_k(P, Q, problem, 5)[chosen])
+    of_whole = evaluation.ranks_of_test_items(P, Q, problem)
+    wanted = np.concatenate([of_whole[problem.test_users == user] for user in chosen])
+    np.testing.assert_array_equal(evaluation.ranks_of_test_items(P[chosen], Q, part), wanted)
+    assert part.n_users == 3 and part.n_items == problem.n_items and part.user_ids.tolist() == problem.user_ids[chosen].tolist()
+
+
 @given(st.data())
 def test_the_strongest_are_those_of_a_sort_with_ties_by_id(drawn):
     rows, n_items = drawn.draw(st.integers(1, 4)), drawn.draw(st.integers(1, 40))

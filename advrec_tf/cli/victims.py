@@ -58,7 +58,7 @@ def measure(
     if isinstance(settings, WRMFSettings):
         settings = replace(settings, feedback=defense.feedback)
     order = np.arange(poisoned.n_users) if order is None else order
-    poisoned, places = poisoned.reordered(order), np.argsort(order)
+    poisoned, places = poisoned.of_users(order), np.argsort(order)
     cleaned = defense.cleaned(poisoned, data.n_users, cache_dir)
     emptied = ((np.diff(poisoned.indptr) > 0) & (np.diff(cleaned.indptr) == 0))[places]
     trained = victim(cleaned, settings, point["epoch"], point["seed"], cache_dir / "victims", progress, position)

@@ -66,17 +66,21 @@ class Interactions:
             raise UserError(f"{self.name} has no ratings")
         return self.train_ratings
 
-    def reordered(self, order: np.ndarray) -> "Interactions":
-        """The same with user order[n] as user n.  order: a permutation of the users"""
-        places, parts = np.argsort(order), {}
+    def of_users(self, chosen: np.ndarray) -> "Interactions":
+        """The part of some users, or all in another order, with user chosen[n] as user n: lists and ranks of P[chosen] and Q are theirs in the whole.
+
+        chosen: int [n], each user once.  Popularity is of the part.
+        """
+        places, parts = np.full(self.n_users, -1, np.int32), {}
+        places[chosen] = np.arange(len(chosen))
         for part in ("train", "test"):
-            users = places[getattr(self, f"{part}_users")].astype(np.int32)
-            sorting = np.argsort(users, kind="stable")
-            parts[f"{part}_users"] = users[sorting]
+            users = places[getattr(self, f"{part}_users")]
+            taken = np.argsort(users, kind="stable")[np.count_nonzero(users < 0) :]
+            parts[f"{part}_users"] = users[taken]
             for name in (f"{part}_items", f"{part}_ratings", f"{part}_timestamps"):
                 if getattr(self, name, None) is not None:
-                    parts[name] = getattr(self, name)[sorting]
-        return replace(self, **parts, user_ids=self.user_ids[order])
+                    parts[name] = getattr(self, name)[taken]
+        return replace(self, **parts, n_users=len(chosen), user_ids=self.user_ids[chosen])
 
     def pairs(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """One int64 for each (user, item), to look pairs up by."""

@@ -1,0 +1,112 @@
+"""What a million users cost beside ML-1M's, each size in processes of their own, one thread.  make bench SCALE=1m"""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+from advrec_tf.startup import one_thread_for_numpy, peak_memory_mb, start_tensorflow
+
+one_thread_for_numpy()
+
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+
+from advrec_tf import evaluation  # noqa: E402
+from advrec_tf.data import Interactions, sample_triples, shuffled_batches  # noqa: E402
+from benchmarks.main import BATCH, DIM, attack_iterations, factors, model_epoch, seconds  # noqa: E402
+
+SIZES = {"ml-1m": (6_040, 3_706, 1_000_209), "1m": (1_000_000, 200_000, 17_700_000)}
+SAMPLE = 20_000  # users
+Found = dict[str, tuple[float, int]]  # by part: seconds, and of how many clicks or scores
+
+
+def clicks(n_users: int, n_items: int, n_pairs: int) -> pd.DataFrame:
+    """Seeded pairs: users' activity is lognormal, the popularity of items a power law of their rank."""
+    rng = np.random.default_rng(0)
+    weights = rng.lognormal(0, 1, n_users), rng.permutation(1 / np.arange(1.0, n_items + 1))
+    users, items = (np.searchsorted(np.cumsum(w) / w.sum(), rng.random(n_pairs)) for w in weights)
+    return pd.DataFrame({"user": users, "item": items, "timestamp": rng.integers(0, 10**9, n_pairs)})
+
+
+def _sampled(data: Interactions) -> tuple[np.ndarray, Interactions, int]:
+    """Users, the data of these alone, and how many scores they have."""
+    users = np.sort(np.random.default_rng(0).choice(data.n_users, min(SAMPLE, data.n_users), replace=False))
+    return users, data.of_users(users), len(users) * data.n_items
+
+
+def ours(size: str) -> Found:
+    start_tensorflow()
+    frame, began = clicks(*SIZES[size]), time.perf_counter()
+    data = Interactions.from_frames(frame)
+    clicked = len(data.train_users)
+    found = {"load": (time.perf_counter() - began, clicked)}
+    for name, job in (("epoch", model_epoch(data, "BPR-MF")), ("attack iteration", attack_iterations(data, 1))):
+        job()  # compilation
+        found[name] = seconds(job), clicked
+    P, Q = factors(data)
+    users, part, scores = _sampled(data)
+    jobs: dict[str, Callable[[], Any]] = {
+        "ranks of a sample": lambda: evaluation.ranks_of_test_items(P[users], Q, part),
+        "top 10 of a sample": lambda: evaluation.top_k(P[users], Q, part),
+        "certificate of a sample, l2": lambda: evaluation.certified_radii(P[users], Q, part),
+        "certificate of a sample, linf": lambda: evaluation.certified_radii(P[users], Q, part, "linf"),
+    }
+    found |= {name: (seconds(job), scores) for name, job in jobs.items()}
+    return found | {"peak MB": (peak_memory_mb(), clicked)}
+
+
+def peers(size: str) -> Found:
+    """The plain loop of numba, and what implicit takes, if it is installed."""
+    from benchmarks import floor
+
+    data = Interactions.from_frames(clicks(*SIZES[size]))
+    clicked = len(data.train_users)
+    P, Q = factors(data)
+    tables = [[np.zeros_like(x) for x in (P, Q)] for _ in range(3)]
+    squares, triples = [np.full_like(x, 0.1) for x in (P, Q)], sample_triples(data, 0)
+    batches = shuffled_batches(data, BATCH, 0, 0)
+    jobs: dict[str, Callable[[], Any]] = {
+        "epoch, plain loop": lambda: floor.bprmf_epoch(P, Q, *squares, *tables[0], *batches),
+        "attack iteration, plain loop": lambda: floor.attack_iteration(P, Q, *tables[0], *tables[1], *tables[2], *triples),
+    }
+    found: Found = {}
+    for name, job in jobs.items():
+        job()  # compilation
+        found[name] = seconds(job), clicked
+    with contextlib.suppress(ImportError):
+        from implicit.bpr import BayesianPersonalizedRanking
+        from implicit.cpu.topk import topk
+
+        users, part, scores = _sampled(data)
+        P, Q = factors(data)
+        model = BayesianPersonalizedRanking(factors=P.shape[1] - 1, iterations=1, num_threads=1, random_state=0)
+        found["epoch, implicit"] = seconds(lambda: model.fit(data.matrix(), show_progress=False)), clicked
+        found["top 10 of a sample, implicit"] = seconds(lambda: topk(Q, P[users], 10, filter_query_items=part.matrix(), num_threads=1)), scores
+    return found
+
+
+def main(argv: list[str]) -> None:
+    """Prints what each part takes at each size, and how much more of it a click or score is at the larger one."""
+    if argv:
+        print(json.dumps({"ours": ours, "peers": peers}[argv[0]](argv[1])))
+        return
+    measured: dict[str, Found] = {}
+    for size, part in product(SIZES, ("ours", "peers")):
+        command = [sys.executable, "-m", "benchmarks.scale", part, size]
+        printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        measured[size] = measured.get(size, {}) | json.loads(printed.splitlines()[-1])
+    sizes = " and ".join("{} users x {} items, {} clicks".format(*size) for size in SIZES.values())
+    print(f"{sizes}, dim {DIM}, samples of {SAMPLE} users, one thread\n")
+    print("| | " + " | ".join(f"{size}, s" for size in SIZES) + " | growth of one |\n| --- | --- | --- | --- |")
+    for name in measured["1m"]:
+        (small, few), (large, many) = (measured[size][name] for size in SIZES)
+        print(f"| {name} | {small:.3g} | {large:.3g} | {large / many / (small / few):.2f} |")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
