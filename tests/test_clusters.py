@@ -71,6 +71,10 @@ def cluster(request):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in found.environment.items():
             patch.setenv(name, value)
+        if request.param == "dask":
+            import dask
+
+            patch.setitem(dask.config.config, "scheduler-address", found.environment[SEEN["dask"]])  # it has read the environment before
         yield found
         if request.param == "ray":
             import ray
@@ -145,6 +149,10 @@ def test_a_cluster_that_is_not_there_is_told(backend, monkeypatch, tmp_path):
 
         monkeypatch.setitem(dask.config.config["distributed"]["comm"]["timeouts"], "connect", "1s")
         monkeypatch.setitem(dask.config.config, "scheduler-address", "tcp://127.0.0.1:9")
+    else:
+        import ray
+
+        ray.shutdown()  # of the tests before
     with pytest.raises(UserError, match=f"no (scheduler|cluster) of {backend} answers"):
         list(jobs.run("cluster_jobs:fails", [{}], 1, backend, folder=tmp_path))
 
