@@ -132,9 +132,9 @@ def _on_ray(call: Call, function: str, jobs: list[dict], folder: Path) -> Iterat
         remote = ray.remote(num_cpus=1, max_retries=3, max_calls=CALLS)(_with_references)
         for n, job in enumerate(jobs):
             left.append(remote.remote(call, function, n, _replaced(job, LARGE, keep)))
+        address = ray.get_runtime_context().gcs_address
         while left:
             done, left = ray.wait(left, timeout=POLL)
-            address = ray.get_runtime_context().gcs_address
             if not done and not _answers(address) and not _answers(address):  # Ray itself would end this process without a word of ours
                 left = []
                 raise UserError(f"the cluster of ray {GONE}")

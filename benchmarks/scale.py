@@ -1,6 +1,5 @@
 """What a million users cost beside ML-1M's, each size in processes of their own, one thread.  make bench SCALE=1m"""
 
-import contextlib
 import json
 import subprocess
 import sys
@@ -61,7 +60,10 @@ def ours(size: str) -> Found:
 
 
 def peers(size: str) -> Found:
-    """The plain loop of numba, and what implicit takes, if it is installed."""
+    """The plain loop of numba, and what implicit takes."""
+    from implicit.bpr import BayesianPersonalizedRanking
+    from implicit.cpu.topk import topk
+
     from benchmarks import floor
 
     data = Interactions.from_frames(clicks(*SIZES[size]))
@@ -78,15 +80,11 @@ def peers(size: str) -> Found:
     for name, job in jobs.items():
         job()  # compilation
         found[name] = seconds(job), clicked
-    with contextlib.suppress(ImportError):
-        from implicit.bpr import BayesianPersonalizedRanking
-        from implicit.cpu.topk import topk
-
-        users, part, scores = _sampled(data)
-        P, Q = factors(data)
-        model = BayesianPersonalizedRanking(factors=P.shape[1] - 1, iterations=1, num_threads=1, random_state=0)
-        found["epoch, implicit"] = seconds(lambda: model.fit(data.matrix(), show_progress=False)), clicked
-        found["top 10 of a sample, implicit"] = seconds(lambda: topk(Q, P[users], 10, filter_query_items=part.matrix(), num_threads=1)), scores
+    users, part, scores = _sampled(data)
+    P, Q = factors(data)  # the loop has trained the others
+    model = BayesianPersonalizedRanking(factors=P.shape[1] - 1, iterations=1, num_threads=1, random_state=0)
+    found["epoch, implicit"] = seconds(lambda: model.fit(data.matrix(), show_progress=False)), clicked
+    found["top 10 of a sample, implicit"] = seconds(lambda: topk(Q, P[users], 10, filter_query_items=part.matrix(), num_threads=1)), scores
     return found
 
 

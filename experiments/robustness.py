@@ -20,7 +20,7 @@ from advrec_tf.errors import UserError
 from advrec_tf.exports import read_factors
 from advrec_tf.files import write_text
 from advrec_tf.models.baselines import BASELINES, MostPopular
-from advrec_tf.reporting import front, leaderboard, leaderboard_page, page, read_results, read_users, web
+from advrec_tf.reporting import front, leaderboard, leaderboard_page, page, plots, read_results, read_users, web
 from advrec_tf.reporting.vocabulary import DEFENDED, EQUAL
 from advrec_tf.results import Job, read_record
 from advrec_tf.storage import write_csv
@@ -192,11 +192,13 @@ def render(folder: Path) -> None:
         pictures["groups.png"] = front.groups_figure(groups)
     tables = front.tables(rows, tests) + front.tables_of_groups(groups)
     text = leaderboard.report(rows, folder.name) + "".join(each.markdown for each in tables)
-    page(folder, text, pictures, "leaderboard.csv", "worst.csv", "tests.csv", "groups.csv", "leaderboard.html", "entries")
+    for name, picture in pictures.items():
+        plots.save_figure(picture, folder / name)
     image, pareto = ((folder / f"{name}.png").read_bytes() for name in ("leaderboard", "front"))
     defended = [web.picture(pareto, front.ALT)]
     defended += [web.section(each.title, each.table, str, each.table.index.name or "entry") + web.paragraph(each.note) for each in tables]
     write_text(folder / "leaderboard.html", leaderboard_page.html_page(rows, image, folder.name, defended))
+    page(folder, text, None, "leaderboard.csv", "worst.csv", "tests.csv", "groups.csv", "leaderboard.html", "entries", *pictures)
 
 
 EXPERIMENT = Experiment(robustness.LAYOUT, studies, jobs, report, prepare)

@@ -19,6 +19,7 @@ from running import ROOT, SHORT, advrec, command, outcome
 pytestmark = pytest.mark.skipif("TEST_CLUSTERS" not in os.environ, reason="make test-clusters")
 PATHS = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
 PORT = {"dask": 18786, "ray": 6391}
+PACKAGE = {"dask": "distributed", "ray": "ray"}
 SEEN = {"dask": "DASK_SCHEDULER_ADDRESS", "ray": "RAY_ADDRESS"}
 RAY = [str(Path(sys.executable).with_name("ray"))]
 
@@ -65,7 +66,7 @@ class Cluster:
 
 @pytest.fixture(scope="module", params=["dask", "ray"])
 def cluster(request):
-    pytest.importorskip({"dask": "distributed"}.get(request.param, request.param))
+    pytest.importorskip(PACKAGE[request.param])
     found = Cluster(request.param)
     found.up()
     with pytest.MonkeyPatch.context() as patch:
@@ -142,7 +143,7 @@ def test_who_comes_after_a_client_that_is_gone_waits_for_its_jobs(cluster, tmp_p
 
 @pytest.mark.parametrize("backend", ["dask", "ray"])
 def test_a_cluster_that_is_not_there_is_told(backend, monkeypatch, tmp_path):
-    pytest.importorskip({"dask": "distributed"}.get(backend, backend))
+    pytest.importorskip(PACKAGE[backend])
     monkeypatch.setenv(SEEN[backend], "tcp://127.0.0.1:9" if backend == "dask" else "127.0.0.1:9")
     if backend == "dask":
         import dask
