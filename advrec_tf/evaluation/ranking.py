@@ -1,7 +1,7 @@
 """Top-K lists and test ranks from a pair of factor matrices, in blocks of users."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -31,22 +31,20 @@ def top_k_of_scores(blocks: Iterable[np.ndarray], data: Interactions, k: int) ->
     if not 1 <= k <= data.n_items:
         raise ValueError(f"k must lie in 1 ... {data.n_items}, not {k}")
     lists = np.empty((data.n_users, k), np.int32)
-    test_pairs = data.pairs(data.test_users, data.test_items)
     for start, scores in _masked(blocks, data):
-
-        def is_test(rows, items, start=start):
-            return np.isin(data.pairs(rows + start, items), test_pairs)
-
-        items, values = strongest(scores, k, is_test)
+        part = slice(*np.searchsorted(data.test_users, [start, start + len(scores)]))
+        tested = np.zeros(scores.shape, bool)
+        tested[data.test_users[part] - start, data.test_items[part]] = True
+        items, values = strongest(scores, k, tested)
         lists[start : start + len(scores)] = np.where(np.isneginf(values), -1, items)
     return lists
 
 
-def strongest(scores: np.ndarray, count: int, losing: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The items of every row's highest scores, best first, and these scores; of equal ones those of losing(rows, items) come last, the others by id.
+def strongest(scores: np.ndarray, count: int, losing: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The items of every row's highest scores, best first, and these scores; of equal ones those that are `losing` come last, the others by id.
 
     The `count` highest are no lower than the `count`-th of the maxima of disjoint parts, and stand in parts that reach it: few scores are looked
-    at twice.  scores: [B, I] -> int [B, count], [B, count]
+    at twice.  scores, losing: [B, I] -> int [B, count], [B, count]
     """
     n_items = scores.shape[1]
     width = min(n_items, 2 * math.isqrt(n_items * count) + 1)
@@ -57,13 +55,14 @@ def strongest(scores: np.ndarray, count: int, losing: Callable[[np.ndarray, np.n
     least = np.partition(maxima, width - count, axis=1)[:, width - count]
     rows, columns = np.divmod(np.flatnonzero(maxima >= least[:, None]), width)
     items = columns[:, None] + np.arange(0, n_items, width)
-    values = scores[rows[:, None], np.minimum(items, n_items - 1)]
-    at = np.nonzero((values >= least[rows][:, None]) & (items < n_items))
-    rows, items, values = rows[at[0]], items[at], values[at]
-    keys = (items, -values, rows) if losing is None else (items, losing(rows, items), -values, rows)
-    order = np.lexsort(keys)
-    best = order[np.searchsorted(rows, np.arange(len(scores)))[:, None] + np.arange(count)]  # [B, count]
-    return items[best], values[best]
+    values = scores.ravel().take((rows * n_items)[:, None] + items, mode="clip")
+    found = np.flatnonzero((values >= least[rows][:, None]) & (items < n_items))
+    rows, items, values = rows[found // items.shape[1]], items.ravel()[found], values.ravel()[found]
+    places = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    keys = np.full((len(scores), places.max() + 1), complex(np.inf, np.inf))  # sorted by their real parts, equal ones by the others
+    keys[rows, places] = -values + 1j * (items if losing is None else items + n_items * losing[rows, items])
+    keys.sort(axis=1)
+    return keys.imag[:, :count].astype(np.int64) % n_items, -keys.real[:, :count].astype(scores.dtype)
 
 
 def ranks_of_test_items(P: np.ndarray, Q: np.ndarray, data: Interactions) -> np.ndarray:
