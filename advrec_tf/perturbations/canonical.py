@@ -14,7 +14,7 @@ from advrec_tf.perturbations.arguments import Perturbation, checked_factors
 BUDGETS = ("absolute", "relative", "row")
 _STEP = 2.0**-22  # of a column's largest number: above what double precision leaves open, near the end of single precision
 _RANK = 1e-5  # of the largest singular value: below, a direction is rounding of single precision
-_BLOCK = 1 << 16  # triples whose margins are taken at once
+_BLOCK = 1 << 10  # triples whose margins are taken at once, as many as a core's cache holds
 
 
 def canonical(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
