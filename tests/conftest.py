@@ -1,4 +1,14 @@
+import atexit
+import os
+import shutil
+import tempfile
+
 from advrec_tf.startup import one_thread_for_numpy, start_tensorflow
+
+if "TF_XLA_FLAGS" not in os.environ:  # what one test has compiled serves all others, those of other processes as well
+    COMPILED = tempfile.mkdtemp(prefix="advrec-xla-")
+    atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
+    os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={COMPILED}"
 
 one_thread_for_numpy()
 start_tensorflow()  # with one thread, as the processes of a run have it
