@@ -16,7 +16,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from advrec_tf import evaluation  # noqa: E402
-from advrec_tf.data import Interactions, sample_triples, shuffled_batches  # noqa: E402
+from advrec_tf.data import Interactions, sample_triples, sample_users, shuffled_batches  # noqa: E402
 from benchmarks.main import BATCH, DIM, attack_iterations, factors, model_epoch, seconds  # noqa: E402
 
 SIZES = {"ml-1m": (6_040, 3_706, 1_000_209), "1m": (1_000_000, 200_000, 17_700_000)}
@@ -32,12 +32,6 @@ def clicks(n_users: int, n_items: int, n_pairs: int) -> pd.DataFrame:
     return pd.DataFrame({"user": users, "item": items, "timestamp": rng.integers(0, 10**9, n_pairs)})
 
 
-def _sampled(data: Interactions) -> tuple[np.ndarray, Interactions, int]:
-    """Users, the data of these alone, and how many scores they have."""
-    users = np.sort(np.random.default_rng(0).choice(data.n_users, min(SAMPLE, data.n_users), replace=False))
-    return users, data.of_users(users), len(users) * data.n_items
-
-
 def ours(size: str) -> Found:
     start_tensorflow()
     frame, began = clicks(*SIZES[size]), time.perf_counter()
@@ -48,7 +42,8 @@ def ours(size: str) -> Found:
         job()  # compilation
         found[name] = seconds(job), clicked
     P, Q = factors(data)
-    users, part, scores = _sampled(data)
+    users, part = sample_users(data, SAMPLE)
+    scores = part.n_users * data.n_items
     jobs: dict[str, Callable[[], Any]] = {
         "ranks of a sample": lambda: evaluation.ranks_of_test_items(P[users], Q, part),
         "top 10 of a sample": lambda: evaluation.top_k(P[users], Q, part),
@@ -80,7 +75,8 @@ def peers(size: str) -> Found:
     for name, job in jobs.items():
         job()  # compilation
         found[name] = seconds(job), clicked
-    users, part, scores = _sampled(data)
+    users, part = sample_users(data, SAMPLE)
+    scores = part.n_users * data.n_items
     P, Q = factors(data)  # the loop has trained the others
     model = BayesianPersonalizedRanking(factors=P.shape[1] - 1, iterations=1, num_threads=1, random_state=0)
     found["epoch, implicit"] = seconds(lambda: model.fit(data.matrix(), show_progress=False)), clicked

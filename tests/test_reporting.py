@@ -110,3 +110,15 @@ def test_the_published_table_is_whole():
     assert len(table) == 2 * 6 * 2 * 4 and not table["published"].isna().any()
     at = table.set_index(["model", "metric", "dataset", "column"])["published"]
     assert at["AMF", "nDCG", "lastfm", "pgd"] == 0.1030 and at["BPR-MF", "ICov", "ml-1m", "fgsm"] == 2433
+
+
+def test_a_sample_that_chose_the_best_epoch_is_told_with_its_interval():
+    """HR@10 .1 of 400 of 1,600: 1.96 sqrt(.1 .9 / 400 (1 - 1/4)) = .0255."""
+    frame = pd.DataFrame({"selection": ["best", "best", "last"], "attack": ["", "bim", ""], "RE": [0.1, 0.02, 0.3]})
+    for users, tested, told in (
+        (400, 1600, "400 of 1600 users, who tell an HR@10 of 0.1000 to within 0.0255"),
+        (None, 1600, ""),
+        (9, 9, ""),
+    ):
+        frame.attrs.update(config={"BPR-MF": {"eval_users": users} if users else {}}, statistics={"test": tested})
+        assert told in tables.chosen_on(frame) and bool(told) == bool(tables.chosen_on(frame))

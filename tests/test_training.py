@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf import evaluation, storage, training
+from advrec_tf import data, evaluation, storage, training
 from advrec_tf.errors import UserError
 from advrec_tf.files import locked, replacing
-from advrec_tf.training import AMFSettings, BPRMFSettings, WRMFSettings
+from advrec_tf.training import AMFSettings, BPRMFSettings, WRMFSettings, trainer
 
 BPRMF = BPRMFSettings(embedding_dim=6, batch_size=64)
 AMF = AMFSettings(embedding_dim=6, batch_size=64, first_epoch=6)
@@ -130,3 +130,30 @@ def test_a_file_is_whole_or_as_before(tmp_path):
         temporary.write_text("half")
         raise OSError("disk full")
     assert (tmp_path / "f").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_sample_of_users_chooses_the_best_epoch(small, tmp_path):
+    folder = train(small, tmp_path, BPRMFSettings(6, batch_size=64, eval_users=30))
+    users, part = data.sample_users(small, 30)
+    assert len(set(users)) == part.n_users == 30 and users.tolist() == data.sample_users(small, 30)[0].tolist()
+    epoch, P, Q = training.selected_factors(folder, "best", 12)
+    measured = pd.read_csv(folder / "history.csv").set_index("epoch")["HR@10"]
+    tested = np.isin(small.test_users, users)
+    hits = evaluation.ranks_of_test_items(P, Q, small)[tested] <= 10
+    assert measured[epoch] == measured.max() == pytest.approx(hits.mean())
+    assert folder.parent != train(small, tmp_path).parent  # all of them train the model that they always did
+    assert "eval_users" not in BPRMF.identity and AMFSettings(eval_users=30).identity["start"]["eval_users"] == 30
+    assert data.sample_users(small, 80) == data.sample_users(small, None) == (slice(None), small)
+
+
+def test_evaluations_are_as_far_apart_as_sizes_say(small, tmp_path):
+    """80 users x 50 items in ten parts of 150 scores a click."""
+    clicks = len(small.train_users)
+    for users, scores in ((None, 80 * 50), (20, 20 * 50), (1000, 80 * 50)):
+        settings = BPRMFSettings(6, batch_size=64, eval_every="auto", eval_users=users)
+        assert trainer.epochs_between_evaluations(settings, small) == -(-10 * scores // (150 * clicks))
+    many = data.synthetic(n_users=60, n_items=400, per_user=4, seed=1)
+    settings = BPRMFSettings(6, batch_size=64, eval_every="auto")
+    apart = trainer.epochs_between_evaluations(settings, many)
+    history = pd.read_csv(train(many, tmp_path, settings, epochs=2 * apart) / "history.csv").dropna()
+    assert apart > 3 and history["epoch"].tolist() == [apart, 2 * apart]

@@ -63,7 +63,7 @@ class Flag(NamedTuple):
     """One flag.
 
     kind: text, whole, number, yes_no, texts, wholes or numbers (several with commas between); default: where the flag is not given, and by
-    preset, by experiment, or by both ((preset, experiment) first) in `other`; among: the values there are; low, high: the bounds of numbers.
+    preset, by experiment, or by both ((preset, experiment) first) in `other`; among: the texts there are; low, high: the bounds of numbers.
     """
 
     kind: str
@@ -116,7 +116,9 @@ FLAGS = {
     "embedding_dim": Flag("whole", _TRAINING, "length of the embeddings", AMFSettings.embedding_dim, low=1, high=10_000),
     "learning_rate": Flag("number", _TRAINING, "of Adagrad", AMFSettings.learning_rate, low=0),
     "batch_size": Flag("whole", _TRAINING, "triples in a mini-batch", AMFSettings.batch_size, low=1),
-    "eval_every": Flag("whole", _TRAINING, "epochs between evaluations of HR@10 and nDCG@10", AMFSettings.eval_every, low=1),
+    "eval_every": Flag("whole", _TRAINING, "epochs between evaluations of HR@10 and nDCG@10; auto: so many that they take a tenth of the time",
+                       AMFSettings.eval_every, among=("auto",), low=1),
+    "eval_users": Flag("whole", _TRAINING, "users, drawn once, on whom training is evaluated [all]", low=1),
     "keep_epochs": Flag("wholes", _TRAINING, "further epochs whose weights are kept", [377, 1000, 1162], {"quick": []}, low=0),
     "model_selection": Flag("texts", PERTURBED, "which epochs are measured: best (by test HR@10), last, published (the paper's), epoch:N", ["best"],
                             {"table1": ["best", "last", "published"], ("paper", "characteristics"): ["best", "last"]}),
@@ -272,10 +274,12 @@ def _value(name: str, given: Any) -> Any:
 
 def _one(name: str, flag: Flag, text: str) -> Any:
     kind = flag.kind.removesuffix("s")
+    if text in flag.among:
+        return text
     if kind == "text":
         if not text:
             raise UserError(f"--{name} is empty")
-        if flag.among and text not in flag.among:
+        if flag.among:
             raise UserError(f"--{name} must be one of {', '.join(flag.among)}, not {text!r}")
         return text
     parse: Callable[[str], float] = int if kind == "whole" else float
@@ -285,7 +289,8 @@ def _one(name: str, flag: Flag, text: str) -> Any:
         number = math.nan
     if not (math.isfinite(number) and flag.low <= number <= flag.high and abs(number) < (MOST if kind == "number" else 2**63)):
         several = "different " if flag.kind.endswith("s") else ""
-        raise UserError(f"--{name} must be {several}{_what(flag)}{' with commas between' if several else ''}, not {text!r}")
+        what = "".join(f"{word} or " for word in flag.among) + f"{several}{_what(flag)}{' with commas between' if several else ''}"
+        raise UserError(f"--{name} must be {what}, not {text!r}")
     return number
 
 

@@ -47,7 +47,7 @@ class Training:
 def settings(values: dict[str, Any]) -> dict[str, Any]:
     """The fields of a Training that flags say.  Raises UserError for settings that do not go together."""
     amf = AMFSettings(
-        **{name: values[name] for name in ("embedding_dim", "learning_rate", "batch_size", "eval_every")},
+        **{name: values[name] for name in ("embedding_dim", "learning_rate", "batch_size", "eval_every", "eval_users")},
         first_epoch=values["amf_start"],
         adversary=values["adversary"],
         epsilon=values["adversary_epsilon"],

@@ -13,7 +13,7 @@ from advrec_tf.data.sampling import (
     shuffled_batches,
     user_batches,
 )
-from advrec_tf.data.subsampling import K_CORES, k_core
+from advrec_tf.data.subsampling import K_CORES, k_core, sample_users
 from advrec_tf.data.synthetic import synthetic
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "popularity_groups",
     "rating_batches",
     "sample_triples",
+    "sample_users",
     "shuffled_batches",
     "synthetic",
     "user_batches",

@@ -44,3 +44,14 @@ def k_core(data: Interactions, k: int, protocol: str = "single_pass", seed: int 
         raise UserError(f"the {k}-core of {data.name} has no user left with two interactions")
     both = both.assign(user=data.user_ids[both["user"]], item=data.item_ids[both["item"]])
     return Interactions.from_frames(both[~held_out], both[held_out], name=f"{data.name}-{protocol}-{k}")
+
+
+def sample_users(data: Interactions, count: int | None) -> tuple[np.ndarray | slice, Interactions]:
+    """Users drawn without replacement, always the same ones, and the data of these alone; all, where `count` is None or no less than there are.
+
+    P[users] are their factors.
+    """
+    if count is None or count >= data.n_users:
+        return slice(None), data
+    users = np.sort(generator(0).choice(data.n_users, count, replace=False))
+    return users, data.of_users(users)

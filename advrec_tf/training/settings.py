@@ -29,7 +29,8 @@ class Settings:
     name: ClassVar[str]
     version: ClassVar[int] = 1  # of the algorithm: one more whenever its bytes change
     first_epoch: ClassVar[int] = 0
-    eval_every: ClassVar[int] = 0  # epochs between evaluations of HR@10; never
+    eval_every: ClassVar[int | str] = 0  # epochs between evaluations of HR@10; never
+    eval_users: ClassVar[int | None] = None
     samples_negatives: ClassVar[bool] = False
 
     def __post_init__(self):
@@ -64,10 +65,15 @@ class Settings:
 class BPRMFSettings(Settings):
     """BPR-MF (section 4.4 and the authors' code)."""
 
-    eval_every: int = 1  # type: ignore[misc]
+    eval_every: int | str = 1  # type: ignore[misc]  # or "auto"
+    eval_users: int | None = None  # type: ignore[misc]  # on whom it is evaluated; all
 
     name = "BPR-MF"
     samples_negatives = True
+
+    @property
+    def identity(self) -> dict:
+        return {name: value for name, value in super().identity.items() if name != "eval_users" or value}
 
     def build(self, data: Interactions, seed: int) -> keras.Model:
         """BPRMF with Adagrad on the rows of a mini-batch."""

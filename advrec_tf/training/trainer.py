@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from advrec_tf.data import Interactions, check_negatives
+from advrec_tf.data import Interactions, check_negatives, sample_users
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import rank_metrics, ranks_of_test_items
 from advrec_tf.files import locked, write_text
@@ -18,6 +18,8 @@ from advrec_tf.training.checkpoints import capture, restore
 from advrec_tf.training.settings import Settings, epoch_file, model_folder
 
 HISTORY = ("epoch", "loss", "HR@10", "nDCG@10")
+CLICKS = 150  # scores that are ranked in the time that training takes for a click, at least
+SHARE = 10  # evaluations that are as far apart as "auto" has them take at most one part in so many of the time of training
 
 
 def train(
@@ -46,11 +48,19 @@ def train(
             model = settings.build(data, seed)
             if start := state or _starting_point(data, settings, seed, models_dir):
                 restore(model, start)
-            keeper = _Keeper(data, settings.eval_every, folder, keep, save_every, state)
+            keeper = _Keeper(data, settings, folder, keep, save_every, state)
             with tqdm(total=epochs, initial=done, desc=f"{data.name} {settings.name} seed {seed}", unit="epoch", position=position,
                       disable=None if progress else True) as keeper.bar:  # fmt: skip
                 model.fit(data, batch_size=settings.batch_size, initial_epoch=done, epochs=epochs, verbose=0, callbacks=[keeper])
     return folder
+
+
+def epochs_between_evaluations(settings: Settings, data: Interactions) -> int:
+    """The settings' own number; for "auto" what the sizes of the data give, not the clock, so that the same flags evaluate the same epochs."""
+    if settings.eval_every != "auto":
+        return int(settings.eval_every)
+    scores = min(settings.eval_users or data.n_users, data.n_users) * data.n_items
+    return math.ceil(SHARE * scores / (CLICKS * len(data.train_users)))
 
 
 def _starting_point(data: Interactions, settings: Settings, seed: int, models_dir: Path) -> dict[str, np.ndarray] | None:
@@ -65,11 +75,12 @@ def _starting_point(data: Interactions, settings: Settings, seed: int, models_di
 class _Keeper(keras.callbacks.Callback):
     """After every epoch: evaluates, shows progress, keeps what is to be kept."""
 
-    def __init__(self, data, eval_every, folder, keep, save_every, state):
+    def __init__(self, data: Interactions, settings: Settings, folder, keep, save_every, state):
         super().__init__()
-        self.data, self.eval_every, self.folder = data, eval_every, folder
-        self.keep, self.save_every = keep, save_every
-        self.shown = {}
+        self.users, self.data = sample_users(data, settings.eval_users)
+        self.eval_every = epochs_between_evaluations(settings, data)
+        self.folder, self.keep, self.save_every = folder, keep, save_every
+        self.shown: dict[str, str] = {}
         self.history = [] if state is None else state["history"].tolist()
         self.best = {} if state is None else {name: value for name, value in state.items() if name.startswith("best.")}
 
@@ -92,7 +103,7 @@ class _Keeper(keras.callbacks.Callback):
     def _evaluate(self, epoch: int) -> dict[str, float]:
         factors = {variable.name: variable.numpy().copy() for variable in self.model.weights}
         P, Q = self.model.factors
-        measured = rank_metrics(ranks_of_test_items(P, Q, self.data))
+        measured = rank_metrics(ranks_of_test_items(P[self.users], Q, self.data))
         if measured["HR@10"] > self.best.get("best.HR", -1):
             named = {f"best.{name}": value for name, value in factors.items()}
             self.best = {"best.epoch": np.int64(epoch), "best.HR": np.float64(measured["HR@10"]), **named}
