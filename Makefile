@@ -13,7 +13,7 @@ NOTEBOOKS = table1 iterations budget characteristics lowrank_table3 lowrank_figu
 LOWRANK = table1 table2 table3 figure1 figure2 figure3 figure4 figure5 figure6 controls recsys19 adaptive younger
 
 .PHONY: help install docs package reproduce-table1 reproduce-figure1 reproduce-figure2 reproduce-figure3 poison-gowalla poison-ml100k reproduce-lowrank \
-	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate robustness defend verdict claims describe notebooks test test-clusters lint bench clean
+	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate robustness defend verdict claims describe notebooks test coverage test-clusters lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## list all targets
@@ -95,8 +95,11 @@ notebooks: .venv/notebooks ## render the notebooks to notebooks/html, of your ow
 	$(if $(filter quick,$(PRESET)),$(foreach name,$(NOTEBOOKS),$(RUN) --experiment=$(name) > /dev/null &&) true)
 	.venv/bin/python notebooks/render.py '$(OUTPUT)' $(PRESET) $(or $(DATASETS),$(if $(filter quick,$(PRESET)),synthetic,ml-1m))
 
-test: .venv/installed ## the test suite, and how much of the code it runs
-	.venv/bin/python -m pytest -q --numprocesses=2 --dist=loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90 tests
+test: .venv/installed ## the test suite
+	.venv/bin/python -m pytest -q --numprocesses=2 --dist=worksteal tests
+
+coverage: .venv/installed ## the test suite, and how much of the code it runs, which takes half as long again
+	.venv/bin/python -m pytest -q --numprocesses=2 --dist=worksteal --cov --cov-report=term:skip-covered --cov-fail-under=90 tests
 
 test-clusters: .venv/clusters ## the tests on Dask and Ray, with workers, clients and schedulers that are killed
 	TEST_CLUSTERS=1 .venv/bin/python -m pytest -q tests/test_clusters.py

@@ -1,4 +1,4 @@
-"""Independent jobs side by side in processes of their own, each with one thread."""
+"""Independent jobs side by side in processes of their own, each with one thread, or more where there are fewer jobs than workers."""
 
 import contextlib
 import importlib
@@ -19,6 +19,7 @@ from tqdm import tqdm
 from advrec_tf import clusters
 from advrec_tf.errors import UserError
 from advrec_tf.startup import at_work, one_thread_for_numpy, peak_memory_mb, start_tensorflow, start_worker, stops_held
+from advrec_tf.threads import threads
 
 BACKENDS = ("loky", "dask", "ray")
 MANY = 24  # jobs: TensorFlow keeps every program it has compiled, so a process that would do more of them is one that can be replaced
@@ -83,7 +84,8 @@ def _noted(done: tuple[int, Any, int]) -> tuple[int, Any]:
 
 
 def _calls(function: str, jobs: list[dict], workers: int) -> list:
-    return [joblib.delayed(_call)(function, index, job, index % workers) for index, job in enumerate(jobs)]
+    own = max(1, workers // len(jobs))
+    return [joblib.delayed(_call)(function, index, job, index % workers, own) for index, job in enumerate(jobs)]
 
 
 def named(function: str) -> Any:
@@ -92,7 +94,7 @@ def named(function: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _call(function: str, index: int, job: dict, position: int) -> tuple[int, Any, int]:
-    with at_work():
+def _call(function: str, index: int, job: dict, position: int, own: int = 1) -> tuple[int, Any, int]:
+    with at_work(), threads(own):
         start_tensorflow()
         return index, named(function)(**job, position=position), peak_memory_mb()

@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+from advrec_tf import threads
 from advrec_tf.errors import UserError
 
 
@@ -28,3 +29,7 @@ def sleeps(mark, position=0):
     Path(f"{mark}.begun").touch()
     time.sleep(25)
     Path(mark).touch()
+
+
+def own_threads(position=0):
+    return threads._threads

@@ -80,7 +80,7 @@ SOURCES = {
     ),
 }
 NAMES = (*SOURCES, "synthetic")
-_SPLIT_FILES = (("trainingset.tsv", "testset.tsv"), ("train.tsv", "test.tsv"), ("train.csv", "test.csv"))
+_SPLIT_FILES = (("trainingset.tsv", "testset.tsv"), ("train.tsv", "test.tsv"), ("train.csv", "test.csv"), ("train.parquet", "test.parquet"))
 
 
 def default_data_dir() -> Path:

@@ -22,19 +22,21 @@ _HEADERS = {
 
 
 def read_table(path: Path, columns: dict[str, str | int] | None = None) -> pd.DataFrame:
-    """Reads users, items and, where there are any, ratings and timestamps of a text table.
+    """Reads users, items and, where there are any, ratings and timestamps of a text table, or of a Parquet file (.parquet).
 
-    The separator is seen from the first line.  `columns` says where user, item, rating and timestamp stand, by name or by
+    Of a text the separator is seen from the first line.  `columns` says where user, item, rating and timestamp stand, by name or by
     position from 0; without it a header with common names is understood, one with others is refused, and without a
     header the columns are taken in that order.  A line of words above numbers is a header.
     Ids are integers from 0 when those of the first row are, and strings otherwise; ratings and timestamps are numbers,
-    and a timestamp may be blank (NaN).
+    and a timestamp may be blank (NaN).  Parquet says itself what is an integer, and a timestamp may be a date; only the columns named are read.
 
-    Returns a frame with the columns found; its index is the line number, its attrs["path"] the file.
+    Returns a frame with the columns found; its index is the line number (of Parquet the row's, from 1), its attrs["path"] the file.
     Raises UserError, naming file and line, for an empty file, a missing column or field, a column that is named or meant
     twice, a value that is not a finite number where one is due, a negative one, and an integer id above 2^63 - 1.
     """
     path = Path(path)
+    if path.suffix == ".parquet":
+        return _read_parquet(path, columns)
     try:
         text = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
@@ -55,6 +57,47 @@ def read_table(path: Path, columns: dict[str, str | int] | None = None) -> pd.Da
     frame.index = np.arange(len(frame)) + 1 + header
     frame.attrs["path"] = str(path)
     return frame
+
+
+def _read_parquet(path: Path, columns: dict[str, str | int] | None) -> pd.DataFrame:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise UserError(f"{path}: a Parquet file is read by pyarrow: pip install pyarrow") from None
+    try:
+        names = parquet.read_schema(path).names
+        positions, _ = _positions(path, names, columns, [["0"] * len(names)])
+        taken = {names[at]: field for field, at in positions.items()}
+        frame = parquet.read_table(path, columns=list(taken)).to_pandas(split_blocks=True, self_destruct=True).rename(columns=taken)
+    except ArrowException as error:
+        raise UserError(f"{path}: not a Parquet file ({str(error).splitlines()[0]})") from None
+    if frame.empty:
+        raise UserError(f"{path}: the file has no rows")
+    frame = frame.apply(_as_text_has_it, args=(path,))
+    integer = {field for field in ("user", "item") if frame[field].dtype == np.int64}
+    fault = _first_fault(frame, integer)
+    if fault is not None:
+        values = ", ".join(f"{name} {value!r}" for name, value in frame.astype(object).iloc[fault].items())
+        raise UserError(f"{path}, row {fault + 1}: {values}: one is blank, negative or not finite")
+    frame.index = np.arange(len(frame)) + 1
+    frame.attrs["path"] = str(path)
+    return frame
+
+
+def _as_text_has_it(column: pd.Series, path: Path) -> pd.Series:
+    """A column of Parquet in the type that `_parse` gives it: ids int64 or text (blank where there is none), all else float64, dates in seconds."""
+    kind, blank = pd.api.types, column.isna()
+    if column.name in ("user", "item"):
+        if kind.is_integer_dtype(column) and not blank.any():
+            return column.astype(np.int64)
+        if kind.is_numeric_dtype(column) and not blank.any():
+            raise UserError(f"{path}: the {column.name}s are {column.dtype}, neither integers nor text")
+        return column.astype(object).where(~blank, "").astype(str)
+    if kind.is_datetime64_any_dtype(column):
+        return (pd.to_datetime(column, utc=True) - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+    if not kind.is_numeric_dtype(column):
+        raise UserError(f"{path}: the {column.name} column is not of numbers")
+    return column.astype(np.float64)
 
 
 def _positions(path: Path, names: list[str], columns: dict[str, str | int] | None, below: list[list[str]]) -> tuple[dict[str, int], int]:

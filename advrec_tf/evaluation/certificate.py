@@ -9,6 +9,7 @@ import numpy.typing as npt
 from advrec_tf.data import Interactions
 from advrec_tf.evaluation.metrics import rank_metrics
 from advrec_tf.evaluation.ranking import block_starts, strongest
+from advrec_tf.threads import side_by_side
 
 CERTIFICATES = 3  # the version of the radii, one more whenever their bytes change
 PAIRS = 1 << 13  # of a test item and a rival that are worked on at a time
@@ -57,13 +58,16 @@ def certified_radii(
 def _nearest(P: np.ndarray, Q: np.ndarray, units: np.ndarray, data: Interactions, ball: str, k: int) -> Iterator[np.ndarray]:
     """The k smallest radii [B, k] in blocks of test rows; train items and the test item itself are no rivals (infinite)."""
     step, shelf = block_starts(data).step, _Shelf.of(Q, units)
-    for start in range(0, len(data.test_users), step):
+
+    def nearest(start: int) -> np.ndarray:
         users, items = (ids[start : start + step] for ids in (data.test_users, data.test_items))
         closeness = -_least_ratios(P[users], items, shelf)
         rows = np.arange(len(users))
         known = np.concatenate([data.train_items[data.indptr[u] : data.indptr[u + 1]] for u in users])
         closeness[np.repeat(rows, np.diff(data.indptr)[users]), known] = closeness[rows, items] = -np.inf
-        yield _smallest(closeness, P[users], Q, units, items, ball, k)
+        return _smallest(closeness, P[users], Q, units, items, ball, k)
+
+    return side_by_side(nearest, range(0, len(data.test_users), step))
 
 
 class _Shelf(NamedTuple):

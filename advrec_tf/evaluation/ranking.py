@@ -1,12 +1,15 @@
 """Top-K lists and test ranks from a pair of factor matrices, in blocks of users."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import numpy as np
 
 from advrec_tf.data import Interactions
+from advrec_tf.threads import side_by_side
 
+_T = TypeVar("_T")
 SCORES = 1 << 21  # scores held at a time, whatever the number of users and items
 
 
@@ -23,21 +26,27 @@ def top_k(P: np.ndarray, Q: np.ndarray, data: Interactions, k: int = 10) -> np.n
 
     Raises ValueError for factors that are not finite or do not fit the data, and for a k outside 1 ... items.
     """
-    return top_k_of_scores(score_blocks(P, Q, data), data, k)
+    _check_length(k, data)
+    return np.concatenate(list(of_blocks(lambda start, scores: _lists(scores, start, data, k), P, Q, data)))
 
 
 def top_k_of_scores(blocks: Iterable[np.ndarray], data: Interactions, k: int) -> np.ndarray:
-    """`top_k` of scores that come in blocks [B, I] of users, which are overwritten."""
+    """`top_k` of scores that come in blocks [B, I] of users, those of `block_starts`; they are overwritten."""
+    _check_length(k, data)
+    return np.concatenate([_lists(_masked(scores, start, data), start, data, k) for start, scores in zip(block_starts(data), blocks)])
+
+
+def _check_length(k: int, data: Interactions) -> None:
     if not 1 <= k <= data.n_items:
         raise ValueError(f"k must lie in 1 ... {data.n_items}, not {k}")
-    lists = np.empty((data.n_users, k), np.int32)
-    for start, scores in _masked(blocks, data):
-        part = slice(*np.searchsorted(data.test_users, [start, start + len(scores)]))
-        tested = np.zeros(scores.shape, bool)
-        tested[data.test_users[part] - start, data.test_items[part]] = True
-        items, values = strongest(scores, k, tested)
-        lists[start : start + len(scores)] = np.where(np.isneginf(values), -1, items)
-    return lists
+
+
+def _lists(scores: np.ndarray, start: int, data: Interactions, k: int) -> np.ndarray:
+    part = slice(*np.searchsorted(data.test_users, [start, start + len(scores)]))
+    tested = np.zeros(scores.shape, bool)
+    tested[data.test_users[part] - start, data.test_items[part]] = True
+    items, values = strongest(scores, k, tested)
+    return np.where(np.isneginf(values), -1, items).astype(np.int32)
 
 
 def strongest(scores: np.ndarray, count: int, losing: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -70,13 +79,16 @@ def ranks_of_test_items(P: np.ndarray, Q: np.ndarray, data: Interactions) -> np.
 
     Much cheaper than lists: what training evaluates after every epoch.  -> int32 [M], in the order of data.test_users
     """
-    ranks = np.empty(len(data.test_users), np.int32)
-    for start, scores in masked_scores(P, Q, data):
+
+    def ranks_of(start: int, scores: np.ndarray) -> np.ndarray:
         part = slice(*np.searchsorted(data.test_users, [start, start + len(scores)]))
+        ranks = np.empty(part.stop - part.start, np.int32)
         for users, items, at in _one_item_a_user(data.test_users[part] - start, data.test_items[part]):
             own = scores if len(users) == len(scores) else scores[users]
-            ranks[part][at] = np.count_nonzero(own >= scores[users, items][:, None], axis=1)
-    return ranks
+            ranks[at] = np.count_nonzero(own >= scores[users, items][:, None], axis=1)
+        return ranks
+
+    return np.concatenate(list(of_blocks(ranks_of, P, Q, data)))
 
 
 def _one_item_a_user(users: np.ndarray, items: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -87,28 +99,26 @@ def _one_item_a_user(users: np.ndarray, items: np.ndarray) -> Iterator[tuple[np.
         yield users[at], items[at], at
 
 
-def masked_scores(P: np.ndarray, Q: np.ndarray, data: Interactions) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (first user, scores [B, I]) in blocks of users, every user's train items at -inf.  Raises ValueError as `top_k`."""
-    return _masked(score_blocks(P, Q, data), data)
+def of_blocks(work: Callable[[int, np.ndarray], _T], P: np.ndarray, Q: np.ndarray, data: Interactions, masked: bool = True) -> Iterator[_T]:
+    """Yields work(first user, scores [B, I]) of blocks of users, those of `block_starts`, in this order; side by side where there are threads.
 
-
-def score_blocks(P: np.ndarray, Q: np.ndarray, data: Interactions) -> Iterator[np.ndarray]:
-    """Yields scores [B, I] in blocks of users, those of `block_starts`.  Raises ValueError as `top_k`."""
+    masked: every user's train items are at -inf.  Raises ValueError as `top_k`.
+    """
     P, Q = np.asarray(P), np.asarray(Q)
     if P.ndim != 2 or Q.ndim != 2 or P.shape[1] != Q.shape[1] or (len(P), len(Q)) != (data.n_users, data.n_items):
         raise ValueError(f"factors {P.shape} and {Q.shape} do not fit {data.n_users} users and {data.n_items} items")
     if not (np.isfinite(P).all() and np.isfinite(Q).all()):
         raise ValueError("the factors hold values that are not finite")
     blocks = block_starts(data)
-    for start in blocks:
-        yield P[start : start + blocks.step] @ Q.T  # [B, I]
+
+    def scored(start: int) -> _T:
+        scores = P[start : start + blocks.step] @ Q.T
+        return work(start, _masked(scores, start, data) if masked else scores)
+
+    return side_by_side(scored, blocks)
 
 
-def _masked(blocks: Iterable[np.ndarray], data: Interactions) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (first user, scores [B, I]) with every user's train items at -inf."""
-    start = 0
-    for scores in blocks:
-        known = slice(data.indptr[start], data.indptr[start + len(scores)])
-        scores[data.train_users[known] - start, data.train_items[known]] = -np.inf
-        yield start, scores
-        start += len(scores)
+def _masked(scores: np.ndarray, start: int, data: Interactions) -> np.ndarray:
+    known = slice(data.indptr[start], data.indptr[start + len(scores)])
+    scores[data.train_users[known] - start, data.train_items[known]] = -np.inf
+    return scores

@@ -4,7 +4,7 @@ import numpy as np
 
 from advrec_tf.data import Interactions
 from advrec_tf.evaluation.metrics import metrics, per_user_metrics
-from advrec_tf.evaluation.ranking import masked_scores, top_k
+from advrec_tf.evaluation.ranking import of_blocks, top_k
 
 TARGET_NAMES = ("Recall", "Precision", "HR", "nDCG", "EFD", "SE", "ICov", "target_Recall", "target_HR", "target_rank", "target_score")
 
@@ -68,9 +68,10 @@ def target_margins(P: np.ndarray, Q: np.ndarray, data: Interactions, targets: tu
 
 def target_ranks(P: np.ndarray, Q: np.ndarray, data: Interactions, targets: tuple[int, ...]) -> np.ndarray:
     """Rank of each target among the items a tested user does not know, NaN where he knows it.  -> float64 [tested users, targets]"""
-    blocks = []
-    for _, scores in masked_scores(P, Q, data):
+
+    def ranks_of(start: int, scores: np.ndarray) -> np.ndarray:
         own = scores[:, list(targets)]
         ranks = np.stack([np.count_nonzero(scores >= column[:, None], axis=1) for column in own.T], axis=1)
-        blocks.append(np.where(np.isneginf(own), np.nan, ranks))
-    return np.concatenate(blocks)[np.unique(data.test_users)]
+        return np.where(np.isneginf(own), np.nan, ranks)
+
+    return np.concatenate(list(of_blocks(ranks_of, P, Q, data)))[np.unique(data.test_users)]

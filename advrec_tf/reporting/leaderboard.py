@@ -186,7 +186,7 @@ def _shown(rows: pd.DataFrame) -> str:
 
 def _paying(rows: pd.DataFrame, by: str) -> pd.DataFrame:
     own = quartiles(rows)
-    at = own["ball"] + " " + own["rho"].map("{:.4g}".format)
+    at = own["ball"] + " " + own["rho"].map("{:.4g}".format).astype(str)
     own = own[(own["by"] == by) & ((own["threat"] == "") | ((own["threat"] == "test") & (at == _shown(rows))))]
     wide = own.pivot_table(index="entry", columns=["threat", "quartile"], values="nDCG")
     wide.columns = [f"{quartile}, {threat or 'before'}" for threat, quartile in wide.columns]
@@ -196,7 +196,7 @@ def _paying(rows: pd.DataFrame, by: str) -> pd.DataFrame:
 def doubts(rows: pd.DataFrame) -> list[str]:
     """Where an ensemble may be too weak, and why, a line each."""
     masked = rows[rows["masked"] != ""]
-    places = masked.assign(at=masked["threat"] + ", " + masked["ball"] + " " + masked["rho"].map("{:.4g}".format))
+    places = masked.assign(at=masked["threat"] + ", " + masked["ball"] + " " + masked["rho"].map("{:.4g}".format).astype(str))
     return [f"{entry}: {why} ({'; '.join(dict.fromkeys(part['at']))})" for (entry, why), part in places.groupby(["entry", "masked"])]
 
 

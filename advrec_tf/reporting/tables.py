@@ -100,7 +100,7 @@ def table1_report(cells: pd.DataFrame, rows: pd.DataFrame) -> str:
         "BIM and PGD are accumulated over their iterations (trapezoid rule, divided by the range), as in the paper. `best` is the epoch "
         "of highest HR@10 on the TEST set among all that were evaluated, which is what the published table shows; `last` needs no look "
         "at the test set.\n",
-        chosen_on(rows),
+        *filter(None, [chosen_on(rows)]),
         agreement(table),
     ]
     for (dataset, model, selection), part in table.groupby(["dataset", "model", "selection"], sort=False):

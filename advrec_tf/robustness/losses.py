@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy import sparse
 
-from advrec_tf import perturbations
+from advrec_tf import evaluation, perturbations
 from advrec_tf.data import Interactions
-from advrec_tf.evaluation import block_starts, masked_scores, score_blocks, strongest
+from advrec_tf.evaluation import strongest
 from advrec_tf.perturbations import Form
 
 RIVALS = 20  # the strongest of each user's that `Sinking` sees
@@ -53,17 +53,17 @@ class Sinking:
 
     def _strongest(self, P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The strongest rivals of every user, int [U, R], strongest first, and margins over them [U, n, R], infinite where there is none."""
-        rivals, self.there = np.empty((len(P), self.count), np.int64), np.empty((len(P), self.count), bool)
-        margins = np.empty((len(P), self.sunk.shape[1], self.count), np.float32)
-        for start, scores in masked_scores(P, Q, self.data):
-            part = slice(start, start + len(scores))
-            rows, there = np.arange(len(scores))[:, None], self.sunk[part] >= 0
-            values = np.where(there, scores[rows, self.sunk[part]], np.inf)  # [B, n]
+
+        def found(start: int, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            sunk = self.sunk[start : start + len(scores)]
+            rows, there = np.arange(len(scores))[:, None], sunk >= 0
+            values = np.where(there, scores[rows, sunk], np.inf)  # [B, n]
             at = np.nonzero(there)
-            scores[at[0], self.sunk[part][at]] = -np.inf
-            rivals[part], highest = strongest(scores, self.count)
-            self.there[part] = np.isfinite(highest)
-            margins[part] = values[:, :, None] - highest[:, None, :]
+            scores[at[0], sunk[at]] = -np.inf
+            rivals, highest = strongest(scores, self.count)
+            return rivals, np.isfinite(highest), values[:, :, None] - highest[:, None, :]
+
+        rivals, self.there, margins = map(np.concatenate, zip(*evaluation.of_blocks(found, P, Q, self.data)))
         return rivals, margins
 
     def _slopes(self, margins: np.ndarray) -> sparse.csr_matrix:
@@ -103,19 +103,20 @@ class AllRivals:
     def gradient(self, side: int, P: np.ndarray, Q: np.ndarray) -> np.ndarray:
         if side == 1:
             return self.items
-        users, self.items = np.empty_like(P), np.zeros_like(Q)
-        scaled = P / np.float32(self.spread)
-        blocks = masked_scores(scaled, Q, self.data) if self.masked else zip(block_starts(self.data), score_blocks(scaled, Q, self.data))
-        for start, scores in blocks:
+
+        def slopes(start: int, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             part = slice(start, start + len(scores))
             scores -= scores.max(axis=1, keepdims=True)
             np.exp(scores, out=scores)
             weights = (self.counts[part] / scores.sum(axis=1))[:, None]
-            users[part] = weights * (scores @ Q)
-            self.items += scores.T @ (weights * P[part])
-        users -= self.sunk @ Q
+            return weights * (scores @ Q), scores.T @ (weights * P[part])
+
+        self.items, users = np.zeros_like(Q), []
+        for own, others in evaluation.of_blocks(slopes, P / np.float32(self.spread), Q, self.data, self.masked):
+            users.append(own)
+            self.items += others
         self.items -= self.sunk.T @ P
-        return users
+        return np.concatenate(users) - self.sunk @ Q
 
 
 def spread_of(margins: np.ndarray) -> float:

@@ -6,6 +6,7 @@ from advrec_tf.data import Interactions
 from advrec_tf.evaluation import block_starts, strongest
 from advrec_tf.perturbations import Form
 from advrec_tf.robustness.losses import RIVALS, response, spread_of
+from advrec_tf.threads import side_by_side
 
 
 def alone(form: Form, data: Interactions, sizes: tuple, ball: str, iterations: int) -> np.ndarray:
@@ -16,14 +17,14 @@ def alone(form: Form, data: Interactions, sizes: tuple, ball: str, iterations: i
     momentum .5 on sum of ln(1 + exp(-(s_ui - s_uj) / c)) over his RIVALS strongest, c the deviation of the margins of a block of users.  Any rank on
     the way counts.  Needs one test item a user.  The search finds no more than there is, so the certificate holds; it may miss what there is.
     """
-    ranks = np.empty(len(data.test_users), np.int64)
     step = block_starts(data).step
     user_sizes, item_sizes = (np.broadcast_to(size, (len(x), 1)) for size, x in zip(sizes, (form.user, form.item)))
-    for start in range(0, len(ranks), step):
-        part = slice(start, start + step)
-        users, items = data.test_users[part], data.test_items[part]
-        ranks[part] = _ranks(form.user[users], form.item, user_sizes[users], item_sizes[:, 0], users, items, data, ball, iterations)
-    return ranks
+
+    def ranks(start: int) -> np.ndarray:
+        users, items = (ids[start : start + step] for ids in (data.test_users, data.test_items))
+        return _ranks(form.user[users], form.item, user_sizes[users], item_sizes[:, 0], users, items, data, ball, iterations)
+
+    return np.concatenate(list(side_by_side(ranks, range(0, len(data.test_users), step))))
 
 
 def _ranks(P, Q, size, reach, users, items, data: Interactions, ball: str, iterations: int) -> np.ndarray:

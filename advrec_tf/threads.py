@@ -1,0 +1,37 @@
+"""Blocks of one job side by side in the threads of its process, with results that do not depend on how many there are."""
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+_A = TypeVar("_A")
+_B = TypeVar("_B")
+_threads = 1
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """How many of them this process has for a job, in the block; one outside."""
+    global _threads
+    before, _threads = _threads, count
+    try:
+        yield
+    finally:
+        _threads = before
+
+
+def side_by_side(function: Callable[[_A], _B], arguments: Iterable[_A]) -> Iterator[_B]:
+    """function(argument) of all arguments, in their order; no more are held than there are threads, and one."""
+    if _threads == 1:
+        yield from map(function, arguments)
+        return
+    with ThreadPoolExecutor(_threads) as pool:
+        started: deque[Future[_B]] = deque()
+        for argument in arguments:
+            started.append(pool.submit(function, argument))
+            if len(started) > _threads:
+                yield started.popleft().result()
+        while started:
+            yield started.popleft().result()

@@ -1,0 +1,74 @@
+"""Threads of one process: what comes out does not depend on how many there are."""
+
+import numpy as np
+import pytest
+
+from advrec_tf import data, evaluation, jobs, perturbations, robustness
+from advrec_tf.evaluation import ranking
+from advrec_tf.threads import side_by_side, threads
+
+COUNTS = (1, 2, 4)
+
+
+@pytest.fixture(scope="module")
+def factors():
+    shop = data.synthetic(n_users=90, n_items=40, per_user=8, seed=1)
+    rng = np.random.default_rng(0)
+    return shop, *(rng.normal(size=(rows, 5)).astype(np.float32) for rows in (90, 40))
+
+
+def same_bytes(found, monkeypatch):
+    """That found(), in blocks of seven users, is the same for every number of threads."""
+    monkeypatch.setattr(ranking, "SCORES", 7 * 40)
+    outcomes = []
+    for count in COUNTS:
+        with threads(count):
+            outcomes.append([np.asarray(each) for each in found()])
+    for other in outcomes[1:]:
+        assert [each.tobytes() for each in other] == [each.tobytes() for each in outcomes[0]] != []
+
+
+def test_lists_ranks_and_certificates_have_the_same_bytes(factors, monkeypatch):
+    shop, P, Q = factors
+
+    def found():
+        yield from (evaluation.top_k(P, Q, shop, 5), evaluation.ranks_of_test_items(P, Q, shop), evaluation.target_ranks(P, Q, shop, (1, 7)))
+        yield from (evaluation.certified_radii(P, Q, shop, ball) for ball in ("l2", "linf"))
+
+    same_bytes(found, monkeypatch)
+
+
+def test_every_member_of_the_ensemble_has_the_same_bytes(factors, monkeypatch):
+    shop, P, Q = factors
+    form = perturbations.form_of(P, Q, "relative", data.sample_triples(shop, 0))
+
+    def found():
+        yield robustness.alone(form, shop, form.sizes(0.1), "l2", 3)
+        for threat in robustness.MEMBERS:
+            for _, delta in robustness.ensemble(P, Q, shop, threat, 0.2):
+                yield from delta
+
+    same_bytes(found, monkeypatch)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_results_come_in_order_and_no_more_are_held_than_there_are_threads(count):
+    begun = []
+
+    def arguments():
+        for n in range(20):
+            begun.append(n)
+            yield n
+
+    with threads(count):
+        for n, result in enumerate(side_by_side(lambda n: n * n, arguments())):
+            assert result == n * n and len(begun) <= n + 1 + count
+        with pytest.raises(ZeroDivisionError):
+            list(side_by_side(lambda n: 1 // (n - 3), range(20)))
+
+
+@pytest.mark.parametrize("workers, wanted", [(2, [2]), (5, [5]), (2, [1, 1]), (5, [2, 2])])
+def test_a_job_has_the_workers_that_no_other_needs(workers, wanted):
+    found = [result for _, result in sorted(jobs.run("cluster_jobs:own_threads", [{} for _ in wanted], workers))]
+    assert found == wanted
+    assert jobs.named("cluster_jobs:own_threads")(0) == 1  # it is over
