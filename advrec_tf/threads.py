@@ -22,6 +22,11 @@ def threads(count: int) -> Iterator[None]:
         _threads = before
 
 
+def several_threads() -> bool:
+    """Whether it is worth a job's while to be cut into blocks."""
+    return _threads > 1
+
+
 def side_by_side(function: Callable[[_A], _B], arguments: Iterable[_A]) -> Iterator[_B]:
     """function(argument) of all arguments, in their order; no more are held than there are threads, and one."""
     if _threads == 1:

@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from advrec_tf.perturbations.arguments import Perturbation, checked_budget, checked_factors, checked_iterations
 from advrec_tf.perturbations.canonical import Form, form_of
-from advrec_tf.perturbations.gradient import TripleChunks, chunk_triples, full_gradient, unchunked
+from advrec_tf.perturbations.gradient import TripleChunks, chunk_triples, full_gradient, in_parts, items_in_parts, unchunked, users_in_parts
 from advrec_tf.perturbations.presets import ATTACKS, PGD_INIT, default_step, uniform_start
+from advrec_tf.threads import several_threads
 
 
 def normalize_rows(x: tf.Tensor) -> tf.Tensor:
@@ -93,16 +94,48 @@ def _one_step(form: Form, triples, at: Perturbation, **how) -> Perturbation:
     return form.back(next(ascended(form._replace(user=user, item=item), triples, read_at=(1,), **how)))
 
 
-@functools.partial(tf.function, jit_compile=True, reduce_retracing=True)  # of several sizes in one process
-def _advance(p, q, user, item, free, through, chunks: TripleChunks, iterations, sizes, steps, ball: str):
-    def served(side, x):
-        return tf.matmul(through[side], tf.matmul(through[side], x, transpose_a=True)) if through else x
+_compiled = functools.partial(tf.function, jit_compile=True, reduce_retracing=True)  # of several sizes in one process
 
+
+@_compiled
+def _advance(p, q, user, item, free, through, chunks: TripleChunks, iterations, sizes, steps, ball: str):
     def gradient(du, di):
-        at = full_gradient(served(0, p + du), served(1, q + di), chunks)
-        return tuple(columns * served(side, g) for side, (columns, g) in enumerate(zip(free, at)))
+        return _in_free_columns(full_gradient(*_served(p, q, du, di, through), chunks), free, through)
 
     return ascend(gradient, (user, item), iterations, sizes, steps, ball)
+
+
+def _served(p, q, du, di, through) -> list[tf.Tensor]:
+    """What users are served from when P and Q are perturbed."""
+    return [_projected(side, x, through) for side, x in enumerate((p + du, q + di))]
+
+
+def _in_free_columns(gradient, free, through) -> list[tf.Tensor]:
+    """The gradient in P and Q of one in what users are served from."""
+    return [columns * _projected(side, g, through) for side, (columns, g) in enumerate(zip(free, gradient))]
+
+
+def _projected(side: int, x: tf.Tensor, through) -> tf.Tensor:
+    return tf.matmul(through[side], tf.matmul(through[side], x, transpose_a=True)) if through else x
+
+
+def _advance_in_threads(p, q, user, item, free, through, chunks: TripleChunks, iterations, sizes, steps, ball: str):
+    """`_advance` with the same bytes, but iterations in Python, as a compiled loop has one thread."""
+    users, items = in_parts(chunks)
+    for _ in range(int(iterations)):
+        own, others = _compiled_served(p, q, user, item, through)
+        of_users, coefficients = users_in_parts(own, others, users)
+        user, item = _move(user, item, free, through, of_users, items_in_parts(own, others, coefficients, items), sizes, steps, ball)
+    return user, item
+
+
+_compiled_served = _compiled(_served)
+
+
+@_compiled
+def _move(user, item, free, through, users, items, sizes, steps, ball: str):
+    gradient = _in_free_columns((tf.add_n(users), tf.add_n(items)), free, through)
+    return ascend(lambda *_: gradient, (user, item), 1, sizes, steps, ball)
 
 
 def trajectory(
@@ -158,8 +191,9 @@ def ascended(form: Form, triples, epsilon, step_size=None, ball="linf", init=Non
     def run():
         state, done = tuple(tf.constant(columns * x, tf.float32) for columns, x in zip(free, delta)), 0
         p, q, parts, served = tf.constant(P), tf.constant(Q), TripleChunks(*map(tf.constant, chunks)), tuple(map(tf.constant, bases))
+        advance = _advance_in_threads if several_threads() else _advance
         for stop in read_at:
-            state = _advance(p, q, *state, free, served, parts, tf.constant(stop - done), sizes, steps, ball)
+            state = advance(p, q, *state, free, served, parts, tf.constant(stop - done), sizes, steps, ball)
             done = stop
             yield Perturbation(*(x.numpy() for x in state))
 

@@ -1,12 +1,16 @@
 """The BPR loss and its gradient with respect to the rows of P and Q."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from advrec_tf.threads import several_threads, side_by_side
+
 CHUNK = 16  # triples of one user, or entries of one item, that are summed together
 BLOCK = 64  # chunks in flight: 1,024 triples x D floats, small enough for a core's cache
+PARTS = 4  # of users and of items that may be in threads of their own: no row is in two
 
 
 def bpr_loss(margins: tf.Tensor) -> tf.Tensor:
@@ -32,18 +36,18 @@ def _sum_rows(slices: tf.IndexedSlices, n_rows: tf.Tensor) -> tf.Tensor:
 
 
 class TripleChunks(NamedTuple):
-    """Triples laid out for `full_gradient`: rows padded to whole chunks, chunks to whole blocks.
+    """Triples laid out for `full_gradient`: rows padded to whole chunks, chunks to whole blocks, S or T of them in each part.
 
     The user side holds each user's triples; a padded place has the same positive and negative, hence no gradient.  The item
     side holds, for each item, the triples it occurs in; a padded place points at a zero.
     """
 
-    user: np.ndarray  # int32 [S, BLOCK]: the user of a chunk
-    positive: np.ndarray  # int32 [S, BLOCK, CHUNK]
-    negative: np.ndarray  # int32 [S, BLOCK, CHUNK]
-    item: np.ndarray  # int32 [T, BLOCK]: the item of a chunk
-    place: np.ndarray  # int32 [T, BLOCK, CHUNK]: where the triple stands on the user side, plus its size for a negative
-    user_of_place: np.ndarray  # int32 [T, BLOCK, CHUNK]
+    user: np.ndarray  # int32 [PARTS, S, BLOCK]: the user of a chunk
+    positive: np.ndarray  # int32 [PARTS, S, BLOCK, CHUNK]
+    negative: np.ndarray  # int32 [PARTS, S, BLOCK, CHUNK]
+    item: np.ndarray  # int32 [PARTS, T, BLOCK]: the item of a chunk
+    place: np.ndarray  # int32 [PARTS, T, BLOCK, CHUNK]: where the triple stands on the user side, plus its size for a negative
+    user_of_place: np.ndarray  # int32 [PARTS, T, BLOCK, CHUNK]
 
 
 def chunk_triples(triples: tuple[np.ndarray, np.ndarray, np.ndarray], n_users: int, n_items: int) -> TripleChunks:
@@ -91,14 +95,19 @@ def _check(triples, n_users: int, n_items: int) -> None:
 
 
 def _places(rows: np.ndarray, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """For sorted rows: the place of each entry when every row starts a new chunk, and the row of each chunk [S, BLOCK]."""
+    """For sorted rows: the place of each entry when every row starts a new chunk, and the row of each chunk [PARTS, S, BLOCK]."""
     counts = np.bincount(rows, minlength=n_rows)
     chunks = -(-counts // CHUNK)
-    first_chunk, first_entry = np.cumsum(chunks) - chunks, np.cumsum(counts) - counts
-    places = np.arange(len(rows)) - first_entry[rows] + CHUNK * first_chunk[rows]
-    row_of_chunk = np.zeros(-(-chunks.sum() // BLOCK) * BLOCK, np.int32)
-    row_of_chunk[: chunks.sum()] = np.repeat(np.arange(n_rows), chunks)
-    return places, row_of_chunk.reshape(-1, BLOCK)
+    before = np.cumsum(chunks) - chunks
+    part = np.minimum(before * PARTS // chunks.sum(), PARTS - 1)  # of every row
+    in_part = np.bincount(part, chunks, PARTS).astype(np.int64)
+    size = -(-in_part.max() // BLOCK) * BLOCK
+    first_chunk = before + (size * np.arange(PARTS) - np.cumsum(in_part) + in_part)[part]
+    first_entry = np.cumsum(counts) - counts
+    places = np.arange(len(rows)) + (CHUNK * first_chunk - first_entry)[rows]
+    row_of_chunk = np.zeros(PARTS * size, np.int32)
+    row_of_chunk[places // CHUNK] = rows
+    return places, row_of_chunk.reshape(PARTS, -1, BLOCK)
 
 
 def full_gradient(p: tf.Tensor, q: tf.Tensor, chunks: TripleChunks) -> tuple[tf.Tensor, tf.Tensor]:
@@ -107,33 +116,77 @@ def full_gradient(p: tf.Tensor, q: tf.Tensor, chunks: TripleChunks) -> tuple[tf.
     A first pass differentiates blocks of users' triples with respect to the users' rows and the margins; since a margin is
     p_u . (q_i - q_j), a second pass over items adds the margins' derivatives times p_u.  Only chunk sums are scattered.
     """
+    whole = TripleChunks(*(tf.reshape(x, [-1, *x.shape[2:]]) for x in chunks))
+    dp, slopes = _by_users(p, q, *whole[:3])
+    return dp, _by_items(p, q, _coefficients([slopes]), *whole[3:])
 
-    def user_block(step, dp, coefficients):
-        rows = tf.gather(p, chunks.user[step])  # [BLOCK, D]
-        difference = tf.gather(q, chunks.positive[step]) - tf.gather(q, chunks.negative[step])  # [BLOCK, CHUNK, D]
+
+def _by_users(p, q, user, positive, negative) -> tuple[tf.Tensor, tf.Tensor]:
+    """The gradient in the rows of users [U, D], and the derivative in the margins [S, BLOCK, CHUNK], of blocks of triples."""
+
+    def block(step, dp, slopes):
+        rows = tf.gather(p, user[step])  # [BLOCK, D]
+        difference = tf.gather(q, positive[step]) - tf.gather(q, negative[step])  # [BLOCK, CHUNK, D]
         margins = tf.einsum("ctd,cd->ct", difference, rows)
         with tf.GradientTape() as tape:
             tape.watch(margins)
             loss = bpr_loss(margins)
         slope = tape.gradient(loss, margins)  # [BLOCK, CHUNK]
         sums = tf.add_n([slope[:, t, None] * difference[:, t] for t in range(CHUNK)])
-        dp = tf.tensor_scatter_nd_add(dp, chunks.user[step][:, None], sums)
-        return step + 1, dp, tf.tensor_scatter_nd_update(coefficients, [[step]], slope[None])
+        dp = tf.tensor_scatter_nd_add(dp, user[step][:, None], sums)
+        return step + 1, dp, tf.tensor_scatter_nd_update(slopes, [[step]], slope[None])
 
-    def item_block(step, dq):
-        weights, rows = tf.gather(coefficients, chunks.place[step]), chunks.user_of_place[step]  # [BLOCK, CHUNK]
+    return tf.while_loop(lambda step, *_: step < tf.shape(user)[0], block, (0, tf.zeros_like(p), tf.zeros(tf.shape(positive))))[1:]
+
+
+def _coefficients(slopes: list[tf.Tensor]) -> tf.Tensor:
+    """What stands at every `place`: the derivatives for positives, then for negatives, then the zero of what is padded.  slopes: of all parts"""
+    flat = tf.reshape(tf.concat(slopes, axis=0), [-1])
+    return tf.concat([flat, -flat, [0.0]], axis=0)
+
+
+def _by_items(p, q, coefficients, item, place, user_of_place) -> tf.Tensor:
+    """The gradient in the rows of items [I, D] of blocks of triples."""
+
+    def block(step, dq):
+        weights, rows = tf.gather(coefficients, place[step]), user_of_place[step]  # [BLOCK, CHUNK]
         sums = tf.add_n([weights[:, t, None] * tf.gather(p, rows[:, t]) for t in range(CHUNK)])
-        return step + 1, tf.tensor_scatter_nd_add(dq, chunks.item[step][:, None], sums)
+        return step + 1, tf.tensor_scatter_nd_add(dq, item[step][:, None], sums)
 
-    slopes = tf.zeros(tf.shape(chunks.positive))
-    _, dp, slopes = tf.while_loop(lambda step, *_: step < tf.shape(chunks.user)[0], user_block, (0, tf.zeros_like(p), slopes))
-    slopes = tf.reshape(slopes, [-1])
-    coefficients = tf.concat([slopes, -slopes, [0.0]], axis=0)
-    _, dq = tf.while_loop(lambda step, *_: step < tf.shape(chunks.item)[0], item_block, (0, tf.zeros_like(q)))
-    return dp, dq
+    return tf.while_loop(lambda step, *_: step < tf.shape(item)[0], block, (0, tf.zeros_like(q)))[1]
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)
+_compiled = functools.partial(tf.function, jit_compile=True, reduce_retracing=True)
+_of_users, _of_items = _compiled(_by_users), _compiled(_by_items)
+_slopes = _compiled(lambda *arguments: _by_users(*arguments)[1])
+_joined, _sum = _compiled(_coefficients), _compiled(tf.add_n)
+_of_one_side = _compiled(lambda p, q, chunks, side: full_gradient(p, q, chunks)[side])
+
+
+def in_parts(chunks: TripleChunks) -> tuple[list[tuple], list[tuple]]:
+    """The users' side of every part as tensors, and the items'."""
+    users, items = ([tuple(tf.constant(x[part]) for x in side) for part in range(PARTS)] for side in (chunks[:3], chunks[3:]))
+    return users, items
+
+
+def users_in_parts(p: tf.Tensor, q: tf.Tensor, parts: list[tuple]) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """The users' side of `full_gradient` as a list of [U, D], of which no two have a row that is not zero, and what the items' side takes: parts side
+    by side."""
+    gradients, slopes = zip(*side_by_side(lambda part: _of_users(p, q, *part), parts))
+    return list(gradients), _joined(list(slopes))
+
+
+def items_in_parts(p: tf.Tensor, q: tf.Tensor, coefficients: tf.Tensor, parts: list[tuple]) -> list[tf.Tensor]:
+    """The items' side, likewise: a list of [I, D]."""
+    return list(side_by_side(lambda part: _of_items(p, q, coefficients, *part), parts))
+
+
 def pairwise_gradient(p: tf.Tensor, q: tf.Tensor, chunks: TripleChunks, side: int) -> tf.Tensor:
     """`full_gradient` in the users' rows (side 0) or the items' (side 1), compiled without what the other alone needs."""
-    return full_gradient(p, q, chunks)[side]
+    if not several_threads():
+        return _of_one_side(p, q, chunks, side)
+    p, q, (users, items) = tf.constant(p), tf.constant(q), in_parts(chunks)
+    if side == 0:
+        return _sum(users_in_parts(p, q, users)[0])
+    slopes = list(side_by_side(lambda part: _slopes(p, q, *part), users))
+    return _sum(items_in_parts(p, q, _joined(slopes), items))
