@@ -53,16 +53,11 @@ def model_epoch(data: Interactions, name: str):
 
 def attack_iterations(data: Interactions, count: int):
     """A function that runs `count` iterations of BIM, layout of the triples included once, outside."""
-    import tensorflow as tf
+    from advrec_tf import perturbations
 
-    from advrec_tf.perturbations.attacks import _advance
-    from advrec_tf.perturbations.gradient import TripleChunks, chunk_triples
-
-    P, Q = map(tf.constant, factors(data))
-    chunks = TripleChunks(*map(tf.constant, chunk_triples(sample_triples(data, 0), data.n_users, data.n_items)))
-    start = (tf.zeros_like(P), tf.zeros_like(Q))
-    sizes, steps = ((tf.fill([1, 1], value),) * 2 for value in (0.5, 0.125))
-    return lambda: _advance(P, Q, *start, (tf.ones(DIM), tf.ones(DIM)), (), chunks, tf.constant(count), sizes, steps, "linf")[0].numpy()
+    P, Q = factors(data)
+    chunks = perturbations.chunk_triples(sample_triples(data, 0), data.n_users, data.n_items)
+    return lambda: next(perturbations.trajectory(P, Q, chunks, read_at=(count,)))
 
 
 def evaluate(data: Interactions):
