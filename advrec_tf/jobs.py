@@ -23,6 +23,7 @@ from advrec_tf.threads import threads
 
 BACKENDS = ("loky", "dask", "ray")
 MANY = 24  # jobs: TensorFlow keeps every program it has compiled, so a process that would do more of them is one that can be replaced
+MOST_THREADS = 8  # of a job, each of which holds blocks of its own
 GRACE = 0.5  # seconds in which a job that is stopped removes its temporary files
 peak_workers_mb = 0  # the most memory that one process has held for a job of this run
 
@@ -51,7 +52,7 @@ def _results(function: str, jobs: list[dict], workers: int, backend: str, folder
         return
     # A worker that has grown is replaced, a job that is stopped goes on at the next run: joblib warns of both, and nothing is lost.
     warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
-    processes = workers if len(jobs) < MANY else max(workers, 2)  # one means this process itself
+    processes = min(workers, max(2, len(jobs))) if len(jobs) < MANY else max(workers, 2)  # one means this process itself
     pool = joblib.Parallel(processes, return_as="generator_unordered", pre_dispatch=workers, batch_size=1, initializer=start_worker)
     resource_tracker.ensure_running()  # its start ends every hold of stops, so it comes first
     try:
@@ -84,8 +85,9 @@ def _noted(done: tuple[int, Any, int]) -> tuple[int, Any]:
 
 
 def _calls(function: str, jobs: list[dict], workers: int) -> list:
-    own = max(1, workers // len(jobs))
-    return [joblib.delayed(_call)(function, index, job, index % workers, own) for index, job in enumerate(jobs)]
+    share, more = divmod(workers, len(jobs))
+    own = [min(MOST_THREADS, max(1, share + (index < more))) for index in range(len(jobs))]
+    return [joblib.delayed(_call)(function, index, job, index % workers, own[index]) for index, job in enumerate(jobs)]
 
 
 def named(function: str) -> Any:

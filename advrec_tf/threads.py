@@ -13,8 +13,10 @@ _threads = 1
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
-    """How many of them this process has for a job, in the block; one outside."""
+    """How many of them this process has for a job, in the block; one outside.  Raises ValueError for less than one."""
     global _threads
+    if count < 1:
+        raise ValueError(f"there must be at least one thread, not {count}")
     before, _threads = _threads, count
     try:
         yield
@@ -23,20 +25,23 @@ def threads(count: int) -> Iterator[None]:
 
 
 def several_threads() -> bool:
-    """Whether it is worth a job's while to be cut into blocks."""
+    """Whether it is worth a job's while to be cut into parts."""
     return _threads > 1
 
 
 def side_by_side(function: Callable[[_A], _B], arguments: Iterable[_A]) -> Iterator[_B]:
-    """function(argument) of all arguments, in their order; no more are held than there are threads, and one."""
-    if _threads == 1:
-        yield from map(function, arguments)
-        return
-    with ThreadPoolExecutor(_threads) as pool:
-        started: deque[Future[_B]] = deque()
+    """function(argument) of all arguments, in their order; no more results are held than there are threads, and one."""
+    return _in_pool(function, arguments, _threads) if several_threads() else map(function, arguments)
+
+
+def _in_pool(function: Callable[[_A], _B], arguments: Iterable[_A], count: int) -> Iterator[_B]:
+    pool, started = ThreadPoolExecutor(count), deque[Future[_B]]()
+    try:
         for argument in arguments:
             started.append(pool.submit(function, argument))
-            if len(started) > _threads:
+            if len(started) > count:
                 yield started.popleft().result()
         while started:
             yield started.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # a stop does not wait for what has not begun

@@ -221,6 +221,10 @@ FAULTS = {
     "iterations of nothing": (lambda t: ["--iterations=0", QUICK], "--iterations must be different whole numbers from 1 up"),
     "bad seed": (lambda t: ["--seed=one"], "--seed must be different whole numbers"),
     "equal seeds": (lambda t: ["--seed=1,1"], "--seed must be different whole numbers"),
+    "never evaluated": (
+        lambda t: [QUICK, "--epochs=9", "--amf_start=5", "--eval_every=5"],
+        "synthetic: none of AMF's epochs 6 to 9 is evaluated, as every 5th is, so none is best",
+    ),
     "neither a word nor a number": (lambda t: ["--eval_every=often"], "--eval_every must be auto or a whole number from 1 up, not 'often'"),
     "negative split": (lambda t: [QUICK, "--split_seed=-1"], "--split_seed must be a whole number from 0 to 4294967295"),
     "large dimension": (lambda t: [QUICK, "--embedding_dim=100000000"], "--embedding_dim must be a whole number from 1 to 10000"),

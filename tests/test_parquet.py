@@ -1,6 +1,8 @@
 """Tables in Parquet: the same data as from text, and each fault in a line."""
 
+import datetime
 import sys
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,8 @@ from advrec_tf import data
 from advrec_tf.data.tables import read_table
 from advrec_tf.errors import UserError
 
-pytest.importorskip("pyarrow")
+pyarrow = pytest.importorskip("pyarrow")
+pytest.importorskip("pyarrow.parquet")
 USERS, ITEMS = [3, 3, 3, 5, 5], [10, 20, 30, 20, 10]
 TIMES = [100.0, 300.0, 200.0, 50.0, 60.0]
 
@@ -27,12 +30,15 @@ def written(path, **columns):
         ([f"u{user}" for user in USERS], pd.to_datetime(TIMES, unit="s")),
         (pd.array(USERS, "Int32"), pd.to_datetime(TIMES, unit="s", utc=True).tz_convert("Asia/Tokyo")),
         (pd.Categorical([f"u{user}" for user in USERS]), TIMES),
+        (USERS, [datetime.date(1970, 1, 1 + day) for day in (1, 3, 2, 4, 5)]),
+        (USERS, [Decimal(str(time)) for time in TIMES]),
     ],
-    ids=["numbers", "text and dates", "nullable and zoned", "categories"],
+    ids=["numbers", "text and dates", "nullable and zoned", "categories", "days", "decimals"],
 )
 def test_it_is_read_as_the_text_table_is(tmp_path, users, times):
     path = written(tmp_path / "shop.parquet", userId=users, more=list("abcde"), movieId=ITEMS, timestamp=times)
-    text = pd.DataFrame({"userId": list(users), "movieId": ITEMS, "timestamp": TIMES})
+    seconds = [86400.0 * day for day in (1, 3, 2, 4, 5)] if isinstance(times[0], datetime.date) and not isinstance(times, pd.Index) else TIMES
+    text = pd.DataFrame({"userId": list(users), "movieId": ITEMS, "timestamp": seconds})
     text.to_csv(tmp_path / "shop.csv", index=False)
     built, wanted = (data.load(str(each)) for each in (path, tmp_path / "shop.csv"))
     assert built.fingerprint == wanted.fingerprint and built.user_ids.tolist() == wanted.user_ids.tolist() and built.name == "shop"
@@ -57,7 +63,8 @@ def test_columns_are_named(tmp_path):
         "blank number": ({"user": pd.array([1, None], "Int64"), "item": [1, 2]}, "row 2: user '', item 2: one is blank"),
         "infinite rating": ({"user": [1, 2], "item": [1, 2], "rating": [np.inf, 1]}, "row 1: user 1, item 1, rating inf: one is"),
         "blank rating": ({"user": [1, 2], "item": [1, 2], "rating": [1, np.nan]}, "row 2: user 2, item 2, rating nan: one is"),
-        "fractions": ({"user": [1.5, 2], "item": [1, 2]}, "the users are float64, neither integers nor text"),
+        "fractions": ({"user": [1.5, 2], "item": [1, 2]}, "the users are float64, or too large, and neither integers nor text"),
+        "huge id": ({"user": np.array([1, 2**63], np.uint64), "item": [1, 2]}, "the users are uint64, or too large"),
         "words for a rating": ({"user": [1], "item": [1], "rating": ["good"]}, "the rating column is not of numbers"),
     }.values(),
 )
@@ -67,10 +74,29 @@ def test_faults_are_told(tmp_path, columns, message):
         read_table(path)
 
 
+def test_an_index_is_a_column_and_far_dates_are_read(tmp_path):
+    far = np.array(["2900-01-01", "1970-01-01", "1970-01-02"], "datetime64[us]")
+    frame = pd.DataFrame({"user": [7, 2, 5], "item": [3, 4, 4], "timestamp": far}).set_index("user")
+    frame.to_parquet(tmp_path / "shop.parquet")
+    assert read_table(tmp_path / "shop.parquet")["timestamp"].tolist() == [far[0].astype("datetime64[s]").astype(int), 0, 86400]
+
+
+def test_a_damaged_page_and_equal_names_are_told(tmp_path):
+    path = written(tmp_path / "shop.parquet", user=np.arange(5000) % 77, item=np.arange(5000))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + bytes(64) + whole[68:])
+    with pytest.raises(UserError, match="not a whole Parquet file"):
+        read_table(path)
+    table = pyarrow.table([[1], [2], [3]], names=["user", "item", "item"])
+    pyarrow.parquet.write_table(table, path)
+    with pytest.raises(UserError, match="two of its columns have one name"):
+        read_table(path, {"user": 0, "item": 1})
+
+
 def test_what_is_no_parquet_file_and_a_missing_reader_are_told(tmp_path, monkeypatch):
     path = tmp_path / "shop.parquet"
     path.write_text("user,item\n1,2\n")
-    with pytest.raises(UserError, match="shop.parquet: not a Parquet file"):
+    with pytest.raises(UserError, match="shop.parquet: not a whole Parquet file"):
         read_table(path)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UserError, match="is read by pyarrow: pip install"):

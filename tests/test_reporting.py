@@ -114,11 +114,16 @@ def test_the_published_table_is_whole():
 
 def test_a_sample_that_chose_the_best_epoch_is_told_with_its_interval():
     """HR@10 .1 of 400 of 1,600: 1.96 sqrt(.1 .9 / 400 (1 - 1/4)) = .0255."""
-    frame = pd.DataFrame({"selection": ["best", "best", "last"], "attack": ["", "bim", ""], "RE": [0.1, 0.02, 0.3]})
-    for users, tested, told in (
-        (400, 1600, "400 of 1600 users, who tell an HR@10 of 0.1000 to within 0.0255"),
-        (None, 1600, ""),
-        (9, 9, ""),
+    frame = pd.DataFrame({"selection": ["best", "best", "last"], "attack": ["", "bim", ""], "RE": [0.1, 0.02, 0.3], "k": 10})
+    known = "400 of 1600 users, who tell an HR@10 of 0.1000 to within 0.0255"
+    for sample, users, tested, rows, told in (
+        (400, 1600, 1600, frame, known),
+        (400, 1700, 1600, frame, known),
+        (400, 1600, 3000, frame, "chosen on 400 users;"),  # several items a user
+        (400, 1600, 1600, frame.assign(k=20), "chosen on 400 users;"),
+        (400, 1600, 1600, frame[frame["selection"] == "last"], ""),
+        (None, 1600, 1600, frame, ""),
+        (1600, 1700, 1600, frame, ""),
     ):
-        frame.attrs.update(config={"BPR-MF": {"eval_users": users} if users else {}}, statistics={"test": tested})
-        assert told in tables.chosen_on(frame) and bool(told) == bool(tables.chosen_on(frame))
+        rows.attrs.update(config={"BPR-MF": {"eval_users": sample} if sample else {}}, statistics={"test": tested, "users": users})
+        assert told in tables.chosen_on(rows) and bool(told) == bool(tables.chosen_on(rows))

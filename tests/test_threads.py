@@ -1,9 +1,12 @@
 """Threads of one process: what comes out does not depend on how many there are."""
 
+import threading
+
 import numpy as np
 import pytest
 
 from advrec_tf import data, evaluation, jobs, perturbations, robustness
+from advrec_tf.errors import UserError
 from advrec_tf.evaluation import ranking
 from advrec_tf.threads import side_by_side, threads
 
@@ -38,6 +41,25 @@ def test_lists_ranks_and_certificates_have_the_same_bytes(factors, monkeypatch):
     same_bytes(found, monkeypatch)
 
 
+@pytest.mark.parametrize("more", [{}, {"ball": "l2", "budget": "row"}, {"fixed": True}, {"through": True}], ids=str)
+def test_attacks_of_several_blocks_a_part_have_the_same_bytes(more):
+    shop = data.synthetic(n_users=700, n_items=300, per_user=60, seed=2)
+    rng = np.random.default_rng(1)
+    P, Q = (rng.normal(0, 0.3, (rows, 16)).astype(np.float32) for rows in (700, 300))
+    chunks = perturbations.chunk_triples(data.sample_triples(shop, 0), 700, 300)
+    assert chunks.user.shape[1] > 1 and chunks.item.shape[1] > 2
+    if "fixed" in more:
+        more = {"fixed": (np.arange(16) == 3, np.arange(16) == 5)}
+    if "through" in more:
+        more = {"through": tuple(np.linalg.qr(x)[0] for x in (P, Q))}
+    found = []
+    for count in COUNTS:
+        with threads(count):
+            deltas = list(perturbations.trajectory(P, Q, chunks, 0.2, read_at=(1, 3), **more))
+            found.append(b"".join(np.asarray(part).tobytes() for delta in deltas for part in delta))
+    assert found[1] == found[0] == found[2] and np.any(deltas[0].user)
+
+
 def test_every_member_of_the_ensemble_has_the_same_bytes(factors, monkeypatch):
     shop, P, Q = factors
     form = perturbations.form_of(P, Q, "relative", data.sample_triples(shop, 0))
@@ -67,8 +89,29 @@ def test_results_come_in_order_and_no_more_are_held_than_there_are_threads(count
             list(side_by_side(lambda n: 1 // (n - 3), range(20)))
 
 
-@pytest.mark.parametrize("workers, wanted", [(2, [2]), (5, [5]), (2, [1, 1]), (5, [2, 2])])
+def test_threads_work_at_once_and_a_failure_leaves_what_has_not_begun():
+    meeting, begun = threading.Barrier(2, timeout=30), []
+
+    def fails(n):
+        begun.append(n)
+        meeting.wait()
+        raise UserError("told")
+
+    with threads(2), pytest.raises(UserError, match="told"):
+        list(side_by_side(fails, range(2)))  # either would wait alone
+    assert sorted(begun) == [0, 1]
+    with pytest.raises(ValueError, match="at least one thread, not 0"), threads(0):
+        pass
+
+
+def test_who_asks_for_threads_has_them_wherever_the_results_are_taken():
+    with threads(2):
+        found = side_by_side(lambda n: threading.current_thread() is threading.main_thread(), range(3))
+    assert list(found) == [False, False, False]
+
+
+@pytest.mark.parametrize("workers, wanted", [(2, [2]), (5, [5]), (2, [1, 1]), (5, [3, 2]), (99, [8])])
 def test_a_job_has_the_workers_that_no_other_needs(workers, wanted):
     found = [result for _, result in sorted(jobs.run("cluster_jobs:own_threads", [{} for _ in wanted], workers))]
     assert found == wanted
-    assert jobs.named("cluster_jobs:own_threads")(0) == 1  # it is over
+    assert jobs._call("cluster_jobs:own_threads", 0, {}, 0, 3)[1] == 3 and jobs._call("cluster_jobs:own_threads", 0, {}, 0)[1] == 1

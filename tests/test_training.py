@@ -7,7 +7,7 @@ import pytest
 from advrec_tf import data, evaluation, storage, training
 from advrec_tf.errors import UserError
 from advrec_tf.files import locked, replacing
-from advrec_tf.training import AMFSettings, BPRMFSettings, WRMFSettings, trainer
+from advrec_tf.training import AMFSettings, BPRMFSettings, WRMFSettings
 
 BPRMF = BPRMFSettings(embedding_dim=6, batch_size=64)
 AMF = AMFSettings(embedding_dim=6, batch_size=64, first_epoch=6)
@@ -146,14 +146,25 @@ def test_a_sample_of_users_chooses_the_best_epoch(small, tmp_path):
     assert data.sample_users(small, 80) == data.sample_users(small, None) == (slice(None), small)
 
 
-def test_evaluations_are_as_far_apart_as_sizes_say(small, tmp_path):
-    """80 users x 50 items in ten parts of 150 scores a click."""
-    clicks = len(small.train_users)
-    for users, scores in ((None, 80 * 50), (20, 20 * 50), (1000, 80 * 50)):
-        settings = BPRMFSettings(6, batch_size=64, eval_every="auto", eval_users=users)
-        assert trainer.epochs_between_evaluations(settings, small) == -(-10 * scores // (150 * clicks))
+def test_evaluations_are_as_far_apart_as_sizes_say(tmp_path):
+    """60 users x 138 items, 180 clicks: ten times 8,280 scores over 150 a click, 3.07; of 20 users 1.02."""
     many = data.synthetic(n_users=60, n_items=400, per_user=4, seed=1)
-    settings = BPRMFSettings(6, batch_size=64, eval_every="auto")
-    apart = trainer.epochs_between_evaluations(settings, many)
-    history = pd.read_csv(train(many, tmp_path, settings, epochs=2 * apart) / "history.csv").dropna()
-    assert apart > 3 and history["epoch"].tolist() == [apart, 2 * apart]
+    assert (many.n_items, len(many.train_users)) == (138, 180)
+    for users, apart in ((None, 4), (60, 4), (20, 2)):
+        settings = BPRMFSettings(6, batch_size=64, eval_every="auto", eval_users=users)
+        history = pd.read_csv(train(many, tmp_path, settings, epochs=8) / "history.csv").dropna()
+        assert history["epoch"].tolist() == list(range(apart, 9, apart))
+
+
+def test_a_sample_is_of_users_who_are_tested():
+    clicks = pd.DataFrame({"user": np.repeat(np.arange(40), 3), "item": np.tile([0, 1, 2], 40)})
+    built = data.Interactions.from_frames(clicks, pd.DataFrame({"user": [3, 9, 20, 31], "item": [4, 5, 6, 4]}))
+    users, part = data.sample_users(built, 3)
+    assert set(users) < {3, 9, 20, 31} and len(part.test_users) == 3
+    assert data.sample_users(built, 4)[1] is built
+
+
+@pytest.mark.parametrize("wrong", [{"eval_users": 0}, {"eval_users": -5}, {"eval_every": 0}, {"eval_every": "often"}], ids=str)
+def test_settings_of_evaluations_are_checked(wrong):
+    with pytest.raises(UserError, match="BPR-MF: eval_.* must be at least 1, not"):
+        BPRMFSettings(**wrong)

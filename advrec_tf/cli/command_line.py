@@ -30,7 +30,7 @@ def help_of(experiment: str | None) -> str:
     for name, flag in FLAGS.items():
         if experiment in flag.read_by:
             shown = dict.fromkeys(_shown(default(flag, experiment, preset)) for preset in PRESETS)
-            among = f" ({', '.join(flag.among)})" if flag.among else ""
+            among = f" ({', '.join(flag.among)})" if flag.among and flag.kind.startswith("text") else ""
             lines.append(f"  --{name:<26} {flag.says}{among}" + "".join(f" [{'; quick: '.join(shown)}]" if any(shown) else ""))
     return "\n".join(lines)
 

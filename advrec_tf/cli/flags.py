@@ -86,7 +86,7 @@ FLAGS = {
                    among=PRESETS),
     "output_dir": Flag("text", tuple(name for name in EXPERIMENTS if name != "describe"), "where results and trained weights are kept", "results"),
     "progress": Flag("yes_no", (*_WITH_DATA,), "show progress bars when the output is a terminal", True),
-    "workers": Flag("whole", (*_MEASURED, "audit"), "processes here, side by side", os.cpu_count(), low=1),
+    "workers": Flag("whole", (*_MEASURED, "audit"), "processes here, side by side; of fewer jobs each has several threads", os.cpu_count(), low=1),
     "backend": Flag("text", (*_MEASURED, "audit"), "processes here (loky), or a cluster that runs already, on its workers", "loky",
                     among=BACKENDS),
     "save_every": Flag("whole", _TRAINING, "epochs between checkpoints", 50, low=1),

@@ -77,6 +77,9 @@ def settings(values: dict[str, Any]) -> dict[str, Any]:
 
 def train(studies: Sequence[Training], how: Running, names: Sequence[str] = MODELS) -> None:
     """Every model of every data set and seed, as many at once as there are workers: BPR-MF up to AMF's start, then the rest of it beside AMF."""
+    for study in studies:
+        for settings in (study.bprmf, study.amf) if "best" in study.selections else ():
+            _check_evaluations(study, settings)
     for stage in (0, 1):
         asked = []
         for study in studies:
@@ -90,6 +93,16 @@ def train(studies: Sequence[Training], how: Running, names: Sequence[str] = MODE
                 asked += [{**common, "seed": seed, "save_every": how.save_every, "progress": how.progress} for seed in study.seeds]
         for _ in how.jobs("advrec_tf.training.trainer:train", asked):
             pass
+
+
+def _check_evaluations(study: Training, settings: Settings) -> None:
+    """Raises UserError where no epoch would be evaluated, before anything is trained."""
+    every, first, last = settings.epochs_between_evaluations(study.data), settings.first_epoch + 1, study.last_epoch(settings)
+    if last // every * every < first:
+        raise UserError(
+            f"{study.data.name}: none of {settings.name}'s epochs {first} to {last} is evaluated, as every {every}th is, so none is best: "
+            "--eval_users=N brings --eval_every=auto down"
+        )
 
 
 def weights_of(study: Training, seed: int) -> list[tuple[Settings, int, list[str], dict]]:

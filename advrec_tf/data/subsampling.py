@@ -47,11 +47,13 @@ def k_core(data: Interactions, k: int, protocol: str = "single_pass", seed: int 
 
 
 def sample_users(data: Interactions, count: int | None) -> tuple[np.ndarray | slice, Interactions]:
-    """Users drawn without replacement, always the same ones, and the data of these alone; all, where `count` is None or no less than there are.
+    """Users who have a test item, drawn without replacement, always the same ones, and the data of these alone; all users, where `count` is None or
+    no less than there are.
 
     P[users] are their factors.
     """
-    if count is None or count >= data.n_users:
+    tested = np.unique(data.test_users)
+    if count is None or count >= len(tested):
         return slice(None), data
-    users = np.sort(generator(0).choice(data.n_users, count, replace=False))
+    users = np.sort(generator(0).choice(tested, count, replace=False))
     return users, data.of_users(users)

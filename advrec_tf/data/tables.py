@@ -46,7 +46,8 @@ def read_table(path: Path, columns: dict[str, str | int] | None = None) -> pd.Da
     first, _, rest = text.partition("\n")
     separator = next((s for s in _SEPARATORS if s in first), ",")
     names, *below = (_fields(line, separator) for line in (first, *rest.split("\n", _LOOKED_AT)[:_LOOKED_AT]))
-    positions, header = _positions(path, names, columns, below)
+    header = int(_is_header(names, columns, below))
+    positions = _positions(f"{path}, line 1", names, columns, bool(header))
     if header and not rest:
         raise UserError(f"{path}, line 2: there is a header and nothing else")
     sample = below[0] if header else names
@@ -61,19 +62,31 @@ def read_table(path: Path, columns: dict[str, str | int] | None = None) -> pd.Da
 
 def _read_parquet(path: Path, columns: dict[str, str | int] | None) -> pd.DataFrame:
     try:
-        from pyarrow import ArrowException, parquet
+        import pyarrow
+        from pyarrow import compute, parquet
     except ImportError:
         raise UserError(f"{path}: a Parquet file is read by pyarrow: pip install pyarrow") from None
     try:
         names = parquet.read_schema(path).names
-        positions, _ = _positions(path, names, columns, [["0"] * len(names)])
-        taken = {names[at]: field for field, at in positions.items()}
-        frame = parquet.read_table(path, columns=list(taken)).to_pandas(split_blocks=True, self_destruct=True).rename(columns=taken)
-    except ArrowException as error:
-        raise UserError(f"{path}: not a Parquet file ({str(error).splitlines()[0]})") from None
+        positions = _positions(str(path), names, columns, header=True)
+        if len(set(names)) < len(names):
+            raise UserError(f"{path}: two of its columns have one name")
+        table = parquet.read_table(path, columns=[names[at] for at in positions.values()])
+        kind = pyarrow.types
+        for at, field in enumerate(positions):
+            if kind.is_temporal(table[at].type):
+                seconds = compute.divide(
+                    table[at].cast(pyarrow.timestamp("us"), safe=False).cast(pyarrow.int64()).cast(pyarrow.float64(), safe=False), 1e6
+                )
+                table = table.set_column(at, table.field(at).name, seconds)
+            elif field not in FIELDS[:2] and kind.is_decimal(table[at].type):
+                table = table.set_column(at, table.field(at).name, table[at].cast(pyarrow.float64()))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(f"{path}: not a whole Parquet file ({str(error).splitlines()[0]})") from None
+    frame = table.rename_columns(list(positions)).to_pandas(ignore_metadata=True, split_blocks=True, self_destruct=True)
     if frame.empty:
         raise UserError(f"{path}: the file has no rows")
-    frame = frame.apply(_as_text_has_it, args=(path,))
+    frame = frame[[field for field in FIELDS if field in positions]].apply(_as_text_has_it, args=(path,))
     integer = {field for field in ("user", "item") if frame[field].dtype == np.int64}
     fault = _first_fault(frame, integer)
     if fault is not None:
@@ -85,53 +98,56 @@ def _read_parquet(path: Path, columns: dict[str, str | int] | None) -> pd.DataFr
 
 
 def _as_text_has_it(column: pd.Series, path: Path) -> pd.Series:
-    """A column of Parquet in the type that `_parse` gives it: ids int64 or text (blank where there is none), all else float64, dates in seconds."""
+    """A column of Parquet in the type that `_parse` gives it: ids int64 or text (blank where there is none), all else float64."""
     kind, blank = pd.api.types, column.isna()
-    if column.name in ("user", "item"):
-        if kind.is_integer_dtype(column) and not blank.any():
-            return column.astype(np.int64)
+    if column.name in FIELDS[:2]:
         if kind.is_numeric_dtype(column) and not blank.any():
-            raise UserError(f"{path}: the {column.name}s are {column.dtype}, neither integers nor text")
+            if not kind.is_integer_dtype(column) or column.max() > np.iinfo(np.int64).max:
+                raise UserError(f"{path}: the {column.name}s are {column.dtype}, or too large, and neither integers nor text")
+            return column.astype(np.int64)
         return column.astype(object).where(~blank, "").astype(str)
-    if kind.is_datetime64_any_dtype(column):
-        return (pd.to_datetime(column, utc=True) - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
     if not kind.is_numeric_dtype(column):
         raise UserError(f"{path}: the {column.name} column is not of numbers")
     return column.astype(np.float64)
 
 
-def _positions(path: Path, names: list[str], columns: dict[str, str | int] | None, below: list[list[str]]) -> tuple[dict[str, int], int]:
-    """Where each field stands, and the number of header lines (0 or 1).  below: the fields of the next lines"""
-    spelled, header = names, _is_above_numbers(names, below)
+def _is_header(names: list[str], columns: dict[str, str | int] | None, below: list[list[str]]) -> bool:
+    """Whether the first line names columns.  below: the fields of the next lines"""
+    lower = {name.lower() for name in names}
+    if columns is None:
+        known = any(lower & _HEADERS[field] for field in ("user", "item"))
+    else:
+        known = any(isinstance(where, str) for where in columns.values()) or any(name.lower() in _HEADERS["user"] for name in names[:1])
+    return known or _is_above_numbers(names, below)
+
+
+def _positions(path: str, names: list[str], columns: dict[str, str | int] | None, header: bool) -> dict[str, int]:
+    """Where each field stands.  path: what complaints begin with"""
+    spelled = names
     if columns is None:
         spelled = [name.lower() for name in names]
         columns = {field: name for field, known in _HEADERS.items() for name in spelled if name in known}
-        header = header or "user" in columns or "item" in columns
         if header and not {"user", "item"} <= columns.keys():
-            raise UserError(f"{path}, line 1: a header without a user and an item: say with --columns which of {', '.join(names)} are which")
+            raise UserError(f"{path}: a header without a user and an item: say with --columns which of {', '.join(names)} are which")
         if not header:
             columns = dict(zip(FIELDS, range(len(names))))
-    else:
-        header = header or any(isinstance(where, str) for where in columns.values()) or any(name.lower() in _HEADERS["user"] for name in names[:1])
     positions = {}
     for field, where in columns.items():
         if field not in FIELDS:
             raise UserError(f"column {field!r} is none of {', '.join(FIELDS)}")
         if isinstance(where, str) and where not in spelled:
-            raise UserError(f"{path}, line 1: there is no column {where!r} among {', '.join(names)}")
+            raise UserError(f"{path}: there is no column {where!r} among {', '.join(names)}")
         if isinstance(where, str) and spelled.count(where) > 1:
-            raise UserError(
-                f"{path}, line 1: {spelled.count(where)} columns have the name {where!r}: say by position with --columns which is the {field}"
-            )
+            raise UserError(f"{path}: {spelled.count(where)} columns have the name {where!r}: say by position with --columns which is the {field}")
         positions[field] = spelled.index(where) if isinstance(where, str) else where
     field_at: dict[int, str] = {}
     for field in dict.fromkeys((*FIELDS[:2], *positions)):
         at = positions.get(field, -1)
         if not 0 <= at < len(names):
-            raise UserError(f"{path}, line 1: the {field} column is missing")
+            raise UserError(f"{path}: the {field} column is missing")
         if field_at.setdefault(at, field) != field:
-            raise UserError(f"{path}, line 1: the {field_at[at]} and the {field} are the same column")
-    return positions, int(header)
+            raise UserError(f"{path}: the {field_at[at]} and the {field} are the same column")
+    return positions
 
 
 def _is_above_numbers(names: list[str], below: list[list[str]]) -> bool:

@@ -7,10 +7,11 @@ from typing import TypeVar
 import numpy as np
 
 from advrec_tf.data import Interactions
+from advrec_tf.errors import UserError
 from advrec_tf.threads import side_by_side
 
 _T = TypeVar("_T")
-SCORES = 1 << 21  # scores held at a time, whatever the number of users and items
+SCORES = 1 << 21  # scores that a thread holds at a time, whatever the number of users and items
 
 
 def block_starts(data: Interactions) -> range:
@@ -31,9 +32,13 @@ def top_k(P: np.ndarray, Q: np.ndarray, data: Interactions, k: int = 10) -> np.n
 
 
 def top_k_of_scores(blocks: Iterable[np.ndarray], data: Interactions, k: int) -> np.ndarray:
-    """`top_k` of scores that come in blocks [B, I] of users, those of `block_starts`; they are overwritten."""
+    """`top_k` of scores that come in blocks [B, I] of users, which are overwritten."""
     _check_length(k, data)
-    return np.concatenate([_lists(_masked(scores, start, data), start, data, k) for start, scores in zip(block_starts(data), blocks)])
+    lists, start = [], 0
+    for scores in blocks:
+        lists.append(_lists(_masked(scores, start, data), start, data, k))
+        start += len(scores)
+    return np.concatenate(lists)
 
 
 def _check_length(k: int, data: Interactions) -> None:
@@ -54,6 +59,8 @@ def strongest(scores: np.ndarray, count: int, losing: np.ndarray | None = None) 
 
     The `count` highest are no lower than the `count`-th of the maxima of disjoint parts, and stand in parts that reach it: few scores are looked
     at twice.  scores, losing: [B, I] -> int [B, count], [B, count]
+
+    Raises UserError where scores are so large that they are no numbers any more.
     """
     n_items = scores.shape[1]
     width = min(n_items, 2 * math.isqrt(n_items * count) + 1)
@@ -61,6 +68,8 @@ def strongest(scores: np.ndarray, count: int, losing: np.ndarray | None = None) 
     for start in range(width, n_items, width):
         part = scores[:, start : start + width]
         np.maximum(maxima[:, : part.shape[1]], part, out=maxima[:, : part.shape[1]])
+    if np.isnan(maxima).any():
+        raise UserError("the products of these factors are too large for their precision")
     least = np.partition(maxima, width - count, axis=1)[:, width - count]
     rows, columns = np.divmod(np.flatnonzero(maxima >= least[:, None]), width)
     items = columns[:, None] + np.arange(0, n_items, width)
@@ -71,7 +80,7 @@ def strongest(scores: np.ndarray, count: int, losing: np.ndarray | None = None) 
     keys = np.full((len(scores), places.max() + 1), complex(np.inf, np.inf))  # sorted by their real parts, equal ones by the others
     keys[rows, places] = -values + 1j * (items if losing is None else items + n_items * losing[rows, items])
     keys.sort(axis=1)
-    return keys.imag[:, :count].astype(np.int64) % n_items, -keys.real[:, :count].astype(scores.dtype)
+    return keys.imag[:, :count].astype(np.int64) % n_items, 0 - keys.real[:, :count].astype(scores.dtype)
 
 
 def ranks_of_test_items(P: np.ndarray, Q: np.ndarray, data: Interactions) -> np.ndarray:

@@ -1,6 +1,5 @@
 """FGSM, BIM and PGD on a pair of factor matrices: one loop of gradient, normalise, step, project, and its presets."""
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
@@ -9,7 +8,7 @@ import tensorflow as tf
 
 from advrec_tf.perturbations.arguments import Perturbation, checked_budget, checked_factors, checked_iterations
 from advrec_tf.perturbations.canonical import Form, form_of
-from advrec_tf.perturbations.gradient import TripleChunks, chunk_triples, full_gradient, in_parts, items_in_parts, unchunked, users_in_parts
+from advrec_tf.perturbations.gradient import Parts, TripleChunks, chunk_triples, compiled, full_gradient, gradient_in_threads, unchunked
 from advrec_tf.perturbations.presets import ATTACKS, PGD_INIT, default_step, uniform_start
 from advrec_tf.threads import several_threads
 
@@ -94,10 +93,7 @@ def _one_step(form: Form, triples, at: Perturbation, **how) -> Perturbation:
     return form.back(next(ascended(form._replace(user=user, item=item), triples, read_at=(1,), **how)))
 
 
-_compiled = functools.partial(tf.function, jit_compile=True, reduce_retracing=True)  # of several sizes in one process
-
-
-@_compiled
+@compiled
 def _advance(p, q, user, item, free, through, chunks: TripleChunks, iterations, sizes, steps, ball: str):
     def gradient(du, di):
         return _in_free_columns(full_gradient(*_served(p, q, du, di, through), chunks), free, through)
@@ -119,23 +115,22 @@ def _projected(side: int, x: tf.Tensor, through) -> tf.Tensor:
     return tf.matmul(through[side], tf.matmul(through[side], x, transpose_a=True)) if through else x
 
 
-def _advance_in_threads(p, q, user, item, free, through, chunks: TripleChunks, iterations, sizes, steps, ball: str):
+def _advance_in_threads(p, q, user, item, free, through, parts: Parts, iterations, sizes, steps, ball: str):
     """`_advance` with the same bytes, but iterations in Python, as a compiled loop has one thread."""
-    users, items = in_parts(chunks)
     for _ in range(int(iterations)):
-        own, others = _compiled_served(p, q, user, item, through)
-        of_users, coefficients = users_in_parts(own, others, users)
-        user, item = _move(user, item, free, through, of_users, items_in_parts(own, others, coefficients, items), sizes, steps, ball)
+        moved, others = _compiled_served(p, q, user, item, through)
+        gradient = gradient_in_threads(moved, others, parts)
+        user, item = _move(user, item, free, through, gradient, sizes, steps, ball)
     return user, item
 
 
-_compiled_served = _compiled(_served)
+_compiled_served = compiled(_served)
 
 
-@_compiled
-def _move(user, item, free, through, users, items, sizes, steps, ball: str):
-    gradient = _in_free_columns((tf.add_n(users), tf.add_n(items)), free, through)
-    return ascend(lambda *_: gradient, (user, item), 1, sizes, steps, ball)
+@compiled
+def _move(user, item, free, through, gradient, sizes, steps, ball: str):
+    own = _in_free_columns(gradient, free, through)
+    return ascend(lambda *_: own, (user, item), 1, sizes, steps, ball)
 
 
 def trajectory(
@@ -190,10 +185,13 @@ def ascended(form: Form, triples, epsilon, step_size=None, ball="linf", init=Non
 
     def run():
         state, done = tuple(tf.constant(columns * x, tf.float32) for columns, x in zip(free, delta)), 0
-        p, q, parts, served = tf.constant(P), tf.constant(Q), TripleChunks(*map(tf.constant, chunks)), tuple(map(tf.constant, bases))
-        advance = _advance_in_threads if several_threads() else _advance
+        p, q, served = tf.constant(P), tf.constant(Q), tuple(map(tf.constant, bases))
+        if several_threads():
+            advance, laid_out = _advance_in_threads, Parts.of(chunks)
+        else:
+            advance, laid_out = _advance, TripleChunks(*map(tf.constant, chunks))
         for stop in read_at:
-            state = advance(p, q, *state, free, served, parts, tf.constant(stop - done), sizes, steps, ball)
+            state = advance(p, q, *state, free, served, laid_out, tf.constant(stop - done), sizes, steps, ball)
             done = stop
             yield Perturbation(*(x.numpy() for x in state))
 

@@ -156,37 +156,46 @@ def _by_items(p, q, coefficients, item, place, user_of_place) -> tf.Tensor:
     return tf.while_loop(lambda step, *_: step < tf.shape(item)[0], block, (0, tf.zeros_like(q)))[1]
 
 
-_compiled = functools.partial(tf.function, jit_compile=True, reduce_retracing=True)
-_of_users, _of_items = _compiled(_by_users), _compiled(_by_items)
-_slopes = _compiled(lambda *arguments: _by_users(*arguments)[1])
-_joined, _sum = _compiled(_coefficients), _compiled(tf.add_n)
-_of_one_side = _compiled(lambda p, q, chunks, side: full_gradient(p, q, chunks)[side])
+compiled = functools.partial(tf.function, jit_compile=True, reduce_retracing=True)  # of several sizes in one process
+_of_users, _of_items = compiled(_by_users), compiled(_by_items)
+_slopes = compiled(lambda *arguments: _by_users(*arguments)[1])
+_joined, _add = compiled(_coefficients), compiled(tf.add)
+_of_one_side = compiled(lambda p, q, chunks, side: full_gradient(p, q, chunks)[side])
 
 
-def in_parts(chunks: TripleChunks) -> tuple[list[tuple], list[tuple]]:
-    """The users' side of every part as tensors, and the items'."""
-    users, items = ([tuple(tf.constant(x[part]) for x in side) for part in range(PARTS)] for side in (chunks[:3], chunks[3:]))
-    return users, items
+class Parts(NamedTuple):
+    """`TripleChunks` as tensors, part by part."""
+
+    users: list[tuple[tf.Tensor, ...]]  # user, positive, negative
+    items: list[tuple[tf.Tensor, ...]]  # item, place, user_of_place
+
+    @classmethod
+    def of(cls, chunks: TripleChunks) -> "Parts":
+        return cls(*([tuple(tf.constant(x[part]) for x in side) for part in range(PARTS)] for side in (chunks[:3], chunks[3:])))
 
 
-def users_in_parts(p: tf.Tensor, q: tf.Tensor, parts: list[tuple]) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """The users' side of `full_gradient` as a list of [U, D], of which no two have a row that is not zero, and what the items' side takes: parts side
-    by side."""
-    gradients, slopes = zip(*side_by_side(lambda part: _of_users(p, q, *part), parts))
-    return list(gradients), _joined(list(slopes))
+def gradient_in_threads(p: tf.Tensor, q: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, tf.Tensor]:
+    """`full_gradient`, and its bytes: parts of users, and then of items, side by side.  Not to be traced."""
+    dp, slopes = None, []
+    for gradient, slope in side_by_side(lambda part: _of_users(p, q, *part), parts.users):
+        dp = gradient if dp is None else _add(dp, gradient)  # each row is zero in all but one
+        slopes.append(slope)
+    return dp, _items_in_threads(p, q, slopes, parts)
 
 
-def items_in_parts(p: tf.Tensor, q: tf.Tensor, coefficients: tf.Tensor, parts: list[tuple]) -> list[tf.Tensor]:
-    """The items' side, likewise: a list of [I, D]."""
-    return list(side_by_side(lambda part: _of_items(p, q, coefficients, *part), parts))
+def _items_in_threads(p, q, slopes: list[tf.Tensor], parts: Parts) -> tf.Tensor:
+    coefficients = _joined(slopes)
+    return functools.reduce(_add, side_by_side(lambda part: _of_items(p, q, coefficients, *part), parts.items))
 
 
-def pairwise_gradient(p: tf.Tensor, q: tf.Tensor, chunks: TripleChunks, side: int) -> tf.Tensor:
-    """`full_gradient` in the users' rows (side 0) or the items' (side 1), compiled without what the other alone needs."""
+def pairwise_gradient(p: np.ndarray, q: np.ndarray, chunks: TripleChunks, side: int) -> tf.Tensor:
+    """`full_gradient` in the users' rows (side 0) or the items' (side 1), compiled without what the other alone needs.  Not to be traced.
+
+    p: [U, D], q: [I, D] -> [U, D] or [I, D]
+    """
     if not several_threads():
         return _of_one_side(p, q, chunks, side)
-    p, q, (users, items) = tf.constant(p), tf.constant(q), in_parts(chunks)
+    p, q, parts = tf.constant(p), tf.constant(q), Parts.of(chunks)
     if side == 0:
-        return _sum(users_in_parts(p, q, users)[0])
-    slopes = list(side_by_side(lambda part: _slopes(p, q, *part), users))
-    return _sum(items_in_parts(p, q, _joined(slopes), items))
+        return functools.reduce(_add, side_by_side(lambda part: _of_users(p, q, *part)[0], parts.users))
+    return _items_in_threads(p, q, list(side_by_side(lambda part: _slopes(p, q, *part), parts.users)), parts)

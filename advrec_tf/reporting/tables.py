@@ -114,12 +114,15 @@ def table1_report(cells: pd.DataFrame, rows: pd.DataFrame) -> str:
 
 
 def chosen_on(rows: pd.DataFrame) -> str:
-    """How far the HR@10 that `best` was chosen by may be from that of all users, where it was of a sample: the normal 95% interval."""
-    config, tested = rows.attrs["config"], rows.attrs["statistics"].get("test", 0)
-    count = config.get("BPR-MF", {}).get("eval_users")
-    if not count or count >= tested:
+    """On how many users `best` was chosen, where that was a sample, and the normal 95% interval of their HR@10, where the rows tell it."""
+    count, statistics = rows.attrs["config"].get("BPR-MF", {}).get("eval_users"), rows.attrs["statistics"]
+    best = rows[(rows["selection"] == "best") & (rows["attack"] == "")]
+    tested = statistics.get("test", 0)  # users, where each has one item
+    if best.empty or count is None or count >= min(tested, statistics.get("users", 0)):
         return ""
-    hits = rows.loc[(rows["selection"] == "best") & (rows["attack"] == ""), "RE"].mean()
+    if tested > statistics["users"] or set(best["k"]) != {10}:
+        return f"`best` was chosen on {count} users; all cells are of all.\n"
+    hits = best["RE"].mean()
     width = 1.96 * np.sqrt(hits * (1 - hits) / count * (1 - count / tested))
     return f"`best` was chosen on {count} of {tested} users, who tell an HR@10 of {hits:.4f} to within {width:.4f}; all cells are of all users.\n"
 

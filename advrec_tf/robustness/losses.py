@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy import sparse
 
-from advrec_tf import evaluation, perturbations
+from advrec_tf import perturbations
 from advrec_tf.data import Interactions
-from advrec_tf.evaluation import strongest
+from advrec_tf.evaluation import of_blocks, strongest
 from advrec_tf.perturbations import Form
 
 RIVALS = 20  # the strongest of each user's that `Sinking` sees
@@ -63,7 +63,7 @@ class Sinking:
             rivals, highest = strongest(scores, self.count)
             return rivals, np.isfinite(highest), values[:, :, None] - highest[:, None, :]
 
-        rivals, self.there, margins = map(np.concatenate, zip(*evaluation.of_blocks(found, P, Q, self.data)))
+        rivals, self.there, margins = map(np.concatenate, zip(*of_blocks(found, P, Q, self.data)))
         return rivals, margins
 
     def _slopes(self, margins: np.ndarray) -> sparse.csr_matrix:
@@ -112,7 +112,7 @@ class AllRivals:
             return weights * (scores @ Q), scores.T @ (weights * P[part])
 
         self.items, users = np.zeros_like(Q), []
-        for own, others in evaluation.of_blocks(slopes, P / np.float32(self.spread), Q, self.data, self.masked):
+        for own, others in of_blocks(slopes, P / np.float32(self.spread), Q, self.data, self.masked):
             users.append(own)
             self.items += others
         self.items -= self.sunk.T @ P

@@ -40,7 +40,7 @@ def selected_factors(folder: Path, selection: str, epochs: int) -> tuple[int, np
     if selection == "best":
         state = storage.load(folder / "state.npz")
         if "best.epoch" not in state:
-            raise UserError(f"{folder}: no epoch was evaluated, so none is best: lower --eval_every, or --eval_users where it is auto")
+            raise UserError(f"{folder}: no epoch was evaluated, so none is best: lower --eval_every")
         if int(state["best.epoch"]) > epochs:
             raise UserError(f"{folder}: the best epoch is {state['best.epoch']}, after the {epochs} asked for, whose own best was not kept")
         return int(state["best.epoch"]), state["best.user_embedding"], state["best.item_embedding"]

@@ -18,6 +18,12 @@ if TYPE_CHECKING:  # settings need no TensorFlow
     import keras
 
 
+AUTO = "auto"
+# By which "auto" is known; another value of one, and so other epochs that may be best, needs a new version of BPR-MF and AMF.
+CLICK = 150  # scores that are ranked in the time that training takes for a click, at least
+SHARE = 10  # evaluations take at most one part in so many of the time of training
+
+
 @dataclass(frozen=True)
 class Settings:
     """What every kind of settings has.  Raises UserError for a value that makes no sense."""
@@ -38,8 +44,9 @@ class Settings:
             value = getattr(self, field.name)
             if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
                 raise UserError(f"{self.name}: {field.name} must be a number from 0 up, not {value}")
-            if field.name in ("embedding_dim", "batch_size", "iterations") and value < 1:
-                raise UserError(f"{self.name}: {field.name} must be at least 1, not {value}")
+            if field.name in ("embedding_dim", "batch_size", "iterations", "eval_every", "eval_users") and value not in (AUTO, None):
+                if not isinstance(value, int) or value < 1:
+                    raise UserError(f"{self.name}: {field.name} must be at least 1, not {value}")
 
     @property
     def reads_ratings(self) -> bool:
@@ -56,6 +63,13 @@ class Settings:
         """All that the weights depend on, beside data and seed, as plain values."""
         return {"model": self.name, "version": self.version, **asdict(self)}
 
+    def epochs_between_evaluations(self, data: Interactions) -> int:
+        """`eval_every`; where that is "auto" what the sizes of the data give, not the clock, so that the same flags evaluate the same epochs."""
+        if self.eval_every != AUTO:
+            return int(self.eval_every)
+        scores = min(self.eval_users or data.n_users, data.n_users) * data.n_items
+        return math.ceil(SHARE * scores / (CLICK * len(data.train_users)))
+
     def build(self, data: Interactions, seed: int) -> keras.Model:
         """The compiled model of these settings for data of this size, untrained."""
         raise NotImplementedError
@@ -65,7 +79,7 @@ class Settings:
 class BPRMFSettings(Settings):
     """BPR-MF (section 4.4 and the authors' code)."""
 
-    eval_every: int | str = 1  # type: ignore[misc]  # or "auto"
+    eval_every: int | str = 1  # type: ignore[misc]  # or AUTO
     eval_users: int | None = None  # type: ignore[misc]  # on whom it is evaluated; all
 
     name = "BPR-MF"
@@ -73,7 +87,7 @@ class BPRMFSettings(Settings):
 
     @property
     def identity(self) -> dict:
-        return {name: value for name, value in super().identity.items() if name != "eval_users" or value}
+        return {name: value for name, value in super().identity.items() if name != "eval_users" or value is not None}
 
     def build(self, data: Interactions, seed: int) -> keras.Model:
         """BPRMF with Adagrad on the rows of a mini-batch."""

@@ -18,8 +18,6 @@ from advrec_tf.training.checkpoints import capture, restore
 from advrec_tf.training.settings import Settings, epoch_file, model_folder
 
 HISTORY = ("epoch", "loss", "HR@10", "nDCG@10")
-CLICKS = 150  # scores that are ranked in the time that training takes for a click, at least
-SHARE = 10  # evaluations that are as far apart as "auto" has them take at most one part in so many of the time of training
 
 
 def train(
@@ -55,14 +53,6 @@ def train(
     return folder
 
 
-def epochs_between_evaluations(settings: Settings, data: Interactions) -> int:
-    """The settings' own number; for "auto" what the sizes of the data give, not the clock, so that the same flags evaluate the same epochs."""
-    if settings.eval_every != "auto":
-        return int(settings.eval_every)
-    scores = min(settings.eval_users or data.n_users, data.n_users) * data.n_items
-    return math.ceil(SHARE * scores / (CLICKS * len(data.train_users)))
-
-
 def _starting_point(data: Interactions, settings: Settings, seed: int, models_dir: Path) -> dict[str, np.ndarray] | None:
     if settings.start is None:
         return None
@@ -78,7 +68,7 @@ class _Keeper(keras.callbacks.Callback):
     def __init__(self, data: Interactions, settings: Settings, folder, keep, save_every, state):
         super().__init__()
         self.users, self.data = sample_users(data, settings.eval_users)
-        self.eval_every = epochs_between_evaluations(settings, data)
+        self.eval_every = settings.epochs_between_evaluations(data)
         self.folder, self.keep, self.save_every = folder, keep, save_every
         self.shown: dict[str, str] = {}
         self.history = [] if state is None else state["history"].tolist()
