@@ -71,19 +71,18 @@ def _read_parquet(path: Path, columns: dict[str, str | int] | None) -> pd.DataFr
         positions = _positions(str(path), names, columns, header=True)
         if len(set(names)) < len(names):
             raise UserError(f"{path}: two of its columns have one name")
-        table = parquet.read_table(path, columns=[names[at] for at in positions.values()])
-        kind = pyarrow.types
+        table = parquet.read_table(path, columns=[names[at] for at in positions.values()]).rename_columns(list(positions))
         for at, field in enumerate(positions):
-            if kind.is_temporal(table[at].type):
-                seconds = compute.divide(
-                    table[at].cast(pyarrow.timestamp("us"), safe=False).cast(pyarrow.int64()).cast(pyarrow.float64(), safe=False), 1e6
-                )
-                table = table.set_column(at, table.field(at).name, seconds)
-            elif field not in FIELDS[:2] and kind.is_decimal(table[at].type):
-                table = table.set_column(at, table.field(at).name, table[at].cast(pyarrow.float64()))
+            column = table[field]
+            if pyarrow.types.is_temporal(column.type):
+                microseconds = column.cast(pyarrow.timestamp("us"), safe=False).cast(pyarrow.int64())
+                column = compute.divide(microseconds.cast(pyarrow.float64(), safe=False), 1e6)
+            elif pyarrow.types.is_decimal(column.type):
+                column = column.cast(pyarrow.float64())
+            table = table.set_column(at, field, column)
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(f"{path}: not a whole Parquet file ({str(error).splitlines()[0]})") from None
-    frame = table.rename_columns(list(positions)).to_pandas(ignore_metadata=True, split_blocks=True, self_destruct=True)
+    frame = table.to_pandas(ignore_metadata=True, split_blocks=True, self_destruct=True)
     if frame.empty:
         raise UserError(f"{path}: the file has no rows")
     frame = frame[[field for field in FIELDS if field in positions]].apply(_as_text_has_it, args=(path,))
