@@ -1,5 +1,6 @@
 """What a million users cost beside ML-1M's, each size in processes of their own, on one thread and on two.  make bench SCALE=1m"""
 
+import gc
 import json
 import subprocess
 import sys
@@ -44,6 +45,7 @@ def ours(size: str) -> Found:
     epoch()  # compilation
     found["epoch"] = seconds(epoch), clicked
     del frame, epoch
+    gc.collect()  # a run trains and attacks in jobs of their own
     iterations, P, Q = attack_iterations(data, ITERATIONS), *factors(data)
     users, part = sample_users(data, SAMPLE)
     scores = part.n_users * data.n_items

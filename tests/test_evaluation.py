@@ -96,6 +96,7 @@ def test_lists_ranks_and_metrics_agree_with_the_oracle(seed, k, ties, block):
     k = min(k, built.n_items)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ranking, "SCORES", block)
+        patch.setattr(ranking, "USERS", 1)
         lists = evaluation.top_k(P, Q, built, k)
         ranks = evaluation.ranks_of_test_items(P, Q, built)
     np.testing.assert_array_equal(lists, oracles.top_k(P, Q, built, k))
@@ -249,6 +250,7 @@ def shown():
 @pytest.mark.parametrize("block", [1, 10**6])
 def test_ranks_of_targets_by_hand(shown, monkeypatch, block):
     monkeypatch.setattr(ranking, "SCORES", block)
+    monkeypatch.setattr(ranking, "USERS", 1)
     # Item 2 ties with item 1; user 3 likes item 3 best, then both of them.
     np.testing.assert_array_equal(evaluation.target_ranks(*shown, (1, 3)), [[np.nan, 3], [2, 3], [3, 1]])
 
@@ -310,3 +312,9 @@ def test_an_interval_over_seeds_by_hand():
     low, high = evaluation.mean_interval([1.0, 2.0, 3.0])
     assert (low + high) / 2 == pytest.approx(2) and high - 2 == pytest.approx(4.302653 / np.sqrt(3), rel=1e-5)
     assert np.isnan(evaluation.mean_interval([1.0])).all()
+
+
+def test_a_block_has_users_enough_for_a_product_however_many_the_items():
+    for n_items, users in ((3706, 565), (32_768, 64), (200_000, 64)):
+        problem = type("Sizes", (), {"n_users": 10**6, "n_items": n_items})
+        assert ranking.block_starts(problem).step == users

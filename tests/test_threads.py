@@ -23,6 +23,7 @@ def factors():
 def same_bytes(found, monkeypatch):
     """That found(), in blocks of seven users, is the same for every number of threads."""
     monkeypatch.setattr(ranking, "SCORES", 7 * 40)
+    monkeypatch.setattr(ranking, "USERS", 1)
     outcomes = []
     for count in COUNTS:
         with threads(count):

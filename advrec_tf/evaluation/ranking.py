@@ -11,12 +11,13 @@ from advrec_tf.errors import UserError
 from advrec_tf.threads import side_by_side
 
 _T = TypeVar("_T")
-SCORES = 1 << 21  # scores that a thread holds at a time, whatever the number of users and items
+SCORES = 1 << 21  # scores that a thread holds at a time, unless they are of
+USERS = 64  # users: with fewer a product spends its time on reading the items
 
 
 def block_starts(data: Interactions) -> range:
     """First users of the blocks whose scores are held together; its step is the size of a block."""
-    return range(0, data.n_users, max(1, SCORES // data.n_items))
+    return range(0, data.n_users, max(USERS, SCORES // data.n_items))
 
 
 def top_k(P: np.ndarray, Q: np.ndarray, data: Interactions, k: int = 10) -> np.ndarray:
