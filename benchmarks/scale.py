@@ -1,6 +1,5 @@
 """What a million users cost beside ML-1M's, each size in processes of their own, on one thread and on two.  make bench SCALE=1m"""
 
-import gc
 import json
 import subprocess
 import sys
@@ -35,7 +34,8 @@ def clicks(n_users: int, n_items: int, n_pairs: int) -> pd.DataFrame:
     return pd.DataFrame({"user": users, "item": items, "timestamp": rng.integers(0, 10**9, n_pairs)})
 
 
-def ours(size: str) -> Found:
+def training(size: str) -> Found:
+    """Loading and an epoch of BPR-MF."""
     start_tensorflow()
     frame, began = clicks(*SIZES[size]), time.perf_counter()
     data = Interactions.from_frames(frame)
@@ -43,10 +43,14 @@ def ours(size: str) -> Found:
     found = {"load": (time.perf_counter() - began, clicked)}
     epoch = model_epoch(data, "BPR-MF")
     epoch()  # compilation
-    found["epoch"] = seconds(epoch), clicked
-    del frame, epoch
-    gc.collect()  # a run trains and attacks in jobs of their own
-    iterations, P, Q = attack_iterations(data, ITERATIONS), *factors(data)
+    return found | {"epoch": (seconds(epoch), clicked), "training, peak MB": (peak_memory_mb(), clicked)}
+
+
+def attacks(size: str) -> Found:
+    """An attack, lists and certificates, on one thread and on two."""
+    start_tensorflow()
+    data, found = Interactions.from_frames(clicks(*SIZES[size])), {}
+    clicked, iterations, (P, Q) = len(data.train_users), attack_iterations(data, ITERATIONS), factors(data)
     users, part = sample_users(data, SAMPLE)
     scores = part.n_users * data.n_items
     jobs: dict[str, Callable[[], Any]] = {
@@ -57,12 +61,14 @@ def ours(size: str) -> Found:
         "certificate of a sample, linf": lambda: evaluation.certified_radii(P[users], Q, part, "linf"),
     }
     for count in (1, 2):
+        more = f", {count} threads" if count > 1 else ""
         with threads(count):
             iterations()  # compilation
             for name, job in jobs.items():
                 per, units = (ITERATIONS, clicked) if job is iterations else (1, scores)
-                found[name + (f", {count} threads" if count > 1 else "")] = seconds(job) / per, units
-    return found | {"peak MB": (peak_memory_mb(), clicked)}
+                found[name + more] = seconds(job) / per, units
+        found[f"attacks, peak MB{more}"] = peak_memory_mb(), clicked
+    return found
 
 
 def peers(size: str) -> Found:
@@ -97,13 +103,16 @@ def peers(size: str) -> Found:
     return found
 
 
+PARTS = {"training": training, "attacks": attacks, "peers": peers}
+
+
 def main(argv: list[str]) -> None:
     """Prints what each part takes at each size, and how much more of it a click or score is at the larger one."""
     if argv:
-        print(json.dumps({"ours": ours, "peers": peers}[argv[0]](argv[1])))
+        print(json.dumps(PARTS[argv[0]](argv[1])))
         return
     measured: dict[str, Found] = {}
-    for size, part in product(SIZES, ("ours", "peers")):
+    for size, part in product(SIZES, PARTS):
         command = [sys.executable, "-m", "benchmarks.scale", part, size]
         printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
         measured[size] = measured.get(size, {}) | json.loads(printed.splitlines()[-1])
