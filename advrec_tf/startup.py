@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -75,6 +76,7 @@ def start_tensorflow() -> None:
     """
     quiet_tensorflow()
     tensorflow = importlib.import_module("tensorflow")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # functions are traced anew for other sizes, of which it warns
     with contextlib.suppress(RuntimeError):  # it runs already, as it was started first
         tensorflow.config.threading.set_intra_op_parallelism_threads(1)
         tensorflow.config.threading.set_inter_op_parallelism_threads(1)

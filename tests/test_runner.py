@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from advrec_tf import jobs, results
 from advrec_tf.errors import UserError
@@ -182,3 +183,10 @@ def test_a_worker_starts_with_stops_held(tmp_path):
 def test_flags_are_checked_without_tensorflow():
     found = subprocess.run([sys.executable, "-X", "importtime", "-m", "experiments.main", "--epochs=x"], capture_output=True, text=True, cwd=ROOT)
     assert found.returncode == 1 and "advrec_tf" in found.stderr and "tensorflow" not in found.stderr, found.stderr
+
+
+def test_functions_that_are_traced_for_many_sizes_are_no_warning(caplog):
+    traced = tf.function(lambda x: x)
+    for size in range(12):
+        traced(size)  # a Python number is a trace of its own
+    assert traced.experimental_get_tracing_count() == 12 and not caplog.records
