@@ -34,6 +34,10 @@ def clicks(n_users: int, n_items: int, n_pairs: int) -> pd.DataFrame:
     return pd.DataFrame({"user": users, "item": items, "timestamp": rng.integers(0, 10**9, n_pairs)})
 
 
+def _on(count: int) -> str:
+    return f", {count} threads" if count > 1 else ""
+
+
 def training(size: str) -> Found:
     """Loading and an epoch of BPR-MF."""
     start_tensorflow()
@@ -61,7 +65,7 @@ def attacks(size: str) -> Found:
         "certificate of a sample, linf": lambda: evaluation.certified_radii(P[users], Q, part, "linf"),
     }
     for count in (1, 2):
-        more = f", {count} threads" if count > 1 else ""
+        more = _on(count)
         with threads(count):
             iterations()  # compilation
             for name, job in jobs.items():
@@ -98,8 +102,8 @@ def peers(size: str) -> Found:
     model = BayesianPersonalizedRanking(factors=P.shape[1] - 1, iterations=1, num_threads=1, random_state=0)
     found["epoch, implicit"] = seconds(lambda: model.fit(data.matrix(), show_progress=False)), clicked
     for count in (1, 2):
-        name = "top 10 of a sample, implicit" + (f", {count} threads" if count > 1 else "")
-        found[name] = seconds(lambda n=count: topk(Q, P[users], 10, filter_query_items=part.matrix(), num_threads=n)), scores
+        taken = seconds(lambda n=count: topk(Q, P[users], 10, filter_query_items=part.matrix(), num_threads=n))
+        found["top 10 of a sample, implicit" + _on(count)] = taken, scores
     return found
 
 

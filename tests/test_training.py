@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from advrec_tf import data, evaluation, storage, training
+from advrec_tf.cli import flags, perturbed, trainings
 from advrec_tf.errors import UserError
 from advrec_tf.files import locked, replacing
 from advrec_tf.training import AMFSettings, BPRMFSettings, WRMFSettings
@@ -168,3 +169,13 @@ def test_a_sample_is_of_users_who_are_tested():
 def test_settings_of_evaluations_are_checked(wrong):
     with pytest.raises(UserError, match="BPR-MF: eval_.* must be at least 1, not"):
         BPRMFSettings(**wrong)
+
+
+def test_a_model_that_is_not_trained_need_not_be_evaluated(small, tmp_path):
+    """A leaderboard of BPR-MF alone, whose AMF has no epoch that would be."""
+    given = {"preset": "quick", "epochs": "9", "bprmf_epochs": "8", "amf_start": "5", "eval_every": "5", "model_selection": ["best"]}
+    studies = perturbed.studies(flags.values("table1", given) | {"experiment": "table1"}, [small], tmp_path)
+    how = type("Nothing", (), {"save_every": 1, "progress": False, "jobs": lambda *_: ()})()
+    trainings.train(studies, how, ("BPR-MF",))
+    with pytest.raises(UserError, match="none of AMF's epochs 6 to 9 is evaluated"):
+        trainings.train(studies, how)

@@ -78,8 +78,9 @@ def settings(values: dict[str, Any]) -> dict[str, Any]:
 def train(studies: Sequence[Training], how: Running, names: Sequence[str] = MODELS) -> None:
     """Every model of every data set and seed, as many at once as there are workers: BPR-MF up to AMF's start, then the rest of it beside AMF."""
     for study in studies:
-        for settings in (study.bprmf, study.amf) if "best" in study.selections else ():
-            _check_evaluations(study, settings)
+        for settings in (study.bprmf, study.amf):
+            if settings.name in names and "best" in study.selections:
+                _check_evaluations(study, settings)
     for stage in (0, 1):
         asked = []
         for study in studies:

@@ -171,7 +171,11 @@ class Parts(NamedTuple):
 
     @classmethod
     def of(cls, chunks: TripleChunks) -> "Parts":
-        return cls(*([tuple(tf.constant(x[part]) for x in side) for part in range(PARTS)] for side in (chunks[:3], chunks[3:])))
+        return cls(_in_parts(chunks[:3]), _in_parts(chunks[3:]))
+
+
+def _in_parts(side: tuple[np.ndarray, ...]) -> list[tuple[tf.Tensor, ...]]:
+    return [tuple(tf.constant(x[part]) for x in side) for part in range(PARTS)]
 
 
 def gradient_in_threads(p: tf.Tensor, q: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, tf.Tensor]:
@@ -180,12 +184,12 @@ def gradient_in_threads(p: tf.Tensor, q: tf.Tensor, parts: Parts) -> tuple[tf.Te
     for gradient, slope in side_by_side(lambda part: _of_users(p, q, *part), parts.users):
         dp = gradient if dp is None else _add(dp, gradient)  # each row is zero in all but one
         slopes.append(slope)
-    return dp, _items_in_threads(p, q, slopes, parts)
+    return dp, _items_in_threads(p, q, slopes, parts.items)
 
 
-def _items_in_threads(p, q, slopes: list[tf.Tensor], parts: Parts) -> tf.Tensor:
+def _items_in_threads(p, q, slopes: list[tf.Tensor], items: list[tuple[tf.Tensor, ...]]) -> tf.Tensor:
     coefficients = _joined(slopes)
-    return functools.reduce(_add, side_by_side(lambda part: _of_items(p, q, coefficients, *part), parts.items))
+    return functools.reduce(_add, side_by_side(lambda part: _of_items(p, q, coefficients, *part), items))
 
 
 def pairwise_gradient(p: np.ndarray, q: np.ndarray, chunks: TripleChunks, side: int) -> tf.Tensor:
@@ -195,7 +199,7 @@ def pairwise_gradient(p: np.ndarray, q: np.ndarray, chunks: TripleChunks, side: 
     """
     if not several_threads():
         return _of_one_side(p, q, chunks, side)
-    p, q, parts = tf.constant(p), tf.constant(q), Parts.of(chunks)
+    p, q, users = tf.constant(p), tf.constant(q), _in_parts(chunks[:3])
     if side == 0:
-        return functools.reduce(_add, side_by_side(lambda part: _of_users(p, q, *part)[0], parts.users))
-    return _items_in_threads(p, q, list(side_by_side(lambda part: _slopes(p, q, *part), parts.users)), parts)
+        return functools.reduce(_add, side_by_side(lambda part: _of_users(p, q, *part)[0], users))
+    return _items_in_threads(p, q, list(side_by_side(lambda part: _slopes(p, q, *part), users)), _in_parts(chunks[3:]))

@@ -186,17 +186,20 @@ def _shown(rows: pd.DataFrame) -> str:
 
 def _paying(rows: pd.DataFrame, by: str) -> pd.DataFrame:
     own = quartiles(rows)
-    at = own["ball"] + " " + own["rho"].map("{:.4g}".format).astype(str)
-    own = own[(own["by"] == by) & ((own["threat"] == "") | ((own["threat"] == "test") & (at == _shown(rows))))]
+    own = own[(own["by"] == by) & ((own["threat"] == "") | ((own["threat"] == "test") & (_budget(own) == _shown(rows))))]
     wide = own.pivot_table(index="entry", columns=["threat", "quartile"], values="nDCG")
     wide.columns = [f"{quartile}, {threat or 'before'}" for threat, quartile in wide.columns]
     return wide
 
 
+def _budget(rows: pd.DataFrame) -> pd.Series:
+    return rows["ball"] + " " + rows["rho"].map("{:.4g}".format).astype(str)  # which mapping leaves numbers where there are no rows
+
+
 def doubts(rows: pd.DataFrame) -> list[str]:
     """Where an ensemble may be too weak, and why, a line each."""
     masked = rows[rows["masked"] != ""]
-    places = masked.assign(at=masked["threat"] + ", " + masked["ball"] + " " + masked["rho"].map("{:.4g}".format).astype(str))
+    places = masked.assign(at=masked["threat"] + ", " + _budget(masked))
     return [f"{entry}: {why} ({'; '.join(dict.fromkeys(part['at']))})" for (entry, why), part in places.groupby(["entry", "masked"])]
 
 
