@@ -33,6 +33,21 @@ def test_full_gradient_is_the_sum_over_triples(problem, n):
         np.testing.assert_allclose(ours, wanted, atol=1e-5 * max(1, np.abs(wanted).max()))
 
 
+def test_chunks_of_items_go_through_the_users_once_and_an_item_s_own_keep_their_order(problem):
+    """Of each part, once for positives and once for negatives."""
+    P, Q, triples = problem(n=3000)
+    chunks = chunk_triples(triples, len(P), len(Q))
+    size = chunks.positive.size
+    for item, place, user in zip(chunks.item, chunks.place, chunks.user_of_place):
+        item, place, user = item.ravel(), place.reshape(len(item.ravel()), -1), user.reshape(len(item.ravel()), -1)
+        negative = place[:, 0] >= size
+        assert np.all(np.diff(negative.astype(int)) >= 0) and all(np.all(np.diff(user[negative == which, 0]) >= 0) for which in (False, True))
+        for each in np.unique(item):
+            own = place[item == each].ravel()
+            own = own[own < 2 * size]
+            assert np.all(np.diff(own) > 0)
+
+
 def test_full_gradient_agrees_with_finite_differences(problem):
     P, Q, triples = problem(n=40)
     dP, _ = full(P, Q, triples)

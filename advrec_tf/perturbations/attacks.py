@@ -187,7 +187,7 @@ def ascended(form: Form, triples, epsilon, step_size=None, ball="linf", init=Non
         state, done = tuple(tf.constant(columns * x, tf.float32) for columns, x in zip(free, delta)), 0
         p, q, served = tf.constant(P), tf.constant(Q), tuple(map(tf.constant, bases))
         if several_threads():
-            advance, laid_out = _advance_in_threads, Parts.of(chunks)
+            advance, laid_out = _advance_in_threads, Parts.of(chunks, len(P), len(Q))
         else:
             advance, laid_out = _advance, TripleChunks(*map(tf.constant, chunks))
         for stop in read_at:

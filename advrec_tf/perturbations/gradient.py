@@ -1,6 +1,7 @@
 """The BPR loss and its gradient with respect to the rows of P and Q."""
 
 import functools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -72,7 +73,11 @@ def chunk_triples(triples: tuple[np.ndarray, np.ndarray, np.ndarray], n_users: i
     by_item[0] = 2 * size  # the zero after the coefficients of positives and negatives
     by_item[:, entries] = np.concatenate([places, places + size])[order], np.concatenate([users, users])[order]
     positive, negative = by_user.reshape(2, *user.shape, CHUNK)
-    place, user_of_place = by_item.reshape(2, *item.shape, CHUNK)
+    # Neighbours read users that are near each other, as a million users fit no cache; an item's own chunks, positives first, keep their order.
+    place, user_of_place = by_item.reshape(2, PARTS, -1, CHUNK)
+    order = np.argsort(user_of_place[..., 0] + np.where(place[..., 0] < size, 0, n_users), axis=1, kind="stable")
+    place, user_of_place = (np.take_along_axis(x, order[..., None], 1).reshape(*item.shape, CHUNK) for x in (place, user_of_place))
+    item = np.take_along_axis(item.reshape(PARTS, -1), order, 1).reshape(item.shape)
     return TripleChunks(user, positive, negative, item, place, user_of_place)
 
 
@@ -159,37 +164,62 @@ def _by_items(p, q, coefficients, item, place, user_of_place) -> tf.Tensor:
 compiled = functools.partial(tf.function, jit_compile=True, reduce_retracing=True)  # of several sizes in one process
 _of_users, _of_items = compiled(_by_users), compiled(_by_items)
 _slopes = compiled(lambda *arguments: _by_users(*arguments)[1])
-_joined, _add = compiled(_coefficients), compiled(tf.add)
+_joined = compiled(_coefficients)
 _of_one_side = compiled(lambda p, q, chunks, side: full_gradient(p, q, chunks)[side])
+
+
+class Part(NamedTuple):
+    """A part of users or of items: its chunks, whose rows are counted from `start`, and which of `size` rows are its own."""
+
+    chunks: tuple[tf.Tensor, ...]  # user, positive, negative; or item, place, user_of_place
+    start: int
+    size: int  # the same in all parts, so that they have one program
+    own: slice
+
+    def of(self, table: tf.Tensor) -> tf.Tensor:
+        """Its rows, and as many others as make `size`."""
+        return table[self.start : self.start + self.size]
 
 
 class Parts(NamedTuple):
     """`TripleChunks` as tensors, part by part."""
 
-    users: list[tuple[tf.Tensor, ...]]  # user, positive, negative
-    items: list[tuple[tf.Tensor, ...]]  # item, place, user_of_place
+    users: list[Part]
+    items: list[Part]
 
     @classmethod
-    def of(cls, chunks: TripleChunks) -> "Parts":
-        return cls(_in_parts(chunks[:3]), _in_parts(chunks[3:]))
+    def of(cls, chunks: TripleChunks, n_users: int, n_items: int) -> "Parts":
+        return cls(_in_parts(chunks[:3], n_users), _in_parts(chunks[3:], n_items))
 
 
-def _in_parts(side: tuple[np.ndarray, ...]) -> list[tuple[tf.Tensor, ...]]:
-    return [tuple(tf.constant(x[part]) for x in side) for part in range(PARTS)]
+def _in_parts(side: tuple[np.ndarray, ...], n_rows: int) -> list[Part]:
+    rows = np.asarray(side[0])
+    ends = np.maximum.accumulate(rows.max(axis=(1, 2)) + 1)
+    ends[-1] = n_rows
+    firsts = np.concatenate([[0], ends[:-1]])
+    size = int((ends - firsts).max())
+    found = []
+    for part, (first, end) in enumerate(zip(firsts.tolist(), ends.tolist())):
+        start = min(first, n_rows - size)
+        local = np.maximum(rows[part] - start, 0)  # padded chunks have row 0, and add nothing
+        found.append(Part((tf.constant(local), *(tf.constant(x[part]) for x in side[1:])), start, size, slice(first - start, end - start)))
+    return found
 
 
 def gradient_in_threads(p: tf.Tensor, q: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, tf.Tensor]:
     """`full_gradient`, and its bytes: parts of users, and then of items, side by side.  Not to be traced."""
-    dp, slopes = None, []
-    for gradient, slope in side_by_side(lambda part: _of_users(p, q, *part), parts.users):
-        dp = gradient if dp is None else _add(dp, gradient)  # each row is zero in all but one
-        slopes.append(slope)
-    return dp, _items_in_threads(p, q, slopes, parts.items)
+    found = list(side_by_side(lambda part: _of_users(part.of(p), q, *part.chunks), parts.users))
+    return _whole([dp for dp, _ in found], parts.users), _items_in_threads(p, q, [slope for _, slope in found], parts.items)
 
 
-def _items_in_threads(p, q, slopes: list[tf.Tensor], items: list[tuple[tf.Tensor, ...]]) -> tf.Tensor:
+def _items_in_threads(p, q, slopes: list[tf.Tensor], items: list[Part]) -> tf.Tensor:
     coefficients = _joined(slopes)
-    return functools.reduce(_add, side_by_side(lambda part: _of_items(p, q, coefficients, *part), items))
+    return _whole(side_by_side(lambda part: _of_items(p, part.of(q), coefficients, *part.chunks), items), items)
+
+
+def _whole(gradients: Iterable[tf.Tensor], parts: list[Part]) -> tf.Tensor:
+    """All rows, each from the part that has it."""
+    return tf.concat([gradient[part.own] for gradient, part in zip(gradients, parts)], axis=0)
 
 
 def pairwise_gradient(p: np.ndarray, q: np.ndarray, chunks: TripleChunks, side: int) -> tf.Tensor:
@@ -199,7 +229,7 @@ def pairwise_gradient(p: np.ndarray, q: np.ndarray, chunks: TripleChunks, side: 
     """
     if not several_threads():
         return _of_one_side(p, q, chunks, side)
-    p, q, users = tf.constant(p), tf.constant(q), _in_parts(chunks[:3])
+    p, q, users = tf.constant(p), tf.constant(q), _in_parts(chunks[:3], len(p))
     if side == 0:
-        return functools.reduce(_add, side_by_side(lambda part: _of_users(p, q, *part)[0], users))
-    return _items_in_threads(p, q, list(side_by_side(lambda part: _slopes(p, q, *part), users)), _in_parts(chunks[3:]))
+        return _whole(side_by_side(lambda part: _of_users(part.of(p), q, *part.chunks)[0], users), users)
+    return _items_in_threads(p, q, list(side_by_side(lambda part: _slopes(part.of(p), q, *part.chunks), users)), _in_parts(chunks[3:], len(q)))

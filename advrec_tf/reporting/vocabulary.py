@@ -56,7 +56,8 @@ def color_of(label: str) -> str:
 
 def select(rows: pd.DataFrame, model: str, attack: tuple[str, str, str] = INITIAL) -> pd.DataFrame:
     """The rows of one model under one (attack, ball, start)."""
-    return rows[(rows["model"] == model) & (rows[["attack", "ball", "start"]] == list(attack)).all(axis=1)]
+    name, ball, start = attack
+    return rows[(rows["model"] == model) & (rows["attack"] == name) & (rows["ball"] == ball) & (rows["start"] == start)]
 
 
 def first_selection(rows: pd.DataFrame) -> pd.DataFrame:
