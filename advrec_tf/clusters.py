@@ -16,9 +16,8 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -26,55 +25,82 @@ from scipy import sparse
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 
-Called = tuple[int, Any, int]  # index of a job, its result, megabytes
-Call = Callable[[str, int, dict, int], Called]  # function, index, job, position of its bar
+Called = Callable[[int, str, dict, int, int], tuple[int, Any, int]]  # number of a call, function, arguments, place of its bar, threads
 LARGE = (Interactions, np.ndarray, sparse.spmatrix, sparse.sparray)
-AT_ONCE = 2  # jobs a thread of Dask that its scheduler knows of: what a dying worker takes along is few
+AT_ONCE = 2  # calls a thread of Dask that its scheduler knows of: what a dying worker takes along is few
 CALLS = 24  # after which a process of Ray is replaced: TensorFlow keeps every program it has compiled
+GB = 2**30
 POLL = 1.0  # seconds between two looks
 PATIENCE = 30  # seconds in which a first worker has to come
 GONE = "is gone: start it again, and the same command goes on from what is done"
 KILLED = "a job's workers were killed again and again, perhaps for want of memory"
 
 
-def run(backend: str, call: Call, function: str, jobs: list[dict], folder: Path) -> Iterator[Called]:
-    """`call` with every job, on as many workers as the cluster has; yields its results as they come.
+class Share(NamedTuple):
+    """What a call has of a cluster."""
 
-    What jobs share goes to the cluster once.  A job whose worker was killed is tried again, three times.  folder: where jobs write.
-    Raises UserError where there is no cluster or it is gone, unless all workers see the folder, and whatever a job raises.
+    threads: int = 1
+    memory: float = 0  # GB that are kept for it, if any are
+
+
+ONE_THREAD = Share()
+
+
+def pool(backend: str, called: Called, folder: Path, share: Share) -> contextlib.AbstractContextManager[Any]:
+    """A `jobs.Pool` of as many workers as the cluster has, which run `called` with every call.
+
+    What calls share goes to the cluster once.  A call whose worker was killed is tried again, three times.  folder: where they write.
+    Raises UserError where there is no cluster or it is gone, where none of its machines has such a share, and unless all workers see the folder.
     """
-    package, engine = {"dask": ("distributed", _on_dask), "ray": ("ray", _on_ray)}[backend]
+    package, engine = {"dask": ("distributed", _dask), "ray": ("ray", _ray)}[backend]
     try:
         importlib.import_module(package)
     except ImportError as error:
         raise UserError(f"--backend={backend} needs a package that is not installed ({error.name})") from None
-    yield from engine(call, function, jobs, folder.absolute())
+    return engine(called, folder.absolute(), share)
 
 
-def _on_dask(call: Call, function: str, jobs: list[dict], folder: Path) -> Iterator[Called]:
-    from distributed import CancelledError, KilledWorker, as_completed
+@contextlib.contextmanager
+def _dask(called: Called, folder: Path, share: Share) -> Iterator["_Dask"]:
+    from distributed import CancelledError, KilledWorker
     from distributed.comm import CommClosedError
 
-    scope, token = hashlib.sha256(str(folder).encode()).hexdigest()[:12], secrets.token_hex(4)
+    scope = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     with _client_of_dask() as client:
         _wait_for_others(client, f"advrec-job-{scope}")
         _check_sight("dask", folder, client.run)
-
-        # A task, not a scattered value: one that dies with its worker is made again.
-        keep = _Shared(lambda value: client.submit(_itself, value, key=f"advrec-shared-{token}-{id(value)}"))
-        waiting = ((n, _replaced(job, LARGE, keep)) for n, job in enumerate(jobs))
-        done = as_completed()
+        if share.memory > max(client.run(_memory).values()):
+            raise UserError(f"no worker of dask has {share.memory:g} GB for a job: dask worker --resources memory=GB says how much each has")
         try:
-            while True:
-                for n, job in islice(waiting, max(0, AT_ONCE * sum(client.nthreads().values()) - done.count())):
-                    done.add(client.submit(call, function, n, job, 0, key=f"advrec-job-{scope}-{token}-{n}"))
-                if done.is_empty():
-                    return
-                yield next(done).result()
+            yield _Dask(client, called, scope, share)
         except KilledWorker:
             raise UserError(KILLED) from None
         except (CancelledError, CommClosedError):
             raise UserError(f"the scheduler of dask {GONE}") from None
+
+
+class _Dask:
+    threads = 0  # left for a call beside its share
+
+    def __init__(self, client: Any, called: Called, scope: str, share: Share):
+        from distributed import as_completed
+
+        token = secrets.token_hex(4)
+        self.client, self.called, self.done, self.key, self.share = client, called, as_completed(), f"advrec-job-{scope}-{token}", share
+        # A task, not a scattered value: one that dies with its worker is made again.
+        self.keep = _Shared(lambda value: client.submit(_itself, value, key=f"advrec-shared-{token}-{id(value)}"))
+
+    @property
+    def room(self) -> int:
+        return AT_ONCE * sum(self.client.nthreads().values())
+
+    def submit(self, number: int, call: Any, threads: int) -> None:
+        given = number, call.function, _replaced(call.arguments, LARGE, self.keep), 0, self.share.threads
+        kept = {"memory": self.share.memory} if self.share.memory else None
+        self.done.add(self.client.submit(self.called, *given, key=f"{self.key}-{number}", resources=kept))
+
+    def next(self) -> tuple[int, Any, int]:
+        return next(self.done).result()
 
 
 @contextlib.contextmanager
@@ -112,12 +138,17 @@ def _at_work(jobs: str, dask_worker: Any) -> int:
     return sum(str(task.key).startswith(jobs) for task in dask_worker.state.executing)
 
 
+def _memory(dask_worker: Any) -> float:
+    return dask_worker.state.total_resources.get("memory", 0)
+
+
 def _itself(value: Any) -> Any:
     return value
 
 
-def _on_ray(call: Call, function: str, jobs: list[dict], folder: Path) -> Iterator[Called]:
-    """When its client dies, Ray ends the jobs."""
+@contextlib.contextmanager
+def _ray(called: Called, folder: Path, share: Share) -> Iterator["_Ray"]:
+    """When its client dies, Ray ends the calls."""
     ray = _started_ray()
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
 
@@ -126,19 +157,13 @@ def _on_ray(call: Call, function: str, jobs: list[dict], folder: Path) -> Iterat
         made = [ray.remote(num_cpus=0)(function).options(scheduling_strategy=On(node, soft=False)).remote(*arguments) for node in nodes]
         return dict(zip(nodes.values(), ray.get(made)))
 
-    keep, left = _Shared(ray.put), []
+    found = _Ray(ray, called, share)
     try:
         _check_sight("ray", folder, on_every_node)
-        remote = ray.remote(num_cpus=1, max_retries=3, max_calls=CALLS)(_with_references)
-        for n, job in enumerate(jobs):
-            left.append(remote.remote(call, function, n, _replaced(job, LARGE, keep)))
-        address = ray.get_runtime_context().gcs_address
-        while left:
-            done, left = ray.wait(left, timeout=POLL)
-            if not done and not _answers(address) and not _answers(address):  # Ray itself would end this process without a word of ours
-                left = []
-                raise UserError(f"the cluster of ray {GONE}")
-            yield from ray.get(done)
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        if not any(node.get("CPU", 0) >= share.threads and node.get("memory", 0) >= share.memory * GB for node in nodes):
+            raise UserError(f"no machine of ray has {share.threads} CPUs and {share.memory:g} GB for a job")
+        yield found
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
     except ray.exceptions.WorkerCrashedError:
@@ -146,8 +171,32 @@ def _on_ray(call: Call, function: str, jobs: list[dict], folder: Path) -> Iterat
     except ray.exceptions.RayError as error:
         raise UserError(f"the cluster of ray says {str(error).partition(chr(10))[0]}") from None
     finally:
-        for reference in left:
+        for reference in found.left:
             ray.cancel(reference, force=True)
+
+
+class _Ray:
+    threads = 0  # left for a call beside its share
+    room = sys.maxsize
+
+    def __init__(self, ray: Any, called: Called, share: Share):
+        self.ray, self.called, self.keep, self.left, self.share = ray, called, _Shared(ray.put), [], share  # type: ignore[var-annotated]
+        kept = {"num_cpus": share.threads, "memory": int(share.memory * GB)}
+        self.remote = ray.remote(**kept, max_retries=3, max_calls=CALLS)(_with_references)
+        self.address = ray.get_runtime_context().gcs_address
+
+    def submit(self, number: int, call: Any, threads: int) -> None:
+        arguments = _replaced(call.arguments, LARGE, self.keep)
+        self.left.append(self.remote.remote(self.called, number, call.function, arguments, self.share.threads))
+
+    def next(self) -> tuple[int, Any, int]:
+        done: list = []
+        while not done:
+            done, self.left = self.ray.wait(self.left, timeout=POLL)
+            if not done and not _answers(self.address) and not _answers(self.address):  # Ray itself would end this process without a word of ours
+                self.left = []
+                raise UserError(f"the cluster of ray {GONE}")
+        return self.ray.get(done[0])
 
 
 def _started_ray() -> Any:
@@ -169,10 +218,10 @@ def _started_ray() -> Any:
     return ray
 
 
-def _with_references(call: Call, function: str, index: int, job: dict) -> Called:
+def _with_references(called: Called, number: int, function: str, arguments: dict, threads: int) -> tuple[int, Any, int]:
     import ray
 
-    return call(function, index, _replaced(job, ray.ObjectRef, ray.get), 0)
+    return called(number, function, _replaced(arguments, ray.ObjectRef, ray.get), 0, threads)
 
 
 def _answers(address: str) -> bool:
@@ -190,11 +239,12 @@ class _Shared(dict):
 
     def __init__(self, put: Callable[[Any], Any]):
         super().__init__()
-        self.put = put
+        self.put, self.held = put, []  # type: ignore[var-annotated]
 
     def __call__(self, value: Any) -> Any:
         if id(value) not in self:
             self[id(value)] = self.put(value)
+            self.held.append(value)  # another one shall not have its id
         return self[id(value)]
 
 

@@ -1,4 +1,4 @@
-"""Independent jobs side by side in processes of their own, each with one thread, or more where there are fewer jobs than workers."""
+"""Calls side by side in processes of their own, each as soon as what it needs is there."""
 
 import contextlib
 import importlib
@@ -6,15 +6,16 @@ import os
 import signal
 import time
 import warnings
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
-import joblib
-from joblib.externals.loky import get_reusable_executor
-from tqdm import tqdm
+from joblib.externals.loky import ProcessPoolExecutor
 
 from advrec_tf import clusters
 from advrec_tf.errors import UserError
@@ -22,72 +23,144 @@ from advrec_tf.startup import at_work, one_thread_for_numpy, peak_memory_mb, sta
 from advrec_tf.threads import threads
 
 BACKENDS = ("loky", "dask", "ray")
-MANY = 24  # jobs: TensorFlow keeps every program it has compiled, so a process that would do more of them is one that can be replaced
-MOST_THREADS = 8  # of a job, each of which holds blocks of its own
-GRACE = 0.5  # seconds in which a job that is stopped removes its temporary files
-peak_workers_mb = 0  # the most memory that one process has held for a job of this run
+MOST_THREADS = 8  # of a call, each of which holds blocks of its own
+GRACE = 0.5  # seconds in which a call that is stopped removes its temporary files
+peak_workers_mb = 0  # the most memory that one process has held for a call of this run
 
 
-def run(
-    function: str, jobs: list[dict], workers: int, backend: str = "loky", bar: str = "", done: int = 0, folder: Path = Path()
-) -> Iterator[tuple[int, Any]]:
-    """Calls the function named "module:name" with every job's arguments, at most `workers` at once; yields (index, result) as they finish.
+def ignored(_: Any) -> None:
+    """A result that is on disk."""
 
-    It is named, not given, so that this process need not import TensorFlow only to hand it on.  It also gets `position`, where its
-    progress bar goes.  `backend`: processes here (loky), which end when this one does, or a cluster that runs already (dask, ray) with as many
-    workers as that has.  A job that raises ends the run with its error; what shall outlive it must be on disk.
-    bar: the name of a progress bar over the jobs, if one is wanted, of which `done` were done before.  folder: in which they write, which a cluster's
-    workers have to see.
+
+class Call(NamedTuple):
+    """A function by its name "module:name", so that this process need not import TensorFlow only to hand it on; its arguments, to which `position`
+    comes, where its progress bar goes; and what this process does with its result."""
+
+    function: str
+    arguments: dict[str, Any]
+    done: Callable[[Any], None] = ignored
+
+
+Flow = Iterator[list[Call]]  # of batches: the next is asked for, and begins, when all of the one before are done
+Done = tuple[int, Any, int]  # number of a call, its result, megabytes
+
+
+class Pool(Protocol):
+    """Where calls run."""
+
+    room: int  # how many it takes at a time
+    threads: int  # for all of them together
+
+    def submit(self, number: int, call: Call, threads: int) -> None: ...
+
+    def next(self) -> Done:
+        """Any call that is done.  Raises what it has raised."""
+        ...
+
+
+def run(flows: Iterable[Flow], workers: int, backend: str = "loky", folder: Path = Path(), share: clusters.Share = clusters.ONE_THREAD) -> None:
+    """Runs all flows at once, at most `workers` calls at a time, in the order in which they may begin.
+
+    `backend`: processes here (loky), which end when this one does, or a cluster that runs already (dask, ray) with as many workers as that has.  A
+    call that raises ends the run with its error; what shall outlive it must be on disk.  Where fewer calls than workers are left each has more
+    threads.  folder, share: in which they write, which a cluster's workers have to see, and what each has of the cluster.
     """
-    with tqdm(total=len(jobs) + done, initial=done, desc=bar, disable=None if bar else True) as shown:
-        for index, result in _results(function, jobs, workers, backend, folder) if jobs else ():
-            yield index, result
-            shown.update()
-
-
-def _results(function: str, jobs: list[dict], workers: int, backend: str, folder: Path) -> Iterator[tuple[int, Any]]:
     one_thread_for_numpy()
-    if backend != "loky":
-        yield from map(_noted, clusters.run(backend, _call, function, jobs, folder))
+    waiting = deque(each for flow in flows for each in _next_batch(flow))
+    running: dict[int, tuple[Call, _Batch, int]] = {}  # with its threads
+    if not waiting:
         return
-    # A worker that has grown is replaced, a job that is stopped goes on at the next run: joblib warns of both, and nothing is lost.
+    with _processes(workers) if backend == "loky" else clusters.pool(backend, called, folder, share) as pool:
+        count = 0
+        while waiting or running:
+            while waiting and len(running) < pool.room:
+                free = pool.threads - sum(own for *_, own in running.values())
+                own = min(MOST_THREADS, max(1, -(-free // len(waiting))))
+                running[count] = *waiting.popleft(), own
+                pool.submit(count, running[count][0], own)
+                count += 1
+            number, result, megabytes = pool.next()
+            _note(megabytes)
+            call, batch, _ = running.pop(number)
+            call.done(result)
+            batch.left -= 1
+            if not batch.left:
+                waiting += _next_batch(batch.flow)
+
+
+@dataclass
+class _Batch:
+    """What a flow has begun."""
+
+    flow: Flow
+    left: int  # calls that are not done
+
+
+def _next_batch(flow: Flow) -> list[tuple[Call, _Batch]]:
+    """The calls of a flow's next batch that is not empty."""
+    calls = next(filter(None, flow), [])
+    batch = _Batch(flow, len(calls))
+    return [(call, batch) for call in calls]
+
+
+def _note(megabytes: int) -> None:
+    global peak_workers_mb
+    peak_workers_mb = max(peak_workers_mb, megabytes)
+
+
+@contextlib.contextmanager
+def _processes(workers: int) -> Iterator[Pool]:
+    # A worker that has grown is replaced, a call that is stopped goes on at the next run: loky warns of both, and nothing is lost.
     warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
-    processes = min(workers, max(2, len(jobs))) if len(jobs) < MANY else max(workers, 2)  # one means this process itself
-    pool = joblib.Parallel(processes, return_as="generator_unordered", pre_dispatch=workers, batch_size=1, initializer=start_worker)
     resource_tracker.ensure_running()  # its start ends every hold of stops, so it comes first
+    pool = _Processes(workers)
     try:
-        with stops_held():  # a worker that is just starting could only answer with a traceback
-            results = pool(_calls(function, jobs, workers))
-        yield from map(_noted, results)
+        yield pool
     except BaseException as error:
-        _stop_workers()
+        pool.stop()
         if not isinstance(error, BrokenProcessPool):
             raise
         raise UserError("a worker process was killed, perhaps for want of memory: run again, with fewer --workers if so") from None
+    pool.close()
 
 
-def _stop_workers() -> None:
-    """Interrupts the jobs that run, and then ends their processes, so that nothing of them is left to complain at exit."""
-    pool = get_reusable_executor(reuse=True)
-    processes = list(getattr(pool, "_processes", None) or ())
-    for number in processes:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(number, signal.SIGTERM)
-    if processes:
-        time.sleep(GRACE)
-    pool.shutdown(wait=True, kill_workers=True)
+class _Processes:
+    """Processes of this machine, each started when there is a call for it."""
 
+    def __init__(self, workers: int):
+        self.room = self.threads = workers
+        self._free = list(range(workers))  # places of progress bars
+        self._executors: dict[int, ProcessPoolExecutor] = {}
+        self._running: dict[Future[Done], int] = {}
 
-def _noted(done: tuple[int, Any, int]) -> tuple[int, Any]:
-    global peak_workers_mb
-    peak_workers_mb = max(peak_workers_mb, done[2])
-    return done[:2]
+    def submit(self, number: int, call: Call, threads: int) -> None:
+        place = min(self._free)
+        self._free.remove(place)
+        with stops_held():  # a worker that is just starting could only answer with a traceback
+            if place not in self._executors:
+                self._executors[place] = ProcessPoolExecutor(1, initializer=start_worker)
+            future = self._executors[place].submit(called, number, call.function, call.arguments, place, threads)
+        self._running[future] = place
 
+    def next(self) -> Done:
+        future = next(iter(wait(self._running, return_when=FIRST_COMPLETED).done))
+        self._free.append(self._running.pop(future))
+        return future.result()
 
-def _calls(function: str, jobs: list[dict], workers: int) -> list:
-    share, more = divmod(workers, len(jobs))
-    own = [min(MOST_THREADS, max(1, share + (index < more))) for index in range(len(jobs))]
-    return [joblib.delayed(_call)(function, index, job, index % workers, own[index]) for index, job in enumerate(jobs)]
+    def close(self) -> None:
+        for executor in self._executors.values():
+            executor.shutdown()
+
+    def stop(self) -> None:
+        """Interrupts the calls that run, and then ends their processes, so that nothing of them is left to complain at exit."""
+        processes = [number for executor in self._executors.values() for number in executor._processes]
+        for number in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGTERM)
+        if processes:
+            time.sleep(GRACE)
+        for executor in self._executors.values():
+            executor.shutdown(kill_workers=True)
 
 
 def named(function: str) -> Any:
@@ -96,7 +169,8 @@ def named(function: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _call(function: str, index: int, job: dict, position: int, own: int = 1) -> tuple[int, Any, int]:
+def called(number: int, function: str, arguments: dict, position: int, own: int) -> Done:
+    """A call, where it runs.  own: threads"""
     with at_work(), threads(own):
         start_tensorflow()
-        return index, named(function)(**job, position=position), peak_memory_mb()
+        return number, named(function)(**arguments, position=position), peak_memory_mb()

@@ -22,4 +22,4 @@ def report(folders: list[Path]) -> None:
         page(folder, curves.budget_report(rows), {"budget.png": plots.budget_figure(rows)})
 
 
-EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("iterations", "model_selection"), jobs, report, trainings.train)
+EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("iterations", "model_selection"), jobs, report, trainings.train, split=trainings.by_seed)

@@ -56,4 +56,4 @@ def report(folders: list[Path]) -> None:
             page(folder, characteristics.report(losses, readings), pictures, "losses.csv", "readings.csv")
 
 
-EXPERIMENT = Experiment(perturbed.DRAWN, perturbed.studies, jobs, report, trainings.train, parts=sub_samples)
+EXPERIMENT = Experiment(perturbed.DRAWN, perturbed.studies, jobs, report, trainings.train, parts=sub_samples, split=trainings.by_seed)

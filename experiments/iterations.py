@@ -24,4 +24,4 @@ def report(folders: list[Path]) -> None:
         page(folder, curves.iterations_report(rows), {name: plots.iterations_figure(rows, metrics) for name, metrics in pictures.items()})
 
 
-EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("epsilon", "model_selection"), jobs, report, trainings.train)
+EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("epsilon", "model_selection"), jobs, report, trainings.train, split=trainings.by_seed)

@@ -31,4 +31,4 @@ def report(folders: list[Path]) -> None:
         page(folder, projected.report(rows), {"ranks.png": plots.projected_figure(rows)})
 
 
-EXPERIMENT = Experiment(LAYOUT, perturbed.single("epsilon", "iterations", "model_selection"), jobs, report, trainings.train)
+EXPERIMENT = Experiment(LAYOUT, perturbed.single("epsilon", "iterations", "model_selection"), jobs, report, trainings.train, split=trainings.by_seed)

@@ -1,6 +1,5 @@
 """Table I of the low-rank defences paper: a recommender without the users that PCA and an SVM take for fakes; and detectors on other attacks."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from advrec_tf.cli.runner import Experiment, Running
 from advrec_tf.defenses import Svm
 from advrec_tf.defenses.detection import FLAGGED, KNOWN
 from advrec_tf.evaluation import DETECTION
+from advrec_tf.jobs import Flow
 from advrec_tf.poisoning import Profiles
 from advrec_tf.reporting import detection, page, plots, poisoning, read_results
 from advrec_tf.results import Job, Layout
@@ -34,11 +34,10 @@ def elsewhere(study: Study) -> tuple[Study, list[str]]:
     return replace(study, plans=plans), [name for name in others if name != study.attack]
 
 
-def prepare(studies: Sequence[Study], how: Running) -> None:
+def prepare(study: Study, how: Running) -> Flow:
     """Makes the profiles of all these attacks; a given file of profiles has no other run."""
-    poisoned.prepare(studies, how)
-    again = [(elsewhere(study)[0], part) for study in studies for attack in study.attacks if attack != "none" for part in attack.split("+")]
-    poisoned.make_profiles(again + [(study, name) for study in studies for name in elsewhere(study)[1]], how)
+    other, names = elsewhere(study)
+    return poisoned.make_profiles(poisoned.asked(study) + poisoned.asked(other) + [(study, name) for name in names], how)
 
 
 def jobs(study: Study) -> list[Job]:

@@ -49,6 +49,8 @@ def run(experiment: str, values: dict[str, Any]) -> int:
         return 0
     if values.get("backend", "loky") != "loky":
         values["output_dir"] = str(Path(values["output_dir"]).absolute())  # wherever a worker stands
+    elif values.get("job_threads", 1) > 1 or values.get("job_memory"):
+        raise UserError("--job_threads and --job_memory are of clusters: here --workers says how much is done at once")
     if experiment != "describe":
         module.EXPERIMENT.studies(values, [], Path(values["output_dir"]))  # the values alone, before anything is fetched
     asked = [values["train"]] if values.get("train") else values["dataset"]

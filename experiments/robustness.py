@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.exports import read_factors
 from advrec_tf.files import write_text
+from advrec_tf.jobs import Call, Flow
 from advrec_tf.models.baselines import BASELINES, MostPopular
 from advrec_tf.reporting import front, leaderboard, leaderboard_page, page, plots, read_results, read_users, web
 from advrec_tf.reporting.vocabulary import DEFENDED, EQUAL
@@ -92,12 +93,12 @@ def _own(text: str) -> tuple[str, tuple[np.ndarray, np.ndarray]]:
     return name, read_factors(paths)
 
 
-def prepare(studies: Sequence[Study], how: Running) -> None:
+def prepare(study: Study, how: Running) -> Flow:
     """Trains what is to be trained."""
-    for entries, models in (({"AMF"}, TRAINED), ({"BPR-MF", TWIN}, TRAINED[:1])):
-        trainings.train([study.training for study in studies if entries & study.asked], how, models)
-    for _ in how.jobs("advrec_tf.cli.victims:victim", [arguments for study in studies for _, arguments in _trained_whole(study)]):
-        pass
+    names = TRAINED if "AMF" in study.asked else TRAINED[:1] if {"BPR-MF", TWIN} & study.asked else ()
+    first, then = trainings.train(study.training, how, names)
+    yield first + [Call("advrec_tf.cli.victims:victim", arguments) for _, arguments in _trained_whole(study)]
+    yield then
 
 
 def _trained_whole(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -42,4 +42,4 @@ def render(folder: Path) -> None:
     page(folder, "\n".join(parts), pictures, "cells.csv", "tests.csv")
 
 
-EXPERIMENT = Experiment(perturbed.DRAWN, perturbed.single("epsilon"), jobs, report, trainings.train)
+EXPERIMENT = Experiment(perturbed.DRAWN, perturbed.single("epsilon"), jobs, report, trainings.train, split=trainings.by_seed)

@@ -1,6 +1,7 @@
 """Running the command line: in this process with its jobs one after the other, or as a process of its own."""
 
 import contextlib
+import functools
 import io
 import os
 import signal
@@ -46,7 +47,7 @@ def advrec(*argv: str) -> Outcome:
     out, err = io.StringIO(), io.StringIO()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jobs, "_results", _one_after_the_other)
+        patch.setattr(jobs, "_processes", _here)
         patch.setattr(dcgan, "FILTERS", NARROW)
         try:
             status = main.main(command_line.parse(["advrec", *argv]))
@@ -59,9 +60,30 @@ def advrec(*argv: str) -> Outcome:
     return Outcome(status, out.getvalue(), err.getvalue())
 
 
-def _one_after_the_other(function, arguments, *_):
-    for index, each in enumerate(arguments):
-        yield index, jobs.named(function)(**each, position=0)
+@contextlib.contextmanager
+def _here(_):
+    yield Here()
+
+
+class Here:
+    """A pool of this process, one call after the other."""
+
+    room = threads = 1
+
+    def submit(self, number, call, threads):
+        self.left = number, call
+
+    def next(self):
+        number, call = self.left
+        return number, jobs.named(call.function)(**call.arguments, position=0), 0
+
+
+def answers(function, arguments, workers=1, *where):
+    """What a function of jobs returns for each of the arguments, by their place."""
+    found = {}
+    calls = [jobs.Call(function, each, functools.partial(found.__setitem__, n)) for n, each in enumerate(arguments)]
+    jobs.run([iter([calls])], workers, *where)
+    return found
 
 
 def told(result: Outcome) -> str:

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from advrec_tf import clusters, data, jobs
+from advrec_tf import clusters, data
 from advrec_tf.errors import UserError
 
-from running import ROOT, SHORT, advrec, command, outcome
+from running import ROOT, SHORT, advrec, answers, command, outcome
 
 pytestmark = pytest.mark.skipif("TEST_CLUSTERS" not in os.environ, reason="make test-clusters")
 PATHS = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
@@ -42,7 +42,16 @@ class Cluster:
             assert start(*RAY, "start", "--head", *options).wait(120) == 0
             return
         serve = (sys.executable, "-m", "distributed.cli.dask_scheduler", "--host=127.0.0.1", f"--port={PORT['dask']}", "--no-dashboard")
-        work = (sys.executable, "-m", "distributed.cli.dask_worker", f"tcp://{self.address}", "--nthreads=1", "--no-dashboard", "--nworkers=2")
+        work = (
+            sys.executable,
+            "-m",
+            "distributed.cli.dask_worker",
+            f"tcp://{self.address}",
+            "--nthreads=1",
+            "--no-dashboard",
+            "--nworkers=2",
+            "--resources=memory=2",
+        )
         self.processes = [start(*serve), start(*work)]
 
     def kill_a_worker(self):
@@ -84,8 +93,16 @@ def cluster(request):
     found.down()
 
 
-def run(function, arguments, cluster, folder):
-    return dict(jobs.run(f"cluster_jobs:{function}", arguments, 1, cluster.backend, folder=folder))
+def run(function, arguments, cluster, folder, *share):
+    return answers(f"cluster_jobs:{function}", arguments, 1, cluster.backend, folder, clusters.Share(*share))
+
+
+def test_a_job_has_its_share_of_the_cluster(cluster, tmp_path):
+    assert run("own_threads", [{}], cluster, tmp_path) == {0: 1} and run("own_threads", [{}] * 3, cluster, tmp_path, 2, 1.5) == dict.fromkeys(
+        range(3), 2
+    )
+    with pytest.raises(UserError, match=f"of {cluster.backend} has .*9000 GB for a job"):
+        run("own_threads", [{}], cluster, tmp_path, 1, 9000)
 
 
 def test_a_cluster_gives_what_processes_give_on_all_its_workers(cluster, tmp_path):
@@ -128,9 +145,7 @@ def test_who_comes_after_a_client_that_is_gone_waits_for_its_jobs(cluster, tmp_p
     if cluster.backend == "ray":
         pytest.skip("of Dask")
     job = f"[{{'mark': {str(tmp_path / 'mark')!r}}}]"
-    code = (
-        f"import pathlib; from advrec_tf import jobs; list(jobs.run('cluster_jobs:sleeps', {job}, 1, 'dask', folder=pathlib.Path({str(tmp_path)!r})))"
-    )
+    code = f"import pathlib; from running import answers; answers('cluster_jobs:sleeps', {job}, 1, 'dask', pathlib.Path({str(tmp_path)!r}))"
     client = start(sys.executable, "-c", code)
     deadline = time.monotonic() + 60
     while not (tmp_path / "mark.begun").exists() and time.monotonic() < deadline:
@@ -155,11 +170,15 @@ def test_a_cluster_that_is_not_there_is_told(backend, monkeypatch, tmp_path):
 
         ray.shutdown()  # of the tests before
     with pytest.raises(UserError, match=f"no (scheduler|cluster) of {backend} answers"):
-        list(jobs.run("cluster_jobs:fails", [{}], 1, backend, folder=tmp_path))
+        answers("cluster_jobs:fails", [{}], 1, backend, tmp_path)
 
 
 def test_whoever_is_killed_the_same_command_ends_in_the_same_bytes(cluster, tmp_path):
     """A worker, then the client, then the scheduler: and the bytes of a run of processes here that nothing happened to."""
+    if cluster.backend == "ray":
+        import ray
+
+        ray.shutdown()  # else this process ends when its scheduler has been gone for a minute
     assert advrec(f"--output_dir={tmp_path / 'undisturbed'}", *SHORT).status == 0
     folder = tmp_path / "disturbed"
     popen = command(f"--output_dir={folder}", f"--backend={cluster.backend}", *SHORT, **cluster.environment)

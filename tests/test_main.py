@@ -13,7 +13,7 @@ from advrec_tf.files import locked
 from advrec_tf.reporting import leaderboard
 from advrec_tf.robustness import measuring
 
-from running import SHORT, advrec, outcome, told
+from running import SHORT, advrec, answers, outcome, told
 
 
 @pytest.fixture(scope="module")
@@ -309,13 +309,17 @@ def test_a_backend_that_is_not_installed_is_told(tmp_path, monkeypatch):
     try:
         import ray  # noqa: F401
     except ImportError:
-        from advrec_tf import jobs
         from advrec_tf.errors import UserError
 
         with pytest.raises(UserError, match="--backend=ray needs a package that is not installed"):
-            list(jobs.run("running:advrec", [{}], 1, "ray"))
+            answers("running:advrec", [{}], 1, "ray")
     else:
         pytest.skip("ray is installed")
+
+
+@pytest.mark.parametrize("flag", ["--job_threads=2", "--job_memory=1.5"])
+def test_shares_of_a_cluster_are_not_for_processes_here(tmp_path, flag):
+    assert "are of clusters: here --workers says" in told(advrec("--experiment=table1", flag, f"--output_dir={tmp_path}", *SHORT))
 
 
 def test_memory_that_is_not_there_is_told(tmp_path, monkeypatch):

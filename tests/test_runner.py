@@ -1,5 +1,6 @@
 """The runner: what is there is not done again, what is asked is checked before anything is trained, and any death is survived."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from advrec_tf import jobs, results
 from advrec_tf.errors import UserError
 from advrec_tf.training import trainer
 
-from running import ROOT, SHORT, TINY, advrec, command, outcome
+from running import ROOT, SHORT, TINY, advrec, answers, command, outcome
 
 POISON = ("--experiment=poison", "--attack=recsys20,bandwagon", *TINY)
 
@@ -94,32 +95,44 @@ def die(position=0):
 
 def test_a_killed_worker_is_told():
     with pytest.raises(UserError, match="a worker process was killed"):
-        list(jobs.run("test_runner:die", [{}, {}], 2))
+        answers("test_runner:die", [{}, {}], 2)
 
 
-def clocked(position=0):
+def clocked(seconds=0.05, position=0):
     began = time.monotonic()
-    time.sleep(0.05)
+    time.sleep(seconds)
     return os.getpid(), began, time.monotonic()
 
 
-def test_many_jobs_of_one_worker_run_one_at_a_time_in_processes_that_can_be_replaced(monkeypatch):
-    def pids_in_order():
-        pids, began, ended = zip(*sorted((done for _, done in jobs.run("test_runner:clocked", [{}] * 4, 1)), key=lambda done: done[1]), strict=True)
-        assert all(end <= begin for end, begin in zip(ended, began[1:], strict=False))
-        return set(pids)
+def test_jobs_of_one_worker_run_one_at_a_time():
+    pids, began, ended = zip(*sorted(answers("test_runner:clocked", [{}] * 4, 1).values(), key=lambda done: done[1]), strict=True)
+    assert all(end <= begin for end, begin in zip(ended, began[1:], strict=False)) and len(set(pids)) == 1 and os.getpid() not in pids
 
-    assert pids_in_order() == {os.getpid()}
-    monkeypatch.setattr(jobs, "MANY", 4)
-    assert os.getpid() not in pids_in_order()
+
+def test_a_batch_begins_when_that_before_it_of_its_own_flow_is_done():
+    """And not earlier, whatever other flows do; empty batches are passed over, and no more processes start than there are calls at once."""
+    found = {}
+
+    def flow(name, seconds):
+        for number, count in enumerate((0, 1, 0, 2)):
+            assert sum(of == name for of, *_ in found) == (number > 1)
+            arguments = {"seconds": seconds if number == 1 else 0.05}
+            yield [jobs.Call("test_runner:clocked", arguments, functools.partial(found.__setitem__, (name, number, n))) for n in range(count)]
+
+    jobs.run([flow("slow", 5), flow("fast", 0.05)], 2)
+    ended = found["slow", 1, 0][2]
+    assert all(found["fast", 3, n][2] < ended <= found["slow", 3, n][1] for n in range(2))
+    assert len({pid for pid, *_ in found.values()}) == 2
+    jobs.run([], 2)
+    jobs.run([iter([[]])], 2)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_jobs_run_side_by_side_and_raise(workers):
-    found = dict(jobs.run("test_runner:double", [{"x": n} for n in range(5)], workers))
+    found = answers("test_runner:double", [{"x": n} for n in range(5)], workers)
     assert [found[n][0] for n in range(5)] == [0, 2, 4, 6, 8] and {r[2] for r in found.values()} == {"1"}
     with pytest.raises(UserError, match="told"):
-        list(jobs.run("test_runner:double", [{"x": 1, "fails": True}], workers))
+        answers("test_runner:double", [{"x": 1, "fails": True}], workers)
 
 
 def wait_for(condition, process, seconds=60):
@@ -173,7 +186,7 @@ def test_a_worker_starts_with_stops_held(tmp_path):
     """One that is stopped before it can answer prints a traceback; every process tells here what it holds as it starts."""
     told = "import pathlib, os, signal; held = signal.pthread_sigmask(signal.SIG_BLOCK, [])"
     (tmp_path / "sitecustomize.py").write_text(f"{told}; pathlib.Path({str(tmp_path)!r}, f'{{os.getpid()}}.held').write_text(str(len(held)))\n")
-    code = "from advrec_tf import jobs; print(len(list(jobs.run('test_runner:double', [{'x': 1}, {'x': 2}], 2))))"
+    code = "from running import answers; print(len(answers('test_runner:double', [{'x': 1}, {'x': 2}], 2)))"
     folders = os.pathsep.join(map(str, (tmp_path, ROOT / "tests", ROOT)))
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": folders})
     held = sorted(path.read_text() for path in tmp_path.glob("*.held"))

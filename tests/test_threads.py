@@ -10,6 +10,8 @@ from advrec_tf.errors import UserError
 from advrec_tf.evaluation import ranking
 from advrec_tf.threads import side_by_side, threads
 
+from running import answers
+
 COUNTS = (1, 2, 4)
 
 
@@ -114,6 +116,6 @@ def test_who_asks_for_threads_has_them_wherever_the_results_are_taken():
 
 @pytest.mark.parametrize("workers, wanted", [(2, [2]), (5, [5]), (2, [1, 1]), (5, [3, 2]), (99, [8])])
 def test_a_job_has_the_workers_that_no_other_needs(workers, wanted):
-    found = [result for _, result in sorted(jobs.run("cluster_jobs:own_threads", [{} for _ in wanted], workers))]
+    found = [result for _, result in sorted(answers("cluster_jobs:own_threads", [{} for _ in wanted], workers).items())]
     assert found == wanted
-    assert jobs._call("cluster_jobs:own_threads", 0, {}, 0, 3)[1] == 3 and jobs._call("cluster_jobs:own_threads", 0, {}, 0)[1] == 1
+    assert jobs.called(0, "cluster_jobs:own_threads", {}, 0, 3)[1] == 3

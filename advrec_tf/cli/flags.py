@@ -89,6 +89,9 @@ FLAGS = {
     "workers": Flag("whole", (*_MEASURED, "audit"), "processes here, side by side; of fewer jobs each has several threads", os.cpu_count(), low=1),
     "backend": Flag("text", (*_MEASURED, "audit"), "processes here (loky), or a cluster that runs already, on its workers", "loky",
                     among=BACKENDS),
+    "job_threads": Flag("whole", (*_MEASURED, "audit"), "threads of a job on a cluster; Ray keeps as many CPUs for it", 1, low=1),
+    "job_memory": Flag("number", (*_MEASURED, "audit"), "GB kept for a job on a cluster: of Ray's memory, or of Dask's resource of that name", 0,
+                       low=0),
     "save_every": Flag("whole", _TRAINING, "epochs between checkpoints", 50, low=1),
     # Data
     "dataset": Flag("texts", (*_WITH_DATA, "claims"), f"names among {', '.join(NAMES)}, or paths of one's own tables or folders", ["ml-1m", "lastfm"],

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from advrec_tf.data import GROUPS, Interactions, check_targets, choose_targets, 
 from advrec_tf.defenses import ENTER, Defense, LowRank, detection, low_rank
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import TARGET_NAMES
+from advrec_tf.jobs import Call, Flow
 from advrec_tf.poisoning import ATTACKS, Plan, Profiles, folder_of, make, read_trajectory
 from advrec_tf.poisoning.likeness import VERSION as LIKENESS
 from advrec_tf.poisoning.settings import LEARNED, MODULES
@@ -237,12 +238,17 @@ def _check(study: Study) -> None:
             raise UserError(f"the profiles {fakes.name} promote other items: add --targets={','.join(map(str, fakes.targets))}")
 
 
-def prepare(studies: Sequence[Study], how: Running) -> None:
-    """Makes the profiles that are not on disk yet, side by side."""
-    make_profiles([(study, part) for study in studies for attack in study.attacks if attack != "none" for part in attack.split("+")], how)
+def prepare(study: Study, how: Running) -> Flow:
+    """Makes the profiles that are not on disk yet."""
+    return make_profiles(asked(study), how)
 
 
-def make_profiles(asked: list[tuple[Study, str]], how: Running) -> None:
+def asked(study: Study) -> list[tuple[Study, str]]:
+    """The attacks of a study, each part of a mixed one for itself."""
+    return [(study, part) for attack in study.attacks if attack != "none" for part in attack.split("+")]
+
+
+def make_profiles(asked: list[tuple[Study, str]], how: Running) -> Flow:
     """The profiles of those of these attacks that learn, on every group of targets, each in its folder below <output_dir>/profiles."""
     wanted = dict.fromkeys(((study, "gan") for study, name in asked if name == "recsys19")) | dict.fromkeys(asked)
     jobs: dict[Path, dict[str, Any]] = {}
@@ -250,12 +256,17 @@ def make_profiles(asked: list[tuple[Study, str]], how: Running) -> None:
         for plan in study.plans.values() if name in LEARNED else ():
             job: dict[str, Any] = {"data": study.data, "name": name, "plan": plan, "k": study.k, "folder": study.output_dir / "profiles"}
             jobs.setdefault(folder_of(**job), job)
-    # RecSys19 starts from what the GAN makes.
-    for folders in ([f for f in jobs if jobs[f]["name"] != "recsys19"], [f for f in jobs if jobs[f]["name"] == "recsys19"]):
-        for index, _ in how.jobs("advrec_tf.poisoning:make", [{**jobs[folder], "progress": how.progress} for folder in folders]):
-            folder = folders[index]
-            if not (folder / "trajectory.png").exists():
-                plots.save_figure(plots.trajectory_figure(jobs[folder]["name"], read_trajectory(folder)), folder / "trajectory.png")
+    for late in (False, True):  # RecSys19 starts from what the GAN makes
+        own = {folder: job for folder, job in jobs.items() if (job["name"] == "recsys19") == late}
+        yield [
+            Call("advrec_tf.poisoning:make", {**job, "progress": how.progress}, partial(_draw, folder, job["name"])) for folder, job in own.items()
+        ]
+
+
+def _draw(folder: Path, name: str, _: Any) -> None:
+    """The picture of an attack's trajectory, if it is not there."""
+    if not (folder / "trajectory.png").exists():
+        plots.save_figure(plots.trajectory_figure(name, read_trajectory(folder)), folder / "trajectory.png")
 
 
 def jobs(study: Study, attacks: Sequence[str], defenses: Sequence[Defense]) -> list[Job]:
@@ -280,15 +291,15 @@ def jobs(study: Study, attacks: Sequence[str], defenses: Sequence[Defense]) -> l
     return found
 
 
-def prepare_reconstructions(jobs: list[Job], how: Running) -> None:
+def prepare_reconstructions(jobs: list[Job]) -> list[Call]:
     """Reconstructions of whole matrices that the jobs need, which share one decomposition over their ranks."""
     whole: dict[str, tuple[dict[str, Any], set[int]]] = {}
     for job in jobs:
         defense, data = job.arguments["defense"], job.arguments["poisoned"]
         if isinstance(defense, LowRank) and defense.patch is None and not defense.of_ratings:
             whole.setdefault(data.fingerprint, ({"data": data, "cache_dir": job.arguments["cache_dir"]}, set()))[1].add(defense.rank)
-    for _ in how.jobs("advrec_tf.defenses.low_rank:prepare_full", [{**common, "ranks": tuple(sorted(ranks))} for common, ranks in whole.values()]):
-        pass
+    name = "advrec_tf.defenses.low_rank:prepare_full"
+    return [Call(name, {**common, "ranks": tuple(sorted(ranks))}) for common, ranks in whole.values()]
 
 
 def resemblance(study: Study) -> list[Job]:

@@ -1,14 +1,18 @@
 """The one way from an experiment to its results: lock, check the settings, prepare, skip what is there, run jobs, keep rows, report."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from tqdm import tqdm
+
 from advrec_tf import jobs
+from advrec_tf.clusters import Share
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
+from advrec_tf.jobs import Call, Flow
 from advrec_tf.results import Job, Layout, Results, recorded_run
 
 
@@ -16,21 +20,13 @@ from advrec_tf.results import Job, Layout, Results, recorded_run
 class Running:
     """How a run goes about it; none of this changes a result."""
 
-    workers: int
-    backend: str
     progress: bool
     save_every: int
-    flags: dict[str, Any]
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Running":
         """From the values of all flags."""
-        return cls(values["workers"], values["backend"], values["progress"], values.get("save_every", 0), values)
-
-    def jobs(self, function: str, arguments: list[dict], bar: str = "", done: int = 0) -> Iterator[tuple[int, Any]]:
-        """Calls a named function with each of the arguments, side by side; yields (index, result) as they finish."""
-        folder = Path(self.flags["output_dir"])
-        return jobs.run(function, arguments, self.workers, self.backend, bar if self.progress else "", done, folder)
+        return cls(values["progress"], values.get("save_every", 0))
 
 
 def list_length(values: dict[str, Any], data: Interactions, default: int = 10) -> int:
@@ -58,30 +54,40 @@ class Study(Protocol):
         ...
 
 
-def nothing(*_: Any) -> None:
+def nothing(*_: Any) -> Flow:
     """Of an experiment that needs nothing before."""
+    yield from ()
+
+
+def whole(study: Any) -> list[Any]:
+    """Of an experiment all of whose points wait for all that it trains."""
+    return [study]
 
 
 class Experiment(NamedTuple):
     """A table or a figure: what its results.csv looks like, how its points come about, and what is made of the rows.
 
     studies(values, data sets, folder of the output): the study of each data set; of no data set, a check of the values alone.  jobs(study): its
-    points, each with its key.  report(folders): files and a printed page from the results alone.  prepare(studies, how): what is trained or made
-    before, over all data sets together; prepare_jobs(jobs, how): what jobs that are not done yet share.  parts(values, data): the data sets that are
-    measured in place of one, and how many of them could not be had.
+    points, each with its key.  report(folders): files and a printed page from the results alone.  prepare(study, how): what is trained or made
+    before; prepare_jobs(jobs): what jobs that are not done yet share.  parts(values, data): the data sets that are measured in place of one, and how
+    many of them could not be had.  split(study): studies that are prepared and measured each on its own, whose points are those of the study.
     """
 
     layout: Layout
     studies: Callable[[dict[str, Any], list[Interactions], Path], Sequence[Any]]
     jobs: Callable[[Any], list[Job]]
     report: Callable[[list[Path]], None]
-    prepare: Callable[[Sequence[Any], Running], None] = nothing
-    prepare_jobs: Callable[[list[Job], Running], None] = nothing
+    prepare: Callable[[Any, Running], Flow] = nothing
+    prepare_jobs: Callable[[list[Job]], list[Call]] = lambda _: []
     parts: Callable[[dict[str, Any], Interactions], tuple[list[Interactions], int]] = lambda values, data: ([data], 0)
+    split: Callable[[Any], list[Any]] = whole
 
 
 def run(name: str, experiment: Experiment, values: dict[str, Any], studies: Sequence[Any]) -> None:
-    """Measures what is not measured yet, and has the report written; a run that is killed at any moment goes on from there."""
+    """Measures what is not measured yet, and has the report written; a run that is killed at any moment goes on from there.
+
+    What is prepared and measured waits for what it needs alone, over all data sets.
+    """
     how, output_dir = Running.of(values), Path(values["output_dir"])
     with contextlib.ExitStack() as stack:
         opened = []
@@ -89,21 +95,37 @@ def run(name: str, experiment: Experiment, values: dict[str, Any], studies: Sequ
             statistics = study.data.statistics() | {"published": study.published}
             run = recorded_run(output_dir / name / study.data.name, study.config, statistics, values, experiment.layout)
             opened.append(stack.enter_context(run))
-        experiment.prepare(studies, how)
-        asked = [(results, job) for results, study in zip(opened, studies) for job in experiment.jobs(study)]
-        left = [(results, job) for results, job in asked if job not in results]
-        experiment.prepare_jobs([job for _, job in left], how)
-        measure(name, left, len(asked) - len(left), how)
+        bar = stack.enter_context(tqdm(total=0, desc=name, disable=None if how.progress else True, delay=1e-9))  # not shown before it is expected
+        flows = [_flow(experiment, part, results, how, bar) for results, study in zip(opened, studies) for part in experiment.split(study)]
+        jobs.run(flows, values["workers"], values["backend"], output_dir, Share(values["job_threads"], values["job_memory"]))
+        bar.close()
         experiment.report([results.folder for results in opened])
 
 
-def measure(name: str, left: list[tuple[Results, Job]], done: int, how: Running) -> None:
-    """Runs the jobs, over all data sets side by side, and takes their rows as they come; done: how many there were before."""
-    arguments = [{**job._asdict(), "path": results.path_of(job), "binding": results.binding} for results, job in left]
-    for each in arguments:
-        del each["files"]
-    for index, rows in how.jobs("advrec_tf.results:measure", arguments, name, done):
-        results, job = left[index]
+def _flow(experiment: Experiment, study: Any, results: Results, how: Running, bar: tqdm) -> Flow:
+    """What a study needs, and then its points, whose rows are taken as they come."""
+    yield from experiment.prepare(study, how)
+    asked = experiment.jobs(study)
+    left = [job for job in asked if job not in results]
+    yield experiment.prepare_jobs(left)
+    _expect(bar, len(asked), len(asked) - len(left))
+    yield [_measuring(job, results, bar) for job in left]
+
+
+def _expect(bar: tqdm, asked: int, done: int) -> None:
+    """More points, of which some were done before; what is estimated is the time that others take."""
+    if not bar.disable:
+        bar.total, bar.initial, bar.n = bar.total + asked, bar.initial + done, bar.n + done
+        bar.unpause()
+        bar.refresh()
+
+
+def _measuring(job: Job, results: Results, bar: tqdm) -> Call:
+    def taken(rows: list[dict]) -> None:
         if len(rows) != len(job.points):
             raise UserError(f"{job.function} gave {len(rows)} rows for {len(job.points)} points")
         results.add(job, rows)
+        bar.update()
+
+    own = {name: value for name, value in job._asdict().items() if name != "files"}
+    return Call("advrec_tf.results:measure", {**own, "path": results.path_of(job), "binding": results.binding}, taken)

@@ -1,13 +1,14 @@
 """What is trained before factors are perturbed: BPR-MF, and AMF that goes on from it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from advrec_tf.cli.runner import Running
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
+from advrec_tf.jobs import Call, Flow
 from advrec_tf.reporting import published
 from advrec_tf.reporting.vocabulary import MODELS
 from advrec_tf.training import AMFSettings, BPRMFSettings, Settings, model_folder, selected_factors
@@ -75,25 +76,25 @@ def settings(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def train(studies: Sequence[Training], how: Running, names: Sequence[str] = MODELS) -> None:
-    """Every model of every data set and seed, as many at once as there are workers: BPR-MF up to AMF's start, then the rest of it beside AMF."""
-    for study in studies:
-        for settings in (study.bprmf, study.amf):
-            if settings.name in names and "best" in study.selections:
-                _check_evaluations(study, settings)
-    for stage in (0, 1):
+def train(study: Training, how: Running, names: Sequence[str] = MODELS) -> Flow:
+    """Every model of every seed: BPR-MF up to AMF's start, then the rest of it beside AMF."""
+    for settings in (study.bprmf, study.amf):
+        if settings.name in names and "best" in study.selections:
+            _check_evaluations(study, settings)
+    for models in ([(study.bprmf, study.amf.first_epoch)], [(each, study.last_epoch(each)) for each in (study.amf, study.bprmf)]):
         asked = []
-        for study in studies:
-            models = [(study.bprmf, study.amf.first_epoch)] if stage == 0 else [(each, study.last_epoch(each)) for each in (study.amf, study.bprmf)]
-            for settings, stop in models:
-                measured = [int(at[6:]) for _, at in study.epochs_of(settings) if at.startswith("epoch:")]
-                keep = (*study.keep_epochs, *measured, study.amf.first_epoch)
-                if settings.name not in names:
-                    continue
-                common = {"data": study.data, "settings": settings, "epochs": stop, "keep_epochs": keep, "models_dir": study.output_dir / "models"}
-                asked += [{**common, "seed": seed, "save_every": how.save_every, "progress": how.progress} for seed in study.seeds]
-        for _ in how.jobs("advrec_tf.training.trainer:train", asked):
-            pass
+        for settings, stop in models:
+            measured = [int(at[6:]) for _, at in study.epochs_of(settings) if at.startswith("epoch:")]
+            keep = (*study.keep_epochs, *measured, study.amf.first_epoch)
+            common = {"data": study.data, "settings": settings, "epochs": stop, "keep_epochs": keep, "models_dir": study.output_dir / "models"}
+            common |= {"save_every": how.save_every, "progress": how.progress}
+            asked += [Call("advrec_tf.training.trainer:train", {**common, "seed": seed}) for seed in study.seeds if settings.name in names]
+        yield asked
+
+
+def by_seed(study: Training) -> list[Any]:
+    """The study, seed by seed."""
+    return [replace(study, seeds=[seed]) for seed in study.seeds]
 
 
 def _check_evaluations(study: Training, settings: Settings) -> None:
