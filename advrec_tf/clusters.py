@@ -80,8 +80,6 @@ def _dask(called: Called, folder: Path, share: Share) -> Iterator["_Dask"]:
 
 
 class _Dask:
-    threads = 0  # left for a call beside its share
-
     def __init__(self, client: Any, called: Called, scope: str, share: Share):
         from distributed import as_completed
 
@@ -92,9 +90,9 @@ class _Dask:
 
     @property
     def room(self) -> int:
-        return AT_ONCE * sum(self.client.nthreads().values())
+        return max(1, AT_ONCE * sum(self.client.nthreads().values()))  # of one, where the last worker is just being replaced
 
-    def submit(self, number: int, call: Any, threads: int) -> None:
+    def submit(self, number: int, call: Any, waiting: int) -> None:
         given = number, call.function, _replaced(call.arguments, LARGE, self.keep), 0, self.share.threads
         kept = {"memory": self.share.memory} if self.share.memory else None
         self.done.add(self.client.submit(self.called, *given, key=f"{self.key}-{number}", resources=kept))
@@ -176,7 +174,6 @@ def _ray(called: Called, folder: Path, share: Share) -> Iterator["_Ray"]:
 
 
 class _Ray:
-    threads = 0  # left for a call beside its share
     room = sys.maxsize
 
     def __init__(self, ray: Any, called: Called, share: Share):
@@ -185,7 +182,7 @@ class _Ray:
         self.remote = ray.remote(**kept, max_retries=3, max_calls=CALLS)(_with_references)
         self.address = ray.get_runtime_context().gcs_address
 
-    def submit(self, number: int, call: Any, threads: int) -> None:
+    def submit(self, number: int, call: Any, waiting: int) -> None:
         arguments = _replaced(call.arguments, LARGE, self.keep)
         self.left.append(self.remote.remote(self.called, number, call.function, arguments, self.share.threads))
 

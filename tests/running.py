@@ -68,9 +68,9 @@ def _here(_):
 class Here:
     """A pool of this process, one call after the other."""
 
-    room = threads = 1
+    room = 1
 
-    def submit(self, number, call, threads):
+    def submit(self, number, call, waiting):
         self.left = number, call
 
     def next(self):

@@ -315,6 +315,6 @@ def test_an_interval_over_seeds_by_hand():
 
 
 def test_a_block_has_users_enough_for_a_product_however_many_the_items():
-    for n_items, users in ((3706, 565), (32_768, 128), (200_000, 128)):
+    for n_items, users in ((3706, 565), (32_768, 64), (200_000, 64)):
         problem = type("Sizes", (), {"n_users": 10**6, "n_items": n_items})
         assert ranking.block_starts(problem).step == users

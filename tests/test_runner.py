@@ -1,6 +1,6 @@
 """The runner: what is there is not done again, what is asked is checked before anything is trained, and any death is survived."""
 
-import functools
+import importlib
 import os
 import signal
 import subprocess
@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from advrec_tf import jobs, results
+from advrec_tf import data, jobs, results
+from advrec_tf.cli import flags, perturbed, runner
 from advrec_tf.errors import UserError
 from advrec_tf.training import trainer
 
@@ -74,6 +75,17 @@ def test_the_fingerprint_of_the_data_is_part_of_the_config(tmp_path):
     assert result.status == 1 and "another config (data" in result.err
 
 
+@pytest.mark.parametrize("experiment", flags.PERTURBED)
+def test_the_points_of_a_study_are_those_of_its_parts(experiment, tmp_path, monkeypatch):
+    monkeypatch.setattr(perturbed, "weights_of", lambda study, seed: [(each, 7, ["best"], {"seed": seed}) for each in (study.bprmf, study.amf)])
+    own = importlib.import_module(f"experiments.{experiment}").EXPERIMENT
+    values = {**flags.values(experiment, {"preset": "quick"}), "experiment": experiment, "seed": [3, 0, 4], "model_selection": ["best"]}
+    (study,) = own.studies(values, [data.synthetic(n_users=50, n_items=40, per_user=8)], tmp_path)
+    parts = own.split(study)
+    points = [[point for each in some for job in own.jobs(each) for point in job.points] for some in ([study], parts)]
+    assert len(parts) == 3 and all(sorted(map(repr, each)) == sorted(map(repr, points[0])) for each in points) and len(points[0]) > 10
+
+
 def test_a_job_that_gives_other_rows_than_its_points_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("advrec_tf.cli.perturbed.baseline", lambda **_: ([], {}))
     result = advrec("--experiment=iterations", f"--output_dir={tmp_path}", *SHORT)
@@ -98,9 +110,9 @@ def test_a_killed_worker_is_told():
         answers("test_runner:die", [{}, {}], 2)
 
 
-def clocked(seconds=0.05, position=0):
+def clocked(position=0):
     began = time.monotonic()
-    time.sleep(seconds)
+    time.sleep(0.05)
     return os.getpid(), began, time.monotonic()
 
 
@@ -109,22 +121,48 @@ def test_jobs_of_one_worker_run_one_at_a_time():
     assert all(end <= begin for end, begin in zip(ended, began[1:], strict=False)) and len(set(pids)) == 1 and os.getpid() not in pids
 
 
-def test_a_batch_begins_when_that_before_it_of_its_own_flow_is_done():
-    """And not earlier, whatever other flows do; empty batches are passed over, and no more processes start than there are calls at once."""
-    found = {}
+def meets(mark, waits, position=0):
+    """Leaves a mark, or waits for it."""
+    until = time.monotonic() + 100
+    while waits and not mark.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    mark.touch()
 
-    def flow(name, seconds):
-        for number, count in enumerate((0, 1, 0, 2)):
-            assert sum(of == name for of, *_ in found) == (number > 1)
-            arguments = {"seconds": seconds if number == 1 else 0.05}
-            yield [jobs.Call("test_runner:clocked", arguments, functools.partial(found.__setitem__, (name, number, n))) for n in range(count)]
 
-    jobs.run([flow("slow", 5), flow("fast", 0.05)], 2)
-    ended = found["slow", 1, 0][2]
-    assert all(found["fast", 3, n][2] < ended <= found["slow", 3, n][1] for n in range(2))
-    assert len({pid for pid, *_ in found.values()}) == 2
+def test_a_batch_begins_when_that_before_it_of_its_own_flow_is_done(tmp_path):
+    """And not when those of others are: the first of one flow waits for the last of another.  Empty batches are passed over."""
+    done = []
+
+    def flow(name, *batches):
+        for number, marks in enumerate(batches):
+            assert sum(of == name for of in done) == sum(map(len, batches[:number]))
+            yield [jobs.Call("test_runner:meets", {"mark": tmp_path / mark, "waits": name == "slow"}, lambda _: done.append(name)) for mark in marks]
+
+    jobs.run([flow("slow", [], ["last"], ["last"]), flow("fast", ["first"], [], ["second", "third"], ["last"])], 2)
+    assert done.count("slow") == 2 and done.index("slow") >= 3 and done.count("fast") == 4
     jobs.run([], 2)
     jobs.run([iter([[]])], 2)
+
+
+def test_the_bar_counts_what_is_expected_of_every_flow(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    bar = runner.Bar("points", True)
+    bar.close()
+    assert capsys.readouterr().err == ""  # nothing was expected
+    bar.expect(10, 4)
+    bar.update()
+    bar.expect(5, 5)
+    bar.update()
+    assert (bar.shown.total, bar.shown.n, bar.shown.initial) == (15, 11, 9)
+    bar.close()
+    assert "11/15" in capsys.readouterr().err
+    quiet = runner.Bar("points", False)
+    for _ in range(2):
+        quiet.expect(3, 1)
+        quiet.update()
+    quiet.close()
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -71,7 +71,7 @@ def test_published_numbers_are_of_the_paper_s_settings():
         {"epsilon": [0.4]},
     ):
         assert not flags.as_published({**paper, **change}, 1162)
-    assert flags.as_published({**paper, "seed": [4], "workers": 1, "model_selection": ["last"]}, 1162)
+    assert flags.as_published({**paper, "seed": [4], "workers": 1, "job_threads": 4, "job_memory": 2, "model_selection": ["last"]}, 1162)
     public = {**flags.values("poison", {}), "experiment": "poison"}
     for change in ({"victim_epochs": 5}, {"fakes": 10}, {"targets": [1]}, {"solver": "als"}, {"gan_epochs": 2}, {"surrogate_dim": 8}):
         assert flags.as_published(public) and not flags.as_published({**public, **change})

@@ -310,9 +310,10 @@ def _what(flag: Flag) -> str:
 
 # Flags that may differ from the paper's setting, and what is measured still stands beside the print.
 _FREE = {
-    "experiment", "preset", "output_dir", "progress", "workers", "backend", "save_every", "dataset", "data_dir", "columns", "seed", "k", "split_seed",
-    "epochs", "bprmf_epochs", "keep_epochs", "model_selection", "more_attacks", "attack_draws", "save_lists", "cores", "attack", "attack_seed",
-    "target_group", "patches", "enter", "choose_ratings", "svd_ranks", "pmf_dims", "figure6_ranks", "shares", "svm_components", "folds",
+    "experiment", "preset", "output_dir", "progress", "workers", "backend", "job_threads", "job_memory", "save_every", "dataset", "data_dir",
+    "columns", "seed", "k", "split_seed", "epochs", "bprmf_epochs", "keep_epochs", "model_selection", "more_attacks", "attack_draws",
+    "save_lists", "cores", "attack", "attack_seed", "target_group", "patches", "enter", "choose_ratings", "svd_ranks", "pmf_dims",
+    "figure6_ranks", "shares", "svm_components", "folds",
 }  # fmt: skip
 
 

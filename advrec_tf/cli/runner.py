@@ -95,32 +95,24 @@ def run(name: str, experiment: Experiment, values: dict[str, Any], studies: Sequ
             statistics = study.data.statistics() | {"published": study.published}
             run = recorded_run(output_dir / name / study.data.name, study.config, statistics, values, experiment.layout)
             opened.append(stack.enter_context(run))
-        bar = stack.enter_context(tqdm(total=0, desc=name, disable=None if how.progress else True, delay=1e-9))  # not shown before it is expected
+        bar = stack.enter_context(contextlib.closing(Bar(name, how.progress)))
         flows = [_flow(experiment, part, results, how, bar) for results, study in zip(opened, studies) for part in experiment.split(study)]
         jobs.run(flows, values["workers"], values["backend"], output_dir, Share(values["job_threads"], values["job_memory"]))
         bar.close()
         experiment.report([results.folder for results in opened])
 
 
-def _flow(experiment: Experiment, study: Any, results: Results, how: Running, bar: tqdm) -> Flow:
+def _flow(experiment: Experiment, study: Any, results: Results, how: Running, bar: "Bar") -> Flow:
     """What a study needs, and then its points, whose rows are taken as they come."""
     yield from experiment.prepare(study, how)
     asked = experiment.jobs(study)
     left = [job for job in asked if job not in results]
     yield experiment.prepare_jobs(left)
-    _expect(bar, len(asked), len(asked) - len(left))
+    bar.expect(len(asked), len(asked) - len(left))
     yield [_measuring(job, results, bar) for job in left]
 
 
-def _expect(bar: tqdm, asked: int, done: int) -> None:
-    """More points, of which some were done before; what is estimated is the time that others take."""
-    if not bar.disable:
-        bar.total, bar.initial, bar.n = bar.total + asked, bar.initial + done, bar.n + done
-        bar.unpause()
-        bar.refresh()
-
-
-def _measuring(job: Job, results: Results, bar: tqdm) -> Call:
+def _measuring(job: Job, results: Results, bar: "Bar") -> Call:
     def taken(rows: list[dict]) -> None:
         if len(rows) != len(job.points):
             raise UserError(f"{job.function} gave {len(rows)} rows for {len(job.points)} points")
@@ -129,3 +121,27 @@ def _measuring(job: Job, results: Results, bar: tqdm) -> Call:
 
     own = {name: value for name, value in job._asdict().items() if name != "files"}
     return Call("advrec_tf.results:measure", {**own, "path": results.path_of(job), "binding": results.binding}, taken)
+
+
+class Bar:
+    """Shows how many points of a run are measured, from when the first of them can be."""
+
+    def __init__(self, name: str, progress: bool):
+        self.name, self.disable = name, None if progress else True
+        self.shown: Any = None
+
+    def expect(self, asked: int, done: int) -> None:
+        """More points, of which some were done before: the estimate is of what others take."""
+        if self.shown is None:
+            self.shown = tqdm(total=asked, initial=done, desc=self.name, disable=self.disable)
+        elif not self.shown.disable:
+            self.shown.total, self.shown.initial = self.shown.total + asked, self.shown.initial + done
+            self.shown.n = self.shown.last_print_n = self.shown.n + done
+            self.shown.refresh()
+
+    def update(self) -> None:
+        self.shown.update()
+
+    def close(self) -> None:
+        if self.shown is not None:
+            self.shown.close()

@@ -12,7 +12,7 @@ from advrec_tf.threads import side_by_side
 
 _T = TypeVar("_T")
 SCORES = 1 << 21  # scores that a thread holds at a time, unless they are of
-USERS = 128  # users: with fewer a product spends its time on reading the items
+USERS = 64  # users: with fewer a product spends its time on reading the items
 
 
 def block_starts(data: Interactions) -> range:
