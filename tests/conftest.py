@@ -1,4 +1,5 @@
 import atexit
+import io
 import os
 import shutil
 import tempfile
@@ -23,11 +24,17 @@ from advrec_tf.reporting import plots
 
 @pytest.fixture(scope="session", autouse=True)
 def sketches():
-    """Pictures are drawn once, coarsely and without a layout, which takes a quarter of the time: what they look like is for eyes."""
+    """Pictures are drawn coarsely and without a layout, and the next of the same parts is not drawn at all: what they look like is for eyes."""
+    drawn: dict[tuple, bytes] = {}
 
-    def savefig(figure, *arguments, **options):
-        figure.set_layout_engine("none")
-        return draw(figure, *arguments, **options | {"bbox_inches": None})
+    def savefig(figure, target, **options):
+        parts = tuple(type(part) for part in figure.findobj())
+        if parts not in drawn:
+            figure.set_layout_engine("none")
+            buffer = io.BytesIO()
+            draw(figure, buffer, **options | {"bbox_inches": None})
+            drawn[parts] = buffer.getvalue()
+        target.write(drawn[parts])
 
     draw = Figure.savefig
     with pytest.MonkeyPatch.context() as patch:
