@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from advrec_tf import data, evaluation, storage, training
-from advrec_tf.cli import flags, perturbed, trainings
+from advrec_tf.cli import flags, perturbed, runner, trainings
 from advrec_tf.errors import UserError
 from advrec_tf.files import locked, replacing
 from advrec_tf.training import AMFSettings, BPRMFSettings, WRMFSettings
@@ -174,8 +174,8 @@ def test_settings_of_evaluations_are_checked(wrong):
 def test_a_model_that_is_not_trained_need_not_be_evaluated(small, tmp_path):
     """A leaderboard of BPR-MF alone, whose AMF has no epoch that would be."""
     given = {"preset": "quick", "epochs": "9", "bprmf_epochs": "8", "amf_start": "5", "eval_every": "5", "model_selection": ["best"]}
-    studies = perturbed.studies(flags.values("table1", given) | {"experiment": "table1"}, [small], tmp_path)
-    how = type("Nothing", (), {"save_every": 1, "progress": False, "jobs": lambda *_: ()})()
-    trainings.train(studies, how, ("BPR-MF",))
+    (study,) = perturbed.studies(flags.values("table1", given) | {"experiment": "table1"}, [small], tmp_path)
+    how = runner.Running(progress=False, save_every=1)
+    assert [len(batch) for batch in trainings.train(study, how, ("BPR-MF",))] == [len(study.seeds)] * 2
     with pytest.raises(UserError, match="none of AMF's epochs 6 to 9 is evaluated"):
-        trainings.train(studies, how)
+        next(trainings.train(study, how))
