@@ -25,7 +25,8 @@ from scipy import sparse
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 
-Called = Callable[[int, str, dict, int, int], tuple[int, Any, int]]  # number of a call, function, arguments, place of its bar, threads
+Done = tuple[int, Any, int]  # number of a call, its result, megabytes
+Called = Callable[[int, str, dict, int, int], Done]  # number of a call, function, arguments, place of its bar, threads
 LARGE = (Interactions, np.ndarray, sparse.spmatrix, sparse.sparray)
 AT_ONCE = 2  # calls a thread of Dask that its scheduler knows of: what a dying worker takes along is few
 CALLS = 24  # after which a process of Ray is replaced: TensorFlow keeps every program it has compiled
@@ -97,7 +98,7 @@ class _Dask:
         kept = {"memory": self.share.memory} if self.share.memory else None
         self.done.add(self.client.submit(self.called, *given, key=f"{self.key}-{number}", resources=kept))
 
-    def next(self) -> tuple[int, Any, int]:
+    def next(self) -> Done:
         return next(self.done).result()
 
 
@@ -186,7 +187,7 @@ class _Ray:
         arguments = _replaced(call.arguments, LARGE, self.keep)
         self.left.append(self.remote.remote(self.called, number, call.function, arguments, self.share.threads))
 
-    def next(self) -> tuple[int, Any, int]:
+    def next(self) -> Done:
         done: list = []
         while not done:
             done, self.left = self.ray.wait(self.left, timeout=POLL)
@@ -215,7 +216,7 @@ def _started_ray() -> Any:
     return ray
 
 
-def _with_references(called: Called, number: int, function: str, arguments: dict, threads: int) -> tuple[int, Any, int]:
+def _with_references(called: Called, number: int, function: str, arguments: dict, threads: int) -> Done:
     import ray
 
     return called(number, function, _replaced(arguments, ray.ObjectRef, ray.get), 0, threads)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from joblib.externals.loky import ProcessPoolExecutor
 
 from advrec_tf import clusters
+from advrec_tf.clusters import Done
 from advrec_tf.errors import UserError
 from advrec_tf.startup import at_work, one_thread_for_numpy, peak_memory_mb, start_tensorflow, start_worker, stops_held
 from advrec_tf.threads import threads
@@ -43,7 +44,6 @@ class Call(NamedTuple):
 
 
 Flow = Iterator[list[Call]]  # of batches: the next is asked for, and begins, when all of the one before are done
-Done = tuple[int, Any, int]  # number of a call, its result, megabytes
 
 
 class Pool(Protocol):

@@ -17,7 +17,7 @@ except ImportError:  # a system that does not count
     resource = None  # type: ignore[assignment]
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-LARGE_PAGES = "glibc.malloc.hugetlb=1"  # rows of large tables are found in half the time; where there are none it says nothing
+LARGE_PAGES = "glibc.malloc.hugetlb=1"  # rows of tables that fit no cache are found sooner; other systems do not read it
 INTERRUPTED = "advrec: interrupted; the same command goes on from where it is"
 STATUS = 130  # of an interrupted command
 _STOPS = (signal.SIGINT, signal.SIGTERM)

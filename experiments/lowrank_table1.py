@@ -37,7 +37,7 @@ def elsewhere(study: Study) -> tuple[Study, list[str]]:
 def prepare(study: Study, how: Running) -> Flow:
     """Makes the profiles of all these attacks; a given file of profiles has no other run."""
     other, names = elsewhere(study)
-    return poisoned.make_profiles(poisoned.asked(study) + poisoned.asked(other) + [(study, name) for name in names], how)
+    return poisoned.make_profiles(poisoned.parts_of(study) + poisoned.parts_of(other) + [(study, name) for name in names], how)
 
 
 def jobs(study: Study) -> list[Job]:

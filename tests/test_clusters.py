@@ -98,9 +98,8 @@ def run(function, arguments, cluster, folder, *share):
 
 
 def test_a_job_has_its_share_of_the_cluster(cluster, tmp_path):
-    assert run("own_threads", [{}], cluster, tmp_path) == {0: 1} and run("own_threads", [{}] * 3, cluster, tmp_path, 2, 1.5) == dict.fromkeys(
-        range(3), 2
-    )
+    assert run("own_threads", [{}], cluster, tmp_path) == {0: 1}
+    assert run("own_threads", [{}] * 3, cluster, tmp_path, 2, 1.5) == dict.fromkeys(range(3), 2)
     with pytest.raises(UserError, match=f"of {cluster.backend} has .*9000 GB for a job"):
         run("own_threads", [{}], cluster, tmp_path, 1, 9000)
 

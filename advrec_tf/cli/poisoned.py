@@ -240,10 +240,10 @@ def _check(study: Study) -> None:
 
 def prepare(study: Study, how: Running) -> Flow:
     """Makes the profiles that are not on disk yet."""
-    return make_profiles(asked(study), how)
+    return make_profiles(parts_of(study), how)
 
 
-def asked(study: Study) -> list[tuple[Study, str]]:
+def parts_of(study: Study) -> list[tuple[Study, str]]:
     """The attacks of a study, each part of a mixed one for itself."""
     return [(study, part) for attack in study.attacks if attack != "none" for part in attack.split("+")]
 

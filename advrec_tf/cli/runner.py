@@ -95,10 +95,9 @@ def run(name: str, experiment: Experiment, values: dict[str, Any], studies: Sequ
             statistics = study.data.statistics() | {"published": study.published}
             run = recorded_run(output_dir / name / study.data.name, study.config, statistics, values, experiment.layout)
             opened.append(stack.enter_context(run))
-        bar = stack.enter_context(contextlib.closing(Bar(name, how.progress)))
-        flows = [_flow(experiment, part, results, how, bar) for results, study in zip(opened, studies) for part in experiment.split(study)]
-        jobs.run(flows, values["workers"], values["backend"], output_dir, Share(values["job_threads"], values["job_memory"]))
-        bar.close()
+        with contextlib.closing(Bar(name, how.progress)) as bar:
+            flows = [_flow(experiment, part, results, how, bar) for results, study in zip(opened, studies) for part in experiment.split(study)]
+            jobs.run(flows, values["workers"], values["backend"], output_dir, Share(values["job_threads"], values["job_memory"]))
         experiment.report([results.folder for results in opened])
 
 
