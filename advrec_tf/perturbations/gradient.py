@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from scipy.sparse import csr_array
 
 from advrec_tf.threads import several_threads, side_by_side
 
@@ -62,23 +63,32 @@ def chunk_triples(triples: tuple[np.ndarray, np.ndarray, np.ndarray], n_users: i
     if np.any(users[1:] < users[:-1]):
         order = np.argsort(users, kind="stable")
         users, positives, negatives = users[order], positives[order], negatives[order]
-    places, user = _places(users, n_users)
+    counts = np.bincount(users, minlength=n_users)
+    places, user = _places(counts)
     size = user.size * CHUNK
-    by_user = np.zeros((2, size), np.int32)
-    by_user[:, places] = positives, negatives
-    items = np.concatenate([positives, negatives])
-    order = np.argsort(items, kind="stable")
-    entries, item = _places(items[order], n_items)
-    by_item = np.zeros((2, item.size * CHUNK), np.int32)
-    by_item[0] = 2 * size  # the zero after the coefficients of positives and negatives
-    by_item[:, entries] = np.concatenate([places, places + size])[order], np.concatenate([users, users])[order]
-    positive, negative = by_user.reshape(2, *user.shape, CHUNK)
+    positive, negative = np.zeros((2, size), np.int32)
+    positive[places], negative[places] = positives, negatives
+    starts = np.cumsum(np.concatenate([[0], counts, counts]), dtype=np.int32)  # of users' positives, then of their negatives
+    entries = np.concatenate([places, places + size]), np.concatenate([positives, negatives]), starts
+    place, user_of_place, item = _by_item(entries, n_users, n_items, size)
+    shape = *user.shape, CHUNK
+    return TripleChunks(user, positive.reshape(shape), negative.reshape(shape), item, place, user_of_place)
+
+
+def _by_item(entries: tuple[np.ndarray, ...], n_users: int, n_items: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`place`, `user_of_place` and `item` of chunks of a sparse matrix's entries, each its place; rows are users with positives, then with negatives.
+
+    Its columns are sorted in linear time, and in the order of rows.
+    """
+    columns = csr_array(entries, shape=(2 * n_users, n_items)).tocsc()
+    places, item = _places(np.diff(columns.indptr))
+    place, user_of_place = np.zeros((2, PARTS, item.size // PARTS, CHUNK), np.int32)
+    place[:] = 2 * size  # the zero after the coefficients of positives and negatives
+    place.reshape(-1)[places], user_of_place.reshape(-1)[places] = columns.data, columns.indices % n_users
     # Neighbours read users that are near each other, as a million users fit no cache; an item's own chunks, positives first, keep their order.
-    place, user_of_place = by_item.reshape(2, PARTS, -1, CHUNK)
     order = np.argsort(user_of_place[..., 0] + np.where(place[..., 0] < size, 0, n_users), axis=1, kind="stable")
     place, user_of_place = (np.take_along_axis(x, order[..., None], 1).reshape(*item.shape, CHUNK) for x in (place, user_of_place))
-    item = np.take_along_axis(item.reshape(PARTS, -1), order, 1).reshape(item.shape)
-    return TripleChunks(user, positive, negative, item, place, user_of_place)
+    return place, user_of_place, np.take_along_axis(item.reshape(PARTS, -1), order, 1).reshape(item.shape)
 
 
 def unchunked(chunks: TripleChunks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -99,9 +109,8 @@ def _check(triples, n_users: int, n_items: int) -> None:
             raise ValueError(f"{what} ids must lie in 0 ... {bound - 1}, not {ids.min()} ... {ids.max()}")
 
 
-def _places(rows: np.ndarray, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """For sorted rows: the place of each entry when every row starts a new chunk, and the row of each chunk [PARTS, S, BLOCK]."""
-    counts = np.bincount(rows, minlength=n_rows)
+def _places(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For sorted rows of so many entries: the place of each entry when every row starts a new chunk, and the row of each chunk [PARTS, S, BLOCK]."""
     chunks = -(-counts // CHUNK)
     before = np.cumsum(chunks) - chunks
     part = np.minimum(before * PARTS // chunks.sum(), PARTS - 1)  # of every row
@@ -109,9 +118,10 @@ def _places(rows: np.ndarray, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
     size = -(-in_part.max() // BLOCK) * BLOCK
     first_chunk = before + (size * np.arange(PARTS) - np.cumsum(in_part) + in_part)[part]
     first_entry = np.cumsum(counts) - counts
-    places = np.arange(len(rows)) + (CHUNK * first_chunk - first_entry)[rows]
+    places = np.arange(counts.sum(), dtype=np.int32)
+    places += np.repeat((CHUNK * first_chunk - first_entry).astype(np.int32), counts)
     row_of_chunk = np.zeros(PARTS * size, np.int32)
-    row_of_chunk[places // CHUNK] = rows
+    row_of_chunk[np.arange(chunks.sum()) + np.repeat(first_chunk - before, chunks)] = np.repeat(np.arange(len(counts)), chunks)
     return places, row_of_chunk.reshape(PARTS, -1, BLOCK)
 
 
