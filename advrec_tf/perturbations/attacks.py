@@ -118,8 +118,7 @@ def _projected(side: int, x: tf.Tensor, through) -> tf.Tensor:
 def _advance_in_threads(p, q, user, item, free, through, parts: Parts, iterations, sizes, steps, ball: str):
     """`_advance` with the same bytes, but iterations in Python, as a compiled loop has one thread."""
     for _ in range(int(iterations)):
-        moved, others = _compiled_served(p, q, user, item, through)
-        gradient = gradient_in_threads(moved, others, parts)
+        gradient = gradient_in_threads(_compiled_served(p, q, user, item, through), parts)
         user, item = _move(user, item, free, through, gradient, sizes, steps, ball)
     return user, item
 
@@ -171,9 +170,8 @@ def ascended(form: Form, triples, epsilon, step_size=None, ball="linf", init=Non
     sizes, steps = (tuple(map(tf.constant, form.sizes(each))) for each in (size, default_step("bim", size) if step is None else step))
     read_at = checked_iterations(read_at)
     chunks = triples if isinstance(triples, TripleChunks) else chunk_triples(triples, len(P), len(Q))
-    delta = init if init is not None else Perturbation(np.zeros_like(P), np.zeros_like(Q))
-    if np.shape(delta.user) != P.shape or np.shape(delta.item) != Q.shape:
-        raise ValueError(f"init has shapes {np.shape(delta.user)}, {np.shape(delta.item)} where the factors have {P.shape}, {Q.shape}")
+    if init is not None and (np.shape(init.user) != P.shape or np.shape(init.item) != Q.shape):
+        raise ValueError(f"init has shapes {np.shape(init.user)}, {np.shape(init.item)} where the factors have {P.shape}, {Q.shape}")
     if form.back_to is not None and (fixed is not None or through is not None):
         raise ValueError("fixed and through go with the absolute budget")
     free = tuple(1 - np.float32(columns) for columns in fixed) if fixed is not None else (np.ones(P.shape[1], np.float32),) * 2
@@ -184,12 +182,15 @@ def ascended(form: Form, triples, epsilon, step_size=None, ball="linf", init=Non
         raise ValueError(f"through must be two bases of {len(P)} and {len(Q)} rows")
 
     def run():
-        state, done = tuple(tf.constant(columns * x, tf.float32) for columns, x in zip(free, delta)), 0
-        p, q, served = tf.constant(P), tf.constant(Q), tuple(map(tf.constant, bases))
+        done, state = 0, tuple(map(tf.zeros, (P.shape, Q.shape)))
+        if init is not None:
+            state = tuple(tf.constant(columns * x, tf.float32) for columns, x in zip(free, init))
+        # An identity lets go of the copy that a constant makes of an array, which otherwise stays until an operation follows.
+        p, q, served = tf.identity(P), tf.identity(Q), tuple(map(tf.identity, bases))
         if several_threads():
             advance, laid_out = _advance_in_threads, Parts.of(chunks, len(P), len(Q))
         else:
-            advance, laid_out = _advance, TripleChunks(*map(tf.constant, chunks))
+            advance, laid_out = _advance, TripleChunks(*map(tf.identity, chunks))
         for stop in read_at:
             state = advance(p, q, *state, free, served, laid_out, tf.constant(stop - done), sizes, steps, ball)
             done = stop

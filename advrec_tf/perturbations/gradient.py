@@ -1,7 +1,7 @@
 """The BPR loss and its gradient with respect to the rows of P and Q."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -154,7 +154,7 @@ def _by_users(p, q, user, positive, negative) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.while_loop(lambda step, *_: step < tf.shape(user)[0], block, (0, tf.zeros_like(p), tf.zeros(tf.shape(positive))))[1:]
 
 
-def _coefficients(slopes: list[tf.Tensor]) -> tf.Tensor:
+def _coefficients(slopes: Sequence[tf.Tensor]) -> tf.Tensor:
     """What stands at every `place`: the derivatives for positives, then for negatives, then the zero of what is padded.  slopes: of all parts"""
     flat = tf.reshape(tf.concat(slopes, axis=0), [-1])
     return tf.concat([flat, -flat, [0.0]], axis=0)
@@ -212,17 +212,20 @@ def _in_parts(side: tuple[np.ndarray, ...], n_rows: int) -> list[Part]:
     for part, (first, end) in enumerate(zip(firsts.tolist(), ends.tolist())):
         start = min(first, n_rows - size)
         local = np.maximum(rows[part] - start, 0)  # padded chunks have row 0, and add nothing
-        found.append(Part((tf.constant(local), *(tf.constant(x[part]) for x in side[1:])), start, size, slice(first - start, end - start)))
+        found.append(Part((tf.identity(local), *(tf.identity(x[part]) for x in side[1:])), start, size, slice(first - start, end - start)))
     return found
 
 
-def gradient_in_threads(p: tf.Tensor, q: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, tf.Tensor]:
-    """`full_gradient`, and its bytes: parts of users, and then of items, side by side.  Not to be traced."""
-    found = list(side_by_side(lambda part: _of_users(part.of(p), q, *part.chunks), parts.users))
-    return _whole([dp for dp, _ in found], parts.users), _items_in_threads(p, q, [slope for _, slope in found], parts.items)
+def gradient_in_threads(factors: Sequence[tf.Tensor], parts: Parts) -> tuple[tf.Tensor, tf.Tensor]:
+    """`full_gradient` in P and Q, and its bytes: parts of users, and then of items, side by side.  Not to be traced."""
+    p, q = factors
+    by_part, slopes = zip(*side_by_side(lambda part: _of_users(part.of(p), q, *part.chunks), parts.users))
+    dp = _whole(by_part, parts.users)
+    del by_part  # as large as dp
+    return dp, _items_in_threads(p, q, slopes, parts.items)
 
 
-def _items_in_threads(p, q, slopes: list[tf.Tensor], items: list[Part]) -> tf.Tensor:
+def _items_in_threads(p, q, slopes: Sequence[tf.Tensor], items: list[Part]) -> tf.Tensor:
     coefficients = _joined(slopes)
     return _whole(side_by_side(lambda part: _of_items(p, part.of(q), coefficients, *part.chunks), items), items)
 
@@ -242,4 +245,4 @@ def pairwise_gradient(p: np.ndarray, q: np.ndarray, chunks: TripleChunks, side: 
     p, q, users = tf.constant(p), tf.constant(q), _in_parts(chunks[:3], len(p))
     if side == 0:
         return _whole(side_by_side(lambda part: _of_users(part.of(p), q, *part.chunks)[0], users), users)
-    return _items_in_threads(p, q, list(side_by_side(lambda part: _slopes(part.of(p), q, *part.chunks), users)), _in_parts(chunks[3:], len(q)))
+    return _items_in_threads(p, q, tuple(side_by_side(lambda part: _slopes(part.of(p), q, *part.chunks), users)), _in_parts(chunks[3:], len(q)))
