@@ -120,7 +120,13 @@ def _client_of_dask() -> Iterator[Any]:
             client.wait_for_workers(1, timeout=PATIENCE)
         except TimeoutError:
             raise UserError(f"the cluster of dask has had no worker for {PATIENCE} seconds") from None
+        _tell_dashboard(client.dashboard_link)
         yield client
+
+
+def _tell_dashboard(address: str | None) -> None:
+    if address:
+        print(f"advrec: the cluster's dashboard is at {address}", file=sys.stderr)
 
 
 def _wait_for_others(client: Any, jobs: str) -> None:
@@ -209,7 +215,7 @@ def _started_ray() -> Any:
         raise UserError(f"no cluster of ray answers at {address}: ray start --head starts one")
     stop = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(logging_level=logging.CRITICAL, log_to_driver=False)
+        _tell_dashboard(ray.init(logging_level=logging.CRITICAL, log_to_driver=False).dashboard_url)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(f"no cluster of ray answers ({error})") from None
     signal.signal(signal.SIGTERM, stop)  # Ray has one of its own

@@ -152,7 +152,9 @@ def test_who_comes_after_a_client_that_is_gone_waits_for_its_jobs(cluster, tmp_p
     assert client.poll() is None
     client.kill()
     run("sums", [{"table": data.synthetic(n_users=9, n_items=9, per_user=3), "nested": {"array": np.ones(1)}, "x": 0}], cluster, tmp_path)
-    assert (tmp_path / "mark").exists() and "advrec: waiting for 1 jobs that an earlier run has left at work" in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert (tmp_path / "mark").exists() and "advrec: waiting for 1 jobs that an earlier run has left at work" in told
+    assert "advrec: the cluster's dashboard is at http://" in told
 
 
 @pytest.mark.parametrize("backend", ["dask", "ray"])
