@@ -22,6 +22,7 @@ PORT = {"dask": 18786, "ray": 6391}
 PACKAGE = {"dask": "distributed", "ray": "ray"}
 SEEN = {"dask": "DASK_SCHEDULER_ADDRESS", "ray": "RAY_ADDRESS"}
 RAY = [str(Path(sys.executable).with_name("ray"))]
+os.environ["RAY_AUTH_MODE"] = "disabled"  # whatever was done on this machine before
 
 
 def start(*argv):
@@ -155,6 +156,27 @@ def test_who_comes_after_a_client_that_is_gone_waits_for_its_jobs(cluster, tmp_p
     told = capfd.readouterr().err
     assert (tmp_path / "mark").exists() and "advrec: waiting for 1 jobs that an earlier run has left at work" in told
     assert "advrec: the cluster's dashboard is at http://" in told
+
+
+def test_a_client_shows_the_token_that_ray_has_made(tmp_path):
+    """Ray makes one where it starts processes itself, and from then on its clusters ask for it."""
+    pytest.importorskip("ray")
+    environment = {**os.environ, "PYTHONPATH": PATHS, "HOME": str(tmp_path)}
+    del environment["RAY_AUTH_MODE"]
+    code = "import pathlib; from running import answers; print(answers('cluster_jobs:own_threads', [{}], 1, 'ray', pathlib.Path.home()))"
+    begin = (*RAY, "start", "--head", "--num-cpus=1", "--include-dashboard=false", "--port=6392")
+
+    def client(**more):
+        found = subprocess.run([sys.executable, "-c", code], env=environment | more, capture_output=True, text=True, timeout=120)
+        assert found.stdout.splitlines()[-1:] == ["{0: 1}"], found.stderr
+
+    try:
+        client()
+        assert (tmp_path / ".ray" / "auth_token").exists()
+        subprocess.run(begin, env=environment, capture_output=True, check=True)
+        client(RAY_ADDRESS="127.0.0.1:6392")
+    finally:
+        subprocess.run([*RAY, "stop", "--force"], env=environment, capture_output=True)
 
 
 @pytest.mark.parametrize("backend", ["dask", "ray"])
