@@ -33,7 +33,7 @@ CALLS = 24  # after which a process of Ray is replaced: TensorFlow keeps every p
 GB = 2**30
 POLL = 1.0  # seconds between two looks
 PATIENCE = 30  # seconds in which a first worker has to come
-RAY_TOKEN = Path.home() / ".ray" / "auth_token"  # which Ray makes where it starts processes by itself
+RAY_TOKEN = os.path.expanduser("~/.ray/auth_token")  # which Ray makes where it starts processes by itself
 GONE = "is gone: start it again, and the same command goes on from what is done"
 KILLED = "a job's workers were killed again and again, perhaps for want of memory"
 
@@ -55,7 +55,7 @@ def pool(backend: str, called: Called, folder: Path, share: Share) -> contextlib
     Raises UserError where there is no cluster or it is gone, where none of its machines has such a share, and unless all workers see the folder.
     """
     package, engine = {"dask": ("distributed", _dask), "ray": ("ray", _ray)}[backend]
-    if RAY_TOKEN.exists():  # a cluster asks for it once there is one, but a client of Ray's shows it only if told so before its import
+    if os.path.exists(RAY_TOKEN):  # a cluster asks for it once there is one, but a client of Ray's shows it only if told so before its import
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         importlib.import_module(package)
