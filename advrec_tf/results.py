@@ -238,7 +238,7 @@ def _difference(name: str, old: Any, new: Any) -> str:
 def write_record(path: Path, record: dict, indent: int | None = 1) -> None:
     """Writes a config.json with its seal."""
     plain = json.loads(json.dumps(record, default=str))
-    write_text(path, json.dumps({**plain, "sha256": storage.hashed(plain, 64)}, indent=indent) + "\n")
+    write_text(path, json.dumps({**plain, "sha256": storage.hashed(plain, 64)}, indent=indent, separators=None if indent else (",", ":")) + "\n")
 
 
 def read_record(path: Path) -> dict | None:
