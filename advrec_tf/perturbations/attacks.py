@@ -182,8 +182,10 @@ def ascended(form: Form, triples, epsilon, step_size=None, ball="linf", init=Non
         raise ValueError(f"through must be two bases of {len(P)} and {len(Q)} rows")
 
     def run():
-        done, state = 0, tuple(map(tf.zeros, (P.shape, Q.shape)))
-        if init is not None:
+        done = 0
+        if init is None:
+            state = tf.zeros(P.shape), tf.zeros(Q.shape)
+        else:
             state = tuple(tf.constant(columns * x, tf.float32) for columns, x in zip(free, init))
         # An identity lets go of the copy that a constant makes of an array, which otherwise stays until an operation follows.
         p, q, served = tf.identity(P), tf.identity(Q), tuple(map(tf.identity, bases))
