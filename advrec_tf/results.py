@@ -144,6 +144,8 @@ def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
     where there is none; a table without a sum beside it is read as it is.
     """
     path = Path(folder) / name
+    if not path.exists() and (packed := path.with_name(f"{name}.gz")).exists():  # as the largest are published
+        path = packed
     if not path.exists():
         raise UserError(f"{path} is not there: --experiment={path.parent.parent.name} --dataset={path.parent.name} makes it")
     if path.with_suffix(".sha256").exists() and not _is_whole(path):

@@ -28,8 +28,9 @@ from advrec_tf.storage import write_csv
 from advrec_tf.training import MarginMFSettings, Settings, WRMFSettings, model_folder, selected_factors
 
 LEAST_SQUARES_EPOCHS = 15
-# Regularised least squares (Hu et al. 2008): regularisation and alpha, the weight of what was clicked beside 1.
-LEAST_SQUARES = {"iALS": (10.0, 1.0), "iALS 50": (50.0, 2.0), "iALS 100": (100.0, 10.0)}
+# Regularised least squares (Hu et al. 2008): how many times the dimensions of the models, regularisation, and alpha, the weight of what was
+# clicked beside 1.
+LEAST_SQUARES = {"iALS": (1, 10.0, 1.0), "iALS 50": (1, 50.0, 2.0), "iALS 100": (1, 100.0, 10.0), "wide iALS": (2, 10.0, 1.0)}
 TRAINED = ("BPR-MF", "AMF")
 TWIN = "rescaled BPR-MF"  # 1000 P and Q / 10, whose lists are the same; not rounded to single precision, which would be other factors
 DECOMPOSED = {"SVD": None, "SVD 16": 16, "SVD 128": 128}  # the rank of the clicks' truncated SVD, or that of the models
@@ -106,8 +107,8 @@ def _trained_whole(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
     dim, folder = study.training.bprmf.embedding_dim, study.output_dir / "models" / study.data.name / "whole"
     margin = MarginMFSettings(min(dim, MarginMFSettings.embedding_dim))
     whole: dict[str, tuple[Settings, int]] = {DEFENDED: (margin, margin.epochs)}
-    for name, (regularization, alpha) in LEAST_SQUARES.items():
-        whole[name] = WRMFSettings(dim, solver="als", regularization=regularization, weight=1 + alpha), LEAST_SQUARES_EPOCHS
+    for name, (times, regularization, alpha) in LEAST_SQUARES.items():
+        whole[name] = WRMFSettings(times * dim, solver="als", regularization=regularization, weight=1 + alpha), LEAST_SQUARES_EPOCHS
     for name, (settings, epochs) in whole.items():
         for seed in study.seeds if name in study.asked else ():
             yield name, {"data": study.data, "settings": settings, "epochs": epochs, "folder": folder, "seed": seed}
