@@ -22,7 +22,7 @@ from advrec_tf.files import write_text
 from advrec_tf.jobs import Call, Flow
 from advrec_tf.models.baselines import BASELINES, MostPopular
 from advrec_tf.reporting import front, leaderboard, leaderboard_page, page, plots, read_results, read_users, web
-from advrec_tf.reporting.vocabulary import DEFENDED, EQUAL
+from advrec_tf.reporting.vocabulary import EQUAL
 from advrec_tf.results import Job, read_record
 from advrec_tf.storage import write_csv
 from advrec_tf.training import MarginMFSettings, Settings, WRMFSettings, model_folder, selected_factors
@@ -32,10 +32,11 @@ LEAST_SQUARES_EPOCHS = 15
 # clicked beside 1.
 LEAST_SQUARES = {"iALS": (1, 10.0, 1.0), "iALS 50": (1, 50.0, 2.0), "iALS 100": (1, 100.0, 10.0), "wide iALS": (2, 10.0, 1.0)}
 TRAINED = ("BPR-MF", "AMF")
+MARGIN = "MarginMF"
 TWIN = "rescaled BPR-MF"  # 1000 P and Q / 10, whose lists are the same; not rounded to single precision, which would be other factors
 DECOMPOSED = {"SVD": None, "SVD 16": 16, "SVD 128": 128}  # the rank of the clicks' truncated SVD, or that of the models
 _NAME = re.compile(f"(?s)(.*?)(?: at rank ([1-9][0-9]{{0,5}}))?({EQUAL})?")  # of whose factors, truncated, and with equal users
-ENTRIES = (*TRAINED, TWIN, *LEAST_SQUARES, *DECOMPOSED, "MostPopular", DEFENDED)
+ENTRIES = (*TRAINED, TWIN, *LEAST_SQUARES, *DECOMPOSED, "MostPopular", MARGIN)
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _trained_whole(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
     """Entries that are trained to their last epoch, each with the arguments of `victims.victim`."""
     dim, folder = study.training.bprmf.embedding_dim, study.output_dir / "models" / study.data.name / "whole"
     margin = MarginMFSettings(min(dim, MarginMFSettings.embedding_dim))
-    whole: dict[str, tuple[Settings, int]] = {DEFENDED: (margin, margin.epochs)}
+    whole: dict[str, tuple[Settings, int]] = {MARGIN: (margin, margin.epochs)}
     for name, (times, regularization, alpha) in LEAST_SQUARES.items():
         whole[name] = WRMFSettings(times * dim, solver="als", regularization=regularization, weight=1 + alpha), LEAST_SQUARES_EPOCHS
     for name, (settings, epochs) in whole.items():

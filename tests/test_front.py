@@ -8,10 +8,11 @@ from scipy import stats
 from advrec_tf import evaluation
 from advrec_tf.reporting import front
 from advrec_tf.reporting.leaderboard import GROUPS
+from advrec_tf.reporting.vocabulary import DEFENDED
 
 USERS = 40
 WAVE = np.sin(np.arange(USERS))
-LEFT = {"MarginMF": 0.9, "AMF": 0.5, "BPR-MF": 0.4, "iALS with equal users": 0.8, "MostPopular": 0.3}
+LEFT = {DEFENDED: 0.9, "AMF": 0.5, "BPR-MF": 0.4, "iALS with equal users": 0.8, "MostPopular": 0.3}
 
 
 def board(still=None, left=None, seeds=None, noise=0.02) -> pd.DataFrame:
@@ -41,13 +42,13 @@ def test_a_difference_is_of_each_users_mean_over_seeds_with_the_interval_of_stud
     corrected = front.compared(rows)
     monkeypatch.setattr(front, "corrected", lambda values: values)
     plain = front.compared(rows)
-    assert len(plain) == (len(LEFT) - 1) * len(front.PLACES) and set(plain["first"]) == {"MarginMF"} and (plain["seeds"] == 2).all()
+    assert len(plain) == (len(LEFT) - 1) * len(front.PLACES) and set(plain["first"]) == {DEFENDED} and (plain["seeds"] == 2).all()
     for name in ("p_users", "p_seeds"):
         np.testing.assert_allclose(corrected[name], evaluation.corrected(plain[name]))
         assert (corrected[name] > plain[name]).any()
     found = plain.set_index(["second", "threat", "ball", "rho"])
     of = {entry: np.array(part["users"].tolist()) for entry, part in front.at(rows, ("test", "l2", 0.02)).groupby("entry")}
-    difference = of["MarginMF"] - of["AMF"]
+    difference = of[DEFENDED] - of["AMF"]
     own, expected = found.loc["AMF", "test", "l2", 0.02], stats.ttest_1samp(difference.mean(axis=0), 0)
     assert own["difference"] == pytest.approx(difference.mean()) == own["first_nDCG"] - own["second_nDCG"]
     assert (own["low"], own["high"]) == pytest.approx(tuple(expected.confidence_interval()))
@@ -60,18 +61,18 @@ def test_a_difference_is_of_each_users_mean_over_seeds_with_the_interval_of_stud
 def test_what_has_one_seed_stands_beside_every_seed_and_tells_nothing_of_seeds():
     found = front.compared(board(seeds={"AMF": 1, "BPR-MF": 3})).set_index("second")
     assert (found["seeds"] == 2).all()  # of several on both sides those they share
-    assert found["p_seeds"].isna().groupby("second").all().to_dict() == {name: name == "AMF" for name in set(LEFT) - {"MarginMF"}}
-    one = board(seeds={"MarginMF": 1, "AMF": 1})
+    assert found["p_seeds"].isna().groupby("second").all().to_dict() == {name: name == "AMF" for name in set(LEFT) - {DEFENDED}}
+    one = board(seeds={DEFENDED: 1, "AMF": 1})
     one.loc[one["entry"] == "AMF", "seed"] = 7
     found = front.compared(one).set_index("second")
     assert (found.loc["AMF", "seeds"] == 1).all() and (found.loc["BPR-MF", "seeds"] == 2).all() and found["p_seeds"].isna().all()
-    assert len(front.compared(board()[lambda rows: rows["entry"] != "MarginMF"])) == 0
+    assert len(front.compared(board()[lambda rows: rows["entry"] != DEFENDED])) == 0
 
 
 def test_what_no_job_has_kept_and_the_defence_at_another_rank_are_no_rivals():
     rows = board()
     rows.loc[rows["entry"] == "AMF", ["users", "certified_users"]] = None
-    rows = rows.replace({"entry": {"BPR-MF": "MarginMF at rank 8"}})
+    rows = rows.replace({"entry": {"BPR-MF": "wide iALS at rank 8"}})
     assert set(front.compared(rows)["second"]) == {"iALS with equal users", "MostPopular"}
     quarters = {by: np.repeat([1, 2, 3, 4], USERS // 4) for by in GROUPS}
     assert "AMF" not in set(front.protected(rows, quarters)["entry"])
@@ -93,7 +94,7 @@ def test_goals_hold_fail_or_cannot_be_decided():
     assert found["test, l2 0.01: above all", "others with equal users"] == "not decidable"
     assert found["certified, l2 0.01: at least 1.5 times", "AMF"] == "holds" and found["ICov at least 0.5 times", "BPR-MF"] == "holds"
     rows = board(left={"AMF": 0.95})
-    rows.loc[rows["entry"] == "MarginMF", "ICov"] = 49
+    rows.loc[rows["entry"] == DEFENDED, "ICov"] = 49
     found = front.goals(rows, front.compared(rows)).set_index(["goal", "against"])
     assert found.loc[("train, linf 0.11: above all", "others as they are"), "verdict"] == "fails"
     assert found.loc[("ICov at least 0.5 times", "BPR-MF")].tolist() == ["49 of 100: 0.49 times", "fails"]
@@ -123,7 +124,7 @@ def test_whom_factors_protect_is_told_by_the_share_that_is_left():
     assert own[[f"quartile {n}" for n in range(1, 5)]].tolist() == pytest.approx([0.05, 0.5, 0.5, 0.5], abs=0.01)
     assert own["difference"] == pytest.approx(0.45, abs=0.01) and own["low"] < own["difference"] < own["high"]
     assert found.loc["AMF", GROUPS[1], "test, l2 0.05"]["difference"] == pytest.approx(-0.45, abs=0.01)
-    assert found.loc["MarginMF", GROUPS[0], "certified, l2 0.01"]["quartile 3"] == pytest.approx(0.45, abs=0.01)
+    assert found.loc[DEFENDED, GROUPS[0], "certified, l2 0.01"]["quartile 3"] == pytest.approx(0.45, abs=0.01)
 
 
 def test_the_deviation_of_a_ratio_is_that_of_drawing_users_anew():
@@ -157,14 +158,12 @@ def test_pictures_and_the_page_have_every_entry():
     assert len(front.groups_figure(groups).axes) == 4
     found = front.tables(rows, tests) + front.tables_of_groups(groups)
     assert [each.title.split(":")[0] for each in found] == [
-        "What is left at the budgets of a defence", "MarginMF", "MarginMF less each other entry",
+        "What is left at the budgets of a defence", DEFENDED, f"{DEFENDED} less each other entry",
         "Whom factors protect, by user activity", "Whom factors protect, by item popularity",
     ]  # fmt: skip
     left, _, less, *_ = (each.table for each in found)
-    assert (
-        left.loc["MarginMF", "unperturbed"] == "0.4029" and left.loc["MarginMF", "test, l2 0.05"].startswith("0.36") and set(left["ICov"]) == {"100"}
-    )
-    assert less.loc["AMF", "unperturbed"] == "+0.0000 ?" and set(less.index) == set(LEFT) - {"MarginMF"}
+    assert left.loc[DEFENDED, "unperturbed"] == "0.4029" and left.loc[DEFENDED, "test, l2 0.05"].startswith("0.36") and set(left["ICov"]) == {"100"}
+    assert less.loc["AMF", "unperturbed"] == "+0.0000 ?" and set(less.index) == set(LEFT) - {DEFENDED}
     assert "| AMF | +0.0000 ? |" in found[2].markdown and "| AMF, certified, l2 0.01 | " in found[3].markdown
     rows.loc[rows["entry"] == "AMF", "ICov"] = 49
     assert front.table(rows)["ICov"]["AMF"] == "49 *"

@@ -150,9 +150,11 @@ FLAGS = {
     # The leaderboard
     "entries": Flag("texts", ("robustness",), "what stands on it; '... at rank N', '... with equal users' (the same lists), or both",
                     ["BPR-MF", "AMF", "rescaled BPR-MF", "iALS", "iALS 50", "iALS 100", "SVD", "SVD 16", "SVD 128", "MostPopular", "MarginMF",
-                     *(f"{name} with equal users" for name in ("BPR-MF", "AMF", "iALS", "iALS 50", "SVD 16", "AMF at rank 32", "iALS at rank 32"))],
+                     *(f"{name} with equal users" for name in ("BPR-MF", "AMF", "iALS", "iALS 50", "SVD 16", "AMF at rank 32", "iALS at rank 32",
+                                                               "wide iALS at rank 48", "wide iALS at rank 64"))],
                     {"quick": ["BPR-MF", "AMF", "rescaled BPR-MF", "iALS", "SVD 16", "MostPopular", "MarginMF", "AMF with equal users",
-                               "iALS with equal users", "iALS at rank 8 with equal users"]}),
+                               "iALS with equal users", "iALS at rank 8 with equal users",
+                               "wide iALS at rank 64 with equal users"]}),
     "factors": Flag("texts", ("robustness",), "factors of one's own, as NAME:USERS.npy:ITEMS.npy, or NAME:MODEL (.npz, .safetensors, .pkl)", []),
     # Fake profiles
     "attack": Flag("texts", tuple(n for n in POISONED if n not in _GIVEN),

@@ -5,7 +5,7 @@ import pandas as pd
 
 MODELS = ("BPR-MF", "AMF")
 BASELINES = ("MostPopular", "Random")  # what learns next to nothing, and nothing
-DEFENDED = "MarginMF"  # the entry of a leaderboard that its others are tested against
+DEFENDED = "wide iALS at rank 64 with equal users"  # the entry of a leaderboard that its others are tested against
 EQUAL = " with equal users"  # after any entry, and its rank: the same lists, of `perturbations.equal_users`
 INITIAL = ("", "", "")
 FGSM = ("fgsm", "", "clean")
