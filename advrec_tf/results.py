@@ -136,7 +136,7 @@ def _rows_of(kept: storage.Arrays) -> list[dict]:
 
 
 def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
-    """The rows of <folder>/results.csv, or of a table made of it, as a frame: texts in the columns of `TEXTS`, numbers elsewhere.
+    """The rows of <folder>/results.csv, or of a table made of it (packed, <name>.gz), as a frame: texts in the columns of `TEXTS`, numbers elsewhere.
 
     A dataset that no column names is that of the folder; other columns that a published table leaves out stand in its config.json.
 

@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from advrec_tf import evaluation
+from advrec_tf.cli import flags
 from advrec_tf.reporting import front
 from advrec_tf.reporting.leaderboard import GROUPS
 from advrec_tf.reporting.vocabulary import DEFENDED
@@ -168,3 +169,8 @@ def test_pictures_and_the_page_have_every_entry():
     rows.loc[rows["entry"] == "AMF", "ICov"] = 49
     assert front.table(rows)["ICov"]["AMF"] == "49 *"
     assert len(front.tables(rows, tests[:0]) + front.tables_of_groups(groups[:0])) == 1
+
+
+@pytest.mark.parametrize("preset", ("paper", "quick"))
+def test_the_defence_stands_on_the_board_unless_it_is_left_out(preset):
+    assert DEFENDED in flags.default(flags.FLAGS["entries"], "robustness", preset)

@@ -145,7 +145,8 @@ def test_the_leaderboard(tmp_path, monkeypatch):
     """Trained entries and one's own; a name that is given to other factors stands beside what it was given to before."""
     rng = np.random.default_rng(0)
     shop = data.synthetic()
-    entries = {"BPR-MF", "rescaled BPR-MF", "iALS", "SVD", "MostPopular", "MarginMF", "AMF with equal users", DEFENDED}
+    entries = {"BPR-MF", "rescaled BPR-MF", "iALS", "SVD", "MostPopular", "MarginMF", "AMF with equal users", "iALS at rank 4 with equal users"}
+    entries.add(DEFENDED)
     flags = ["--experiment=robustness", f"--output_dir={tmp_path}", f"--entries={','.join(sorted(entries))}", *SHORT]
     flags = [flag for flag in flags if "--iterations" not in flag]
     monkeypatch.setattr(measuring, "SIZES", {"l2": (0.05, 0.2), "linf": (0.05,)})
@@ -164,13 +165,14 @@ def test_the_leaderboard(tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(*(shown[(found["entry"] == name).to_numpy()] for name in ("BPR-MF", "rescaled BPR-MF")))
     names = {"factors", "config", "figures", "flags", "versions"}
     record = json.loads((folder / "entries" / "BPR-MF 0.json").read_text())
-    assert names <= set(record) and len(record["figures"]) == 13 and len(list((folder / "entries").iterdir())) == 10
+    assert names <= set(record) and len(record["figures"]) == 13 and len(list((folder / "entries").iterdir())) == 11
     assert tuple(pd.read_csv(folder / "worst.csv").columns) == leaderboard.DETAILS
     assert set(pd.read_csv(folder / "tests.csv")["second"]) == set(found["entry"]) - {DEFENDED}
     assert set(pd.read_csv(folder / "groups.csv")["entry"]) == set(found["entry"])
     page = (folder / "leaderboard.html").read_text()
     publish.take(folder, tmp_path / "published" / "synthetic")
     whole, shipped = (read_results(place, "worst.csv") for place in (folder, tmp_path / "published" / "synthetic"))
+    assert shipped[["nDCG", "rho"]].notna().all().all()
     pd.testing.assert_frame_equal(shipped, whole[shipped.columns].where(shipped.notna()), rtol=1e-4, check_dtype=False)
     assert "keeps most" in page and page.count("<table>") == 16 and 'alt="Worst nDCG' in page and (folder / "leaderboard.png").exists()
 

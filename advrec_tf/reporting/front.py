@@ -12,7 +12,7 @@ from advrec_tf.evaluation import corrected, mean_interval, mean_test
 from advrec_tf.reporting.leaderboard import GROUPS, VERDICT_AT
 from advrec_tf.reporting.leaderboard_page import levels
 from advrec_tf.reporting.plots import legend, panels
-from advrec_tf.reporting.vocabulary import BASELINES, DEFENDED, EQUAL, markdown, number
+from advrec_tf.reporting.vocabulary import BASELINES, DEFENDED, DEFENDED_FACTORS, EQUAL, markdown, number
 from advrec_tf.robustness import CERTIFICATE
 
 Place = tuple[str, str, float]  # threat, ball, rho
@@ -25,7 +25,6 @@ PLACES = (STILL, *GOALS, CERTIFIED)
 # Of BPR-MF's accuracy, of AMF's certified nDCG and of BPR-MF's coverage, what a defence is to have.
 ACCURACY, BOUND, COVERAGE = 0.97, 1.5, 0.5
 LEVEL = 0.05  # p after correction
-OWN_FACTORS = DEFENDED.partition(" at rank ")[0]
 FEW = 10  # users with a hit in a quartile, below which the variance of its share says nothing
 ALT = "Worst over unperturbed nDCG, a panel for each budget of a defence, a point for each entry, the front as a line"
 
@@ -63,7 +62,7 @@ def _beside_rivals(rows: pd.DataFrame, place: Place) -> Iterator[tuple]:
     for rival, other in users.items():
         several = min(len(own), len(other)) > 1
         pairs = [(seed, seed) for seed in sorted(set(own) & set(other))] if several else [(a, b) for a in own for b in other]
-        if rival.startswith(OWN_FACTORS) or not pairs:  # of its own factors at another rank, say
+        if rival.startswith(DEFENDED_FACTORS) or not pairs:  # of its own factors at another rank, say
             continue
         first, second = (np.array([of[pair[side]] for pair in pairs], np.float64) for side, of in enumerate((own, other)))
         each = (first - second).mean(axis=0)

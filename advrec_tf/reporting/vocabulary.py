@@ -5,8 +5,9 @@ import pandas as pd
 
 MODELS = ("BPR-MF", "AMF")
 BASELINES = ("MostPopular", "Random")  # what learns next to nothing, and nothing
-DEFENDED = "wide iALS at rank 64 with equal users"  # the entry of a leaderboard that its others are tested against
 EQUAL = " with equal users"  # after any entry, and its rank: the same lists, of `perturbations.equal_users`
+DEFENDED_FACTORS = "wide iALS"
+DEFENDED = f"{DEFENDED_FACTORS} at rank 64{EQUAL}"  # the entry of a leaderboard that its others are tested against
 INITIAL = ("", "", "")
 FGSM = ("fgsm", "", "clean")
 # (attack, ball, start) -> label
