@@ -171,7 +171,7 @@ def test_a_client_shows_the_token_that_ray_has_made(tmp_path):
         assert found.stdout.splitlines()[-1:] == ["{0: 1}"], found.stderr
 
     try:
-        client()
+        client(RAY_ADDRESS="local")  # not at the cluster of the other tests
         assert (tmp_path / ".ray" / "auth_token").exists()
         subprocess.run(begin, env=environment, capture_output=True, check=True)
         client(RAY_ADDRESS="127.0.0.1:6392")
