@@ -8,6 +8,8 @@ import pytest
 from advrec_tf import data, evaluation, jobs, perturbations, robustness
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import ranking
+from advrec_tf.models import WRMF, als
+from advrec_tf.models.wrmf import targets_and_weights
 from advrec_tf.threads import side_by_side, threads
 
 from running import answers
@@ -72,6 +74,21 @@ def test_every_member_of_the_ensemble_has_the_same_bytes(factors, monkeypatch):
         for threat in robustness.MEMBERS:
             for _, delta in robustness.ensemble(P, Q, shop, threat, 0.2):
                 yield from delta
+
+    one, two, four = bytes_by_count(found, monkeypatch)
+    assert one == two == four != []
+
+
+def test_least_squares_have_the_same_bytes(factors, monkeypatch):
+    shop = factors[0]
+    monkeypatch.setattr(als, "_PAIRS", 64)
+    sides = als.both_sides(shop, *targets_and_weights(shop, 20.0))
+    assert min(map(len, sides)) > 4
+
+    def found():
+        model = WRMF(90, 40, embedding_dim=5, solver="als")
+        model.fit(shop, epochs=2)
+        yield from model.factors
 
     one, two, four = bytes_by_count(found, monkeypatch)
     assert one == two == four != []

@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from advrec_tf.data import Interactions
+from advrec_tf.threads import side_by_side
 
-_PAIRS = 1 << 17  # pairs, filled up ones included, that are worked on at a time
+_PAIRS = 1 << 17  # pairs, filled up ones included, that a thread works on at a time
 
 
 class Block(NamedTuple):
@@ -42,8 +43,7 @@ def blocks_of(rows: np.ndarray, ids: np.ndarray, targets: np.ndarray, weights: n
         )
 
 
-@tf.function(reduce_retracing=True)
-def solve_block(Y, gram, ids, targets, weights, regularization):
+def solve_block(Y, gram, ids, targets, weights, regularization):  # not compiled: TensorFlow runs the functions of all threads in one
     """argmin_x sum_i w_i (t_i - x . y_i)^2 + regularization |x|^2 over ALL rows y_i of Y, t = 0 and w = 1 off the pairs.
 
     x = (Y^T Y + sum over the pairs of (w - 1) y y^T + regularization I)^-1 sum w t y.   Y: [N, D], gram = Y^T Y -> [B, D]
@@ -56,10 +56,11 @@ def solve_block(Y, gram, ids, targets, weights, regularization):
 
 def half_sweep(Y: tf.Tensor, blocks: list[Block], n_rows: int, regularization: float) -> tf.Tensor:
     """All rows of one side from the other side Y; rows without pairs are 0.  -> [n_rows, D]"""
-    Y = tf.convert_to_tensor(Y)  # of a variable the compiled function would remember the shape
     gram, solved = tf.matmul(Y, Y, transpose_a=True), np.zeros((n_rows, Y.shape[1]), np.float32)
-    for block in blocks:
-        solved[block.rows] = solve_block(Y, gram, *map(tf.constant, block[1:]), tf.constant(regularization, tf.float32)).numpy()
+    strength = tf.constant(regularization, tf.float32)
+    found = side_by_side(lambda block: solve_block(Y, gram, block.ids, block.targets, block.weights, strength).numpy(), blocks)
+    for block, rows in zip(blocks, found):
+        solved[block.rows] = rows
     return tf.constant(solved)
 
 

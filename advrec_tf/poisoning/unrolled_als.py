@@ -50,7 +50,7 @@ class AlsUnroller:
         self.regularization = tf.constant(regularization, tf.float32)
         pairs = (data.train_users, data.train_items, data.n_users), (data.train_items, data.train_users, data.n_items)
         self.users, self.items = (list(_all_rows(*each, weight)) for each in pairs)
-        self.solve_users, self.users_vjp = _with_vjp(solve_block.python_function, 2)
+        self.solve_users, self.users_vjp = _with_vjp(solve_block, 2)
         self.solve_fakes, self.fakes_vjp = _with_vjp(_solve_fakes, 3)
         self.solve_items, self.items_vjp = _with_vjp(_solve_items, 4)
 
