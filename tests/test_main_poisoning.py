@@ -265,7 +265,8 @@ def test_each_group_of_targets_has_a_detector_of_its_own(tmp_path):
     """The rows of one group are those that it has alone."""
     found = {}
     for groups in ("tail", "head,tail"):
-        result = advrec("--experiment=lowrank_table1", "--attack=random", f"--target_group={groups}", f"--output_dir={tmp_path / groups}", *TINY)
+        short = *TINY, "--outer_epochs=1", "--unrolled_epochs=1"
+        result = advrec("--experiment=lowrank_table1", "--attack=random", f"--target_group={groups}", f"--output_dir={tmp_path / groups}", *short)
         assert result.status == 0, result.err
         rows = pd.read_csv(tmp_path / groups / "lowrank_table1" / "synthetic" / "results.csv", keep_default_na=False, dtype=str)
         found[groups] = rows[rows["group"] == "tail"].reset_index(drop=True)
