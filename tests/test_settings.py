@@ -14,7 +14,7 @@ from advrec_tf.files import locked
 from advrec_tf.perturbations import Perturbation
 from advrec_tf.poisoning import Profiles, folder_of, heuristic
 from advrec_tf.training import AMFSettings, BPRMFSettings, PMFSettings, WRMFSettings
-from experiments import characteristics, lowrank_figure2, lowrank_figure4, lowrank_figure6, lowrank_table1, lowrank_table2, lowrank_table3, table1
+from experiments import budget, characteristics, lowrank_figure2, lowrank_figure4, lowrank_figure6, lowrank_table1, lowrank_table2, lowrank_table3, table1
 
 
 def shop(**more):
@@ -210,6 +210,14 @@ def test_table_1_takes_fgsm_after_pgd_where_pgd_ended(tmp_path, monkeypatch):
     points = [point for job in table1.jobs(found) for point in job.points if point.get("start") == "after_pgd"]
     assert all((point["attack"], point["step_size"]) == ("fgsm", 0.5) for point in points)
     assert [point.get("draw") for point in points] == [None, 1]  # the quick preset has two draws
+
+
+def test_figure_2_cuts_the_budgets_of_an_attack_into_jobs(monkeypatch):
+    monkeypatch.setattr(perturbed, "weights_of", lambda study, seed: [(study.bprmf, 9, ["last"], {})])
+    found = study("budget", perturbed, iterations=["25"], seed=["0"], model_selection=["last"], epsilon=[str(e / 10) for e in range(1, 9)])
+    attacked = [job.points for job in budget.jobs(found) if job.points[0].get("attack") in ("fgsm", "bim", "pgd")]
+    assert [len(points) for points in attacked] == [7, 1] * 4  # BIM has two balls
+    assert sorted(point["epsilon"] for points in attacked for point in points) == sorted(4 * [e / 10 for e in range(1, 9)])
 
 
 def test_points_that_share_a_run_are_those_of_each_alone(problem):
