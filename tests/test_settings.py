@@ -14,7 +14,17 @@ from advrec_tf.files import locked
 from advrec_tf.perturbations import Perturbation
 from advrec_tf.poisoning import Profiles, folder_of, heuristic
 from advrec_tf.training import AMFSettings, BPRMFSettings, PMFSettings, WRMFSettings
-from experiments import budget, characteristics, lowrank_figure2, lowrank_figure4, lowrank_figure6, lowrank_table1, lowrank_table2, lowrank_table3, table1
+from experiments import (
+    budget,
+    characteristics,
+    lowrank_figure2,
+    lowrank_figure4,
+    lowrank_figure6,
+    lowrank_table1,
+    lowrank_table2,
+    lowrank_table3,
+    table1,
+)
 
 
 def shop(**more):
