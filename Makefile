@@ -23,10 +23,9 @@ help: ## list all targets
 
 install: .venv/installed ## make .venv and install the package into it
 
-# What is imported is compiled then: compiling all takes a third of the installation.
 .venv/installed: setup.py pyproject.toml
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --no-compile --editable '.[test]'
+	.venv/bin/python -m pip install --quiet --editable '.[test]'
 	@touch $@
 
 .venv/notebooks: .venv/installed
