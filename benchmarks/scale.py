@@ -75,6 +75,16 @@ def attacks(size: str) -> Found:
     return found
 
 
+def lists(size: str) -> Found:
+    """Lists of all users, on two threads."""
+    start_tensorflow()
+    data = Interactions.from_frames(clicks(*SIZES[size]))
+    P, Q = factors(data)
+    with threads(2):
+        taken = seconds(lambda: evaluation.top_k(P, Q, data))
+    return {f"top 10 of all{_on(2)}": (taken, data.n_users * data.n_items)}
+
+
 def peers(size: str) -> Found:
     """The plain loop of numba, and what implicit takes."""
     from implicit.bpr import BayesianPersonalizedRanking
@@ -107,7 +117,7 @@ def peers(size: str) -> Found:
     return found
 
 
-PARTS = {"training": training, "attacks": attacks, "peers": peers}
+PARTS = {"training": training, "attacks": attacks, "lists": lists, "peers": peers}
 
 
 def main(argv: list[str]) -> None:
