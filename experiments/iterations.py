@@ -12,8 +12,7 @@ from advrec_tf.results import Job
 
 def jobs(study: Study) -> list[Job]:
     """BIM and PGD in the paper's ball, and BIM in that of FGSM."""
-    attacks = [[{}], *map(study.points, ("fgsm", "bim", "pgd")), study.points("bim", "l2"), *map(study.points, study.more_attacks)]
-    return perturbed.baselines(study) + perturbed.jobs(study, attacks)
+    return perturbed.baselines(study) + perturbed.jobs(study, [[{}], *study.attacks])
 
 
 def report(folders: list[Path]) -> None:

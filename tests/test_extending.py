@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 from running import ROOT
 
 PAGE = (ROOT / "docs" / "extending.md").read_text()
@@ -59,21 +61,15 @@ def test_every_kind_of_thing_has_its_diff_and_touches_few_files():
         assert len(parts(diff)) <= told <= MOST[title], title
 
 
-def copied(folder):
+@pytest.mark.parametrize("title", MOST)
+def test_a_diff_applies_and_its_test_passes(tmp_path, title):
     for name in ("advrec_tf", "experiments", "tests"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    return folder
-
-
-def test_every_diff_applies_and_its_test_passes_beside_the_others(tmp_path):
-    together, tests = copied(tmp_path / "together"), []
-    for title, (_, diff) in SECTIONS.items():
-        apply(copied(tmp_path / title), diff)
-        apply(together, diff)
-        tests += [name for name in parts(diff) if name.startswith("tests/")]
-    assert len(tests) == len(SECTIONS) - 1  # a data set has none
-    paths = os.pathsep.join(map(str, (together, together / "tests")))
-    for command in (["-c", "import advrec_tf.data as d; assert 'ml-10m' in d.NAMES"], ["-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]):
-        environment = {**os.environ, "PYTHONPATH": paths}
-        found = subprocess.run([sys.executable, *command], cwd=together, env=environment, capture_output=True, text=True)
-        assert found.returncode == 0, found.stdout + found.stderr
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    diff = SECTIONS[title][1]
+    apply(tmp_path, diff)
+    tests = [name for name in parts(diff) if name.startswith("tests/")]
+    code = "import advrec_tf.data as d; assert 'ml-10m' in d.NAMES"
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *tests] if tests else ["-c", code]
+    paths = os.pathsep.join(map(str, (tmp_path, tmp_path / "tests")))
+    found = subprocess.run([sys.executable, *command], cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr

@@ -59,6 +59,11 @@ class Study(Training):
         """The points of one attack over this study's grid."""
         return perturbations.points(attack, self.epsilons, self.iterations, ball, self.step_size, start)
 
+    @property
+    def attacks(self) -> list[list[dict]]:
+        """The points of each attack of Figures 1 and 2: those of the paper in its ball, BIM in that of FGSM, and further ones."""
+        return [self.points(attack) for attack in ("fgsm", "bim", "pgd", *self.more_attacks)] + [self.points("bim", "l2")]
+
 
 def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
     """The study of each data set.  Raises UserError for settings that do not go together."""
