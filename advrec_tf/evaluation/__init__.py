@@ -17,8 +17,8 @@ from advrec_tf.evaluation.voting import certified_votes, share_bounds, untouched
 
 __all__ = [
     "CERTIFICATES", "DETECTION", "NAMES", "PER_USER", "TARGET_NAMES", "VERSION", "block_starts", "bootstrap_interval", "certified_metrics",
-    "certified_radii", "certified_votes", "corrected", "holm", "mean_interval", "mean_test", "metrics", "novelty", "of_blocks", "paired_test",
-    "per_user_metrics", "per_user_poisoning_metrics", "poisoning_metrics", "rank_metrics", "ranks_of_test_items", "read_lists",
+    "certified_radii", "certified_votes", "corrected", "holm", "mean_interval", "mean_test", "metrics", "novelty", "of_blocks",
+    "paired_test", "per_user_metrics", "per_user_poisoning_metrics", "poisoning_metrics", "rank_metrics", "ranks_of_test_items", "read_lists",
     "resampled_metrics", "save_lists", "share_bounds", "strongest", "target_hits", "target_margins", "target_ranks", "top_k",
     "top_k_of_scores", "untouched_share",
 ]  # fmt: skip

@@ -56,12 +56,15 @@ def corrected(values) -> np.ndarray:
 
 
 def holm(values) -> np.ndarray:
-    """Return p values corrected for all tests together (Holm 1979); NaN is no test and stays."""
+    """p values corrected so that the chance of any false rejection is bounded (Holm 1979).
+
+    NaN stays and does not count.
+    """
     found = np.array(values, np.float64)
     known = np.flatnonzero(~np.isnan(found))
     order = known[np.argsort(found[known], kind="stable")]
-    raised = found[order] * np.arange(len(order), 0, -1)
-    found[order] = np.minimum(1, np.maximum.accumulate(raised))
+    steps = found[order] * np.arange(len(order), 0, -1)
+    found[order] = np.minimum(1, np.maximum.accumulate(steps))
     return found
 
 
