@@ -17,6 +17,7 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from advrec_tf.cli.flags import OF_MACHINE  # noqa: E402
 from advrec_tf.cli.perturbed import NORMS  # noqa: E402
 from advrec_tf.evaluation import NAMES  # noqa: E402
 from advrec_tf.files import replacing, write_text  # noqa: E402
@@ -29,6 +30,7 @@ from advrec_tf.reporting import (  # noqa: E402
     front,
     leaderboard,
     lowrank_claims,
+    origin,
     plots,
     read_results,
     tables,
@@ -41,7 +43,6 @@ PUBLISHED = Path(__file__).parent
 # Folders of PUBLISHED, and the experiments in them; the low-rank paper's Figure 1 is of coordinates and not of rows.
 PAPERS = {"multi_step": ("table1", "iterations", "budget", "characteristics"), "lowrank": ("lowrank_[!f]*", "lowrank_figure[2-6]"),
           "scale_free": ("robustness",)}  # fmt: skip
-PLACES = ("output_dir", "data_dir", "workers", "progress", "backend", "job_threads", "job_memory")  # flags that say nothing about a result
 # iterations.png has what the paper shows, and what is made of Figure 3's rows is made of those that ship.
 NOT_SHIPPED = ("iterations_all_metrics.png", "losses.csv", "readings.csv", "leaderboard.html", "groups.png")
 COLORS = 20  # of a picture
@@ -64,8 +65,8 @@ def take(folder: Path, target: Path) -> None:
         _write(target, _tables(folder))
     for run in record["runs"]:
         run.pop("ended", None)
-        run["flags"] = {name: value for name, value in run["flags"].items() if name not in PLACES and value not in (None, [])}
-    write_record(target / "config.json", record, indent=None)
+        run["flags"] = {name: value for name, value in run["flags"].items() if name not in OF_MACHINE and value not in (None, [])}
+    write_record(target / "config.json", record | {"shipped": True}, indent=None)
 
 
 def take_board(folder: Path, target: Path) -> None:
@@ -148,7 +149,8 @@ def _page(title: str, paper: Path, parts: list[str]) -> str:
     places = [path.relative_to(paper).parent for path in sorted(paper.glob("*/*/report.md"))]
     pages = [f"- [{', '.join(place.parts)}](../published_runs/{paper.name}/{place}/report.md)" for place in places]
     head = [f"# Verdicts on {title}\n", f"From full-size runs, whose rows, settings and pages are in `published_runs/{paper.name}`.\n"]
-    return "\n".join([*head, *parts, "## Pages\n", *pages, ""])
+    measured = origin.line(origin.records_of(path.parent for path in sorted(paper.glob("*/*/config.json"))))
+    return "\n".join([*head, *parts, "## Pages\n", *pages, "", measured, ""])
 
 
 def _of_board(folder: Path) -> str:

@@ -10,6 +10,7 @@ from advrec_tf.reporting import (
     leaderboard,
     leaderboard_page,
     lowrank_claims,
+    origin,
     pages,
     plots,
     poisoning,
@@ -28,7 +29,7 @@ from advrec_tf.results import read_results, read_users
 
 __all__ = [
     "Audit", "Evidence", "LowRankEvidence", "audit", "characteristics", "claims", "comparison",
-    "curves", "detection", "front", "leaderboard", "leaderboard_page", "lowrank_claims", "page",
-    "pages", "plots", "poisoning", "projected", "published", "read_board", "read_results", "read_users",
+    "curves", "detection", "front", "leaderboard", "leaderboard_page", "lowrank_claims", "origin",
+    "page", "pages", "plots", "poisoning", "projected", "published", "read_board", "read_results", "read_users",
     "tables", "user_ranks", "vocabulary",
 ]  # fmt: skip
