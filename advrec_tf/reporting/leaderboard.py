@@ -28,6 +28,7 @@ _RUN = ["entry", "factors", "seed", "budget", "threat", "ball"]
 _CLEAN = _RUN[:4]
 GROUPS = ("user activity", "item popularity")
 DETAILS = (*COLUMNS, "factors", "k", "masked", *(f"{by} {quarter}" for by in GROUPS for quarter in range(1, 5)))
+SPEC = ("source", "truncated_to", "normalized")  # of an entry: whose factors, their rank where truncated, users of equal norm
 USERS = ("users", "certified_users")  # arrays of tested users' nDCG, which no file has
 
 Kept = Iterable[tuple[dict[str, Any], dict[str, np.ndarray]]]
