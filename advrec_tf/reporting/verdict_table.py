@@ -33,8 +33,8 @@ def note(verdicts: Sequence[Verdict]) -> str:
         "if all parts hold, and fails if one fails (p times the number of parts). p is corrected "
         f"over the {tested} tested claims of this page (Holm); p *alone* is not. "
         "The 95% intervals are Student's, each of one part alone: they are not corrected. "
-        "*Follows* says whether the relation is "
-        "true of the paper's own numbers.\n"
+        "Sub-samples lie within each other, and folds share training data, so tests over them are "
+        "optimistic. *Follows* says whether the relation is true of the paper's own numbers.\n"
     )
 
 
