@@ -1,12 +1,11 @@
-"""Takes the rows and settings of full-size runs over from folders of results, and renders their pages, those of docs that are made of them and
-the README's figures from them: python published_runs/publish.py RESULTS ..."""
+"""Takes the rows and settings of full-size runs over from folders of results, and renders their pages, the verdicts
+in docs and the pages that have a template: python published_runs/publish.py RESULTS ..."""
 
 import contextlib
 import gzip
 import importlib
 import io
 import json
-import re
 import sys
 from itertools import groupby
 from pathlib import Path
@@ -22,8 +21,8 @@ from advrec_tf.cli.perturbed import NORMS  # noqa: E402
 from advrec_tf.evaluation import NAMES  # noqa: E402
 from advrec_tf.files import replacing, write_text  # noqa: E402
 from advrec_tf.reporting import Evidence, LowRankEvidence, characteristics, claims, front, leaderboard, lowrank_claims, plots, read_results, tables  # noqa: E402
-from advrec_tf.reporting.vocabulary import MODELS, cell, markdown, number  # noqa: E402
 from advrec_tf.results import read_record, write_record  # noqa: E402
+from published_runs import pages  # noqa: E402
 
 PUBLISHED = Path(__file__).parent
 # Folders of PUBLISHED, and the experiments in them; the low-rank paper's Figure 1 is of coordinates and not of rows.
@@ -33,7 +32,6 @@ PLACES = ("output_dir", "data_dir", "workers", "progress", "backend", "job_threa
 # iterations.png has what the paper shows, and what is made of Figure 3's rows is made of those that ship.
 NOT_SHIPPED = ("iterations_all_metrics.png", "losses.csv", "readings.csv", "leaderboard.html", "groups.png")
 COLORS = 20  # of a picture
-MARKS = "<!-- measured -->\n", "<!-- end -->"  # around what the README takes from here
 
 
 def take(folder: Path, target: Path) -> None:
@@ -115,10 +113,7 @@ def render(published: Path) -> dict[Path, str]:
     texts[Path("docs/multi_step.md")] = _page("the multi-step perturbations paper", published / "multi_step", parts)
     boards = [f"## {folder.name}\n\n{_of_board(folder)}\n" for folder in found["scale_free"]]
     texts[Path("docs/robustness.md")] = _page("robustness in budgets that no scale changes", published / "scale_free", boards)
-    readme = (ROOT / "README.md").read_text()
-    before, after = (re.escape(mark) for mark in MARKS)
-    short = "".join(_in_short(folder) for folder in measured if folder.name == "ml-1m")
-    texts[Path("README.md")] = re.sub(f"(?s)(?<={before}).*?(?={after})", lambda _: short, readme)
+    texts |= pages.render(published)
     return texts
 
 
@@ -142,18 +137,6 @@ def _of_data_set(folder: Path) -> str:
     slopes = "" if evidence.losses is None else characteristics.readings_report(evidence.losses, characteristics.readings(evidence.losses))
     cells = tables.agreement(tables.table1(read_results(folder, "cells.csv")))
     return "\n".join([f"## {folder.name}\n", cells, claims.report(evidence).replace("## Claims\n", ""), slopes.replace("## ", "### ")])
-
-
-def _in_short(folder: Path) -> str:
-    """nDCG of both models before and after the attacks, printed beside measured, and what learns nothing."""
-    cells = read_results(folder, "cells.csv")
-    table, own = tables.table1(cells), cells[cells["metric"] == "nDCG"]
-    rows = table[(table["metric"] == "nDCG") & (table["selection"] == "best")].set_index(["model", "column"])
-    columns = ["initial", "fgsm after pgd", "bim", "pgd"]
-    lines = [[model, *(cell(rows.loc[(model, column)]) for column in columns)] for model in MODELS]
-    popular, seeds = own.loc[own["model"] == "MostPopular", "value"].mean(), own["seed"].nunique()
-    note = f"nDCG@10 on {folder.name}, best epochs, {seeds} seeds: printed / measured [95%] (difference). MostPopular: {number(popular)}.\n\n"
-    return f"\n{note}{markdown(['', *columns], lines)}\n"
 
 
 def main(results: list[Path]) -> None:
