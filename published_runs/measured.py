@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from advrec_tf.evaluation import mean_interval
-from advrec_tf.reporting import front, read_results
+from advrec_tf.reporting import comparison, read_results
 from advrec_tf.results import read_record
 
 
@@ -73,62 +73,48 @@ def _matches(column: pd.Series, value: Any) -> pd.Series:
     return column == value
 
 
-Place = tuple[str, str, float]  # threat, ball, epsilon
-
-
 class Board:
     """A leaderboard: worst nDCG, tests of one entry against the others, and whom each protects."""
 
     def __init__(self, worst: pd.DataFrame, tests: pd.DataFrame, groups: pd.DataFrame):
         self.worst, self.tests, self.groups = worst, tests, groups
-        (self.compared,) = tests["first"].unique()
+        self.compared = comparison.entry_of(tests)
 
-    def ranking(self, place: Place, metric: str = "nDCG") -> pd.Series:
-        """Return the entries' means over seeds at a place, highest first."""
-        means = front.at(self.worst, place).groupby("entry")[metric].mean()
+    def ranking(self, condition: comparison.Condition, metric: str = "nDCG") -> pd.Series:
+        """Return the entries' means over seeds under a condition, highest first."""
+        means = comparison.at(self.worst, condition).groupby("entry")[metric].mean()
         return means.sort_values(ascending=False)
-
-    def rank(self, entry: str, place: Place) -> int:
-        """Return 1 for the entry that keeps most at a place."""
-        ranking = self.ranking(place)
-        return 1 + int((ranking > ranking[entry]).sum())
 
     def has(self, *entries: str) -> bool:
         """Return whether all of these entries were measured."""
         return set(entries) <= set(self.worst["entry"])
 
-    def gain(self, before: str, after: str, place: Place) -> pd.Series:
+    def gain(self, before: str, after: str, condition: comparison.Condition) -> pd.Series:
         """Return how much more nDCG one entry keeps than another, for each seed of both."""
-        rows = front.at(self.worst, place)
+        rows = comparison.at(self.worst, condition)
         values = rows.pivot_table(index="seed", columns="entry", values="nDCG")
         return (values[after] - values[before]).dropna()
 
-    def decided(self, place: Place, p: str) -> dict[str, int]:
-        """Return how many entries the compared one is better, undecided and worse than.
+    @property
+    def standing(self) -> dict[str, dict[str, Any]]:
+        """Return the row of `comparison.standing` for the title of each condition."""
+        found = comparison.standing(self.worst, self.tests)
+        return found.set_index("condition", drop=False).to_dict("index")
 
-        p: the column that decides at the level front.LEVEL, p_users or p_seeds
-        """
-        threat, ball, rho = place
-        here = self.tests[(self.tests["threat"] == threat) & (self.tests["ball"] == ball)]
-        here = here[np.isclose(here["rho"], rho)]
-        sure = here[p] < front.LEVEL
-        better = int((sure & (here["difference"] > 0)).sum())
-        worse = int((sure & (here["difference"] < 0)).sum())
-        return {"better": better, "undecided": len(here) - better - worse, "worse": worse}
+    @property
+    def summary(self) -> str:
+        """Return `comparison.summary`: where the compared entry fails, and its rank there."""
+        return comparison.summary(self.worst, self.tests)
 
-    def places_where(self, verdict: str, p: str) -> list[str]:
-        """Return the titles of the places at which `decided` counts an entry as `verdict`."""
-        return [front.title_of(place) for place in front.PLACES if self.decided(place, p)[verdict]]
-
-    def spotlight(self, place: Place) -> list[str]:
-        """Return the compared entry, those that keep most clean and at a place, AMF and BPR-MF."""
-        best = [self.ranking(each).index[0] for each in (front.STILL, place)]
+    def spotlight(self, condition: comparison.Condition) -> list[str]:
+        """Return the compared entry, those that keep most (clean, attacked), AMF and BPR-MF."""
+        best = [self.ranking(each).index[0] for each in (comparison.CLEAN, condition)]
         return list(dict.fromkeys([self.compared, *best, "AMF", "BPR-MF"]))
 
-    def protects(self, entry: str, by: str, place: Place) -> pd.Series:
+    def protects(self, entry: str, by: str, condition: comparison.Condition) -> pd.Series:
         """Return the row of groups.csv of an entry: the share that is left by quartile."""
         rows = self.groups[(self.groups["entry"] == entry) & (self.groups["by"] == by)]
-        return rows[rows["of"] == front.title_of(place)].iloc[0]
+        return rows[rows["of"] == comparison.title_of(condition)].iloc[0]
 
 
 def estimate(values: pd.Series, digits: int = 4, sign: str = "", unit: str = "") -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from advrec_tf.reporting import characteristics, front
+from advrec_tf.reporting import characteristics, comparison
 from advrec_tf.reporting.vocabulary import MODELS, cell
 from published_runs import findings, measured
 
@@ -34,7 +34,7 @@ def environment(published: Path) -> Environment:
         "cell": cell,
         "PUBLISHED_SLOPES": characteristics.PUBLISHED_SLOPES,
         "MODELS": MODELS,
-        "front": front,
+        "comparison": comparison,
         "settings": lambda caller: caller(),
     }
     for name in ("estimate", "fixed", "percent"):

@@ -125,38 +125,30 @@ def test_a_sign_is_clear_where_the_interval_leaves_zero_out():
     assert [measured.clear_sign(values + shift) for shift in (1, 0, -4, -5)] == [1, 0, 0, -1]
 
 
-PLACES = [("", "", 0.0), ("test", "l2", 0.01)]
+CLEAN, TEST = ("", "", 0.0), ("test", "l2", 0.01)
 
 
-def board(first="B"):
-    worst = [(entry, seed, *place, nDCG + seed / 100) for seed in (0, 1)
-             for entry, values in {"A": (0.5, 0.1), "B": (0.4, 0.3), "C": (0.3, 0.2)}.items()
-             for place, nDCG in zip(PLACES, values)]  # fmt: skip
-    decided = {"A": (0.2, 0.01), "C": (0.1, 0.2), "D": (-0.2, 0.04)}
-    tests = [(first, second, *PLACES[1], *values) for second, values in decided.items()]
-    place = ["threat", "ball", "rho"]
-    return measured.Board(
-        pd.DataFrame(worst, columns=["entry", "seed", *place, "nDCG"]),
-        pd.DataFrame(tests, columns=["first", "second", *place, "difference", "p_users"]),
-        pd.DataFrame(),
+def test_a_board_ranks_from_its_rows():
+    values = {"A": (0.5, 0.1), "B": (0.4, 0.3), "C": (0.3, 0.2)}
+    worst = [
+        (entry, seed, *condition, nDCG + seed / 100)
+        for seed in (0, 1)
+        for entry, own in values.items()
+        for condition, nDCG in zip((CLEAN, TEST), own)
+    ]
+    columns = ["entry", "seed", "threat", "ball", "rho", "nDCG"]
+    shares = pd.DataFrame({"entry": ["A", "B"], "by": "user activity", "of": "test, l2 0.01"})
+    board = measured.Board(
+        pd.DataFrame(worst, columns=columns),
+        pd.DataFrame({"first": ["B", "B"], "second": ["A", "C"]}),
+        shares.assign(**{"quartile 1": [0.2, 0.7]}),
     )
-
-
-def test_a_board_ranks_and_counts_from_its_rows():
-    own = board()
-    assert own.compared == "B" and board("A").compared == "A"
-    assert own.ranking(PLACES[0]).to_dict() == pytest.approx({"A": 0.505, "B": 0.405, "C": 0.305})
-    assert [own.rank("B", place) for place in PLACES] == [2, 1]
-    assert own.decided(PLACES[1], "p_users") == {"better": 1, "undecided": 1, "worse": 1}
-    assert own.gain("C", "B", PLACES[1]).tolist() == pytest.approx([0.1, 0.1])
-    assert own.has("A", "B") and not own.has("A", "E")
-    assert own.places_where("worse", "p_users") == ["test, l2 0.01"]
-
-
-def test_two_compared_entries_are_an_error():
-    tests = pd.DataFrame({"first": ["A", "B"]})
-    with pytest.raises(ValueError):
-        measured.Board(pd.DataFrame(), tests, pd.DataFrame())
+    assert board.compared == "B" and board.has("A", "B") and not board.has("A", "D")
+    assert board.ranking(CLEAN).to_dict() == pytest.approx({"A": 0.505, "B": 0.405, "C": 0.305})
+    assert board.ranking(TEST).index.tolist() == ["B", "C", "A"]
+    assert board.gain("C", "B", TEST).tolist() == pytest.approx([0.1, 0.1])
+    assert board.protects("B", "user activity", TEST)["quartile 1"] == 0.7
+    assert board.spotlight(TEST) == ["B", "A", "AMF", "BPR-MF"]
 
 
 def test_agreement_counts_what_is_near_inside_and_either():
