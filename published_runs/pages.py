@@ -35,7 +35,6 @@ def environment(published: Path) -> Environment:
         "PUBLISHED_SLOPES": characteristics.PUBLISHED_SLOPES,
         "MODELS": MODELS,
         "comparison": comparison,
-        "settings": lambda caller: caller(),
     }
     for name in ("estimate", "fixed", "percent"):
         made.filters[name] = getattr(measured, name)

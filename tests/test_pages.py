@@ -33,10 +33,6 @@ def printed_constants(node: nodes.Node):
             yield from printed_constants(child)
 
 
-def is_settings(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.CallBlock) and node.call.node.name == "settings"
-
-
 def texts(node: nodes.Node):
     """Yield what a template writes itself, an expression as the constants that it prints."""
     for child in node.iter_child_nodes():
@@ -45,12 +41,12 @@ def texts(node: nodes.Node):
         elif isinstance(child, nodes.Expr):
             if isinstance(node, nodes.Output | nodes.Assign):
                 yield " ".join([" X ", *printed_constants(child)])
-        elif not is_settings(child):
+        else:
             yield from texts(child)
 
 
 def stray_numbers(source: str) -> list[str]:
-    """Return the decimals and percentages of a template outside of code, settings and paper()."""
+    """Return the decimals and percentages of a template outside of code and paper()."""
     written = "".join(texts(pages.environment(SHIPPED).parse(source)))
     written = re.sub(r"(?s)```.*?```", "", written)
     return NUMBER.findall(re.sub(r"`[^`\n]*`", "", written))
@@ -76,9 +72,9 @@ def test_a_number_of_its_own_is_found(source):
     ["epsilon `0.5`", "```sh\nrun --epsilon=0.5\n```", '{{ paper("-96.10") }}', "1,000 epochs",
      "{{ values('a', 'b', epsilon=0.5) | estimate(1) }}", "version 0.12.0 of 5.1.1",
      "the 95% interval",
-     "{% call settings() %}| 0.5 |{% endcall %}", "{% for e in [0.5] %}{{ f(e) }}{% endfor %}"],
+     "{% for e in [0.5] %}{{ f(e) }}{% endfor %}"],
 )  # fmt: skip
-def test_code_settings_quotations_and_keys_are_no_such_numbers(source):
+def test_code_quotations_and_keys_are_no_such_numbers(source):
     assert not stray_numbers(source)
 
 
