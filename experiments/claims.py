@@ -10,11 +10,11 @@ from advrec_tf.reporting import Evidence, LowRankEvidence, claims, lowrank_claim
 
 
 def run(values: dict[str, Any]) -> None:
-    """Writes <output_dir>/claims/<data set>/report.md on perturbations for each data set, and claims/low-rank/report.md; prints them."""
+    """Write <output_dir>/claims/multi-step/report.md, of all data sets, and claims/low-rank/report.md; print them."""
     output_dir = Path(values["output_dir"])
     names = [name if name in NAMES else Path(name).stem for name in values["dataset"]]
-    texts = {name: claims.report(Evidence.of(output_dir, name)) for name in names}
-    texts["low-rank"] = lowrank_claims.report(LowRankEvidence.of(output_dir))
+    multi_step = claims.report([Evidence.of(output_dir, name) for name in names])
+    texts = {"multi-step": multi_step, "low-rank": lowrank_claims.report(LowRankEvidence.of(output_dir))}
     if not any(texts.values()):
         raise UserError(
             f"{output_dir} holds no results on {', '.join(values['dataset'])} that a claim is about: "

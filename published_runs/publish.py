@@ -110,7 +110,8 @@ def render(published: Path) -> dict[Path, str]:
     verdicts = lowrank_claims.report(LowRankEvidence.of(published / "lowrank"))
     texts = {Path("docs/lowrank.md"): _page("the low-rank defences paper", published / "lowrank", [verdicts])}
     measured = [folder for folder in found["multi_step"] if folder.parent.name == "table1"]
-    parts = [_of_data_set(folder) for folder in measured]
+    judged, verdicts = claims.tables([Evidence.of(published / "multi_step", folder.name) for folder in measured])
+    parts = [judged, *(_of_data_set(folder, verdicts.get(folder.name, "")) for folder in measured)]
     texts[Path("docs/multi_step.md")] = _page("the multi-step perturbations paper", published / "multi_step", parts)
     boards = [f"## {folder.name}\n\n{_of_board(folder)}\n" for folder in found["scale_free"]]
     texts[Path("docs/robustness.md")] = _page("robustness in budgets that no scale changes", published / "scale_free", boards)
@@ -134,11 +135,11 @@ def _of_board(folder: Path) -> str:
     return "\n".join([sentences, f"\nSeeds: {seeds}.", *tables])
 
 
-def _of_data_set(folder: Path) -> str:
+def _of_data_set(folder: Path, verdicts: str) -> str:
     evidence = Evidence.of(folder.parent.parent, folder.name)
     slopes = "" if evidence.losses is None else characteristics.readings_report(evidence.losses, characteristics.readings(evidence.losses))
     cells = tables.agreement(tables.table1(read_results(folder, "cells.csv")))
-    return "\n".join([f"## {folder.name}\n", cells, claims.report(evidence).replace("## Claims\n", ""), slopes.replace("## ", "### ")])
+    return "\n".join([f"## {folder.name}\n", cells, claims.epochs(evidence), verdicts, slopes.replace("## ", "### ")])
 
 
 def main(results: list[Path]) -> None:

@@ -59,6 +59,15 @@ def test_an_interval_is_students():
     assert np.isnan(Estimate.of("", [1.0]).interval).all()
 
 
+def test_a_slope_is_scipys():
+    x, y = np.arange(5.0), VALUES
+    line, part = stats.linregress(x, y), Estimate.of_slope("", x, y)
+    assert (part.mean, part.error, part.degrees) == pytest.approx((line.slope, line.stderr, 3))
+    two_sided = 2 * min(part.p_above(0), part.p_below(0))
+    assert two_sided == pytest.approx(line.pvalue)
+    assert Estimate.of_slope("", [1, 1, 2, 2], VALUES[:4]).count == 0
+
+
 def test_replicates_that_miss_a_value_are_left_out_as_pairs():
     part = Estimate.of("", [1.0, np.nan, 3.0, 5.0], [0.5, 1.0, np.nan, 1.5])
     assert (part.count, part.mean, part.degrees) == (2, 2.0, 1)
@@ -105,7 +114,6 @@ def test_all_claims_of_a_page_are_corrected_together():
     assert judge([case])[0].word is Word.HOLDS
     found = judge([case, case])
     assert [each.word for each in found] == [Word.UNDECIDED] * 2 and found[0].p == pytest.approx(0.06)
-    assert found[0].reason == "neither test is significant"
     unmeasured = claim(Relation.GREATER), []
     assert [each.word for each in judge([case, unmeasured])] == [Word.HOLDS, Word.UNMEASURED]
 
@@ -131,6 +139,8 @@ def test_an_exact_claim_is_not_tested_and_does_not_count():
 def test_the_check_is_made_of_the_fields():
     equal = claim(Relation.EQUAL, quantity="FGSM / PGD", reference=15.1, margin=0.755)
     assert equal.check == "FGSM / PGD: equal to 15.1 within 0.755"
+    share = claim(Relation.EQUAL, reference=76, margin=5, unit="%")
+    assert share.check == "q: equal to 76% within 5 points"
     assert claim(Relation.GREATER, reference=58, unit="%").check == "q: greater than 58%"
     assert claim(Relation.LESS_THAN_OTHER, other="r").check == "q: less than r"
 

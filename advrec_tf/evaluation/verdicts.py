@@ -92,7 +92,8 @@ class Claim:
     def check(self) -> str:
         """The relation in words."""
         target = self.other or f"{self.reference:g}{self.unit}"
-        within = f" within {self.margin:.3g}{self.unit}" if self.margin else ""
+        unit = (" point" if self.margin == 1 else " points") if self.unit == "%" else self.unit
+        within = f" within {self.margin:.3g}{unit}" if self.margin else ""
         return f"{self.quantity}: {self.relation.words} {target}{within}"
 
     def is_met_by(self, value: float) -> bool:
@@ -133,6 +134,20 @@ class Estimate:
         error = spread / math.sqrt(count) if count > 1 else math.nan
         pair = None if others is None else (float(own.mean()), float(beside.mean()))
         return cls(label, float(difference.mean()), error, count - 1, count, pair)
+
+    @classmethod
+    def of_slope(cls, label: str, x: npt.ArrayLike, y: npt.ArrayLike) -> "Estimate":
+        """The least-squares slope of y [N] over x [N], points taken for independent.
+
+        Fewer than three different x give an estimate of nothing (count 0).
+        """
+        across, up = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        known = np.isfinite(across) & np.isfinite(up)
+        across, up = across[known], up[known]
+        if len(np.unique(across)) < 3:
+            return cls(label, math.nan, math.nan, 0, 0)
+        line = stats.linregress(across, up)
+        return cls(label, float(line.slope), float(line.stderr), len(across) - 2, len(across))
 
     @property
     def testable(self) -> bool:
@@ -224,7 +239,7 @@ def _verdict(claim: Claim, parts: Sequence[Estimate], holds: float, fails: float
 
 
 def _reason(claim: Claim, parts: Sequence[Estimate]) -> str:
-    """Why a claim is not decidable."""
+    """Which parts could not be tested and why; "" where neither test is significant."""
     single = [part.label for part in parts if part.degrees < 1]
     constant = [part.label for part in parts if part.degrees > 0 and not part.testable]
     reasons = []
@@ -232,4 +247,4 @@ def _reason(claim: Claim, parts: Sequence[Estimate]) -> str:
         if labels:
             named = f"{', '.join(filter(None, labels))}: " if any(labels) else ""
             reasons.append(f"{named}{why} {claim.replication.value}")
-    return "; ".join(reasons) or "neither test is significant"
+    return "; ".join(reasons)
