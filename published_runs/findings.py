@@ -6,18 +6,9 @@ import numpy as np
 import pandas as pd
 
 from advrec_tf.evaluation import NAMES
-from advrec_tf.reporting import characteristics, curves, tables
+from advrec_tf.reporting import Evidence, characteristics, claims, curves, tables
 from advrec_tf.reporting.vocabulary import MODELS
 from published_runs.measured import Published, clear_sign
-
-
-class Agreement(NamedTuple):
-    """Published cells, and those within tables.NEAR percent, inside the interval, or either."""
-
-    cells: int
-    near: int
-    inside: int
-    either: int
 
 
 class Readings(NamedTuple):
@@ -51,18 +42,9 @@ class MultiStep:
         """Return `tables.table1` of a data set."""
         return tables.table1(self.published.rows(f"multi_step/table1/{dataset}", "cells.csv"))
 
-    def agreement(self, dataset: str, selection: str, fgsm: str) -> Agreement:
-        """Return how many published cells are met at a selection.
-
-        fgsm: the column that is read as the paper's FGSM, `fgsm` or `fgsm after pgd`
-        """
-        table = self.table1(dataset)
-        table = table[(table["selection"] == selection) & table["published"].notna()]
-        table = table[table["column"].isin(["initial", "bim", "pgd", fgsm])]
-        near = table["difference"].abs() <= tables.NEAR
-        inside = table["published"].between(table["low"], table["high"])
-        counts = near.sum(), inside.sum(), (near | inside).sum()
-        return Agreement(len(table), *map(int, counts))
+    def agreements(self, dataset: str) -> pd.DataFrame:
+        """Return `tables.agreements` of a data set, by selection and FGSM's gradient."""
+        return tables.agreements(self.table1(dataset)).set_index(["selection", "fgsm"], drop=False)
 
     def multi_step_wins(self, dataset: str) -> int:
         """Return in how many cells (model, BIM or PGD, metric) less is left than under FGSM."""
@@ -80,12 +62,9 @@ class MultiStep:
         advantage = fgsm - self.cells(dataset, model, "bim")
         return 100 * (fgsm - self.cells(dataset, model, "bim l2")) / advantage
 
-    def same_epochs(self, dataset: str, model: str) -> int:
-        """Return for how many seeds Figure 2 attacks the epoch that Table 1 selects."""
-        where = {"model": model, "selection": "best"}
-        selected = self.published.values(f"multi_step/table1/{dataset}", "epoch", **where)
-        attacked = self.published.values(f"multi_step/budget/{dataset}", "epoch", **where)
-        return int((selected == attacked).sum())
+    def other_epochs(self, dataset: str) -> str:
+        """Return `claims.epochs`: where Figure 1 attacks other epochs than Table 1."""
+        return claims.epochs(Evidence.of(self.published.folder / "multi_step", dataset)).strip()
 
     def times_less(self, dataset: str, model: str, attack: str) -> pd.Series:
         """Return .5 over the epsilon that does as much harm as FGSM at .5, for each seed."""
