@@ -138,7 +138,7 @@ def _rows_of(kept: storage.Arrays) -> list[dict]:
 def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
     """The rows of <folder>/results.csv, or of a table made of it (packed, <name>.gz), as a frame: texts in the columns of `TEXTS`, numbers elsewhere.
 
-    A dataset that no column names is that of the folder; other columns that a published table leaves out stand in its config.json.
+    A dataset that no column names is that of the folder.
 
     Its attrs are the "config" they were measured with and the "statistics" of the data.  Raises UserError for a file that is not what was written and
     where there is none; a table without a sum beside it is read as it is.
@@ -157,8 +157,6 @@ def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
     if "dataset" not in frame:  # as published, where the folder alone says it
         frame.insert(0, "dataset", path.resolve().parent.name)
     record = read_record(path.with_name("config.json")) or {}
-    for column, value in record.get("constants", {}).get(name, {}).items():
-        frame[column] = np.nan if value is None else value
     frame.attrs.update({name: _Shared(record.get(name, {})) for name in ("config", "statistics")})
     return frame
 

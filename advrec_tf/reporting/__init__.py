@@ -3,6 +3,7 @@
 from advrec_tf.reporting import (
     characteristics,
     claims,
+    comparison,
     curves,
     detection,
     front,
@@ -24,6 +25,8 @@ from advrec_tf.reporting.pages import page
 from advrec_tf.results import read_results, read_users
 
 __all__ = [
-    "Audit", "Evidence", "LowRankEvidence", "audit", "characteristics", "claims", "curves", "detection", "front", "leaderboard", "leaderboard_page",
-    "lowrank_claims", "page", "pages", "plots", "poisoning", "projected", "published", "read_results", "read_users", "tables", "vocabulary",
+    "Audit", "Evidence", "LowRankEvidence", "audit", "characteristics", "claims", "comparison",
+    "curves", "detection", "front", "leaderboard", "leaderboard_page", "lowrank_claims", "page",
+    "pages", "plots", "poisoning", "projected", "published", "read_results", "read_users",
+    "tables", "vocabulary",
 ]  # fmt: skip

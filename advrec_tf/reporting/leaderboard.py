@@ -1,6 +1,6 @@
 """From the members of every ensemble to a leaderboard: the worst of them, whether they can be trusted, who pays, and one sentence on top."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -210,9 +210,10 @@ EXPLAINED = (
 )
 
 
-def report(rows: pd.DataFrame, dataset: str) -> str:
-    """report.md."""
-    parts = [f"# Robustness of factors on {dataset}\n", *(f"- {each}" for each in verdicts(rows)), f"\n{EXPLAINED}\n"]
+def report(rows: pd.DataFrame, dataset: str, first: Sequence[str] = ()) -> str:
+    """Return report.md.  first: sentences that stand above all others"""
+    sentences = [f"- {each}" for each in (*first, *verdicts(rows))]
+    parts = [f"# Robustness of factors on {dataset}\n", *sentences, f"\n{EXPLAINED}\n"]
     for each in sections(rows):
         cells = [[str(name), *map(each.shown, row)] for name, row in each.table.iterrows()]
         parts.append(f"\n## {each.title}\n\n" + markdown(["entry", *map(str, each.table.columns)], cells))

@@ -59,15 +59,19 @@ def by_threat(there: Collection[str], draw: Callable[[Axes, str], None], what: s
     return picture
 
 
-def html_page(rows: pd.DataFrame, picture: bytes, dataset: str, defended: list[str]) -> str:
-    """One self-contained page.  picture: a PNG of `figure`; defended: its parts on a defence, HTML"""
-    first, *others = leaderboard.verdicts(rows)
+def html_page(rows: pd.DataFrame, picture: bytes, dataset: str, first: list[str], compared: list[str]) -> str:
+    """Return one self-contained page.
+
+    picture: a PNG of `figure`; first: sentences that stand above all others; compared: HTML of one
+    entry beside all others
+    """
+    head, *others = [*first, *leaderboard.verdicts(rows)]
     parts = [web.listed(others), web.paragraph(leaderboard.EXPLAINED), web.picture(picture, ALT)]
     parts += [web.section(each.title, each.table, each.shown) for each in leaderboard.sections(rows)]
     if told := leaderboard.doubts(rows):
         parts += ["<h2>Where the ensemble may be too weak</h2>", web.listed(told)]
-    parts += defended
-    return web.document(f"Robustness of factors on {dataset}", first, parts)
+    parts += compared
+    return web.document(f"Robustness of factors on {dataset}", head, parts)
 
 
 def records(rows: pd.DataFrame, config: dict[str, Any]) -> dict[str, dict[str, Any]]:
