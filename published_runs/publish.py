@@ -1,11 +1,10 @@
-"""Takes the rows and settings of full-size runs over from folders of results, and renders their pages, those of docs that are made of them and
-the README's figures from them: python published_runs/publish.py RESULTS ..."""
+"""Takes the rows and settings of full-size runs over from folders of results, and renders their pages, the verdicts
+in docs and the pages that have a template: python published_runs/publish.py RESULTS ..."""
 
 import contextlib
 import gzip
 import importlib
 import io
-import re
 import shutil
 import sys
 from itertools import groupby
@@ -36,8 +35,8 @@ from advrec_tf.reporting import (  # noqa: E402
     tables,
     user_ranks,
 )
-from advrec_tf.reporting.vocabulary import MODELS, cell, markdown, number  # noqa: E402
 from advrec_tf.results import read_record, write_record  # noqa: E402
+from published_runs import pages  # noqa: E402
 
 PUBLISHED = Path(__file__).parent
 # Folders of PUBLISHED, and the experiments in them; the low-rank paper's Figure 1 is of coordinates and not of rows.
@@ -46,7 +45,6 @@ PAPERS = {"multi_step": ("table1", "iterations", "budget", "characteristics"), "
 # iterations.png has what the paper shows, and what is made of Figure 3's rows is made of those that ship.
 NOT_SHIPPED = ("iterations_all_metrics.png", "losses.csv", "readings.csv", "leaderboard.html", "groups.png")
 COLORS = 20  # of a picture
-MARKS = "<!-- measured -->\n", "<!-- end -->"  # around what the README takes from here
 
 
 def take(folder: Path, target: Path) -> None:
@@ -134,15 +132,12 @@ def render(published: Path) -> dict[Path, str]:
     verdicts = lowrank_claims.report(LowRankEvidence.of(published / "lowrank"))
     texts = {Path("docs/lowrank.md"): _page("the low-rank defences paper", published / "lowrank", [verdicts])}
     measured = [folder for folder in found["multi_step"] if folder.parent.name == "table1"]
-    judged, verdicts = claims.tables([Evidence.of(published / "multi_step", folder.name) for folder in measured])
-    parts = [judged, *(_of_data_set(folder, verdicts.get(folder.name, "")) for folder in measured)]
+    how, judged = claims.tables([Evidence.of(published / "multi_step", folder.name) for folder in measured])
+    parts = [how, *(_of_data_set(folder, judged.get(folder.name, "")) for folder in measured)]
     texts[Path("docs/multi_step.md")] = _page("the multi-step perturbations paper", published / "multi_step", parts)
     boards = [f"## {folder.name}\n\n{_of_board(folder)}\n" for folder in found["scale_free"]]
     texts[Path("docs/robustness.md")] = _page("robustness in budgets that no scale changes", published / "scale_free", boards)
-    readme = (ROOT / "README.md").read_text()
-    before, after = (re.escape(mark) for mark in MARKS)
-    short = "".join(_in_short(folder) for folder in measured if folder.name == "ml-1m")
-    texts[Path("README.md")] = re.sub(f"(?s)(?<={before}).*?(?={after})", lambda _: short, readme)
+    texts |= pages.render(published)
     return texts
 
 
@@ -168,18 +163,6 @@ def _of_data_set(folder: Path, verdicts: str) -> str:
     slopes = "" if evidence.losses is None else characteristics.readings_report(evidence.losses, characteristics.readings(evidence.losses))
     cells = tables.agreement(tables.table1(read_results(folder, "cells.csv")))
     return "\n".join([f"## {folder.name}\n", cells, claims.epochs(evidence), verdicts, slopes.replace("## ", "### ")])
-
-
-def _in_short(folder: Path) -> str:
-    """nDCG of both models before and after the attacks, printed beside measured, and what learns nothing."""
-    cells = read_results(folder, "cells.csv")
-    table, own = tables.table1(cells), cells[cells["metric"] == "nDCG"]
-    rows = table[(table["metric"] == "nDCG") & (table["selection"] == "best")].set_index(["model", "column"])
-    columns = ["initial", "fgsm after pgd", "bim", "pgd"]
-    lines = [[model, *(cell(rows.loc[(model, column)]) for column in columns)] for model in MODELS]
-    popular, seeds = own.loc[own["model"] == "MostPopular", "value"].mean(), own["seed"].nunique()
-    note = f"nDCG@10 on {folder.name}, best epochs, {seeds} seeds: printed / measured [95%] (difference). MostPopular: {number(popular)}.\n\n"
-    return f"\n{note}{markdown(['', *columns], lines)}\n"
 
 
 def main(results: list[Path]) -> None:

@@ -130,13 +130,13 @@ def chosen_on(rows: pd.DataFrame) -> str:
 FGSM_COLUMNS = {"of Eq. 4": "fgsm", "after PGD": "fgsm after pgd"}  # where its gradient is taken
 
 
-def agreement(table: pd.DataFrame) -> str:
-    """How many published cells are met, for both readings of FGSM and all selections, and which
-    are not, of the models that the paper may have measured; "" where nothing is published.
+def agreements(table: pd.DataFrame) -> pd.DataFrame:
+    """Count the published cells that are met, for every selection and both readings of FGSM.
 
-    table: what `table1` returns
+    Returns dataset, selection, fgsm (of FGSM_COLUMNS), cells, and how many are near (within NEAR
+    percent), inside (the interval over seeds) and either.  table: what `table1` returns
     """
-    lines, outside = [], []
+    lines = []
     judged = table[table["published"].notna()]
     for (dataset, selection), part in judged.groupby(["dataset", "selection"], sort=False):
         for name, column in FGSM_COLUMNS.items():
@@ -145,12 +145,24 @@ def agreement(table: pd.DataFrame) -> str:
                 continue
             near = own["difference"].abs() <= NEAR
             covered = own["published"].between(own["low"], own["high"])
-            counts = [f"{each.sum()} of {len(own)}" for each in (near, covered, near | covered)]
-            lines.append([dataset, selection, name, *counts])
-            if selection != "last" and column == FGSM_COLUMNS["after PGD"]:
-                outside += _outside(own)
-    if not lines:
+            counts = [int(each.sum()) for each in (near, covered, near | covered)]
+            lines.append((dataset, selection, name, len(own), *counts))
+    names = ["dataset", "selection", "fgsm", "cells", "near", "inside", "either"]
+    return pd.DataFrame(lines, columns=names)
+
+
+def agreement(table: pd.DataFrame) -> str:
+    """How many published cells are met, for both readings of FGSM and all selections, and which
+    are not, of the models that the paper may have measured; "" where nothing is published.
+
+    table: what `table1` returns
+    """
+    found = agreements(table)
+    if found.empty:
         return ""
+    lines = [
+        [row.dataset, row.selection, row.fgsm, *(f"{n} of {row.cells}" for n in (row.near, row.inside, row.either))] for row in found.itertuples()
+    ]
     header = ["data", "epoch", "FGSM's gradient", f"within {NEAR}%", "inside the interval", "either"]
     told = (
         "Published cells that are within 5% of what was measured, or inside its 95% interval over "
@@ -158,6 +170,9 @@ def agreement(table: pd.DataFrame) -> str:
         "the authors' script takes its gradient after PGD. `last` never looks at the test set, and "
         "is not the epoch that is published.\n"
     )
+    after_pgd = ["initial", FGSM_COLUMNS["after PGD"], "bim", "pgd"]
+    shown = table["published"].notna() & (table["selection"] != "last")
+    outside = _outside(table[shown & table["column"].isin(after_pgd)])
     return "\n".join([told, markdown(header, lines), *outside, ""])
 
 
