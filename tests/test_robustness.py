@@ -117,7 +117,7 @@ def test_no_perturbation_at_random_breaks_a_certificate(seed, ball, rho):
     form = perturbations.form_of(p, q, "relative")
     reach_user, reach_item = (float(size[0, 0]) for size in form.sizes(rho))
     bounds = 1 + np.sum(evaluation.certified_radii(form.user, form.item, small, ball, 7, form.units) <= rho * (1 + 1e-6), axis=1)
-    found = robustness.alone(form, small, form.sizes(rho), ball, 10)
+    found = robustness.alone(form, small, form.sizes(rho), ball, 7, members.SCHEDULES["alone"])
     directions = rng.standard_normal((300, 2))
     for row, (user, item) in enumerate(zip(small.test_users, small.test_items)):
         known = small.train_items[small.indptr[user] : small.indptr[user + 1]]
@@ -177,7 +177,7 @@ def test_absolute_budgets_of_large_factors_are_told_to_be_masked(monkeypatch):
     """The hole that a relative budget closes: where sigmoids saturate, nothing moves."""
     monkeypatch.setattr(measuring, "SIZES", {"l2": (0.01,)})
     rows, _ = measured(1e4 * P, 1e4 * Q, budget="absolute")
-    assert rows.loc[rows["member"] == "bim", "idle"].item() > 0.9 and not rows.loc[rows["member"] == "sinking", "idle"].any()
+    assert rows.loc[rows["member"] == "bim", "idle"].item() > 0.9 and not rows.loc[rows["member"] == "smooth DCG", "idle"].any()
     relative, _ = measured(1e4 * P, 1e4 * Q)
     assert not relative.loc[relative["member"] == "bim", "idle"].any()
 
@@ -186,7 +186,7 @@ def test_users_without_a_test_item_are_not_idle(monkeypatch):
     monkeypatch.setattr(measuring, "SIZES", {"l2": (0.1,)})
     few = dataclasses.replace(SHOP, test_users=SHOP.test_users[:30], test_items=SHOP.test_items[:30])
     rows, _ = measured(P, Q, few)
-    assert not rows.loc[rows["member"] == "sinking", "idle"].any()
+    assert not rows.loc[rows["member"] == "smooth DCG", "idle"].any()
 
 
 def test_what_an_interrupted_run_has_left_is_left_out():
