@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,9 @@ from advrec_tf import jobs, storage
 from advrec_tf.errors import UserError
 from advrec_tf.files import locked, replacing, write_text
 from advrec_tf.startup import peak_memory_mb
+from advrec_tf.version import __version__
+
+LIBRARIES = ("tensorflow", "keras", "numpy", "pandas", "scipy")  # whose versions a run records
 
 # Whatever else the columns of a results.csv are, they are numbers.
 TEXTS = ("dataset", "model", "selection", "attack", "ball", "start", "profiles", "group", "defense", "patch", "sampling", "kernel", "detector",
@@ -196,10 +199,12 @@ def _is_number(text: str) -> bool:
 
 
 @contextlib.contextmanager
-def recorded_run(folder: Path, config: dict, statistics: dict | None, flags: dict | None, layout: Layout) -> Iterator[Results]:
+def recorded_run(
+    folder: Path, config: dict, statistics: dict | None, flags: dict | None, layout: Layout, command: Sequence[str] = ()
+) -> Iterator[Results]:
     """Opens the results of a folder for one run: locked, and of this configuration or of none yet.
 
-    config.json holds the settings, the statistics of the data and, for every run, its flags, versions, commit, wall time and peak memory.
+    config.json holds the settings, the statistics of the data and, for every run, its command, flags, versions, commit, wall time and peak memory.
     Raises UserError when another run is at it, or when what is there was measured with other settings.
     """
     folder = Path(folder)
@@ -216,7 +221,7 @@ def recorded_run(folder: Path, config: dict, statistics: dict | None, flags: dic
                 raise UserError(f"{folder} holds results of another config ({_difference(name, old, new)}): choose another --output_dir")
         results = Results(folder, layout, storage.hashed(asked, 64), trusted=there is not None)
         started = time.time()
-        run = _surroundings(started) | {"flags": flags, "ended": False}
+        run = _surroundings(started) | {"command": list(command), "flags": flags, "ended": False}
         record = {"config": asked, "runs": [*(there["runs"] if there else []), run], "statistics": statistics}
         write_record(path, record)
         try:
@@ -262,5 +267,5 @@ def _surroundings(started: float) -> dict:
         "peak_memory_mb": max(peak_memory_mb(), jobs.peak_workers_mb),  # of the largest process
         "commit": commit,
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "pandas", "scipy")},
+        "versions": {"advrec_tf": __version__} | {name: version(name) for name in LIBRARIES},
     }

@@ -23,4 +23,5 @@ def run(values: dict[str, Any]) -> None:
     for name, text in texts.items():
         if text:
             with locked(output_dir / "claims" / name):
-                page(output_dir / "claims" / name, text)
+                measured = "lowrank_*/*" if name == "low-rank" else f"*/{name}*"
+                page(output_dir / "claims" / name, text, sources=sorted(output_dir.glob(measured)))

@@ -21,7 +21,7 @@ from advrec_tf.exports import read_factors
 from advrec_tf.files import write_text
 from advrec_tf.jobs import Call, Flow
 from advrec_tf.models.baselines import BASELINES, MostPopular
-from advrec_tf.reporting import comparison, front, leaderboard, leaderboard_page, page, plots, read_results, read_users, web
+from advrec_tf.reporting import comparison, front, leaderboard, leaderboard_page, page, plots, read_results, read_users, user_ranks, web
 from advrec_tf.reporting.vocabulary import DEFENDED, EQUAL
 from advrec_tf.results import Job, read_record
 from advrec_tf.storage import write_csv
@@ -169,25 +169,34 @@ def report(folders: list[Path]) -> None:
     """Write the leaderboard's tables and a JSON for each entry, and render the pages from there.
 
     leaderboard.csv; worst.csv, which has more columns; tests.csv of the entry that is compared;
-    groups.csv of users.
+    groups.csv of users; users.npz with every tested user's rank.
     """
     for folder in folders:
         measured, left_out = leaderboard.complete(read_results(folder))
         for name in left_out:
             print(f"advrec: {name} is left out of the leaderboard: its measuring has not ended", file=sys.stderr)
         kept = read_users(folder)
-        rows = leaderboard.tidy(measured, kept)
+        board = user_ranks.Board(leaderboard.tidy(measured, kept), leaderboard.quarters(kept))
+        rows = board.rows
         config = read_record(folder / "config.json") or {}
         tables = {
             "leaderboard": rows[list(leaderboard.COLUMNS)],
             "worst": rows[list(leaderboard.DETAILS)],
             "tests": comparison.compared(rows, DEFENDED),
-            "groups": front.protected(rows, leaderboard.quarters(kept)),
+            "groups": front.protected(*board),
         }
         for name, table in tables.items():
             write_csv(folder / f"{name}.csv", table)
+        _write_users(folder, board)
         _write_records(folder / "entries", leaderboard_page.records(rows, config))
         render(folder, DEFENDED)
+
+
+def _write_users(folder: Path, board: user_ranks.Board) -> None:
+    """Write users' ranks where each user has one test item, which is where there are certificates."""
+    one_item = board.rows["certified_nDCG"].notna().any()
+    if one_item and board.rows["k"].max() <= user_ranks.MOST:
+        user_ranks.write_users(folder, board)
 
 
 def _write_records(folder: Path, records: dict[str, dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import importlib
 import io
+import shutil
 import sys
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from advrec_tf.cli.flags import OF_MACHINE  # noqa: E402
 from advrec_tf.cli.perturbed import NORMS  # noqa: E402
 from advrec_tf.evaluation import NAMES  # noqa: E402
 from advrec_tf.files import replacing, write_text  # noqa: E402
@@ -27,9 +29,11 @@ from advrec_tf.reporting import (  # noqa: E402
     front,
     leaderboard,
     lowrank_claims,
+    origin,
     plots,
     read_results,
     tables,
+    user_ranks,
 )
 from advrec_tf.results import read_record, write_record  # noqa: E402
 from published_runs import pages  # noqa: E402
@@ -38,51 +42,69 @@ PUBLISHED = Path(__file__).parent
 # Folders of PUBLISHED, and the experiments in them; the low-rank paper's Figure 1 is of coordinates and not of rows.
 PAPERS = {"multi_step": ("table1", "iterations", "budget", "characteristics"), "lowrank": ("lowrank_[!f]*", "lowrank_figure[2-6]"),
           "scale_free": ("robustness",)}  # fmt: skip
-PLACES = ("output_dir", "data_dir", "workers", "progress", "backend", "job_threads", "job_memory")  # flags that say nothing about a result
 # iterations.png has what the paper shows, and what is made of Figure 3's rows is made of those that ship.
 NOT_SHIPPED = ("iterations_all_metrics.png", "losses.csv", "readings.csv", "leaderboard.html", "groups.png")
 COLORS = 20  # of a picture
 
 
 def take(folder: Path, target: Path) -> None:
-    """Copies what an experiment measured on a data set and its settings, without what is of the machine, in five digits.
+    """Copy what an experiment measured on one data set, and its settings, in five digits.
 
-    Of Figures 1 and 2 without what neither shows.  Of Table 1, whose cells are accumulated over iterations, the cells and the tests, and of the rows
-    those without iterations or of the last.  Of Figure 3 what its page reads: three metrics, and PGD alone where the reading is not the paper's.  Of
-    the leaderboard the worst of each ensemble, as its page shows it, its tests and its groups.
+    Key columns stay in every table. What is of the machine is left out, and what no page shows:
+    see `_tables`.
     """
     record = read_record(folder / "config.json")
     if not (record and record["runs"] and record["runs"][-1].get("ended", True)):
         print(f"{folder} is left out: its run has not ended", file=sys.stderr)
         return
-    rows = read_results(folder)
-    frames = {"results": rows.drop(columns=list(NORMS), errors="ignore")}  # which Table 1's page alone reads
-    if folder.parent.name == "table1":
+    if folder.parent.name == "robustness":
+        take_board(folder, target)
+    else:
+        _write(target, _tables(folder))
+    for run in record["runs"]:
+        run.pop("ended", None)
+        run["flags"] = {name: value for name, value in run["flags"].items() if name not in OF_MACHINE and value not in (None, [])}
+    write_record(target / "config.json", record | {"shipped": True}, indent=None)
+
+
+def take_board(folder: Path, target: Path) -> None:
+    """Copy a leaderboard: the worst of each ensemble, its tests, its groups, and users' ranks."""
+    tables = {name: read_results(folder, f"{name}.csv") for name in ("worst", "tests", "groups")}
+    _write(target, tables | {"worst": _as_shown(tables["worst"])})
+    if (folder / user_ranks.NAME).exists():
+        with replacing(target / user_ranks.NAME) as temporary:
+            shutil.copyfile(folder / user_ranks.NAME, temporary)
+
+
+def _tables(folder: Path) -> dict[str, pd.DataFrame]:
+    """The tables of an experiment without what no page shows.
+
+    Table 1: its cells, accumulated over iterations; its tests; rows without iterations or of the
+    last.  Figure 3: three metrics, and PGD alone where the reading is not the paper's.
+    """
+    rows, name = read_results(folder), folder.parent.name
+    if name == "table1":
         at_end = rows["iterations"].isna() | (rows["attack"] == "fgsm") | (rows["iterations"] == rows["iterations"].max())
-        frames = {"results": rows[at_end], **{name: pd.read_csv(folder / f"{name}.csv") for name in ("cells", "tests")}}
-    if folder.parent.name == "characteristics":
+        return {"results": rows[at_end], **{part: read_results(folder, f"{part}.csv") for part in ("cells", "tests")}}
+    rows = rows.drop(columns=list(NORMS), errors="ignore")  # which Table 1's page alone reads
+    if name == "characteristics":
         as_read = (rows["selection"] == "best") & (rows["epsilon"] == characteristics.PAPER_EPSILON)
         shown = (rows["attack"] == "fgsm") | (rows["iterations"] == characteristics.SHOWN_ITERATIONS)
-        unread = ["epoch", "step_size", "k", *NORMS, *(set(NAMES) - set(characteristics.LOSSES.values()))]
-        frames = {"results": rows[rows["attack"].isin(["", "pgd"]) | (as_read & shown)].drop(columns=unread)}
-    if folder.parent.name in ("iterations", "budget"):
-        frames["results"] = frames["results"].drop(columns=["PR", "RE", "EFD", "step_size"], errors="ignore")
-    if folder.parent.name == "robustness":
-        frames = {
-            "worst": _as_shown(read_results(folder, "worst.csv")),
-            **{name: read_results(folder, f"{name}.csv") for name in ("tests", "groups")},
-        }
-    for name, frame in frames.items():
-        text = frame.to_csv(index=False, float_format="%.5g")
+        unread = ["epoch", *(set(NAMES) - set(characteristics.LOSSES.values()))]
+        return {"results": rows[rows["attack"].isin(["", "pgd"]) | (as_read & shown)].drop(columns=unread)}
+    if name in ("iterations", "budget"):
+        rows = rows.drop(columns=["PR", "RE", "EFD"])
+    return {"results": rows}
+
+
+def _write(target: Path, tables: dict[str, pd.DataFrame]) -> None:
+    for name, table in tables.items():
+        text = table.to_csv(index=False, float_format="%.5g")
         if name == "worst":  # seven times as large as it needs to be
             with replacing(target / f"{name}.csv.gz") as temporary:
                 temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
         else:
             write_text(target / f"{name}.csv", text)
-    for run in record["runs"]:
-        run.pop("ended", None)
-        run["flags"] = {name: value for name, value in run["flags"].items() if name not in PLACES and value not in (None, [])}
-    write_record(target / "config.json", record, indent=None)
 
 
 def _as_shown(worst: pd.DataFrame) -> pd.DataFrame:
@@ -123,7 +145,8 @@ def _page(title: str, paper: Path, parts: list[str]) -> str:
     places = [path.relative_to(paper).parent for path in sorted(paper.glob("*/*/report.md"))]
     pages = [f"- [{', '.join(place.parts)}](../published_runs/{paper.name}/{place}/report.md)" for place in places]
     head = [f"# Verdicts on {title}\n", f"From full-size runs, whose rows, settings and pages are in `published_runs/{paper.name}`.\n"]
-    return "\n".join([*head, *parts, "## Pages\n", *pages, ""])
+    measured = origin.line(origin.records_of(path.parent for path in sorted(paper.glob("*/*/config.json"))))
+    return "\n".join([*head, *parts, "## Pages\n", *pages, "", measured, ""])
 
 
 def _of_board(folder: Path) -> str:

@@ -53,11 +53,11 @@ def test_pictures_and_the_page_have_every_entry():
     titles = [axis.get_title() for axis in picture.axes]
     assert titles == [comparison.title_of(each) for each in (*comparison.GOALS, comparison.CERTIFIED)]
     labels = {text.get_text() for text in picture.legends[0].get_texts()}
-    assert labels == {*LEFT, "MostPopular, unperturbed"} - {"MostPopular"}
+    assert labels == {*LEFT, "MostPopular, clean"} - {"MostPopular"}
     assert len(front.groups_figure(groups).axes) == 4
     found = front.tables(rows, tests) + front.tables_of_groups(groups)
     assert [each.title for each in found] == [
-        "What is left at the budgets of a defence", f"{FIRST}: rank and tests", f"{FIRST}: shares of other entries",
+        "Worst nDCG under each condition", f"{FIRST}: rank and tests", f"{FIRST}: shares of other entries",
         f"{FIRST} less each other entry", "Whom factors protect, by user activity", "Whom factors protect, by item popularity",
     ]  # fmt: skip
     left, ranked, _, less, *_ = (each.table for each in found)

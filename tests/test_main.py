@@ -10,7 +10,7 @@ import pytest
 
 from advrec_tf import data, evaluation
 from advrec_tf.files import locked
-from advrec_tf.reporting import leaderboard, read_results
+from advrec_tf.reporting import leaderboard, read_board, read_results
 from advrec_tf.reporting.vocabulary import DEFENDED
 from advrec_tf.robustness import measuring
 from published_runs import publish
@@ -172,10 +172,16 @@ def test_the_leaderboard(tmp_path, monkeypatch):
     assert tuple(pd.read_csv(folder / "worst.csv").columns) == leaderboard.DETAILS
     assert set(pd.read_csv(folder / "tests.csv")["second"]) == set(found["entry"]) - {DEFENDED}
     assert set(pd.read_csv(folder / "groups.csv")["entry"]) == set(found["entry"])
+    clean = found[found["threat"] == ""].set_index("entry")["nDCG"]
+    assert (found["nDCG"] <= found["entry"].map(clean)).all()
+    board = read_board(folder)
+    np.testing.assert_allclose(board.rows["users"].map(np.mean), board.rows["nDCG"], rtol=1e-5)
+    assert set(board.quarters) == set(leaderboard.GROUPS)
     page = (folder / "leaderboard.html").read_text()
     publish.take(folder, tmp_path / "published" / "synthetic")
     whole, shipped = (read_results(place, "worst.csv") for place in (folder, tmp_path / "published" / "synthetic"))
     assert shipped[["nDCG", "rho"]].notna().all().all()
+    assert (tmp_path / "published" / "synthetic" / "users.npz").read_bytes() == (folder / "users.npz").read_bytes()
     pd.testing.assert_frame_equal(shipped, whole[shipped.columns].where(shipped.notna()), rtol=1e-4, check_dtype=False)
     assert "keeps most" in page and page.count("<table>") == 17 and 'alt="Worst nDCG' in page and (folder / "leaderboard.png").exists()
 

@@ -47,7 +47,7 @@ def texts(node: nodes.Node):
 
 def stray_numbers(source: str) -> list[str]:
     """Return the decimals and percentages of a template outside of code and paper()."""
-    written = "".join(texts(pages.environment(SHIPPED).parse(source)))
+    written = "".join(texts(pages.environment(measured.Published(SHIPPED)).parse(source)))
     written = re.sub(r"(?s)```.*?```", "", written)
     return NUMBER.findall(re.sub(r"`[^`\n]*`", "", written))
 
@@ -82,6 +82,7 @@ def test_what_ships_is_rendered_from_the_shipped_rows():
     rendered = pages.render(SHIPPED)
     assert Path("README.md") in rendered and len(rendered) == len(SOURCES)
     for place, text in rendered.items():
+        assert text.splitlines()[-1].startswith("Measured with: version"), place
         assert text == (ROOT / place).read_text(), f"{place}: python published_runs/publish.py"
 
 
@@ -95,6 +96,7 @@ def small(tmp_path):
     header, lines = "model,seed,epsilon,column,value", ["A,0,0.1,x,1", "A,1,0.1,x,2", "A,1,0.1,x,4"]
     lines += ["A,0,,x,7", "B,0,0.1,y,9"]
     (folder / "results.csv").write_text("\n".join([header, *lines]))
+    (folder / "config.json").write_text("{}")
     return measured.Published(tmp_path)
 
 
@@ -104,6 +106,12 @@ def test_values_are_means_by_replicate_of_the_selected_rows(small):
     assert small.values(place, "value", model="A", epsilon=None).to_dict() == {0: 7.0}
     either = small.values(place, "value", column=["x", "y"], per="model")
     assert either.to_dict() == {"A": 3.5, "B": 9.0}
+
+
+def test_what_a_page_reads_are_its_sources(small):
+    assert small.sources == set()
+    small.values("paper/table/data", "value", model="A")
+    assert small.sources == {small.folder / "paper/table/data"}
 
 
 def test_a_value_that_was_not_measured_is_an_error(small):
@@ -174,6 +182,7 @@ def test_a_matched_victim_is_what_others_are_compared_with(tmp_path):
     lines += ["a,none,permuted,0,0.1", "a,none,permuted,0,0.3"]
     lines += ["a,low_rank,as made,0,0.3", "a,low_rank,as made,1,0.1"]
     (folder / "results.csv").write_text("\n".join([header, *lines]))
+    (folder / "config.json").write_text("{}")
     lowrank = findings.LowRank(measured.Published(tmp_path))
     beside = lowrank.beside_matched("data", "a").to_dict()
     assert beside == pytest.approx({"as made": 0.75, "permuted": 0.5})

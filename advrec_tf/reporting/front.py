@@ -29,7 +29,7 @@ LESS = (
     "intervals, which hold together for all tests of their kind, and the p over trainings."
 )
 FEW = 10  # users with a hit in a quartile, below which the variance of its share says nothing
-ALT = "Worst over unperturbed nDCG, a panel for each budget of a defence, a point for each entry, the front as a line"
+ALT = "Worst over clean nDCG, a panel for each condition, a point for each entry, the front as a line"
 
 
 def protected(rows: pd.DataFrame, quarters: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -111,7 +111,7 @@ def tables(rows: pd.DataFrame, tests: pd.DataFrame) -> list[Table]:
     rows: of `leaderboard.tidy`; tests: of `comparison.compared`
     """
     note = f"nDCG. * ICov below {COVERAGE} of BPR-MF's."
-    found = [Table("What is left at the budgets of a defence", note, table(rows))]
+    found = [Table("Worst nDCG under each condition", note, table(rows))]
     if len(tests):
         first = comparison.entry_of(tests)
         found.append(Table(f"{first}: rank and tests", RANKED, _standing(rows, tests)))
@@ -185,7 +185,7 @@ def front(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def front_figure(rows: pd.DataFrame) -> Figure:
-    """Worst over unperturbed nDCG, a panel for each of GOALS and the certificate, a point for each entry with bars over seeds, the front a line."""
+    """Worst over clean nDCG, a panel for each of GOALS and the certificate, a point for each entry with bars over seeds, the front a line."""
     picture, axes = panels(2, 4)
     entries = [entry for entry in sorted(rows["entry"].unique()) if entry not in BASELINES]
     style, still = _style(entries), at(rows, CLEAN).groupby("entry")["nDCG"]
@@ -201,7 +201,7 @@ def front_figure(rows: pd.DataFrame) -> Figure:
         axis.set(title=title_of(place))
         axis.set_ylim(bottom=0)
     for axis in axes[1]:
-        axis.set_xlabel("unperturbed nDCG")
+        axis.set_xlabel("clean nDCG")
     for axis in axes[:, 0]:
         axis.set_ylabel("worst nDCG")
     legend(picture, axes, "outside lower center", columns=5)
