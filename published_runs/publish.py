@@ -132,8 +132,8 @@ def render(published: Path) -> dict[Path, str]:
     verdicts = lowrank_claims.report(LowRankEvidence.of(published / "lowrank"))
     texts = {Path("docs/lowrank.md"): _page("the low-rank defences paper", published / "lowrank", [verdicts])}
     measured = [folder for folder in found["multi_step"] if folder.parent.name == "table1"]
-    judged, verdicts = claims.tables([Evidence.of(published / "multi_step", folder.name) for folder in measured])
-    parts = [judged, *(_of_data_set(folder, verdicts.get(folder.name, "")) for folder in measured)]
+    how, judged = claims.tables([Evidence.of(published / "multi_step", folder.name) for folder in measured])
+    parts = [how, *(_of_data_set(folder, judged.get(folder.name, "")) for folder in measured)]
     texts[Path("docs/multi_step.md")] = _page("the multi-step perturbations paper", published / "multi_step", parts)
     boards = [f"## {folder.name}\n\n{_of_board(folder)}\n" for folder in found["scale_free"]]
     texts[Path("docs/robustness.md")] = _page("robustness in budgets that no scale changes", published / "scale_free", boards)

@@ -90,7 +90,11 @@ def test_the_verdict_is_all_pages_in_one(poisoned, tmp_path):
     result = advrec("--experiment=verdict", f"--output_dir={folder}")
     assert result.status == 0, result.err
     text = (folder / "lowrank" / "report.md").read_text()
-    assert text.index("What the defences do to the targets") < text.index("## RecSys19 in its parts") < text.index("(lowrank_table3/synthetic/report.md)")
+    assert (
+        text.index("What the defences do to the targets")
+        < text.index("## RecSys19 in its parts")
+        < text.index("(lowrank_table3/synthetic/report.md)")
+    )
     assert "| WRMF | recsys20 -> recsys19+recsys20 | 1 |" in text
 
 

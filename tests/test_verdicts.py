@@ -114,6 +114,7 @@ def test_all_claims_of_a_page_are_corrected_together():
     assert judge([case])[0].word is Word.HOLDS
     found = judge([case, case])
     assert [each.word for each in found] == [Word.UNDECIDED] * 2 and found[0].p == pytest.approx(0.06)
+    assert found[0].alone == pytest.approx(0.03)
     unmeasured = claim(Relation.GREATER), []
     assert [each.word for each in judge([case, unmeasured])] == [Word.HOLDS, Word.UNMEASURED]
 

@@ -84,9 +84,9 @@ class Claim:
     def __post_init__(self) -> None:
         exact = self.replication is Replication.EXACT
         if (self.margin > 0) != (self.relation is Relation.EQUAL and not exact):
-            raise ValueError(f"{self.sentence}: a margin above 0 goes with equality, and only there")
+            raise ValueError(f"{self.sentence}: a margin goes with equality, and only there")
         if bool(self.other) != self.relation.paired:
-            raise ValueError(f"{self.sentence}: {self.relation} and other={self.other!r} do not fit")
+            raise ValueError(f"{self.sentence}: {self.relation} does not fit {self.other!r}")
 
     @property
     def check(self) -> str:
@@ -120,7 +120,12 @@ class Estimate:
     pair: tuple[float, float] | None = None
 
     @classmethod
-    def of(cls, label: str, values: npt.ArrayLike, others: npt.ArrayLike | None = None) -> "Estimate":
+    def of(
+        cls,
+        label: str,
+        values: npt.ArrayLike,
+        others: npt.ArrayLike | None = None,
+    ) -> "Estimate":
         """From replicates [N], and the other quantity of the same replicates; NaN are left out."""
         own = np.asarray(values, np.float64)
         beside = np.zeros(len(own)) if others is None else np.asarray(others, np.float64)
@@ -170,13 +175,18 @@ class Estimate:
 
 
 class Verdict(NamedTuple):
-    """What is said of a claim: p is that of the word, corrected over all claims that were judged
-    together (of what is not decidable the smaller of both); NaN where nothing was tested."""
+    """What is said of a claim.
+
+    p: of the test that decides, corrected over all claims that were judged together; of what is
+    not decidable, the smaller one of both tests.  alone: the same p before the correction over
+    claims.  Both are NaN where nothing was tested.
+    """
 
     claim: Claim
     parts: tuple[Estimate, ...]
     word: Word
-    p: float
+    p: float = math.nan
+    alone: float = math.nan
     reason: str = ""
 
 
@@ -201,8 +211,11 @@ def claim_p(claim: Claim, parts: Sequence[Estimate]) -> tuple[float, float]:
     """p of the tests that a claim holds and that it fails, not yet corrected for other claims.
 
     It holds if all parts hold (intersection-union: the largest p; a part that cannot be tested
-    counts as 1), and fails if one fails (the smallest p times the number of tested parts).
+    counts as 1), and fails if one fails (the smallest p times the number of tested parts).  NaN
+    for what is exact or was not measured.
     """
+    if claim.replication is Replication.EXACT or not all(part.count for part in parts):
+        return math.nan, math.nan
     pairs = [part_p(claim, part) for part in parts]
     tested = [fails for _, fails in pairs if not math.isnan(fails)]
     if not tested:
@@ -217,25 +230,32 @@ def judge(cases: Sequence[tuple[Claim, Sequence[Estimate]]]) -> list[Verdict]:
     Holm's correction is over all tests that claims hold, and again over all tests that they fail:
     with 95% confidence no *holds* of the page is wrong, and with 95% confidence no *fails* is.
     """
-    exact = [claim.replication is Replication.EXACT for claim, _ in cases]
-    raw = [(math.nan, math.nan) if untested else claim_p(claim, parts) for (claim, parts), untested in zip(cases, exact)]
+    raw = [claim_p(claim, parts) for claim, parts in cases]
     holds, fails = (holm([pair[side] for pair in raw]) for side in (0, 1))
-    return [_verdict(claim, parts, p, q) for (claim, parts), p, q in zip(cases, holds, fails)]
+    found = []
+    for (claim, parts), alone, corrected in zip(cases, raw, zip(holds, fails)):
+        found.append(_verdict(claim, tuple(parts), alone, corrected))
+    return found
 
 
-def _verdict(claim: Claim, parts: Sequence[Estimate], holds: float, fails: float) -> Verdict:
-    measured = tuple(part for part in parts if part.count)
-    if not measured or len(measured) < len(parts):
-        return Verdict(claim, (), Word.UNMEASURED, math.nan)
+def _verdict(
+    claim: Claim,
+    parts: tuple[Estimate, ...],
+    alone: tuple[float, float],
+    corrected: tuple[float, float],
+) -> Verdict:
+    """The verdict from p of the tests that the claim holds and that it fails."""
+    if not parts or not all(part.count for part in parts):
+        return Verdict(claim, (), Word.UNMEASURED)
     if claim.replication is Replication.EXACT:
-        met = all(claim.is_met_by(part.mean) for part in measured)
-        return Verdict(claim, measured, Word.HOLDS if met else Word.FAILS, math.nan)
-    if holds < ALPHA:
-        return Verdict(claim, measured, Word.HOLDS, holds)
-    if fails < ALPHA:
-        return Verdict(claim, measured, Word.FAILS, fails)
-    smaller = math.nan if math.isnan(holds) else min(holds, fails)
-    return Verdict(claim, measured, Word.UNDECIDED, smaller, _reason(claim, measured))
+        met = all(claim.is_met_by(part.mean) for part in parts)
+        return Verdict(claim, parts, Word.HOLDS if met else Word.FAILS)
+    for side, word in enumerate((Word.HOLDS, Word.FAILS)):
+        if corrected[side] < ALPHA:
+            return Verdict(claim, parts, word, float(corrected[side]), alone[side])
+    side = int(alone[1] < alone[0])
+    reason = _reason(claim, parts)
+    return Verdict(claim, parts, Word.UNDECIDED, float(corrected[side]), alone[side], reason)
 
 
 def _reason(claim: Claim, parts: Sequence[Estimate]) -> str:

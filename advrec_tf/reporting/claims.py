@@ -9,19 +9,19 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import product
 
-import numpy as np
 import pandas as pd
 
 from advrec_tf.data import NAMES as DATA_SETS
 from advrec_tf.evaluation import NAMES
 from advrec_tf.evaluation.verdicts import Claim, Estimate, Relation, Replication, Word, judge
-from advrec_tf.reporting import characteristics, curves
+from advrec_tf.reporting import characteristics_claims, curves
 from advrec_tf.reporting.evidence import (
     BIM,
     NOTHING,
     PGD,
     PUBLISHED_ICOV,
     PUBLISHED_PGD,
+    Attack,
     Evidence,
     published_evidence,
 )
@@ -33,13 +33,12 @@ MULTI = {"bim": BIM, "pgd": PGD}
 PUBLISHED_DATA = ("lastfm", "ml-1m")
 DESTROYED_FROM = 70  # iterations
 _trained = partial(Claim, replication=Replication.TRAINING)
-_sampled = partial(Claim, replication=Replication.SUBSAMPLE)
 
 
 def cases(e: Evidence) -> list[Case]:
     """Every claim with its estimates; what was not measured has estimates of nothing."""
     parts = (_single_and_multi, _printed_ratios, _random, _coverage, _beyond_accuracy, _defence)
-    more = (_budget, _characteristics, _printed_losses, _ours)
+    more = (_budget, characteristics_claims.slopes, characteristics_claims.printed, _ours)
     return [case for part in (*parts, *more) for case in part(e)]
 
 
@@ -60,12 +59,14 @@ def _single_and_multi(e: Evidence) -> list[Case]:
         "5.1.1 (ML-1M)", "PGD reduces BPR-MF's accuracy by more than 2 times compared to FGSM",
         "FGSM / PGD, Table 1", Relation.GREATER, reference=2.0, published="2.11, 2.10, 2.14",
     )  # fmt: skip
-    ratios = {m: e.cell("BPR-MF", m, "fgsm") / e.cell("BPR-MF", m, "pgd") for m in ("PR", "RE", "nDCG")}
+    own = partial(e.cell, "BPR-MF")
+    ratios = {m: own(m, "fgsm") / own(m, "pgd") for m in ("PR", "RE", "nDCG")}
     found: list[Case] = [(beats, lower), (twice, [estimate(*each) for each in ratios.items()])]
     for model in MODELS:
         same = _trained(
-            "5.1.1", f"{model}: PGD has no clear advantage over BIM", "nDCG of PGD / BIM - 1, Table 1",
-            Relation.EQUAL, margin=10.0, unit="%", published="Table 1",
+            "5.1.1", f"{model}: PGD has no clear advantage over BIM",
+            "nDCG of PGD / BIM - 1, Table 1", Relation.EQUAL, margin=10.0, unit="%",
+            published="Table 1",
         )  # fmt: skip
         change = 100 * (e.cell(model, "nDCG", "pgd") / e.cell(model, "nDCG", "bim") - 1)
         found.append((same, [estimate("", change)]))
@@ -97,23 +98,30 @@ def _random(e: Evidence) -> list[Case]:
         "6 (i)", "Perturbed BPR-MF becomes worse than random",
         "lowest nDCG over L, Figure 1", Relation.LESS_THAN_OTHER, other="a random recommender's",
     )  # fmt: skip
-    lowest = [estimate(a.upper(), _lowest(e, "BPR-MF", by), e.clean("Random")) for a, by in MULTI.items()]
+    lowest = _lowest_beside(e, "BPR-MF", random)
     beyond = _trained(
         "5.1.1", "and even worse with respect to beyond-accuracy metrics",
         "each beyond-accuracy cell of BPR-MF under BIM and PGD, Table 1", Relation.LESS_THAN_OTHER,
         other="a random recommender's",
     )  # fmt: skip
-    cells = product(("EFD", "SE", "ICov"), MULTI)
-    below = [estimate(f"{m} {a}", e.cell("BPR-MF", m, a), e.cell("Random", m, "initial")) for m, a in cells]
+    below = []
+    for metric, attack in product(("EFD", "SE", "ICov"), MULTI):
+        floor = e.cell("Random", metric, "initial")
+        below.append(estimate(f"{metric} {attack}", e.cell("BPR-MF", metric, attack), floor))
     above = _trained(
         "5.1.1", "AMF never falls to random", "lowest nDCG over L, Figure 1",
         Relation.GREATER_THAN_OTHER, other="a random recommender's", published="Figure 1b",
     )  # fmt: skip
-    amf = [estimate(a.upper(), _lowest(e, "AMF", by), e.clean("Random")) for a, by in MULTI.items()]
+    amf = _lowest_beside(e, "AMF", random)
     return [(near, [estimate("", share)]), (worse, lowest), (beyond, below), (above, amf)]
 
 
-def _lowest(e: Evidence, model: str, attack: tuple[str, str, str]) -> pd.Series:
+def _lowest_beside(e: Evidence, model: str, random: pd.Series) -> list[Estimate]:
+    """The lowest nDCG of a model over L beside a random recommender's, for each attack."""
+    return [estimate(a.upper(), _lowest(e, model, by), random) for a, by in MULTI.items()]
+
+
+def _lowest(e: Evidence, model: str, attack: Attack) -> pd.Series:
     curve = e.curve(model, attack)
     return curve.min(axis=1) if len(curve) else NOTHING
 
@@ -164,7 +172,8 @@ def _defence(e: Evidence) -> list[Case]:
         "5.1.1", "AMF starts above BPR-MF", "initial nDCG of AMF, Table 1",
         Relation.GREATER_THAN_OTHER, other="BPR-MF's", published="Table 1",
     )  # fmt: skip
-    found: list[Case] = [(starts, [estimate("", *(e.cell(m, "nDCG", "initial") for m in reversed(MODELS)))])]
+    bprmf, amf = (e.cell(model, "nDCG", "initial") for model in MODELS)
+    found: list[Case] = [(starts, [estimate("", amf, bprmf)])]
     for what, column in (("of Eq. 4", "fgsm"), ("after PGD", "fgsm after pgd")):
         claim = _trained(
             "5.1.1 (LastFM)", f"AMF loses 11.31% to FGSM (gradient {what})",
@@ -209,91 +218,12 @@ def _budget(e: Evidence) -> list[Case]:
     table = None if e.budget is None else curves.equal_harm_table(e.budget).set_index("seed")
     times = []
     for model, attack in product(MODELS, ("BIM", "PGD")):
-        own = NOTHING if table is None else table[(table["model"] == model) & (table["attack"] == attack)]["times less"]
+        own = NOTHING
+        if table is not None:
+            chosen = (table["model"] == model) & (table["attack"] == attack)
+            own = table.loc[chosen, "times less"]
         times.append(estimate(f"{model} {attack}", own))
     return [(elbow, reached), (less, times)]
-
-
-def _sub_samples(e: Evidence) -> pd.DataFrame:
-    """rho, the mean over seeds: a row for each sub-sample, a column for each model and attack."""
-    if e.losses is None:
-        return pd.DataFrame()
-    rows = characteristics.shown(e.losses)
-    names = list(characteristics.CHARACTERISTICS)
-    return rows[rows["attack"].isin(list(characteristics.ATTACKS))].pivot_table("rho", names, ["model", "attack"])
-
-
-def _slopes(table: pd.DataFrame, names: Sequence[str], sign: int, weights: dict[str, int]) -> list[Estimate]:
-    """Slopes over characteristics of sums of the models' rho, one for each attack."""
-    found = []
-    for attack, name in product(characteristics.ATTACKS, names):
-        label = " ".join([attack, name, *(["less AMF"] if weights.get("AMF") == -1 else [])])
-        label += " plus AMF" if weights.get("AMF") == 1 and len(weights) > 1 else ""
-        there = len(table) > 0 and all((model, attack) in table for model in weights)
-        x = table.index.get_level_values(name) / (1e6 if name == "size" else 1) if there else []
-        y = sign * sum(weight * table[model, attack] for model, weight in weights.items()) if there else []
-        found.append(Estimate.of_slope(label, x, y))
-    return found
-
-
-def _characteristics(e: Evidence) -> list[Case]:
-    table, found = _sub_samples(e), []
-    for sentence, name, relation in (
-        ("Denser data are more robust (BPR-MF)", "density", Relation.LESS),
-        ("Larger data are less robust (BPR-MF)", "size", Relation.GREATER),
-        ("Wider data are less robust (BPR-MF)", "shape", Relation.GREATER),
-    ):
-        claim = _sampled("5.2", sentence, f"slope of rho over {name}", relation, published="Figure 3")
-        found.append((claim, _slopes(table, [name], 1, {"BPR-MF": 1})))
-    flatter = _sampled(
-        "5.2", "AMF's slopes are flatter than BPR-MF's",
-        "slope of BPR-MF less, and plus, that of AMF, both in the direction of the claims above",
-        Relation.GREATER, published="-3.65, -96.10 (PGD over density)",
-    )  # fmt: skip
-    sides: list[Estimate] = []
-    for name, sign in (("density", -1), ("size", 1), ("shape", 1)):
-        for other in (-1, 1):
-            sides += _slopes(table, [name], sign, {"BPR-MF": 1, "AMF": other})
-    reduces = _sampled(
-        "5.2", "Adversarial training reduces single and multi-step perturbations on sub-samples",
-        "rho of AMF", Relation.LESS_THAN_OTHER, other="BPR-MF's", unit="%", published="Figure 3",
-    )  # fmt: skip
-    pairs = []
-    for attack in characteristics.ATTACKS:
-        both = [table[m, attack] if (m, attack) in table else NOTHING for m in reversed(MODELS)]
-        pairs.append(estimate(attack, *both))
-    return [*found, (flatter, sides), (reduces, pairs)]
-
-
-def _printed_losses(e: Evidence) -> list[Case]:
-    """The numbers that section 5.2 prints of ML-1M, which say nothing about other data."""
-    if e.dataset != characteristics.PRINTED:
-        return []
-    table, found = _sub_samples(e), []
-    margin = abs(characteristics.PUBLISHED_SLOPES["BPR-MF"]) / 10
-    for model, slope in characteristics.PUBLISHED_SLOPES.items():
-        claim = _sampled(
-            "5.2 (ML-1M)", f"{model}: PGD's slope over density is {slope}", "slope of rho over density",
-            Relation.EQUAL, reference=slope, margin=margin, published=str(slope),
-        )  # fmt: skip
-        own = [part for part in _slopes(table, ["density"], 1, {model: 1}) if part.label == "PGD density"]
-        found.append((claim, own))
-    for density, loss in characteristics.PUBLISHED_RHO.items():
-        losses = _trained(
-            "5.2 (ML-1M)", f"PGD takes {loss}% of BPR-MF at density {density}", "rho",
-            Relation.EQUAL, reference=loss, margin=5.0, unit="%", published=f"{loss}%",
-        )  # fmt: skip
-        found.append((losses, [estimate("", _losses_at(e, density))]))
-    return found
-
-
-def _losses_at(e: Evidence, density: float) -> pd.Series:
-    """rho of BPR-MF under PGD by seed, on the sub-sample of a density to four digits."""
-    if e.losses is None:
-        return NOTHING
-    rows = characteristics.shown(e.losses)
-    rows = rows[(rows["model"] == "BPR-MF") & (rows["attack"] == "PGD")]
-    return rows[np.isclose(rows["density"], density, atol=5e-5)].groupby("seed")["rho"].mean()
 
 
 def _ours(e: Evidence) -> list[Case]:
@@ -308,7 +238,8 @@ def _ours(e: Evidence) -> list[Case]:
     )  # fmt: skip
     shares, harms = [], []
     for model in MODELS:
-        fgsm, l2, linf, late = (e.cell(model, "nDCG", c) for c in ("fgsm", "bim l2", "bim", "fgsm after pgd"))
+        columns = ("fgsm", "bim l2", "bim", "fgsm after pgd")
+        fgsm, l2, linf, late = (e.cell(model, "nDCG", column) for column in columns)
         shares.append(estimate(model, 100 * (fgsm - l2) / (fgsm - linf)))
         harms.append(estimate(model, late, fgsm))
     return [(left, shares), (after, harms)]

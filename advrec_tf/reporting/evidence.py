@@ -10,10 +10,18 @@ import pandas as pd
 
 from advrec_tf.data import K_CORES
 from advrec_tf.reporting import characteristics, published
-from advrec_tf.reporting.vocabulary import BASELINES, FGSM, INITIAL, MULTI_STEP, first_selection, select
+from advrec_tf.reporting.vocabulary import (
+    BASELINES,
+    FGSM,
+    INITIAL,
+    MULTI_STEP,
+    first_selection,
+    select,
+)
 from advrec_tf.results import read_results
 
 BIM, PGD = (attack for attack in MULTI_STEP if attack[1] == "linf")
+Attack = tuple[str, str, str]  # name, ball, start
 NOTHING = pd.Series(dtype=float)
 TABLES = {"table1": "cells.csv"}  # where it is not results.csv
 
@@ -52,14 +60,14 @@ class Evidence:
         chosen = (rows["model"] == model) & (rows["metric"] == metric) & (rows["column"] == column)
         return rows[chosen].set_index("seed")["value"].sort_index()
 
-    def curve(self, model: str, attack: tuple[str, str, str], metric: str = "nDCG") -> pd.DataFrame:
+    def curve(self, model: str, attack: Attack, metric: str = "nDCG") -> pd.DataFrame:
         """A metric of Figure 1: a row for each seed, a column for each number of iterations."""
         if self.iterations is None:
             return pd.DataFrame()
         rows = select(self.iterations, model, attack)
         return rows.pivot_table(metric, "seed", "iterations")
 
-    def at(self, model: str, attack: tuple[str, str, str], iterations: int, metric: str = "nDCG") -> pd.Series:
+    def at(self, model: str, attack: Attack, iterations: int, metric: str = "nDCG") -> pd.Series:
         """A metric of Figure 1 after so many iterations."""
         return self.curve(model, attack, metric).get(iterations, NOTHING)
 
@@ -92,11 +100,12 @@ def published_evidence(dataset: str) -> Evidence:
     cells = table.assign(selection="best", seed=0, draw=0)
     if dataset != "lastfm":
         return Evidence(dataset, cells)
-    value = cells.set_index(["model", "metric", "column"])["value"]
+    value = cells.set_index(["model", "metric", "column"])["value"].sort_index()
     rows = []
     for model in ("BPR-MF", "AMF"):
-        rows.append((model, *INITIAL, 0, value[model, "nDCG", "initial"], value[model, "ICov", "initial"]))
-        rows.append((model, *FGSM, 1, value[model, "nDCG", "fgsm"], value[model, "ICov", "fgsm"]))
+        nDCG, coverage = value[model, "nDCG"], value[model, "ICov"]
+        rows.append((model, *INITIAL, 0, nDCG["initial"], coverage["initial"]))
+        rows.append((model, *FGSM, 1, nDCG["fgsm"], coverage["fgsm"]))
     rows += [(model, *PGD, n, nDCG, None) for (model, n), (nDCG, _) in PUBLISHED_PGD.items()]
     rows += [("BPR-MF", *BIM, n, None, count) for n, count in PUBLISHED_ICOV.items()]
     columns = ["model", "attack", "ball", "start", "iterations", "nDCG", "ICov"]

@@ -16,27 +16,30 @@ from advrec_tf.reporting.lowrank_evidence import (
     NOTHING,
     LowRankEvidence,
     published_evidence,
-    values_of,
 )
-from advrec_tf.reporting.verdict_table import Case, estimate, follows, measured, note, stated
+from advrec_tf.reporting.lowrank_pmf_claims import new_ratings, ranks, transformation
+from advrec_tf.reporting.verdict_table import (
+    Case,
+    estimate,
+    follows,
+    measured,
+    note,
+    percent,
+    stated,
+)
 from advrec_tf.reporting.vocabulary import markdown
 
 _victims = partial(Claim, replication=Replication.VICTIM)
 _folds = partial(Claim, replication=Replication.FOLD)
 KEPT = 95.0  # percent of before that count as kept
-GAINS_TO = 120  # rank
 ATTACKS = ("recsys19", "recsys20", "recsys19+recsys20")
 READINGS = ("dense", "rating_matrix", "weights")  # of a reconstruction, beside that of Table III
 
 
 def cases(e: LowRankEvidence) -> list[Case]:
     """Every claim with its estimates, in the paper's order; not measured: estimates of nothing."""
-    parts = (_detector, _without_the_fakes, _local, _ranks, _transformation, _new_ratings, _attacks)
+    parts = (_detector, _without_the_fakes, _local, ranks, transformation, new_ratings, _attacks)
     return [case for part in (*parts, _readings) for case in part(e)]
-
-
-def _percent(after: pd.Series, before: pd.Series) -> pd.Series:
-    return 100 * after / before
 
 
 def _name(point: dict) -> str:
@@ -77,7 +80,7 @@ def _without_the_fakes(e: LowRankEvidence) -> list[Case]:
         "target HR after the detector / of clean data", Relation.EQUAL, reference=100.0,
         margin=10.0, unit="%", published="Table I",
     )  # fmt: skip
-    near = _percent(table("target_HR", "attacked", "svm"), table("target_HR", "none"))
+    near = percent(table("target_HR", "attacked", "svm"), table("target_HR", "none"))
     unharmed = _victims(
         "IV-A.2", "The detector does not harm the overall performance",
         "Recall and HR after the detector / of clean data", Relation.EQUAL, reference=100.0,
@@ -88,8 +91,8 @@ def _without_the_fakes(e: LowRankEvidence) -> list[Case]:
         Relation.EQUAL, reference=100.0, margin=1.0, unit="%", published="Table I",
     )  # fmt: skip
     both = ("Recall", "HR")
-    after = [estimate(m, _percent(table(m, "attacked", "svm"), table(m, "none"))) for m in both]
-    attacked = [estimate(m, _percent(table(m, "attacked"), table(m, "none"))) for m in both]
+    after = [estimate(m, percent(table(m, "attacked", "svm"), table(m, "none"))) for m in both]
+    attacked = [estimate(m, percent(table(m, "attacked"), table(m, "none"))) for m in both]
     return [
         (drops, [estimate("", drop)]), (close, [estimate("", near)]),
         (unharmed, after), (keeps, attacked),
@@ -115,7 +118,7 @@ def _local(e: LowRankEvidence) -> list[Case]:
     for p in changing:
         after = {m: table(m, "attacked", "low_rank", **p) for m in ("target_HR", "HR")}
         fallen.append(estimate(_name(p), after["target_HR"], table("target_HR", "attacked")))
-        kept.append(estimate(_name(p), _percent(after["HR"], table("HR", "attacked"))))
+        kept.append(estimate(_name(p), percent(after["HR"], table("HR", "attacked"))))
     returns = Claim(
         "IV-A.3", "[100, 90] returns the data as they are (ours)",
         "largest change of a metric of a victim, clean or attacked", Relation.EQUAL,
@@ -126,113 +129,13 @@ def _local(e: LowRankEvidence) -> list[Case]:
 
 
 def _largest_change(e: LowRankEvidence, point: dict) -> float:
-    """The largest change of Table II's metrics by a setting, over all victims; NaN: not measured."""
+    """The largest change of a metric of Table II by a setting over victims; NaN: not measured."""
     changes = [NOTHING]
-    for metric, attack in product(("Recall", "HR", "target_Recall", "target_HR"), ("none", "attacked")):
+    metrics = ("Recall", "HR", "target_Recall", "target_HR")
+    for metric, attack in product(metrics, ("none", "attacked")):
         after = e.values("table2", metric, attack, "low_rank", **point)
         changes.append((after - e.values("table2", metric, attack)).abs())
     return float(pd.concat(changes).max())
-
-
-def _ranks(e: LowRankEvidence) -> list[Case]:
-    table = partial(e.values, "figure3", "Recall")
-    ranks = [point["rank"] for point in e.points("figure3", names=("rank",))]
-    low, high = [r for r in ranks if r <= GAINS_TO], [r for r in ranks if r > GAINS_TO]
-    gains = _victims(
-        "IV-B.2", "Clean and attacked data gain from low rank up to 120 (PMF)",
-        "Recall@10 after, each rank to 120", Relation.GREATER_THAN_OTHER, other="before",
-        published="Figure 3",
-    )  # fmt: skip
-    parts = [
-        estimate(f"{name}, rank {rank:.0f}", table(attack, "low_rank", rank=rank), table(attack))
-        for (name, attack), rank in product({"clean": "none", "attacked": "attacked"}.items(), low)
-    ]
-    drops = _victims(
-        "IV-B.2", "Ranks above 120 let the attack back in (PMF)",
-        "Recall@10 of each rank above 120, attacked", Relation.LESS_THAN_OTHER,
-        other="that of the rank to 120 of the highest mean", published="Figure 3",
-    )  # fmt: skip
-    curve = {rank: table("attacked", "low_rank", rank=rank) for rank in ranks}
-    best = curve[max(low, key=lambda rank: curve[rank].mean())] if low else NOTHING
-    lost = [estimate(f"rank {rank:.0f}", curve[rank], best) for rank in high]
-    dims = _victims(
-        "IV-B.2", "Low-rank reconstruction improves PMF of every length",
-        "Recall@10 after, each length and rank, attacked", Relation.GREATER_THAN_OTHER,
-        other="before", published="Figure 4",
-    )  # fmt: skip
-    return [(gains, parts), (drops, lost), (dims, [_of_length(e, p) for p in _lengths(e)])]
-
-
-def _lengths(e: LowRankEvidence) -> list[dict]:
-    return e.points("figure4", names=("model", "rank"))
-
-
-def _of_length(e: LowRankEvidence, point: dict):
-    after = e.values("figure4", "Recall", "attacked", "low_rank", **point)
-    before = e.values("figure4", "Recall", "attacked", model=point["model"])
-    return estimate(f"{point['model']}, rank {point['rank']:.0f}", after, before)
-
-
-def _transformation(e: LowRankEvidence) -> list[Case]:
-    table = partial(e.values, "figure5", "Recall", "attacked")
-    improves = _victims(
-        "IV-B.2", "The transformation alone improves (PMF)", "Recall@10 after, each rank, attacked",
-        Relation.GREATER_THAN_OTHER, other="before", published="Figure 5",
-    )  # fmt: skip
-    ranks = [point["rank"] for point in e.points("figure5", "transformation", ("rank",))]
-    better = [estimate(f"rank {r:.0f}", table("transformation", rank=r), table()) for r in ranks]
-    return [(improves, better)]
-
-
-def _new_ratings(e: LowRankEvidence) -> list[Case]:
-    def recall(rank: int, share: int, transformed: bool) -> pd.Series:
-        defense = "new ratings + transformation" if transformed else "new ratings"
-        return e.values("figure6", "Recall", "attacked", defense, rank=rank, share=share)
-
-    ranks = [int(point["rank"]) for point in e.points("figure6", "new ratings", ("rank",))]
-    nothing = _victims(
-        "IV-B.2", "New ratings change nothing at rank 50 (PMF)", "Recall@10 with all / with none",
-        Relation.EQUAL, reference=100.0, margin=5.0, unit="%", published="Figure 6",
-    )  # fmt: skip
-    helps = _victims(
-        "IV-B.2", "New ratings help at rank 150 (PMF)", "Recall@10 with all",
-        Relation.GREATER_THAN_OTHER, other="with none", published="Figure 6",
-    )  # fmt: skip
-    more = _victims(
-        "IV-B.2", "The transformation gains much more than new ratings (PMF)",
-        "gain of Recall@10 by the transformation alone, each rank", Relation.GREATER_THAN_OTHER,
-        other="by all new ratings alone", published="Figure 6",
-    )  # fmt: skip
-    gains = [estimate(f"rank {r}", recall(r, 0, True) - recall(r, 0, False), recall(r, 100, False) - recall(r, 0, False)) for r in ranks]
-    together = _victims(
-        "IV-B.2", "Transformation and new ratings help more together than alone (PMF)",
-        "Recall@10 with both, each rank", Relation.GREATER_THAN_OTHER,
-        other="with either alone", published="Figure 6",
-    )  # fmt: skip
-    alone = {"transformation": (0, True), "new ratings": (100, False)}.items()
-    jointly = [estimate(f"rank {r}, {name}", recall(r, 100, True), recall(r, *how)) for r, (name, how) in product(ranks, alone)]
-    found: list[Case] = [
-        (nothing, [estimate("", _percent(recall(50, 100, False), recall(50, 0, False)))]),
-        (helps, [estimate("", recall(150, 100, False), recall(150, 0, False))]),
-        (more, gains), (together, jointly),
-    ]  # fmt: skip
-    for sentence, share, relation in (
-        ("slightly without new ratings (read as: by less than 10%)", 0, Relation.LESS),
-        ("significantly with all of them (read as: by more than 10%)", 100, Relation.GREATER),
-    ):
-        claim = _victims(
-            "IV-B.2", f"The transformation improves {sentence} (PMF)",
-            f"Recall@10 after / before, {share}% of new ratings, each rank", relation,
-            reference=110.0, unit="%", published="Figure 6",
-        )  # fmt: skip
-        parts = [estimate(f"rank {r}", _percent(recall(r, share, True), recall(r, share, False))) for r in ranks]
-        found.append((claim, parts))
-    mimic = _victims(
-        "IV-B.2", "Ranks 100 and 200 behave as 50 and 150 (PMF)", "Recall@10 at 100 / at 50",
-        Relation.EQUAL, reference=100.0, margin=5.0, unit="%", published="no plot",
-    )  # fmt: skip
-    other = [estimate("", _percent(recall(100, 100, False), recall(50, 100, False)))]
-    return [*found, (mimic, other)]
 
 
 def _attacks(e: LowRankEvidence) -> list[Case]:
@@ -253,7 +156,11 @@ def _attacks(e: LowRankEvidence) -> list[Case]:
     together = [estimate(a, target_hr(ATTACKS[2]), target_hr(a)) for a in ATTACKS[:2]]
     point = (e.points("table3") or [{}])[0]
     table = partial(e.values, "table3")
-    lower = {a: estimate(a, table("target_HR", a, "low_rank", **point), table("target_HR", a)) for a in ATTACKS}
+    lower, kept = {}, []
+    for attack in ("none", *ATTACKS):
+        after = {m: table(m, attack, "low_rank", **point) for m in ("target_HR", "HR")}
+        lower[attack] = estimate(attack, after["target_HR"], table("target_HR", attack))
+        kept.append(estimate(attack, percent(after["HR"], table("HR", attack))))
     falls = _victims(
         "IV-C", "Under both together reconstruction lowers target HR", "target HR after",
         Relation.LESS_THAN_OTHER, other="before", published=".2354, .1569",
@@ -267,16 +174,15 @@ def _attacks(e: LowRankEvidence) -> list[Case]:
         "HR after / before, each attack and clean data", Relation.GREATER, reference=KEPT,
         unit="%", published="Table III",
     )  # fmt: skip
-    kept = [estimate(a, _percent(table("HR", a, "low_rank", **point), table("HR", a))) for a in ("none", *ATTACKS)]
     return [
         (raises, [estimate("", target_hr("recsys19"), target_hr("none"))]), (stronger, together),
-        (falls, [lower[ATTACKS[2]]]), (every, list(lower.values())), (keeps, kept),
+        (falls, [lower[ATTACKS[2]]]), (every, [lower[attack] for attack in ATTACKS]), (keeps, kept),
     ]  # fmt: skip
 
 
 def _readings(e: LowRankEvidence) -> list[Case]:
     """Table III once more, where a reconstruction enters the victim in another way."""
-    rows, found = e.controls.get("ml-100k"), []
+    found: list[Case] = []
     for reading in READINGS:
         lowers = _victims(
             "IV-C", f"Reconstruction lowers target HR, entered as {reading}",
@@ -290,11 +196,11 @@ def _readings(e: LowRankEvidence) -> list[Case]:
         )  # fmt: skip
         lower, kept = [], []
         for attack in ATTACKS[1:]:
-            after, before = (
-                {m: NOTHING if rows is None else values_of(rows, m, attack, d) for m in ("target_HR", "HR")} for d in (f"low_rank:{reading}", "none")
-            )
-            lower.append(estimate(attack, after["target_HR"], before["target_HR"]))
-            kept.append(estimate(attack, _percent(after["HR"], before["HR"])))
+            of = partial(e.controlled, "ml-100k", attack=attack)
+            after = partial(of, defense=f"low_rank:{reading}")
+            before = partial(of, defense="none")
+            lower.append(estimate(attack, after("target_HR"), before("target_HR")))
+            kept.append(estimate(attack, percent(after("HR"), before("HR"))))
         found += [(lowers, lower), (keeps, kept)]
     return found
 
@@ -311,8 +217,8 @@ def report(evidence: LowRankEvidence) -> str:
         fields = [claim.section, claim.sentence, claim.check, claim.published]
         own = follows(*printed[claim.sentence])
         lines.append([*fields, own, measured(verdict), stated(verdict)])
-    header = ["where", "claim", "check", "published", "follows from its tables", "measured", "verdict"]
-    table = markdown(header, lines)
+    header = ["where", "claim", "check", "published", "follows from its tables"]
+    table = markdown([*header, "measured", "verdict"], lines)
     title = "## Claims of the low-rank defences paper\n"
     return "\n".join([title, note(verdicts), table, lowrank_effects.report(evidence)])
 

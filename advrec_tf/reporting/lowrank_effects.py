@@ -1,4 +1,4 @@
-"""What reconstruction does to the targets and to accuracy, side by side, for every reading of it."""
+"""What reconstruction does to the targets and to accuracy, for every reading of it."""
 
 import pandas as pd
 
@@ -55,7 +55,7 @@ def effects(rows: pd.DataFrame) -> list[list[str]]:
 
 
 def _line(rows: pd.DataFrame, attack: str, point: pd.Series) -> list[list[str]]:
-    known = {name: value for name, value in point.items() if name != "defense" and not _empty(value)}
+    known = {name: point[name] for name in ("patch", "rank", "share") if not _empty(point[name])}
     before_share = {"rank": point["rank"], "share": 0} if (rows["defense"] != "none").all() else {}
     before = "new ratings" if before_share else "none"
     series = {
@@ -72,9 +72,11 @@ def _line(rows: pd.DataFrame, attack: str, point: pd.Series) -> list[list[str]]:
     first = of_one_group(rows).iloc[0]
     cells = [estimate("", clean), estimate("", attacked), estimate("", attacked, clean)]
     cells += [estimate("", series["HR", kind][0]) for kind in ("none", attack)]
-    changes = ["", ""] if point["defense"] == "none" else [_text(estimate("", *series[m, attack]), True) for m in ("target_HR", "HR")]
+    changes = [_text(estimate("", *series[m, attack]), True) for m in ("target_HR", "HR")]
+    changes = ["", ""] if point["defense"] == "none" else changes
     shown = [_text(cells[0]), _text(cells[1]), _text(cells[2], True), *map(_text, cells[3:])]
-    return [[first["dataset"], first["model"], controls.name_of(point), attack, str(len(attacked)), *shown, *changes]]
+    named = [first["dataset"], first["model"], controls.name_of(point), attack]
+    return [[*named, str(len(attacked)), *shown, *changes]]
 
 
 def _empty(value: object) -> bool:

@@ -38,10 +38,17 @@ class LowRankEvidence:
                 if name not in tables and (folder / "results.csv").exists():
                     tables[name] = read_results(folder)
         folders = {name: Path(output_dir) / "lowrank_controls" / name for name in CONTROLLED}
-        controls = {name: read_results(f) for name, f in folders.items() if (f / "results.csv").exists()}
-        return cls(tables, controls)
+        there = {name: path for name, path in folders.items() if (path / "results.csv").exists()}
+        return cls(tables, {name: read_results(path) for name, path in there.items()})
 
-    def values(self, table: str, metric: str, attack: str, defense: str = "none", **point) -> pd.Series:
+    def values(
+        self,
+        table: str,
+        metric: str,
+        attack: str,
+        defense: str = "none",
+        **point,
+    ) -> pd.Series:
         """A metric by victim seed, of the targets of the paper's group or of the only one.
 
         attack: "attacked" is the only one there is.
@@ -49,7 +56,17 @@ class LowRankEvidence:
         rows = self.tables.get(table)
         return NOTHING if rows is None else values_of(rows, metric, attack, defense, **point)
 
-    def points(self, table: str, defense: str = "low_rank", names: tuple[str, ...] = ("patch", "rank")) -> list[dict]:
+    def controlled(self, dataset: str, metric: str, attack: str, defense: str) -> pd.Series:
+        """The same of the controls of a data set, users in the order as made."""
+        rows = self.controls.get(dataset)
+        return NOTHING if rows is None else values_of(rows, metric, attack, defense)
+
+    def points(
+        self,
+        table: str,
+        defense: str = "low_rank",
+        names: tuple[str, ...] = ("patch", "rank"),
+    ) -> list[dict]:
         """The settings of a defence that there are rows of, in their order."""
         rows = self.tables.get(table)
         if rows is None:
@@ -58,7 +75,13 @@ class LowRankEvidence:
         return own.sort_values(list(names)).to_dict("records")
 
 
-def values_of(rows: pd.DataFrame, metric: str, attack: str, defense: str = "none", **point) -> pd.Series:
+def values_of(
+    rows: pd.DataFrame,
+    metric: str,
+    attack: str,
+    defense: str = "none",
+    **point,
+) -> pd.Series:
     """A metric by victim seed of one attack and one defence, users in the order as made.
 
     Nothing where several settings fit, because the paper's sentences are of one.
@@ -82,6 +105,7 @@ def published_evidence() -> LowRankEvidence:
     keys = ["dataset", "model", "group", "defense", "patch", "rank", "attack", "metric"]
     rows = published.lowrank().groupby(keys, dropna=False)["published"].first().unstack("metric")
     rows = rows.reset_index().assign(seed=0)
-    gowalla, svm, undefended = rows["dataset"] == "gowalla", rows["defense"] == "svm", rows["defense"] == "none"
-    tables = {"table1": rows[gowalla & (svm | undefended)], "table2": rows[gowalla & ~svm], "table3": rows[~gowalla]}
-    return LowRankEvidence(tables, {})
+    gowalla, rest = rows[rows["dataset"] == "gowalla"], rows[rows["dataset"] != "gowalla"]
+    detected = gowalla["defense"] == "svm"
+    first = gowalla[detected | (gowalla["defense"] == "none")]
+    return LowRankEvidence({"table1": first, "table2": gowalla[~detected], "table3": rest}, {})

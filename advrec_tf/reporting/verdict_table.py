@@ -19,6 +19,11 @@ def estimate(label: str, values: pd.Series, others: pd.Series | None = None) -> 
     return Estimate.of(label, both.iloc[:, 0], both.iloc[:, 1])
 
 
+def percent(part: pd.Series, whole: pd.Series) -> pd.Series:
+    """A quantity in percent of another one of the same replicates."""
+    return 100 * part / whole
+
+
 def note(verdicts: Sequence[Verdict]) -> str:
     """How the verdicts of a page were reached, in words."""
     tested = sum(not math.isnan(verdict.p) for verdict in verdicts)
@@ -26,9 +31,10 @@ def note(verdicts: Sequence[Verdict]) -> str:
         "Equality *holds* by two one-sided t-tests and *fails* where the mean lies outside of the "
         "margin. Other relations have a one-sided t-test each way. A claim of several parts holds "
         "if all parts hold, and fails if one fails (p times the number of parts). p is corrected "
-        f"over the {tested} tested claims of this page (Holm). The 95% intervals are Student's, "
-        "each of one part alone: they are not corrected. *Follows* says whether the relation is "
-        "true of the paper's own numbers.\n"
+        f"over the {tested} tested claims of this page (Holm); p *alone* is not. "
+        "The 95% intervals are Student's, each of one part alone: they are not corrected. "
+        "Sub-samples lie within each other, and folds share training data, so tests over them are "
+        "optimistic. *Follows* says whether the relation is true of the paper's own numbers.\n"
     )
 
 
@@ -70,8 +76,8 @@ def follows(claim: Claim, parts: Sequence[Estimate]) -> str:
 
 
 def stated(verdict: Verdict) -> str:
-    """The word of a verdict, with p or the reason."""
-    facts = [] if math.isnan(verdict.p) else [f"p {verdict.p:.2g}"]
+    """The word of a verdict, with p (corrected and alone) or the reason."""
+    facts = [] if math.isnan(verdict.p) else [f"p {verdict.p:.2g}, alone {verdict.alone:.2g}"]
     facts += [verdict.reason] if verdict.reason else []
     if verdict.claim.replication is Replication.EXACT and verdict.word is not Word.UNMEASURED:
         facts.append("exact")
