@@ -83,7 +83,7 @@ def test_what_ships_is_rendered_from_the_shipped_rows():
     assert Path("README.md") in rendered and len(rendered) == len(SOURCES)
     for place, text in rendered.items():
         assert text.splitlines()[-1].startswith("Measured with: version"), place
-        assert text == (ROOT / place).read_text(), f"{place}: python published_runs/publish.py"
+        assert text == (ROOT / place).read_text(), f"{place}: make publish"
 
 
 # What the templates use
