@@ -25,7 +25,8 @@ LIBRARIES = ("tensorflow", "keras", "numpy", "pandas", "scipy")  # whose version
 
 # Whatever else the columns of a results.csv are, they are numbers.
 TEXTS = ("dataset", "model", "selection", "attack", "ball", "start", "profiles", "group", "defense", "patch", "sampling", "kernel", "detector",
-         "tested_on", "by", "order", "column", "metric", "first", "second", "entry", "factors", "threat", "budget", "member", "masked")  # fmt: skip
+         "tested_on", "by", "order", "column", "metric", "first", "second", "entry", "factors", "threat", "budget", "member", "masked",
+         "source")  # fmt: skip
 
 
 class Layout(NamedTuple):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.sparse.linalg import svds
 
 from advrec_tf import auditing, evaluation, perturbations, robustness
@@ -176,12 +177,12 @@ def report(folders: list[Path]) -> None:
         for name in left_out:
             print(f"advrec: {name} is left out of the leaderboard: its measuring has not ended", file=sys.stderr)
         kept = read_users(folder)
-        board = user_ranks.Board(leaderboard.tidy(measured, kept), leaderboard.quarters(kept))
+        board = user_ranks.Board(_specified(leaderboard.tidy(measured, kept)), leaderboard.quarters(kept))
         rows = board.rows
         config = read_record(folder / "config.json") or {}
         tables = {
             "leaderboard": rows[list(leaderboard.COLUMNS)],
-            "worst": rows[list(leaderboard.DETAILS)],
+            "worst": rows[[*leaderboard.DETAILS, *leaderboard.SPEC]],
             "tests": comparison.compared(rows, DEFENDED),
             "groups": front.protected(*board),
         }
@@ -190,6 +191,12 @@ def report(folders: list[Path]) -> None:
         _write_users(folder, board)
         _write_records(folder / "entries", leaderboard_page.records(rows, config))
         render(folder, DEFENDED)
+
+
+def _specified(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add SPEC, what --entries says of each entry, as columns."""
+    specs = pd.DataFrame([_parts(entry) for entry in rows["entry"]], rows.index, leaderboard.SPEC)
+    return pd.concat([rows, specs], axis=1)
 
 
 def _write_users(folder: Path, board: user_ranks.Board) -> None:
@@ -220,7 +227,7 @@ def render(folder: Path, compared: str | None = None) -> None:
         first = [comparison.summary(rows, tests)]
     pictures = {"leaderboard.png": leaderboard_page.figure(rows), "front.png": front.front_figure(rows)}
     if len(groups):
-        pictures["groups.png"] = front.groups_figure(groups)
+        pictures["groups.png"] = front.groups_figure(groups, rows)
     tables = front.tables(rows, tests) + front.tables_of_groups(groups)
     text = leaderboard.report(rows, folder.name, first) + "".join(each.markdown for each in tables)
     for name, picture in pictures.items():

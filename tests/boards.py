@@ -3,12 +3,16 @@
 import numpy as np
 import pandas as pd
 
-from advrec_tf.reporting import comparison
+from advrec_tf.reporting import comparison, leaderboard
 
 FIRST = "iALS at rank 8"
 USERS = 40
 WAVE = np.sin(np.arange(USERS))
 LEFT = {FIRST: 0.9, "AMF": 0.5, "BPR-MF": 0.4, "iALS with equal users": 0.8, "MostPopular": 0.3}
+SPECS = {
+    FIRST: ("iALS", 8, False), "AMF": ("AMF", None, False), "BPR-MF": ("BPR-MF", None, False),
+    "iALS with equal users": ("iALS", None, True), "MostPopular": ("MostPopular", None, False),
+}  # fmt: skip
 
 
 def board(clean=None, left=None, seeds=None, noise=0.02) -> pd.DataFrame:
@@ -25,7 +29,16 @@ def board(clean=None, left=None, seeds=None, noise=0.02) -> pd.DataFrame:
     for entry in LEFT:
         for seed in range(seeds[entry]):
             users = clean[entry] + 0.1 * WAVE
-            base = {"entry": entry, "seed": seed, "ICov": 100.0, "EFD": 0.1, "SE": 8.0, "k": 10, "masked": ""}
+            base = {
+                "entry": entry,
+                **dict(zip(leaderboard.SPEC, SPECS[entry])),
+                "seed": seed,
+                "ICov": 100.0,
+                "EFD": 0.1,
+                "SE": 8.0,
+                "k": 10,
+                "masked": "",
+            }
             rows.append({**base, "threat": "", "ball": "", "rho": 0.0, "users": users, "certified_users": None})
             for threat, ball, rho in comparison.GOALS:
                 own = left[entry] * users + noise * np.cos(np.arange(USERS) + seed + len(entry))

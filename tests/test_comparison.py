@@ -13,6 +13,7 @@ from experiments import robustness
 
 from boards import FIRST, LEFT, board
 
+TABLE = [*leaderboard.DETAILS, *leaderboard.SPEC]
 PAIRS = len(LEFT) - 1
 TESTS = PAIRS * len(comparison.CONDITIONS)
 
@@ -87,31 +88,64 @@ def test_rank_and_counts_by_hand():
     row = found.loc["test, l2 0.05"]
     assert row["nDCG"] == pytest.approx(comparison.at(rows, ("test", "l2", 0.05)).query("entry == @FIRST")["nDCG"].mean())
     assert (row["rank"], row["entries"]) == (2, 5)
-    assert [row[f"{verdict} over_users"] for verdict in comparison.VERDICTS] == [3, 1, 0, 0]
+    assert [row[f"{verdict} over_users"] for verdict in comparison.DIRECTIONS] == [3, 1, 0, 0]
     assert row["not tested over_seeds"] == 1
-    assert [found.loc["clean", f"{verdict} over_users"] for verdict in comparison.VERDICTS] == [0, 0, 4, 0]
+    assert [found.loc["clean", f"{verdict} over_users"] for verdict in comparison.DIRECTIONS] == [0, 0, 4, 0]
+    assert row["verdict over_users"] == "fails" and found.loc["clean", "verdict over_users"] == "not decidable"
     text = comparison.summary(rows, comparison.compared(rows, FIRST))
-    assert text.startswith(f"{FIRST} fails under 8 of 9 conditions") and "test, l2 0.05 (2 of 5)" in text
-    assert text.endswith("No other entry keeps significantly more: clean (1 of 5).")
+    assert text.startswith(f"{FIRST} fails under 8 of 9 conditions, where another entry keeps significantly more")
+    beaten, open_ = text.split(". ", 1)[1].split(" Not decidable: ")
+    assert beaten.startswith("It fails over users: test, l2 0.01 (2 of 5), ") and beaten.count("(2 of 5)") == 8
+    assert open_ == "clean (1 of 5)."
 
 
-def test_shares_of_other_entries_by_hand():
-    rows = board(clean={"BPR-MF": 0.5})
-    rows.loc[rows["entry"] == FIRST, "ICov"] = 49
-    found = comparison.goals(rows, FIRST).set_index("against")
-    share = rows.query("entry == @FIRST and threat == ''")["nDCG"].mean() / rows.query("entry == 'BPR-MF' and threat == ''")["nDCG"].mean()
-    assert 0.8 < share < 0.81 and f"{share:.2f} times" in found.loc["BPR-MF", "measured"].iloc[0]
-    assert found.loc["BPR-MF", "verdict"].tolist() == ["fails", "fails"]
-    assert found.loc["BPR-MF", "measured"].iloc[1] == "49 of 100: 0.49 times"
-    assert found.loc["AMF", "verdict"] == "holds"  # .9 of .5
+def test_an_entry_holds_where_every_other_is_significantly_worse():
+    rows = board(left=dict.fromkeys(set(LEFT) - {FIRST}, 0.5))
+    tests = comparison.compared(rows, FIRST)
+    found = comparison.standing(rows, tests).set_index("condition")
+    assert found.loc["test, l2 0.05", "verdict over_users"] == "holds"
+    undecided = tests.assign(over_users=tests["over_users"].where(tests["second"] != "AMF", "undecided"))
+    assert set(comparison.standing(rows, undecided)["verdict over_users"]) == {"not decidable"}
+    of_trainings = tests.assign(over_seeds="better")
+    of_trainings.loc[(tests["threat"] == "train") & (tests["ball"] == "linf") & (tests["second"] == "AMF"), "over_seeds"] = "worse"
+    text = comparison.summary(rows, of_trainings)
+    assert text.startswith(f"{FIRST} fails under 1 of 9 conditions")
+    assert "It fails over trainings, but not over users: train, linf 0.11 (1 of 5)." in text
+    assert "It keeps significantly more than every other entry over users: test, l2 0.01 (1 of 5), " in text
+
+
+def test_shares_of_other_entries_are_judged_over_trainings_as_scipy_does():
+    rows = board(seeds=dict.fromkeys(LEFT, 3))
+    for entry, values in {FIRST: [0.50, 0.52, 0.51], "BPR-MF": [0.5, 0.5, 0.5], "AMF": [0.3, 0.31, 0.33]}.items():
+        rows.loc[(rows["entry"] == entry) & (rows["threat"] == ""), "nDCG"] = values
+        rows.loc[(rows["entry"] == entry) & (rows["threat"] == "test"), "certified_nDCG"] = np.tile(values, (3, 1)).T.ravel()
+    rows.loc[(rows["entry"] == FIRST) & (rows["threat"] == ""), "ICov"] = [40, 42, 41]
+    clean, bound, coverage = comparison.goals(rows, FIRST)
+    assert [each.claim.check for each in (clean, bound, coverage)] == [
+        "clean nDCG over that of BPR-MF: greater than 0.97",
+        "nDCG, certified, l2 0.01 over that of AMF: greater than 1.5",
+        "ICov over that of BPR-MF: greater than 0.5",
+    ]
+    ratios = np.array([1.0, 1.04, 1.02])
+    assert clean.parts[0].mean == pytest.approx(1.02)
+    assert clean.parts[0].interval == pytest.approx(tuple(stats.ttest_1samp(ratios, 0).confidence_interval(0.95)))
+    held = [stats.ttest_1samp(ratios, 0.97, alternative="greater").pvalue]
+    held.append(stats.ttest_1samp(np.array([0.50, 0.52, 0.51]) / [0.3, 0.31, 0.33], 1.5, alternative="greater").pvalue)
+    held.append(stats.ttest_1samp([0.4, 0.42, 0.41], 0.5, alternative="greater").pvalue)
+    assert clean.p == pytest.approx(evaluation.holm(held)[0]) and clean.word.value == "not decidable"
+    assert bound.word.value == "not decidable" and coverage.word.value == "fails"
+    single = comparison.goals(board(seeds={"BPR-MF": 1}), FIRST)
+    assert [each.word.value for each in single] == ["not decidable", "holds", "not decidable"]
+    assert single[0].parts[0].count == 1 and single[0].parts[0].mean == pytest.approx(1)
+    assert len(comparison.goals(rows, "AMF")) == 2 and comparison.goals(rows, "nobody") == []
 
 
 @pytest.fixture
 def board_of_amf(tmp_path):
     """A folder of results whose tests are about AMF, and not about today's default."""
-    rows = board().reindex(columns=[*leaderboard.DETAILS, *leaderboard.USERS])
+    rows = board().reindex(columns=[*TABLE, *leaderboard.USERS])
     folder = tmp_path / "robustness" / "shop"
-    write_csv(folder / "worst.csv", rows[list(leaderboard.DETAILS)])
+    write_csv(folder / "worst.csv", rows[TABLE])
     write_csv(folder / "tests.csv", comparison.compared(rows, "AMF"))
     write_csv(
         folder / "groups.csv", pd.DataFrame(columns=["entry", "by", "of", *(f"quartile {n}" for n in range(1, 5)), "difference", "low", "high", "p"])
@@ -139,8 +173,9 @@ def test_a_board_whose_rows_are_about_another_entry_says_so_in_every_line(board_
             row = one(tests, second, *condition)
             mark = " ?" if row["over_users"] == "undecided" else ""
             assert cell == f"{row['difference']:+.4f}{mark}".replace("-0.0000", "+0.0000")
-    clean, own = (rows[rows["entry"] == name].query("threat == ''")["nDCG"].mean() for name in ("BPR-MF", "AMF"))
-    assert f"{own:.4f} of {clean:.4f}" in parts["AMF: shares of other entries"]
+    shares = parts["AMF: shares of other entries"]
+    assert "| clean nDCG over that of BPR-MF: greater than 0.97 | 1.00 | 2 | - | not decidable |" in shares
+    assert "over that of AMF" not in shares
 
 
 def test_tests_of_another_entry_than_the_one_asked_for_are_refused(board_of_amf):

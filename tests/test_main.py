@@ -169,7 +169,11 @@ def test_the_leaderboard(tmp_path, monkeypatch):
     names = {"factors", "config", "figures", "flags", "versions"}
     record = json.loads((folder / "entries" / "BPR-MF 0.json").read_text())
     assert names <= set(record) and len(record["figures"]) == 13 and len(list((folder / "entries").iterdir())) == 11
-    assert tuple(pd.read_csv(folder / "worst.csv").columns) == leaderboard.DETAILS
+    worst = pd.read_csv(folder / "worst.csv")
+    assert tuple(worst.columns) == (*leaderboard.DETAILS, *leaderboard.SPEC)
+    specs = worst.groupby("entry")[list(leaderboard.SPEC)].first()
+    assert specs.loc["iALS at rank 4 with equal users"].tolist() == ["iALS", 4, True]
+    assert specs.loc["BPR-MF", ["source", "normalized"]].tolist() == ["BPR-MF", False] and np.isnan(specs.loc["BPR-MF", "truncated_to"])
     assert set(pd.read_csv(folder / "tests.csv")["second"]) == set(found["entry"]) - {DEFENDED}
     assert set(pd.read_csv(folder / "groups.csv")["entry"]) == set(found["entry"])
     clean = found[found["threat"] == ""].set_index("entry")["nDCG"]

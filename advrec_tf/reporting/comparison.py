@@ -7,7 +7,7 @@ import pandas as pd
 
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import holm, mean_interval, mean_test
-from advrec_tf.reporting.vocabulary import number
+from advrec_tf.evaluation.verdicts import Claim, Estimate, Relation, Replication, Verdict, Word, judge
 from advrec_tf.robustness import CERTIFICATE
 
 Condition = tuple[str, str, float]  # threat, ball, epsilon
@@ -21,7 +21,7 @@ CERTIFIED: Condition = (CERTIFICATE, "l2", 0.01)
 CONDITIONS = (CLEAN, *GOALS, CERTIFIED)
 # Shares that a defence should reach: of BPR-MF's nDCG, AMF's certified nDCG, BPR-MF's coverage.
 ACCURACY, BOUND, COVERAGE = 0.97, 1.5, 0.5
-VERDICTS = ("better", "worse", "undecided", "not tested")
+DIRECTIONS = ("better", "worse", "undecided", "not tested")
 LEVEL = 0.05  # of corrected p values, and of all intervals of one kind together
 COLUMNS = [
     "first", "second", "threat", "ball", "rho", "seeds", "first_nDCG", "second_nDCG", "difference",
@@ -122,7 +122,8 @@ def entry_of(tests: pd.DataFrame, asked: str | None = None) -> str:
 def standing(rows: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
     """Return where an entry stands under each condition: its nDCG, rank and number of entries.
 
-    Over users and over trainings: how many entries it is better or worse than, or neither.
+    For tests over users and over trainings: how many entries it is better or worse than, or
+    neither, and the verdict on "keeps more nDCG than every other entry".
 
     rows: of `leaderboard.tidy`; tests: of `compared`.
     """
@@ -133,45 +134,71 @@ def standing(rows: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
         here = tests[(conditions == condition[:2]) & np.isclose(tests["rho"], condition[2])]
         if first not in means or here.empty:
             continue
-        place = {"condition": title_of(condition), "nDCG": means[first]}
-        place |= {"rank": 1 + int((means > means[first]).sum()), "entries": len(means)}
+        line = {"condition": title_of(condition), "nDCG": means[first]}
+        line |= {"rank": 1 + int((means > means[first]).sum()), "entries": len(means)}
         for kind in ("over_users", "over_seeds"):
-            counts = here[kind].value_counts()
-            place |= {f"{verdict} {kind}": int(counts.get(verdict, 0)) for verdict in VERDICTS}
-        lines.append(place)
+            counts = {name: int((here[kind] == name).sum()) for name in DIRECTIONS}
+            line |= {f"{name} {kind}": count for name, count in counts.items()}
+            line[f"verdict {kind}"] = _above_all(counts).value
+        lines.append(line)
     return pd.DataFrame(lines)
 
 
+def _above_all(counts: dict[str, int]) -> Word:
+    """It fails if one entry is better, and holds if every other is worse (intersection-union)."""
+    if counts["worse"]:
+        return Word.FAILS
+    return Word.UNDECIDED if counts["undecided"] or counts["not tested"] else Word.HOLDS
+
+
 def summary(rows: pd.DataFrame, tests: pd.DataFrame) -> str:
-    """Say where an entry fails, which is where another is better over users, and its rank there."""
+    """Say under which conditions an entry fails to keep more nDCG than every other, and its ranks."""
     first, found = entry_of(tests), standing(rows, tests)
     ranks = found["condition"] + " (" + found["rank"].astype(str) + " of " + found["entries"].astype(str) + ")"
-    beaten = found["worse over_users"] > 0
-    sentences = [f"{first} fails under {beaten.sum()} of {len(found)} conditions (its rank in brackets)."]
-    if beaten.any():
-        sentences.append(f"Another entry keeps significantly more nDCG over users: {', '.join(ranks[beaten])}.")
-    if not beaten.all():
-        sentences.append(f"No other entry keeps significantly more: {', '.join(ranks[~beaten])}.")
+    users, trainings = ((found[f"verdict {kind}"] == Word.FAILS.value) for kind in ("over_users", "over_seeds"))
+    holds = ~trainings & (found["verdict over_users"] == Word.HOLDS.value)
+    text = f"{first} fails under {(users | trainings).sum()} of {len(found)} conditions"
+    if (users | trainings).any():
+        text += ", where another entry keeps significantly more nDCG (its rank in brackets)"
+    sentences = [f"{text}."]
+    for title, mask in (
+        ("It fails over users", users),
+        ("It fails over trainings, but not over users", trainings & ~users),
+        ("Not decidable", ~users & ~trainings & ~holds),
+        ("It keeps significantly more than every other entry over users", holds),
+    ):
+        if mask.any():
+            sentences.append(f"{title}: {', '.join(ranks[mask])}.")
     return " ".join(sentences)
 
 
-def goals(rows: pd.DataFrame, first: str) -> pd.DataFrame:
-    """Return the shares that a defence should reach, and what it has: goal, against, measured, verdict.
+def goals(rows: pd.DataFrame, first: str) -> list[Verdict]:
+    """Judge the shares of other entries' values that a defence should reach, over trainings.
+
+    Each replicate is the ratio of both entries' values of one seed; of entries that do not share
+    two seeds there is one ratio, of means, and nothing to test.
 
     rows: of `leaderboard.tidy`
     """
-    clean = at(rows, CLEAN).groupby("entry")[["nDCG", "ICov"]].mean()
-    bound = at(rows, CERTIFIED).groupby("entry")["nDCG"].mean()
+    clean, certified = at(rows, CLEAN), at(rows, CERTIFIED)
     asked = (
-        ("clean nDCG", "BPR-MF", clean["nDCG"], ACCURACY, "nDCG"),
-        (title_of(CERTIFIED), "AMF", bound, BOUND, "nDCG"),
-        ("ICov", "BPR-MF", clean["ICov"], COVERAGE, "ICov"),
+        ("clean nDCG", "BPR-MF", clean.set_index(["entry", "seed"])["nDCG"], ACCURACY),
+        (f"nDCG, {title_of(CERTIFIED)}", "AMF", certified.set_index(["entry", "seed"])["nDCG"], BOUND),
+        ("ICov", "BPR-MF", clean.set_index(["entry", "seed"])["ICov"], COVERAGE),
     )
-    lines = []
-    for goal, against, values, wanted, metric in asked:
-        if {against, first} <= set(values.index) and values[against] > 0:
-            share = values[first] / values[against]
-            text = f"{number(values[first], metric)} of {number(values[against], metric)}: "
-            verdict = "holds" if share >= wanted else "fails"
-            lines.append((f"{goal}: at least {wanted} times", against, f"{text}{share:.2f} times", verdict))
-    return pd.DataFrame(lines, columns=["goal", "against", "measured", "verdict"])
+    cases = []
+    for quantity, other, values, wanted in asked:
+        if first == other or not {first, other} <= set(values.index.get_level_values("entry")):
+            continue
+        text = f"{quantity} over that of {other}"
+        claim = Claim("goals", text, text, Relation.GREATER, Replication.TRAINING, reference=wanted)
+        cases.append((claim, [Estimate.of("", _shares(values, first, other))]))
+    return judge(cases)
+
+
+def _shares(values: pd.Series, first: str, other: str) -> np.ndarray:
+    """Return the ratios of two entries' values by seed, or one of means.  values: by entry and seed"""
+    shares = (values[first] / values[other]).dropna().to_numpy()
+    if len(shares) > 1:
+        return shares
+    return np.array([values[first].mean() / values[other].mean()])

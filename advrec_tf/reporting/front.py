@@ -8,22 +8,27 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from advrec_tf.evaluation import holm
+from advrec_tf.evaluation.verdicts import Verdict
 from advrec_tf.reporting import comparison
 from advrec_tf.reporting.comparison import CERTIFIED, CLEAN, CONDITIONS, COVERAGE, GOALS, LEVEL, at, title_of
 from advrec_tf.reporting.leaderboard import GROUPS, VERDICT_AT
 from advrec_tf.reporting.leaderboard_page import levels
 from advrec_tf.reporting.plots import legend, panels
-from advrec_tf.reporting.vocabulary import BASELINES, EQUAL, markdown, number
+from advrec_tf.reporting.vocabulary import BASELINES, markdown, number
 
-_COUNTS = " / ".join(comparison.VERDICTS)
-TESTED = {"over_users": f"over users: {_COUNTS}", "over_seeds": f"over trainings: {_COUNTS}"}
+TESTED = {"over_users": "over users", "over_seeds": "over trainings"}
 MARKS = {"better": "", "worse": "", "undecided": " ?", "not tested": " -"}
 RANKED = (
     "Rank by mean nDCG among all entries. Counts: how many entries it is better or worse than, "
-    f"with a corrected p below {LEVEL}. Tests over users take each user's mean over trainings, so "
-    "they hold for these trainings only. Tests over trainings take each seed's mean over users."
+    f"with a corrected p below {LEVEL}; it fails to be above all if one is better. Tests over users "
+    "take each user's mean over trainings, so they hold for these trainings only. Tests over "
+    "trainings take each seed's mean over users. Each kind is corrected (Holm) for all of its tests "
+    "of this page."
 )
-SHARES = "Ratios of means over trainings; no test."
+SHARES = (
+    "Ratio of both entries' values in each training: mean [95% over trainings, not corrected], and p "
+    "of the verdict, corrected (Holm) over these goals."
+)
 LESS = (
     f"Difference of nDCG; ? where the corrected p over users is {LEVEL} or more. tests.csv has the "
     "intervals, which hold together for all tests of their kind, and the p over trainings."
@@ -115,8 +120,8 @@ def tables(rows: pd.DataFrame, tests: pd.DataFrame) -> list[Table]:
     if len(tests):
         first = comparison.entry_of(tests)
         found.append(Table(f"{first}: rank and tests", RANKED, _standing(rows, tests)))
-        goals = comparison.goals(rows, first).set_index("goal")
-        found.append(Table(f"{first}: shares of other entries", SHARES, goals))
+        if shares := comparison.goals(rows, first):
+            found.append(Table(f"{first}: shares of other entries", SHARES, _shares(shares)))
         found.append(Table(f"{first} less each other entry", LESS, _differences(tests)))
     return found
 
@@ -126,10 +131,23 @@ def _standing(rows: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
     found = comparison.standing(rows, tests).set_index("condition")
     shown = pd.DataFrame({"nDCG": found["nDCG"].map(number)})
     shown["rank"] = found["rank"].astype(str) + " of " + found["entries"].astype(str)
-    for kind, heading in TESTED.items():
-        counts = found[[f"{verdict} {kind}" for verdict in comparison.VERDICTS]].astype(str)
-        shown[heading] = counts.agg(" / ".join, axis=1)
+    for kind, over in TESTED.items():
+        counts = found[[f"{name} {kind}" for name in comparison.DIRECTIONS]].astype(str)
+        shown[f"{over}: {' / '.join(comparison.DIRECTIONS)}"] = counts.agg(" / ".join, axis=1)
+        shown[f"{over}: above all"] = found[f"verdict {kind}"]
     return shown
+
+
+def _shares(verdicts: list[Verdict]) -> pd.DataFrame:
+    """Return `comparison.goals` as texts."""
+    lines = []
+    for verdict in verdicts:
+        (part,) = verdict.parts
+        low, high = part.interval
+        interval = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
+        p = "-" if np.isnan(verdict.p) else f"{verdict.p:.1g}"
+        lines.append((verdict.claim.check, f"{part.mean:.2f}{interval}", str(part.count), p, verdict.word.value))
+    return pd.DataFrame(lines, columns=["goal", "mean", "trainings", "p", "verdict"]).set_index("goal")
 
 
 def tables_of_groups(groups: pd.DataFrame) -> list[Table]:
@@ -167,14 +185,18 @@ def _spread(row: pd.Series) -> str:
     return f"{row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}], p {row['p']:.1g}"
 
 
-def _style(entries: list[str]) -> dict[str, dict]:
-    """Of each entry the colour and marker; open for the same factors with equal users."""
-    names = list(dict.fromkeys(entry.removesuffix(EQUAL) for entry in entries))
-    found = {}
-    for entry in entries:
-        place = names.index(entry.removesuffix(EQUAL))
-        color = f"C{place % 10}"
-        found[entry] = {"color": color, "marker": "osD^v*<>"[place % 8], "markerfacecolor": "white" if EQUAL in entry else color}
+def _style(rows: pd.DataFrame) -> dict[str, dict]:
+    """Return colour and marker of each entry but baselines; open markers where users are normalised.
+
+    Entries that differ in that alone share a colour.  rows: with `leaderboard.SPEC`
+    """
+    specs = rows[~rows["entry"].isin(BASELINES)].drop_duplicates("entry").set_index("entry").sort_index()
+    factors = list(zip(specs["source"], specs["truncated_to"].fillna(0)))
+    distinct, found = list(dict.fromkeys(factors)), {}
+    for entry, pair, normalized in zip(specs.index, factors, specs["normalized"]):
+        index = distinct.index(pair)
+        color = f"C{index % 10}"
+        found[entry] = {"color": color, "marker": "osD^v*<>"[index % 8], "markerfacecolor": "white" if normalized else color}
     return found
 
 
@@ -187,17 +209,16 @@ def front(points: pd.DataFrame) -> pd.DataFrame:
 def front_figure(rows: pd.DataFrame) -> Figure:
     """Worst over clean nDCG, a panel for each of GOALS and the certificate, a point for each entry with bars over seeds, the front a line."""
     picture, axes = panels(2, 4)
-    entries = [entry for entry in sorted(rows["entry"].unique()) if entry not in BASELINES]
-    style, still = _style(entries), at(rows, CLEAN).groupby("entry")["nDCG"]
+    style, clean = _style(rows), at(rows, CLEAN).groupby("entry")["nDCG"]
     for axis, place in zip(axes.flat, (*GOALS, CERTIFIED)):
         left = at(rows, place).groupby("entry")["nDCG"]
-        points = pd.DataFrame({"x": still.mean(), "y": left.mean(), "dx": still.std(), "dy": left.std()}).dropna(subset=["x", "y"])
-        for entry in (each for each in entries if each in points.index):
+        points = pd.DataFrame({"x": clean.mean(), "y": left.mean(), "dx": clean.std(), "dy": left.std()}).dropna(subset=["x", "y"])
+        for entry in (each for each in style if each in points.index):
             x, y, dx, dy = points.loc[entry].fillna(0)
             axis.errorbar(x, y, dy, dx, linestyle="", markersize=5, elinewidth=0.8, label=entry, **style[entry])
         line = front(points.drop(index=list(BASELINES), errors="ignore"))
         axis.step(line["x"], line["y"], where="post", color="#999999", linewidth=0.8, zorder=0)
-        levels(axis, still.mean())
+        levels(axis, clean.mean())
         axis.set(title=title_of(place))
         axis.set_ylim(bottom=0)
     for axis in axes[1]:
@@ -208,16 +229,18 @@ def front_figure(rows: pd.DataFrame) -> Figure:
     return picture
 
 
-def groups_figure(groups: pd.DataFrame) -> Figure:
-    """The share of nDCG that is left or certified over quartiles of users' activity and of test items' popularity, a line for each entry."""
+def groups_figure(groups: pd.DataFrame, rows: pd.DataFrame) -> Figure:
+    """The share of nDCG that is left or certified over quartiles of users' activity and of test items' popularity, a line for each entry.
+
+    groups: of `protected`; rows: with `leaderboard.SPEC`
+    """
     kinds = list(dict.fromkeys(groups["of"]))
     picture, axes = panels(len(kinds), len(GROUPS))
-    entries = [entry for entry in sorted(groups["entry"].unique()) if entry not in BASELINES]
-    style = _style(entries)
+    style = _style(rows)
     for row, kind in zip(axes, kinds):
         for axis, by in zip(row, GROUPS):
             own = groups[(groups["of"] == kind) & (groups["by"] == by)].set_index("entry")
-            for entry in (each for each in entries if each in own.index):
+            for entry in (each for each in style if each in own.index):
                 axis.plot(range(1, 5), own.loc[entry, [f"quartile {n}" for n in range(1, 5)]], markersize=4, linewidth=1, label=entry, **style[entry])
             axis.set(title=kind, xticks=range(1, 5), xlabel=f"quartile of {by}", ylabel="share of nDCG")
             axis.set_ylim(bottom=0)

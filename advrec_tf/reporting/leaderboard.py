@@ -28,6 +28,7 @@ _RUN = ["entry", "factors", "seed", "budget", "threat", "ball"]
 _CLEAN = _RUN[:4]
 GROUPS = ("user activity", "item popularity")
 DETAILS = (*COLUMNS, "factors", "k", "masked", *(f"{by} {quarter}" for by in GROUPS for quarter in range(1, 5)))
+SPEC = ("source", "truncated_to", "normalized")  # of an entry: whose factors, their rank where truncated, users of equal norm
 USERS = ("users", "certified_users")  # arrays of tested users' nDCG, which no file has
 
 Kept = Iterable[tuple[dict[str, Any], dict[str, np.ndarray]]]
@@ -137,16 +138,16 @@ def half(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def table(rows: pd.DataFrame, threat: str, value: str = "nDCG") -> pd.DataFrame:
-    """Entries by what is left of them, a column for unperturbed and one for each budget, mean over seeds; the best under attack first."""
+    """Entries by what is left of them, a column for clean and one for each budget, mean over seeds; the best under attack first."""
     still = rows[rows["threat"] == ""].groupby("entry")[value.removeprefix("certified_")].mean()
     wide = rows[rows["threat"] == threat].pivot_table(index="entry", columns=["ball", "rho"], values=value)
     wide.columns = [f"{ball} {rho:.4g}" for ball, rho in wide.columns]
-    return wide.assign(unperturbed=still)[["unperturbed", *wide.columns]].sort_values(verdict_column(wide), ascending=False)
+    return wide.assign(clean=still)[["clean", *wide.columns]].sort_values(verdict_column(wide), ascending=False)
 
 
 def verdict_column(wide: pd.DataFrame) -> str:
     """The budget of a `table` by which entries are ordered."""
-    wanted, there = f"l2 {VERDICT_AT:g}", [name for name in wide.columns if name != "unperturbed"]
+    wanted, there = f"l2 {VERDICT_AT:g}", [name for name in wide.columns if name != "clean"]
     return wanted if wanted in there else there[0]
 
 
@@ -161,10 +162,10 @@ def verdicts(rows: pd.DataFrame) -> list[str]:
     rows = rows if set(rows["entry"]) <= set(BASELINES) else rows[~rows["entry"].isin(BASELINES)]
     for threat, knows in sorted(threats(rows).items(), key=lambda item: item[0] != "test"):
         wide = table(rows, threat)
-        column, winner, accurate = verdict_column(wide), wide.index[0], wide.sort_index()["unperturbed"].idxmax()  # of the same lists the plain name
-        text = f"{winner} keeps most ({number(wide.loc[winner, column])} of {number(wide.loc[winner, 'unperturbed'])})"
+        column, winner, accurate = verdict_column(wide), wide.index[0], wide.sort_index()["clean"].idxmax()  # of the same lists the plain name
+        text = f"{winner} keeps most ({number(wide.loc[winner, column])} of {number(wide.loc[winner, 'clean'])})"
         if winner != accurate:
-            text += f"; the most accurate, {accurate}, {number(wide.loc[accurate, column])} of {number(wide.loc[accurate, 'unperturbed'])}"
+            text += f"; the most accurate, {accurate}, {number(wide.loc[accurate, column])} of {number(wide.loc[accurate, 'clean'])}"
         above = idle[idle > wide.loc[winner, column]]
         text += f"; {above.idxmax()}, which learns next to nothing, has {number(above.max())}" if len(above) else ""
         found.append(f"Against an attacker who {knows}, at {column}: {text}.")
