@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from advrec_tf.evaluation import mean_interval
+from advrec_tf.evaluation.verdicts import Verdict
 from advrec_tf.reporting import comparison, origin, read_results
 
 
@@ -116,6 +117,11 @@ class Board:
     def summary(self) -> str:
         """Return `comparison.summary`: where the compared entry fails, and its rank there."""
         return comparison.summary(self.worst, self.tests)
+
+    @property
+    def goals(self) -> list[Verdict]:
+        """Return `comparison.goals`: the shares that a defence should reach, judged."""
+        return comparison.goals(self.worst, self.compared)
 
     def spotlight(self, condition: comparison.Condition) -> list[str]:
         """Return the compared entry, those that keep most (clean, attacked), AMF and BPR-MF."""

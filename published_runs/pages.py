@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from advrec_tf.reporting import characteristics, comparison
+from advrec_tf.reporting import characteristics, comparison, verdict_table
 from advrec_tf.reporting.vocabulary import MODELS, cell
 from published_runs import findings, measured
 
@@ -34,6 +34,7 @@ def environment(rows: measured.Published) -> Environment:
         "PUBLISHED_SLOPES": characteristics.PUBLISHED_SLOPES,
         "MODELS": MODELS,
         "comparison": comparison,
+        "verdict_table": verdict_table,
     }
     for name in ("estimate", "fixed", "percent"):
         made.filters[name] = getattr(measured, name)
