@@ -32,7 +32,11 @@ def test_a_row_of_the_groups_by_hand():
     """Ratios and their deviations as sums over users; the interval is Bonferroni's, p Holm's, the deviation of a difference the hypotenuse."""
     quarters = {GROUPS[0]: np.repeat([1, 2, 3, 4], USERS // 4)}
     rows = board()
+    poor = (rows["entry"] == "AMF") & (rows["threat"] == "test")
+    for column in ("users", "certified_users"):  # the first quarter loses a little more
+        rows.loc[poor, column] = rows.loc[poor, column].map(lambda users: np.where(np.arange(USERS) < USERS // 4, 0.93, 1) * users)
     found = front.protected(rows, quarters)
+    assert ((found["p"] > 0.1) & (found["p"] < 0.9)).any()
     means = {condition: {entry: np.mean(part["users"].tolist(), axis=0) for entry, part in comparison.at(rows, condition).groupby("entry")}
              for condition in (comparison.CLEAN, ("test", "l2", 0.05), comparison.CERTIFIED)}  # fmt: skip
     p, lines = [], {}

@@ -8,11 +8,11 @@ from advrec_tf import evaluation, perturbations
 from advrec_tf.data import Interactions
 from advrec_tf.evaluation import rank_metrics
 from advrec_tf.results import Job, Layout
-from advrec_tf.robustness.members import MEMBERS, RESPONSES, Problem
+from advrec_tf.robustness.members import MEMBERS, SCHEDULES, Problem
 from advrec_tf.robustness.single_user import alone
 from advrec_tf.storage import digest
 
-VERSION = 5  # of the ensemble, one more whenever its bytes change
+VERSION = 6  # of the ensemble, one more whenever its bytes change
 LAYOUT = Layout(
     ("dataset", "entry", "factors", "seed", "threat", "budget", "ball", "rho", "member", "k"),
     ("nDCG", "HR", "ICov", "EFD", "SE", "idle"),  # idle: share of tested users' rows that an attack leaves
@@ -75,8 +75,9 @@ def certified(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactio
 
 def attacked_alone(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions, position: int = 0) -> Measured:
     """HR and nDCG when every user is attacked `alone`."""
-    form = _problem(points, P, Q, data).form
-    return _by_ranks(points, [alone(form, data, form.sizes(point["rho"]), point["ball"], RESPONSES) for point in points])
+    form, k = _problem(points, P, Q, data).form, points[0]["k"]
+    ranks = (alone(form, data, form.sizes(point["rho"]), point["ball"], k, SCHEDULES[ALONE]) for point in points)
+    return _by_ranks(points, list(ranks))
 
 
 def _problem(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Problem:
