@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,10 +19,14 @@ from advrec_tf import jobs, storage
 from advrec_tf.errors import UserError
 from advrec_tf.files import locked, replacing, write_text
 from advrec_tf.startup import peak_memory_mb
+from advrec_tf.version import __version__
+
+LIBRARIES = ("tensorflow", "keras", "numpy", "pandas", "scipy")  # whose versions a run records
 
 # Whatever else the columns of a results.csv are, they are numbers.
 TEXTS = ("dataset", "model", "selection", "attack", "ball", "start", "profiles", "group", "defense", "patch", "sampling", "kernel", "detector",
-         "tested_on", "by", "order", "column", "metric", "first", "second", "entry", "factors", "threat", "budget", "member", "masked")  # fmt: skip
+         "tested_on", "by", "order", "column", "metric", "first", "second", "entry", "factors", "threat", "budget", "member", "masked",
+         "source")  # fmt: skip
 
 
 class Layout(NamedTuple):
@@ -138,7 +142,7 @@ def _rows_of(kept: storage.Arrays) -> list[dict]:
 def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
     """The rows of <folder>/results.csv, or of a table made of it (packed, <name>.gz), as a frame: texts in the columns of `TEXTS`, numbers elsewhere.
 
-    A dataset that no column names is that of the folder; other columns that a published table leaves out stand in its config.json.
+    A dataset that no column names is that of the folder.
 
     Its attrs are the "config" they were measured with and the "statistics" of the data.  Raises UserError for a file that is not what was written and
     where there is none; a table without a sum beside it is read as it is.
@@ -157,8 +161,6 @@ def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
     if "dataset" not in frame:  # as published, where the folder alone says it
         frame.insert(0, "dataset", path.resolve().parent.name)
     record = read_record(path.with_name("config.json")) or {}
-    for column, value in record.get("constants", {}).get(name, {}).items():
-        frame[column] = np.nan if value is None else value
     frame.attrs.update({name: _Shared(record.get(name, {})) for name in ("config", "statistics")})
     return frame
 
@@ -198,10 +200,12 @@ def _is_number(text: str) -> bool:
 
 
 @contextlib.contextmanager
-def recorded_run(folder: Path, config: dict, statistics: dict | None, flags: dict | None, layout: Layout) -> Iterator[Results]:
+def recorded_run(
+    folder: Path, config: dict, statistics: dict | None, flags: dict | None, layout: Layout, command: Sequence[str] = ()
+) -> Iterator[Results]:
     """Opens the results of a folder for one run: locked, and of this configuration or of none yet.
 
-    config.json holds the settings, the statistics of the data and, for every run, its flags, versions, commit, wall time and peak memory.
+    config.json holds the settings, the statistics of the data and, for every run, its command, flags, versions, commit, wall time and peak memory.
     Raises UserError when another run is at it, or when what is there was measured with other settings.
     """
     folder = Path(folder)
@@ -218,7 +222,7 @@ def recorded_run(folder: Path, config: dict, statistics: dict | None, flags: dic
                 raise UserError(f"{folder} holds results of another config ({_difference(name, old, new)}): choose another --output_dir")
         results = Results(folder, layout, storage.hashed(asked, 64), trusted=there is not None)
         started = time.time()
-        run = _surroundings(started) | {"flags": flags, "ended": False}
+        run = _surroundings(started) | {"command": list(command), "flags": flags, "ended": False}
         record = {"config": asked, "runs": [*(there["runs"] if there else []), run], "statistics": statistics}
         write_record(path, record)
         try:
@@ -264,5 +268,5 @@ def _surroundings(started: float) -> dict:
         "peak_memory_mb": max(peak_memory_mb(), jobs.peak_workers_mb),  # of the largest process
         "commit": commit,
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "pandas", "scipy")},
+        "versions": {"advrec_tf": __version__} | {name: version(name) for name in LIBRARIES},
     }

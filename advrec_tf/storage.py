@@ -19,8 +19,8 @@ Arrays = dict[str, np.ndarray]
 _SEAL = len("sha256:") + 64  # bytes of the archive's comment
 
 
-def save(path: Path | str, arrays: dict[str, Any]) -> None:
-    """Writes arrays as .npz at once; the same arrays give the same bytes.
+def save(path: Path | str, arrays: dict[str, Any], compression: int = zipfile.ZIP_STORED) -> None:
+    """Writes arrays as .npz at once; the same arrays give the same bytes.  compression: of `zipfile`
 
     The archive's comment is the SHA-256 of all bytes before it, so that `load` can tell damage of any kind; numpy reads the file as any other.
     """
@@ -29,12 +29,20 @@ def save(path: Path | str, arrays: dict[str, Any]) -> None:
         raise ValueError(f"{path}: {held[0]} holds objects, which would not be read again")
     with replacing(path) as temporary:
         with open(temporary, "wb") as file:
-            np.savez(file, **arrays)
+            _write(file, arrays, compression)
         with zipfile.ZipFile(temporary, "a") as archive:
             archive.comment = bytes(_SEAL)
         with open(temporary, "r+b") as file:
             seal = _seal(file)
             file.write(seal)
+
+
+def _write(file: BinaryIO, arrays: dict[str, Any], compression: int) -> None:
+    """As np.savez does, which knows one way to compress."""
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
 def load(path: Path | str) -> Arrays:

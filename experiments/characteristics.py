@@ -53,7 +53,9 @@ def report(folders: list[Path]) -> None:
         with locked(folder):
             write_csv(folder / "losses.csv", losses)
             write_csv(folder / "readings.csv", readings)
-            page(folder, characteristics.report(losses, readings), pictures, "losses.csv", "readings.csv")
+            text = characteristics.report(losses, readings)
+            sources = sorted(folder.parent.glob(f"{folder.name}-*"))
+            page(folder, text, pictures, "losses.csv", "readings.csv", sources=sources)
 
 
 EXPERIMENT = Experiment(perturbed.DRAWN, perturbed.studies, jobs, report, trainings.train, parts=sub_samples, split=trainings.by_seed)

@@ -8,19 +8,26 @@ from advrec_tf.errors import UserError
 from advrec_tf.files import locked
 from advrec_tf.reporting import Evidence, LowRankEvidence, claims, lowrank_claims, page
 
+MULTI_STEP = ("table1", "iterations", "budget", "characteristics")
+
 
 def run(values: dict[str, Any]) -> None:
-    """Writes <output_dir>/claims/<data set>/report.md on perturbations for each data set, and claims/low-rank/report.md; prints them."""
+    """Write the pages <output_dir>/claims/multi-step and claims/low-rank, and print them."""
     output_dir = Path(values["output_dir"])
     names = [name if name in NAMES else Path(name).stem for name in values["dataset"]]
-    texts = {name: claims.report(Evidence.of(output_dir, name)) for name in names}
-    texts["low-rank"] = lowrank_claims.report(LowRankEvidence.of(output_dir))
+    evidence, lowrank = [Evidence.of(output_dir, name) for name in names], LowRankEvidence.of(output_dir)
+    texts = {"multi-step": claims.report(evidence), "low-rank": lowrank_claims.report(lowrank)}
     if not any(texts.values()):
         raise UserError(
             f"{output_dir} holds no results on {', '.join(values['dataset'])} that a claim is about: "
             "run table1, iterations, budget, characteristics or lowrank_table1 first"
         )
-    for name, text in texts.items():
+    measured = {
+        "multi-step": [f"{experiment}/{name}*" for experiment in MULTI_STEP for name in names],
+        "low-rank": ["lowrank_*/*"],
+    }
+    for paper, text in texts.items():
         if text:
-            with locked(output_dir / "claims" / name):
-                page(output_dir / "claims" / name, text)
+            sources = [path for glob in measured[paper] for path in sorted(output_dir.glob(glob))]
+            with locked(output_dir / "claims" / paper):
+                page(output_dir / "claims" / paper, text, sources=sources)

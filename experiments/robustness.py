@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.sparse.linalg import svds
 
 from advrec_tf import auditing, evaluation, perturbations, robustness
@@ -21,8 +22,8 @@ from advrec_tf.exports import read_factors
 from advrec_tf.files import write_text
 from advrec_tf.jobs import Call, Flow
 from advrec_tf.models.baselines import BASELINES, MostPopular
-from advrec_tf.reporting import front, leaderboard, leaderboard_page, page, plots, read_results, read_users, web
-from advrec_tf.reporting.vocabulary import EQUAL
+from advrec_tf.reporting import comparison, front, leaderboard, leaderboard_page, page, plots, read_results, read_users, user_ranks, web
+from advrec_tf.reporting.vocabulary import DEFENDED, EQUAL
 from advrec_tf.results import Job, read_record
 from advrec_tf.storage import write_csv
 from advrec_tf.training import MarginMFSettings, Settings, WRMFSettings, model_folder, selected_factors
@@ -166,42 +167,79 @@ def jobs(study: Study) -> list[Job]:
 
 
 def report(folders: list[Path]) -> None:
-    """Makes of the results leaderboard.csv, worst.csv, which has more columns, tests.csv of the defence, groups.csv of users, and a JSON for each
-    entry, and renders the pages from there."""
+    """Write the leaderboard's tables and a JSON for each entry, and render the pages from there.
+
+    leaderboard.csv; worst.csv, which has more columns; tests.csv of the entry that is compared;
+    groups.csv of users; users.npz with every tested user's rank.
+    """
     for folder in folders:
         measured, left_out = leaderboard.complete(read_results(folder))
         for name in left_out:
             print(f"advrec: {name} is left out of the leaderboard: its measuring has not ended", file=sys.stderr)
         kept = read_users(folder)
-        rows = leaderboard.tidy(measured, kept)
-        write_csv(folder / "leaderboard.csv", rows[list(leaderboard.COLUMNS)])
-        write_csv(folder / "worst.csv", rows[list(leaderboard.DETAILS)])
-        write_csv(folder / "tests.csv", front.compared(rows))
-        write_csv(folder / "groups.csv", front.protected(rows, leaderboard.quarters(kept)))
-        records = leaderboard_page.records(rows, read_record(folder / "config.json") or {})
-        for path in (folder / "entries").glob("*.json"):
-            if path.stem not in records:  # a name that is told apart from another by now
-                path.unlink()
-        for name, record in records.items():
-            write_text(folder / "entries" / f"{name}.json", json.dumps(record, indent=1) + "\n")
-        render(folder)
+        board = user_ranks.Board(_specified(leaderboard.tidy(measured, kept)), leaderboard.quarters(kept))
+        rows = board.rows
+        config = read_record(folder / "config.json") or {}
+        tables = {
+            "leaderboard": rows[list(leaderboard.COLUMNS)],
+            "worst": rows[[*leaderboard.DETAILS, *leaderboard.SPEC]],
+            "tests": comparison.compared(rows, DEFENDED),
+            "groups": front.protected(*board),
+        }
+        for name, table in tables.items():
+            write_csv(folder / f"{name}.csv", table)
+        _write_users(folder, board)
+        _write_records(folder / "entries", leaderboard_page.records(rows, config))
+        render(folder, DEFENDED)
 
 
-def render(folder: Path) -> None:
-    """Renders report.md, leaderboard.html and the pictures from worst.csv, tests.csv and groups.csv."""
+def _specified(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add SPEC, what --entries says of each entry, as columns."""
+    specs = pd.DataFrame([_parts(entry) for entry in rows["entry"]], rows.index, leaderboard.SPEC)
+    return pd.concat([rows, specs], axis=1)
+
+
+def _write_users(folder: Path, board: user_ranks.Board) -> None:
+    """Write users' ranks where each user has one test item, which is where there are certificates."""
+    one_item = board.rows["certified_nDCG"].notna().any()
+    if one_item and board.rows["k"].max() <= user_ranks.MOST:
+        user_ranks.write_users(folder, board)
+
+
+def _write_records(folder: Path, records: dict[str, dict[str, Any]]) -> None:
+    """Write a JSON for each entry, and remove those whose name has changed."""
+    for path in folder.glob("*.json"):
+        if path.stem not in records:
+            path.unlink()
+    for name, record in records.items():
+        write_text(folder / f"{name}.json", json.dumps(record, indent=1) + "\n")
+
+
+def render(folder: Path, compared: str | None = None) -> None:
+    """Render report.md, leaderboard.html and the pictures from worst.csv, tests.csv and groups.csv.
+
+    Raises UserError where tests.csv is about another entry than `compared`.
+    """
     rows, tests, groups = (read_results(folder, f"{name}.csv") for name in ("worst", "tests", "groups"))
+    first = []
+    if len(tests):
+        comparison.entry_of(tests, compared)
+        first = [comparison.summary(rows, tests)]
     pictures = {"leaderboard.png": leaderboard_page.figure(rows), "front.png": front.front_figure(rows)}
     if len(groups):
-        pictures["groups.png"] = front.groups_figure(groups)
+        pictures["groups.png"] = front.groups_figure(groups, rows)
     tables = front.tables(rows, tests) + front.tables_of_groups(groups)
-    text = leaderboard.report(rows, folder.name) + "".join(each.markdown for each in tables)
+    text = leaderboard.report(rows, folder.name, first) + "".join(each.markdown for each in tables)
     for name, picture in pictures.items():
         plots.save_figure(picture, folder / name)
     image, pareto = ((folder / f"{name}.png").read_bytes() for name in ("leaderboard", "front"))
-    defended = [web.picture(pareto, front.ALT)]
-    defended += [web.section(each.title, each.table, str, each.table.index.name or "entry") + web.paragraph(each.note) for each in tables]
-    write_text(folder / "leaderboard.html", leaderboard_page.html_page(rows, image, folder.name, defended))
-    page(folder, text, None, "leaderboard.csv", "worst.csv", "tests.csv", "groups.csv", "leaderboard.html", "entries", *pictures)
+    parts = [web.picture(pareto, front.ALT)]
+    for each in tables:
+        parts.append(web.section(each.title, each.table, str, each.table.index.name or "entry"))
+        parts.append(web.paragraph(each.note))
+    write_text(folder / "leaderboard.html", leaderboard_page.html_page(rows, image, folder.name, first, parts))
+    files = ("leaderboard.csv", "worst.csv", "tests.csv", "groups.csv", "leaderboard.html", "entries")
+    page(folder, text, None, *files, *pictures)
 
 
 EXPERIMENT = Experiment(robustness.LAYOUT, studies, jobs, report, prepare)

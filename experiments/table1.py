@@ -6,7 +6,7 @@ from advrec_tf.cli import perturbed, trainings
 from advrec_tf.cli.perturbed import Study
 from advrec_tf.cli.runner import Experiment
 from advrec_tf.files import write_text
-from advrec_tf.reporting import Evidence, claims, page, read_results, table_plots, tables, uncertainty
+from advrec_tf.reporting import page, read_results, table_plots, tables, uncertainty
 from advrec_tf.results import Job, read_users
 
 
@@ -36,7 +36,7 @@ def render(folder: Path) -> None:
     """Renders report.md and table1.png from cells.csv, tests.csv and the rows without iterations or of the last, and prints the report."""
     rows, cells, tests = read_results(folder), read_results(folder, "cells.csv"), read_results(folder, "tests.csv")
     table = tables.table1(cells)
-    parts = [tables.table1_report(cells, rows), uncertainty.report(cells, tests), claims.report(Evidence.of(folder.parent.parent, folder.name))]
+    parts = [tables.table1_report(cells, rows), uncertainty.report(cells, tests)]
     differences = table_plots.difference_figure(table)
     pictures = {"table1.png": table_plots.table1_figure(table, cells), **({"differences.png": differences} if differences else {})}
     page(folder, "\n".join(parts), pictures, "cells.csv", "tests.csv")

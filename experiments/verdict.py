@@ -17,4 +17,4 @@ def run(values: dict[str, Any]) -> None:
     pages = sorted(output_dir.glob("lowrank_*/*/report.md"))
     texts = [path.read_text().replace("\n#", "\n##").replace("# ", "## ", 1) + f"\n({path.relative_to(output_dir)})\n" for path in pages]
     with locked(output_dir / "lowrank"):
-        page(output_dir / "lowrank", "\n".join(["# Low-rank defences, reproduced\n", verdicts, *texts]))
+        page(output_dir / "lowrank", "\n".join(["# Low-rank defences, reproduced\n", verdicts, *texts]), sources=[path.parent for path in pages])

@@ -1,16 +1,14 @@
-"""Takes the rows and settings of full-size runs over from folders of results, and renders their pages, those of docs that are made of them and
-the README's figures from them: python published_runs/publish.py RESULTS ..."""
+"""Takes the rows and settings of full-size runs over from folders of results, and renders their pages, the verdicts
+in docs and the pages that have a template: python published_runs/publish.py RESULTS ..."""
 
 import contextlib
 import gzip
 import importlib
 import io
-import json
-import re
+import shutil
 import sys
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from PIL import Image
@@ -18,72 +16,95 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from advrec_tf.cli.flags import OF_MACHINE  # noqa: E402
 from advrec_tf.cli.perturbed import NORMS  # noqa: E402
 from advrec_tf.evaluation import NAMES  # noqa: E402
 from advrec_tf.files import replacing, write_text  # noqa: E402
-from advrec_tf.reporting import Evidence, LowRankEvidence, characteristics, claims, front, leaderboard, lowrank_claims, plots, read_results, tables  # noqa: E402
-from advrec_tf.reporting.vocabulary import MODELS, cell, markdown, number  # noqa: E402
+from advrec_tf.reporting import (  # noqa: E402
+    Evidence,
+    LowRankEvidence,
+    characteristics,
+    claims,
+    comparison,
+    front,
+    leaderboard,
+    lowrank_claims,
+    origin,
+    plots,
+    read_results,
+    tables,
+    user_ranks,
+)
 from advrec_tf.results import read_record, write_record  # noqa: E402
+from published_runs import pages  # noqa: E402
 
 PUBLISHED = Path(__file__).parent
 # Folders of PUBLISHED, and the experiments in them; the low-rank paper's Figure 1 is of coordinates and not of rows.
 PAPERS = {"multi_step": ("table1", "iterations", "budget", "characteristics"), "lowrank": ("lowrank_[!f]*", "lowrank_figure[2-6]"),
           "scale_free": ("robustness",)}  # fmt: skip
-PLACES = ("output_dir", "data_dir", "workers", "progress", "backend", "job_threads", "job_memory")  # flags that say nothing about a result
 # iterations.png has what the paper shows, and what is made of Figure 3's rows is made of those that ship.
 NOT_SHIPPED = ("iterations_all_metrics.png", "losses.csv", "readings.csv", "leaderboard.html", "groups.png")
 COLORS = 20  # of a picture
-MARKS = "<!-- measured -->\n", "<!-- end -->"  # around what the README takes from here
 
 
 def take(folder: Path, target: Path) -> None:
-    """Copies what an experiment measured on a data set and its settings, without what is of the machine and the name of the folder, in five digits.
+    """Copy what an experiment measured on one data set, and its settings, in five digits.
 
-    Of Figures 1 and 2 without what neither shows.  Of Table 1, whose cells are accumulated over iterations, the cells and the tests, and of the rows
-    those without iterations or of the last.  Of Figure 3 what its page reads: three metrics, and PGD alone where the reading is not the paper's.  Of
-    the leaderboard the worst of each ensemble, as its page shows it, its tests and its groups.
+    Key columns stay in every table. What is of the machine is left out, and what no page shows:
+    see `_tables`.
     """
     record = read_record(folder / "config.json")
     if not (record and record["runs"] and record["runs"][-1].get("ended", True)):
         print(f"{folder} is left out: its run has not ended", file=sys.stderr)
         return
-    rows = read_results(folder)
-    frames = {"results": rows.drop(columns=list(NORMS), errors="ignore")}  # which Table 1's page alone reads
-    if folder.parent.name == "table1":
+    if folder.parent.name == "robustness":
+        take_board(folder, target)
+    else:
+        _write(target, _tables(folder))
+    for run in record["runs"]:
+        run.pop("ended", None)
+        run["flags"] = {name: value for name, value in run["flags"].items() if name not in OF_MACHINE and value not in (None, [])}
+    write_record(target / "config.json", record | {"shipped": True}, indent=None)
+
+
+def take_board(folder: Path, target: Path) -> None:
+    """Copy a leaderboard: the worst of each ensemble, its tests, its groups, and users' ranks."""
+    tables = {name: read_results(folder, f"{name}.csv") for name in ("worst", "tests", "groups")}
+    _write(target, tables | {"worst": _as_shown(tables["worst"])})
+    if (folder / user_ranks.NAME).exists():
+        with replacing(target / user_ranks.NAME) as temporary:
+            shutil.copyfile(folder / user_ranks.NAME, temporary)
+
+
+def _tables(folder: Path) -> dict[str, pd.DataFrame]:
+    """The tables of an experiment without what no page shows.
+
+    Table 1: its cells, accumulated over iterations; its tests; rows without iterations or of the
+    last.  Figure 3: three metrics, and PGD alone where the reading is not the paper's.
+    """
+    rows, name = read_results(folder), folder.parent.name
+    if name == "table1":
         at_end = rows["iterations"].isna() | (rows["attack"] == "fgsm") | (rows["iterations"] == rows["iterations"].max())
-        frames = {"results": rows[at_end], **{name: pd.read_csv(folder / f"{name}.csv") for name in ("cells", "tests")}}
-    if folder.parent.name == "characteristics":
+        return {"results": rows[at_end], **{part: read_results(folder, f"{part}.csv") for part in ("cells", "tests")}}
+    rows = rows.drop(columns=list(NORMS), errors="ignore")  # which Table 1's page alone reads
+    if name == "characteristics":
         as_read = (rows["selection"] == "best") & (rows["epsilon"] == characteristics.PAPER_EPSILON)
         shown = (rows["attack"] == "fgsm") | (rows["iterations"] == characteristics.SHOWN_ITERATIONS)
-        unread = ["epoch", "step_size", "k", *NORMS, *(set(NAMES) - set(characteristics.LOSSES.values()))]
-        frames = {"results": rows[rows["attack"].isin(["", "pgd"]) | (as_read & shown)].drop(columns=unread)}
-    if folder.parent.name in ("iterations", "budget"):
-        frames["results"] = frames["results"].drop(columns=["PR", "RE", "EFD", "step_size"], errors="ignore")
-    if folder.parent.name == "robustness":
-        frames = {
-            "worst": _as_shown(read_results(folder, "worst.csv")),
-            **{name: read_results(folder, f"{name}.csv") for name in ("tests", "groups")},
-        }
-    record["constants"] = {}
-    for name, frame in frames.items():
-        own = frame.drop(columns="dataset", errors="ignore")
-        record["constants"][f"{name}.csv"] = same = _constants(own)
-        text = own.drop(columns=list(same)).to_csv(index=False, float_format="%.5g")
+        unread = ["epoch", *(set(NAMES) - set(characteristics.LOSSES.values()))]
+        return {"results": rows[rows["attack"].isin(["", "pgd"]) | (as_read & shown)].drop(columns=unread)}
+    if name in ("iterations", "budget"):
+        rows = rows.drop(columns=["PR", "RE", "EFD"])
+    return {"results": rows}
+
+
+def _write(target: Path, tables: dict[str, pd.DataFrame]) -> None:
+    for name, table in tables.items():
+        text = table.to_csv(index=False, float_format="%.5g")
         if name == "worst":  # seven times as large as it needs to be
             with replacing(target / f"{name}.csv.gz") as temporary:
                 temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
         else:
             write_text(target / f"{name}.csv", text)
-    for run in record["runs"]:
-        run.pop("ended", None)
-        run["flags"] = {name: value for name, value in run["flags"].items() if name not in PLACES and value not in (None, [])}
-    write_record(target / "config.json", record, indent=None)
-
-
-def _constants(frame: pd.DataFrame) -> dict[str, Any]:
-    """What stands in every row of a table of several, and so in its config.json alone; None where there is never anything."""
-    same = [name for name in frame if len(frame) > 1 and frame[name].nunique(dropna=False) == 1]
-    return json.loads(frame[same].iloc[:1].to_json(orient="records"))[0] if same else {}
 
 
 def _as_shown(worst: pd.DataFrame) -> pd.DataFrame:
@@ -91,7 +112,7 @@ def _as_shown(worst: pd.DataFrame) -> pd.DataFrame:
     paying = (worst["threat"] == "") | ((worst["threat"] == "test") & (worst["ball"] == "l2") & (worst["rho"] == leaderboard.VERDICT_AT))
     groups, lists = [name for name in leaderboard.DETAILS if name.startswith(leaderboard.GROUPS)], ["ICov", "EFD", "SE"]
     shown = {**worst[groups].where(paying), **worst[lists].where(worst["threat"].isin(["", "train"]))}
-    return worst.assign(**shown).drop(columns=["budget", "factors", "HR", "certified_HR"])
+    return worst.assign(**shown).drop(columns=["HR", "certified_HR"])
 
 
 def render(published: Path) -> dict[Path, str]:
@@ -111,14 +132,12 @@ def render(published: Path) -> dict[Path, str]:
     verdicts = lowrank_claims.report(LowRankEvidence.of(published / "lowrank"))
     texts = {Path("docs/lowrank.md"): _page("the low-rank defences paper", published / "lowrank", [verdicts])}
     measured = [folder for folder in found["multi_step"] if folder.parent.name == "table1"]
-    parts = [_of_data_set(folder) for folder in measured]
+    how, judged = claims.tables([Evidence.of(published / "multi_step", folder.name) for folder in measured])
+    parts = [how, *(_of_data_set(folder, judged.get(folder.name, "")) for folder in measured)]
     texts[Path("docs/multi_step.md")] = _page("the multi-step perturbations paper", published / "multi_step", parts)
     boards = [f"## {folder.name}\n\n{_of_board(folder)}\n" for folder in found["scale_free"]]
     texts[Path("docs/robustness.md")] = _page("robustness in budgets that no scale changes", published / "scale_free", boards)
-    readme = (ROOT / "README.md").read_text()
-    before, after = (re.escape(mark) for mark in MARKS)
-    short = "".join(_in_short(folder) for folder in measured if folder.name == "ml-1m")
-    texts[Path("README.md")] = re.sub(f"(?s)(?<={before}).*?(?={after})", lambda _: short, readme)
+    texts |= pages.render(published)
     return texts
 
 
@@ -126,34 +145,24 @@ def _page(title: str, paper: Path, parts: list[str]) -> str:
     places = [path.relative_to(paper).parent for path in sorted(paper.glob("*/*/report.md"))]
     pages = [f"- [{', '.join(place.parts)}](../published_runs/{paper.name}/{place}/report.md)" for place in places]
     head = [f"# Verdicts on {title}\n", f"From full-size runs, whose rows, settings and pages are in `published_runs/{paper.name}`.\n"]
-    return "\n".join([*head, *parts, "## Pages\n", *pages, ""])
+    measured = origin.line(origin.records_of(path.parent for path in sorted(paper.glob("*/*/config.json"))))
+    return "\n".join([*head, *parts, "## Pages\n", *pages, "", measured, ""])
 
 
 def _of_board(folder: Path) -> str:
     rows, tests = read_results(folder, "worst.csv"), read_results(folder, "tests.csv")
     seeds = ", ".join(f"{entry} {count}" for entry, count in rows.groupby("entry")["seed"].nunique().items())
-    sentences = "\n".join(f"- {sentence}" for sentence in leaderboard.verdicts(rows))
-    defended = [each.markdown.replace("## ", "### ") for each in front.tables(rows, tests)[:2]]
-    return "\n".join([sentences, f"\nSeeds: {seeds}.", *defended])
+    first = [comparison.summary(rows, tests)] if len(tests) else []
+    sentences = "\n".join(f"- {sentence}" for sentence in (*first, *leaderboard.verdicts(rows)))
+    tables = [each.markdown.replace("## ", "### ") for each in front.tables(rows, tests)[:3]]
+    return "\n".join([sentences, f"\nSeeds: {seeds}.", *tables])
 
 
-def _of_data_set(folder: Path) -> str:
+def _of_data_set(folder: Path, verdicts: str) -> str:
     evidence = Evidence.of(folder.parent.parent, folder.name)
     slopes = "" if evidence.losses is None else characteristics.readings_report(evidence.losses, characteristics.readings(evidence.losses))
     cells = tables.agreement(tables.table1(read_results(folder, "cells.csv")))
-    return "\n".join([f"## {folder.name}\n", cells, claims.report(evidence).replace("## Claims\n", ""), slopes.replace("## ", "### ")])
-
-
-def _in_short(folder: Path) -> str:
-    """nDCG of both models before and after the attacks, printed beside measured, and what learns nothing."""
-    cells = read_results(folder, "cells.csv")
-    table, own = tables.table1(cells), cells[cells["metric"] == "nDCG"]
-    rows = table[(table["metric"] == "nDCG") & (table["selection"] == "best")].set_index(["model", "column"])
-    columns = ["initial", "fgsm after pgd", "bim", "pgd"]
-    lines = [[model, *(cell(rows.loc[(model, column)]) for column in columns)] for model in MODELS]
-    popular, seeds = own.loc[own["model"] == "MostPopular", "value"].mean(), own["seed"].nunique()
-    note = f"nDCG@10 on {folder.name}, best epochs, {seeds} seeds: printed / measured [95%] (difference). MostPopular: {number(popular)}.\n\n"
-    return f"\n{note}{markdown(['', *columns], lines)}\n"
+    return "\n".join([f"## {folder.name}\n", cells, claims.epochs(evidence), verdicts, slopes.replace("## ", "### ")])
 
 
 def main(results: list[Path]) -> None:

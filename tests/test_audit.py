@@ -62,7 +62,7 @@ def test_groups_are_quartiles_that_average_to_the_whole(audited):
 def test_the_page_holds_everything_in_itself(audited, tmp_path):
     page = audited[3].save(tmp_path).read_text()
     assert page.count("data:image/png;base64,") == 1 and not re.search(r'(src|href)="(?!data:)', page)
-    assert "color-scheme: light dark" in page and "viewport" in page and 'alt="nDCG over rho' in page and page.count("<table>") == 4
+    assert "color-scheme: light dark" in page and "viewport" in page and 'alt="nDCG over epsilon' in page and page.count("<table>") == 4
     assert "For whom" in page and {p.name for p in tmp_path.iterdir()} == {"audit.html", "members.csv", "worst.csv", "groups.csv"}
     named = audited[3]._replace(facts={**audited[3].facts, "data": "<b>"})
     assert "<b>" not in named.save(tmp_path).read_text()

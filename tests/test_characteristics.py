@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from advrec_tf.errors import UserError
 from advrec_tf.reporting import Evidence, characteristics, characteristics_plots, claims, vocabulary
@@ -60,10 +61,28 @@ def test_losses_and_slopes():
     assert len(popular) == 6 and popular["rho"].to_numpy() == pytest.approx(60)
     nearest, rho = characteristics.nearest_iterations(losses)
     assert nearest == 25 and rho[0.0507] == pytest.approx(55)
-    evidence = Evidence("ml-1m", None, None, None, None, losses)
-    found = {claim.sentence: claims.found(claim.check, evidence) for claim in claims.claims()}
-    assert found["Denser data are more robust (BPR-MF)"].holds and found["AMF's slopes are flatter"].holds
-    assert found["Larger or wider data are less robust (BPR-MF)"].holds
+
+
+def test_claims_about_characteristics_are_tests_of_slopes():
+    losses = losses_of_all()
+    losses["rho"] += np.random.default_rng(0).normal(0, 0.05, len(losses))
+    losses["density"] = losses["density"].replace(0.05, 0.0507)
+    found = {claim.sentence: (claim, parts) for claim, parts in claims.cases(Evidence("ml-1m", losses=losses))}
+    shown = characteristics.shown(losses)
+    pgd = shown[shown["attack"] == "PGD"].pivot_table("rho", "density", "model")
+    line = stats.linregress(pgd.index, pgd["BPR-MF"])
+    claim, parts = found["Denser data are more robust (BPR-MF)"]
+    part = next(part for part in parts if part.label == "PGD density")
+    assert (part.mean, part.error, part.degrees) == pytest.approx((line.slope, line.stderr, 1))
+    claim, parts = found["AMF's slopes are flatter than BPR-MF's"]
+    assert len(parts) == 3 * 3 * 2 and all(claim.is_met_by(part.mean) for part in parts)
+    less = next(part for part in parts if part.label == "PGD density less AMF")
+    assert less.mean == pytest.approx(-stats.linregress(pgd.index, pgd["BPR-MF"] - pgd["AMF"]).slope)
+    claim, parts = found["PGD takes 43.79% of BPR-MF at density 0.0507"]
+    assert parts[0].mean == pytest.approx(pgd["BPR-MF"].iloc[0]) and parts[0].count == 1
+    slope, parts = found["AMF: PGD's slope over density is -3.65"]
+    assert len(parts) == 1 and parts[0].mean == pytest.approx(stats.linregress(pgd.index, pgd["AMF"]).slope)
+    assert not any(claim.section.endswith("5.2 (ML-1M)") for claim, _ in claims.cases(Evidence("lastfm-2k", losses=losses)))
 
 
 def test_draws_of_an_attack_count_alike():

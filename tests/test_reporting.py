@@ -71,9 +71,23 @@ def test_a_cell_is_inside_by_its_difference_or_by_the_interval_over_seeds(frame)
         reach = 12.7062 * abs(values[1] - values[0]) / 2  # Student's t of one degree of freedom
         assert found["high"] - found["mean"] == pytest.approx(reach, rel=1e-4) == found["mean"] - found["low"]
     text = tables.table1_report(cells, frame)
-    assert "ml-1m, best: **" in text and text.count("outside: BPR-MF, RE, initial: ") == 1  # of the published epoch
+    assert text.count("FGSM after PGD): BPR-MF, RE, initial: ") == 1  # of the published epoch
     cells.loc[own & (cells["metric"] == "RE"), "value"] = (0.09305, 0.09315)
-    assert "- outside: BPR-MF, RE, initial: 0.0884 / 0.0931 [" in tables.table1_report(cells, frame)  # +5.1%
+    assert "- outside (best, FGSM after PGD): BPR-MF, RE, initial: 0.0884 / 0.0931 [" in tables.table1_report(cells, frame)  # +5.1%
+
+
+def test_agreement_counts_what_is_near_inside_or_either():
+    """Of 4 cells 1 is near alone, 1 is inside alone, 1 both and 1 neither; FGSM's differs by its gradient."""
+    columns = {"initial": (104, 103, 105), "bim": (110, 99, 121), "pgd": (100, 99, 101), "fgsm": (110, 109, 111), "fgsm after pgd": (95, 90, 101)}
+    lines = [{"dataset": "ml-1m", "model": "AMF", "selection": "best", "metric": "RE", "column": column, "mean": mean, "low": low, "high": high,
+              "sd": 1.0, "published": 100.0, "difference": mean - 100.0} for column, (mean, low, high) in columns.items()]  # fmt: skip
+    table = pd.DataFrame(lines)
+    table["inside"] = table["column"] != "fgsm"
+    text = tables.agreement(table)
+    assert "| ml-1m | best | of Eq. 4 | 2 of 4 | 2 of 4 | 3 of 4 |" in text
+    assert "| ml-1m | best | after PGD | 3 of 4 | 3 of 4 | 4 of 4 |" in text and "outside (" not in text
+    assert "| ml-1m | last | of Eq. 4 | 2 of 4 | 2 of 4 | 3 of 4 |" in tables.agreement(table.assign(selection="last"))
+    assert tables.agreement(table.assign(published=np.nan)) == ""
 
 
 def test_a_further_draw_of_an_attack_is_a_cell_of_its_own_and_no_part_of_the_table(frame):

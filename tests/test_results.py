@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from advrec_tf.errors import UserError
-from advrec_tf.results import Job, Layout, measure, read_record, read_results, read_users, recorded_run, write_record
+from advrec_tf.results import Job, Layout, measure, read_results, read_users, recorded_run
 
 from rows import MADE
 
@@ -28,16 +28,6 @@ def run(folder, seeds=(0, 1), config=None, statistics=None):
                 measured.append(seed)
                 results.add(each, measure(each.function, each.points, each.arguments, results.path_of(each), results.binding))
     return measured
-
-
-def test_columns_that_a_published_table_leaves_out_are_those_of_its_record(tmp_path):
-    run(tmp_path)
-    record = read_record(tmp_path / "config.json") | {"constants": {"some.csv": {"model": "a", "k": 10, "draw": None}}}
-    write_record(tmp_path / "config.json", record)
-    (tmp_path / "some.csv").write_text("seed,nDCG\n0,0.5\n1,0.25\n")
-    frame = read_results(tmp_path, "some.csv").set_index("seed")
-    assert frame["model"].tolist() == ["a", "a"] and frame["k"].tolist() == [10, 10] and frame["draw"].isna().all() and frame["nDCG"][1] == 0.25
-    assert "k" not in read_results(tmp_path)
 
 
 def test_rows_come_back_as_they_were_whatever_the_order(tmp_path):

@@ -143,7 +143,7 @@ def points(*values, threat="train"):
     return pd.DataFrame(rows), kept
 
 
-UP, DOWN = 0.5 + 0.1 * np.sin(np.arange(40)), 0.3 + 0.1 * np.sin(np.arange(40))
+UP, DOWN = 0.45 + 0.1 * np.sin(np.arange(40)), 0.3 + 0.1 * np.sin(np.arange(40))
 
 
 def test_where_noise_does_more_harm_than_every_attack_it_is_told():
@@ -162,6 +162,21 @@ def test_a_larger_budget_keeps_what_a_smaller_one_has_done_and_tells_that_it_did
     chance = UP.copy()
     chance[0] += 1e-3  # of one user is none
     assert not leaderboard.tidy(*points({"bim": UP}, {"bim": chance}))["masked"].any()
+
+
+def test_an_attacker_can_always_do_nothing():
+    """At every budget, whatever attacks do: the metrics and every user's values are then the clean ones."""
+    clean, better = np.full(40, 0.5), np.full(40, 0.6)
+    rows, kept = points({"bim": better}, {"bim": UP}, {"bim": better})
+    rows.loc[rows["rho"] == 0, ["HR", "ICov"]] = [0.8, 7]
+    found = leaderboard.tidy(rows, kept)
+    assert found["member"].tolist() == ["", "none", "bim", "bim"] and found["rho"].tolist() == [0, 1, 2, 3]
+    assert found["nDCG"].tolist() == pytest.approx([0.5, 0.5, UP.mean(), UP.mean()])
+    assert found[["HR", "ICov"]].values.tolist() == [[0.8, 7], [0.8, 7], [0.5, 3], [0.5, 3]]
+    assert set(found["threat"]) == {"", "train"} and found.loc[1, "ball"] == "l2"
+    np.testing.assert_array_equal(found.loc[1, "users"], clean)
+    assert found.loc[1, "user activity 1"] == 0.5 and found.loc[1, "masked"] == "a larger budget does less harm"
+    assert leaderboard.half(found).loc["x"].isna().all()
 
 
 def test_a_loss_without_gradient_is_told():

@@ -43,6 +43,8 @@ EXPERIMENTS = {
     "verdict": "the low-rank paper's statements, what they come from, and all of its pages in one",
     "describe": "statistics of data and of fake profiles",
 }
+# Flags that say where and how a run works, and nothing about a result.
+OF_MACHINE = ("output_dir", "data_dir", "workers", "progress", "backend", "job_threads", "job_memory", "save_every")
 PERTURBED = ("table1", "iterations", "budget", "characteristics", "low_rank_against_perturbations")
 POISONED = tuple(name for name in EXPERIMENTS if name == "poison" or name.startswith("lowrank_"))
 OF_PMF = ("lowrank_figure3", "lowrank_figure4", "lowrank_figure5", "lowrank_figure6")
@@ -261,6 +263,21 @@ def default(flag: Flag, experiment: str, preset: str) -> Any:
     """What a flag is where it is not given."""
     keys = ((preset, experiment), preset, experiment) if preset == "quick" else ((preset, experiment), experiment, preset)
     return next((flag.other[key] for key in keys if key in flag.other), flag.default)
+
+
+def command_of(experiment: str, values: dict[str, Any]) -> list[str]:
+    """Return the words of the shortest command with these values, without flags in OF_MACHINE."""
+    words = ["python", "-m", "experiments.main", f"--experiment={experiment}"]
+    for name, value in values.items():
+        if name not in FLAGS or name in OF_MACHINE or value == default(FLAGS[name], experiment, values["preset"]):
+            continue
+        listed = value if isinstance(value, list) else [value]
+        words.append(f"--{name}={','.join(map(_word, listed))}")
+    return words
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _value(name: str, given: Any) -> Any:

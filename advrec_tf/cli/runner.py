@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from tqdm import tqdm
 
 from advrec_tf import jobs
+from advrec_tf.cli.flags import command_of
 from advrec_tf.clusters import Share
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
@@ -93,7 +94,7 @@ def run(name: str, experiment: Experiment, values: dict[str, Any], studies: Sequ
         opened = []
         for study in studies:
             statistics = study.data.statistics() | {"published": study.published}
-            run = recorded_run(output_dir / name / study.data.name, study.config, statistics, values, experiment.layout)
+            run = recorded_run(output_dir / name / study.data.name, study.config, statistics, values, experiment.layout, command_of(name, values))
             opened.append(stack.enter_context(run))
         with contextlib.closing(Bar(name, how.progress)) as bar:
             flows = [_flow(experiment, part, results, how, bar) for results, study in zip(opened, studies) for part in experiment.split(study)]

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from advrec_tf.evaluation import bootstrap_interval, mean_interval
+from advrec_tf.evaluation import mean_interval
 from advrec_tf.reporting import poisoning
 from advrec_tf.reporting.vocabulary import markdown
 
@@ -13,8 +13,8 @@ _POINT = ["model", "group", "defense", "patch", "rank"]
 def left(rows: pd.DataFrame) -> pd.DataFrame:
     """Of each defence under each attack, the part of the attack that it takes away: 1 - (defended - clean) / (undefended - clean) of target HR.
 
-    clean: the undefended recommender on clean data.  The interval is a bootstrap over victim seeds, each compared with itself; NaN where the attack
-    does no clear harm.
+    clean: the undefended recommender on clean data.  The interval is Student's over victim seeds, each compared with itself (of a ratio of means, by
+    the delta method); NaN where the attack does no clear harm.
     """
     rows, found = rows[rows["model"] != ""], []
     values = rows.pivot_table("target_HR", "seed", [*_POINT, "attack"], dropna=False, observed=True)
@@ -27,8 +27,9 @@ def left(rows: pd.DataFrame) -> pd.DataFrame:
         harm, taken = plain[attack] - plain["none"], plain[attack] - defended
         line = dict(zip([*_POINT, "attack"], key)) | {"clean": plain["none"].mean(), "undefended": plain[attack].mean(), "defended": defended.mean()}
         known = mean_interval(harm)[0] > 0  # a part of no harm has no meaning
-        interval = bootstrap_interval(taken.to_numpy(), harm.to_numpy()) if known else (np.nan, np.nan)
-        found.append(line | {"taken": taken.mean() / harm.mean() if known else np.nan, "low": interval[0], "high": interval[1]})
+        ratio = taken.mean() / harm.mean() if known else np.nan
+        low, high = mean_interval((taken - ratio * harm) / harm.mean())
+        found.append(line | {"taken": ratio, "low": ratio + low, "high": ratio + high})
     return pd.DataFrame(found)
 
 
@@ -40,7 +41,7 @@ def report(rows: pd.DataFrame) -> str:
         share = f"{100 * row['taken']:.0f}% [{100 * row['low']:.0f}%, {100 * row['high']:.0f}%]" if row["low"] == row["low"] else "no clear harm"
         values = [f"{row[name]:.4f}" for name in ("clean", "undefended", "defended")]
         lines.append([row["model"], row["group"], row["defense"] + patch, row["attack"], *values, share])
-    header = ["victim", "targets", "defence", "attack", "clean", "undefended", "defended", "taken away [95%]"]
+    header = ["victim", "targets", "defence", "attack", "clean", "undefended", "defended", "taken away [95% over victim seeds]"]
     return "\n".join(
         [
             poisoning.defense_report(rows[rows["model"] != ""], "Defences under attackers who know of them"),

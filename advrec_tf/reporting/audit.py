@@ -21,9 +21,13 @@ from advrec_tf.robustness import CERTIFICATE
 from advrec_tf.storage import write_csv
 
 COLORS = {name: f"C{place}" for place, name in enumerate((*dict.fromkeys(name for own in robustness.MEMBERS.values() for name in own), "alone"))}
-OWN_NORM = "rho is the size of a perturbation's row (l2) or of its elements (linf) over that row's own norm: not even a factor on one user counts."
+OWN_NORM = (
+    "Epsilon bounds each row of a perturbation (l2) or each of its elements (linf), as a share of that row's own norm. "
+    "So not even a factor on one user's row changes a figure."
+)
 ABSOLUTE = (
-    "rho is the size of a perturbation's row (l2) or of its elements (linf) in the factors' own numbers: another scale of the same lists has another."
+    "Epsilon bounds each row of a perturbation (l2) or each of its elements (linf) in the factors' own unit. Another scale of "
+    "the same lists needs another epsilon."
 )
 COLORS |= {"MostPopular": "0.3", "Random": "0.6"}
 
@@ -57,7 +61,7 @@ class Audit(NamedTuple):
         """One sentence on the worst case."""
         clean, k = self.worst.loc[self.worst["threat"] == "", "nDCG"].item(), self.facts["k"]
         size = self.half["test"]
-        where = f"a budget of {size:.3g}" if np.isfinite(size) else "no budget that was tried"
+        where = f"an epsilon of {size:.3g}" if np.isfinite(size) else "no epsilon that was tried"
         return f"nDCG@{k} is {clean:.4f}; an attacker who {THREATS['test']} takes half of it with {where}."
 
     @property
@@ -65,7 +69,7 @@ class Audit(NamedTuple):
         """The findings, a line each."""
         found = [f"Beware: {warning}." for warning in self.warnings]
         for threat, size in self.half.items():
-            where = f"at rho {size:.4g}" if np.isfinite(size) else "at none of the budgets"
+            where = f"at epsilon {size:.4g}" if np.isfinite(size) else "at no epsilon that was tried"
             found.append(f"Half of nDCG@{self.facts['k']} is gone under an attacker who {THREATS[threat]} {where}.")
         return "\n".join(found)
 
@@ -117,7 +121,7 @@ def _figure(members: pd.DataFrame) -> Figure:
         if len(bound):
             axis.plot(bound["rho"], bound["nDCG"], ":", color="black", label="certified")
         for entry, part in members[members["rho"] == 0].groupby("entry"):
-            axis.axhline(part["nDCG"].mean(), color=COLORS.get(str(entry), "black"), linestyle="--", linewidth=1, label=f"{entry}, unperturbed")
+            axis.axhline(part["nDCG"].mean(), color=COLORS.get(str(entry), "black"), linestyle="--", linewidth=1, label=f"{entry}, clean")
 
     return leaderboard_page.by_threat(leaderboard.threats(own), draw, "nDCG")
 
@@ -129,15 +133,15 @@ def _page(result: Audit) -> str:
     parts = [
         web.listed(result.summary.split("\n")),
         web.paragraph({"relative": leaderboard.EXPLAINED, "row": OWN_NORM, "absolute": ABSOLUTE}[result.facts["budget"]]),
-        web.paragraph("Unperturbed: " + ", ".join(f"{name} {number(clean[name], name)}" for name in ("nDCG", "HR", "EFD", "SE", "ICov")) + "."),
+        web.paragraph("Clean: " + ", ".join(f"{name} {number(clean[name], name)}" for name in ("nDCG", "HR", "EFD", "SE", "ICov")) + "."),
         web.section("What was audited", facts, _plain, "which"),
-        web.picture(png(result.figure), "nDCG over rho, a panel for each threat, a line for each attack, dotted the certified bound"),
+        web.picture(png(result.figure), "nDCG over epsilon, a panel for each threat, a line for each attack, dotted the certified bound"),
         web.paragraph("Noise is random and of the same size: what survives it but not an attack is lost to direction, not to size."),
     ]
     for name, part in result.groups[result.groups["ball"] != "linf"].groupby("by"):
         wide = part.pivot_table(index=["threat", "rho"], columns="quartile", values="nDCG")
-        wide.index = pd.Index([f"{threat} {rho:.4g}" if threat else "unperturbed" for threat, rho in wide.index])
-        parts.append(web.section(f"For whom: nDCG by quartile of {name} (1: least)", wide, number, "threat, rho"))
+        wide.index = pd.Index([f"{threat} {rho:.4g}" if threat else "clean" for threat, rho in wide.index])
+        parts.append(web.section(f"For whom: nDCG by quartile of {name} (1: least)", wide, number, "threat, epsilon"))
     points = result.members.set_index("threat")[["entry", "ball", "rho", "member", "nDCG", "HR", "ICov", "EFD", "SE"]]
     parts.append(web.section("All points", points, _plain, "threat"))
     return web.document("How much perturbation do these factors stand?", result.verdict, parts)

@@ -1,140 +1,296 @@
-"""The sentences of the multi-step perturbations paper: what each says, how it is checked, and what its own printed numbers say."""
+"""The claims of the multi-step perturbations paper as data, and their page.
 
-import math
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+How a sentence is read is said here, once.  "At least", "more than" and "falls" are strict
+relations; a number that the paper prints is an equality, within 5% of it (as a cell of Table 1)
+unless the field says otherwise.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import product
+
+import pandas as pd
 
 from advrec_tf.data import NAMES as DATA_SETS
-from advrec_tf.evaluation import mean_test
-from advrec_tf.reporting import checks
-from advrec_tf.reporting.checks import MISSING, MULTI, PRINTED_ICOV, PRINTED_PGD, Finding
-from advrec_tf.reporting.evidence import Evidence, NotMeasured, printed_evidence
-from advrec_tf.reporting.vocabulary import markdown
+from advrec_tf.evaluation import NAMES
+from advrec_tf.evaluation.verdicts import Claim, Estimate, Relation, Replication, Word, judge
+from advrec_tf.reporting import characteristics_claims, curves
+from advrec_tf.reporting.evidence import (
+    BIM,
+    NOTHING,
+    PGD,
+    PUBLISHED_ICOV,
+    PUBLISHED_PGD,
+    Attack,
+    Evidence,
+    published_evidence,
+)
+from advrec_tf.reporting.tables import NEAR
+from advrec_tf.reporting.verdict_table import Case, estimate, follows, measured, note, stated
+from advrec_tf.reporting.vocabulary import FGSM, MODELS, first_selection, markdown
 
-PRINTED_DATA = ("lastfm", "ml-1m")
-
-
-def found(check: Callable[[Any], Finding], of: Any) -> Finding:
-    """What a check finds, which is nothing where something that it asks for was not measured."""
-    try:
-        return check(of)
-    except NotMeasured:
-        return MISSING
-
-
-def _of_table(check: Callable[[Evidence], Finding]) -> Callable[[str], Finding]:
-    """The check on the printed Table 1 of a data set."""
-    return lambda dataset: check(printed_evidence(dataset))
-
-
-class Claim(NamedTuple):
-    """A sentence: where it stands, what it says, how it is checked, what the paper prints, the check, what the check finds in the paper's own
-    numbers of a data set (in its Table 1, if nothing else is said), whether its finding is a verdict or only told, and what it comes from ("" where
-    no control says)."""
-
-    place: str
-    sentence: str
-    formula: str
-    printed: str
-    check: Callable[[Any], Finding]  # of the Evidence of its paper
-    of_print: Callable[[str], Finding] | None = None
-    judged: bool = True
-    because: Callable[[Any], str] | None = None
-
-    def finding_of(self, dataset: str) -> Finding:
-        """What the paper's own numbers of a data set say."""
-        return found((self.of_print or _of_table(self.check)), dataset)
+MULTI = {"bim": BIM, "pgd": PGD}
+PUBLISHED_DATA = ("lastfm", "ml-1m")
+DESTROYED_FROM = 70  # iterations
+_trained = partial(Claim, replication=Replication.TRAINING)
 
 
-def claims() -> Iterator[Claim]:
-    """All claims, the paper's in its order and then three that it did not ask."""
-    yield Claim(
-        "5.1.1", "Multi-step beats FGSM for every data set, model and metric", "BIM, PGD < FGSM in every cell", "Table 1", checks.every_cell_lower
-    )
-    for (model, iterations), (value, printed) in PRINTED_PGD.items():
-        text = f"{printed} (FGSM / {value:.4f})"
-        yield Claim("5.1.1", f"{model}: PGD is {printed} times stronger than FGSM at L = {iterations}", "nDCG of FGSM / of PGD, upper end >= printed",
-                    text, checks.ratio_at(model, iterations, printed), checks.ratio_in_print(model, value, printed))  # fmt: skip
-    yield Claim(
-        "5.1.1", "BPR-MF at L = 25 is no better than random", "lower end of nDCG(PGD, 25) - nDCG(random) <= 0", ".0080", checks.no_better_than_random
-    )
-    yield Claim("5.1.1", "BPR-MF: PGD reduces accuracy by more than 2 times compared to FGSM (said of ML-1M)", "FGSM / PGD > 2 for PR, RE, nDCG",
-                "2.11, 2.10, 2.14", checks.twice_as_strong)  # fmt: skip
-    yield Claim("5.1.1", "PGD is not clearly better than BIM", "|PGD / BIM - 1| of nDCG < 10%", "Table 1", checks.no_clear_advantage_of_pgd)
-    yield Claim("5.1.1", "BPR-MF: ICov rises by 76% by L = 25 and falls after", "ICov(BIM, 25) above the initial, lowest later below it",
-                f"+76%, {PRINTED_ICOV['lowest']}", checks.coverage_rises_then_falls, checks.coverage_in_print)  # fmt: skip
-    yield Claim("5.1.1", "L >= 70 destroys coverage", "ICov(BIM, L >= 70) < initial", "Figure 1c", checks.coverage_destroyed)
-    yield Claim(
-        "5.1.1", "EFD falls by at least 50%, whatever data, model and attack", "1 - BIM, PGD / initial >= 50%", "Table 1", checks.falls_by("EFD", 50)
-    )
-    yield Claim(
-        "5.1.1", "SE falls by at least 20%, whatever data, model and attack", "1 - BIM, PGD / initial >= 20%", "Table 1", checks.falls_by("SE", 20)
-    )
-    yield Claim("5.1.1", "AMF starts above BPR-MF", "nDCG, initial", "Table 1", checks.amf_starts_above)
-    yield Claim("5.1.1", "AMF loses 11.31% to FGSM", "1 - FGSM / initial of nDCG within 1 point of 11.31%", "11.31%",
-                checks.amf_loses(("fgsm",), lambda loss: 1 - abs(loss - 11.31)))  # fmt: skip
-    yield Claim("5.1.1", "AMF loses more than 58% on average to multi-step", "mean of 1 - BIM, PGD / initial of nDCG > 58%", "58%",
-                checks.amf_loses(MULTI, lambda loss: loss - 58))  # fmt: skip
-    yield Claim("5.1.1", "AMF never falls to random", "lowest nDCG over L > random", "Figure 1b", checks.amf_stays_above_random)
-    yield Claim("5.1.2", "Multi-step needs 5 times less budget than FGSM at .5", ".5 / epsilon of equal nDCG >= 4.5", "5", checks.less_budget)
-    yield Claim("5.2", "Denser data are more robust (BPR-MF)", "slopes of rho over density < 0", "-96.10 (PGD)", checks.slopes(("density",), -1))
-    yield Claim(
-        "5.2",
-        "Larger or wider data are less robust (BPR-MF)",
-        "slopes of rho over size and shape > 0",
-        "Figure 3",
-        checks.slopes(("size", "shape"), 1),
-    )
-    yield Claim("5.2", "AMF's slopes are flatter", "|slope| of AMF < of BPR-MF", "-3.65, -96.10 (PGD)", checks.flatter_slopes, checks.slopes_in_print)
-    yield Claim("ours", "How much of multi-step's advantage over FGSM is left in the l2 ball of FGSM's own budget",
-                "(FGSM - BIM l2) / (FGSM - BIM linf)", "", checks.advantage_left, checks.nothing, False)  # fmt: skip
-    yield Claim(
-        "ours",
-        "What taking FGSM's gradient after PGD does to Table 1's FGSM columns",
-        "after PGD / clean - 1",
-        "",
-        checks.contaminated_fgsm,
-        checks.nothing,
-        False,
-    )
-    yield Claim(
-        "ours", "Initial > FGSM > BIM under a paired test over users", "p < .05 of both steps", "", checks.order_under_a_paired_test, checks.nothing
-    )
+def cases(e: Evidence) -> list[Case]:
+    """Every claim with its estimates; what was not measured has estimates of nothing."""
+    parts = (_single_and_multi, _printed_ratios, _random, _coverage, _beyond_accuracy, _defence)
+    more = (_budget, characteristics_claims.slopes, characteristics_claims.printed, _ours)
+    return [case for part in (*parts, *more) for case in part(e)]
 
 
-def report(evidence: Evidence) -> str:
-    """The claims that something was measured for, as a table: the paper's printed numbers of both data sets, and ours; "" where there is none, and
-    for data of one's own, which the paper says nothing about."""
-    findings = [(claim, found(claim.check, evidence)) for claim in claims()] if evidence.dataset in DATA_SETS else []
-    seeds, lines = [evidence.of_seed(seed) for seed in evidence.seeds], []
-    for claim, finding in findings:
-        if finding.holds is not None:
-            printed = [verdict(claim.finding_of(dataset), with_value=True) for dataset in PRINTED_DATA]
-            judged = over_seeds([found(claim.check, seed).margin for seed in seeds]) or verdict(finding)
-            lines.append([*claim[:4], *printed, finding.value, judged if claim.judged else ""])
-    if not lines:
-        return ""
-    header = ["where", "claim", "check", "printed", "follows from its LastFM numbers", "from its ML-1M numbers"]
-    judged = f"holds over {len(seeds)} seeds (p)" if len(seeds) > 1 else "holds here"
-    return "## Claims\n\n" + markdown([*header, f"measured on {evidence.dataset} [95%]", judged], lines)
+def _fall(e: Evidence, model: str, metric: str, column: str) -> pd.Series:
+    """How much of a metric an attack of Table 1 takes, in percent."""
+    return 100 * (1 - e.cell(model, metric, column) / e.cell(model, metric, "initial"))
 
 
-def over_seeds(margins: list[float]) -> str:
-    """Holds, fails or not decidable, and p of a t-test of the margins over seeds against 0; "" for fewer than two.
+def _single_and_multi(e: Evidence) -> list[Case]:
+    beats = _trained(
+        "5.1.1", "Multi-step beats FGSM for every model and metric",
+        "each cell of BIM and PGD, Table 1", Relation.LESS_THAN_OTHER, other="FGSM's cell",
+        published="Table 1",
+    )  # fmt: skip
+    cells = [(m, metric, column) for m in MODELS for metric in NAMES for column in MULTI]
+    lower = [estimate(" ".join(c), e.cell(*c), e.cell(*c[:2], "fgsm")) for c in cells]
+    twice = _trained(
+        "5.1.1 (ML-1M)", "PGD reduces BPR-MF's accuracy by more than 2 times compared to FGSM",
+        "FGSM / PGD, Table 1", Relation.GREATER, reference=2.0, published="2.11, 2.10, 2.14",
+    )  # fmt: skip
+    own = partial(e.cell, "BPR-MF")
+    ratios = {m: own(m, "fgsm") / own(m, "pgd") for m in ("PR", "RE", "nDCG")}
+    found: list[Case] = [(beats, lower), (twice, [estimate(*each) for each in ratios.items()])]
+    for model in MODELS:
+        same = _trained(
+            "5.1.1", f"{model}: PGD has no clear advantage over BIM",
+            "nDCG of PGD / BIM - 1, Table 1", Relation.EQUAL, margin=10.0, unit="%",
+            published="Table 1",
+        )  # fmt: skip
+        change = 100 * (e.cell(model, "nDCG", "pgd") / e.cell(model, "nDCG", "bim") - 1)
+        found.append((same, [estimate("", change)]))
+    return found
 
-    Where nothing was measured of a seed, the others decide.
+
+def _printed_ratios(e: Evidence) -> list[Case]:
+    found: list[Case] = []
+    for (model, steps), (value, times) in PUBLISHED_PGD.items():
+        claim = _trained(
+            "5.1.1 (LastFM)", f"{model}: PGD is {times} times stronger than FGSM at L = {steps}",
+            f"nDCG of FGSM / of PGD at L = {steps}, Figure 1", Relation.EQUAL, reference=times,
+            margin=times * NEAR / 100, published=f"{times} (FGSM / {value:.4f})",
+        )  # fmt: skip
+        ratio = e.at(model, FGSM, 1) / e.at(model, PGD, steps)
+        found.append((claim, [estimate("", ratio)]))
+    return found
+
+
+def _random(e: Evidence) -> list[Case]:
+    random, left = e.clean("Random"), e.curve("BPR-MF", PGD).get(25, NOTHING)
+    near = _trained(
+        "5.1.1 (LastFM)", "BPR-MF at L = 25 is similar to a random recommender",
+        "(nDCG of PGD at L = 25 - random) / clean nDCG, Figure 1", Relation.EQUAL, margin=5.0,
+        unit="%", published=".0080",
+    )  # fmt: skip
+    share = 100 * (left - random) / e.clean("BPR-MF")
+    worse = _trained(
+        "6 (i)", "Perturbed BPR-MF becomes worse than random",
+        "lowest nDCG over L, Figure 1", Relation.LESS_THAN_OTHER, other="a random recommender's",
+    )  # fmt: skip
+    lowest = _lowest_beside(e, "BPR-MF", random)
+    beyond = _trained(
+        "5.1.1", "and even worse with respect to beyond-accuracy metrics",
+        "each beyond-accuracy cell of BPR-MF under BIM and PGD, Table 1", Relation.LESS_THAN_OTHER,
+        other="a random recommender's",
+    )  # fmt: skip
+    below = []
+    for metric, attack in product(("EFD", "SE", "ICov"), MULTI):
+        floor = e.cell("Random", metric, "initial")
+        below.append(estimate(f"{metric} {attack}", e.cell("BPR-MF", metric, attack), floor))
+    above = _trained(
+        "5.1.1", "AMF never falls to random", "lowest nDCG over L, Figure 1",
+        Relation.GREATER_THAN_OTHER, other="a random recommender's", published="Figure 1b",
+    )  # fmt: skip
+    amf = _lowest_beside(e, "AMF", random)
+    return [(near, [estimate("", share)]), (worse, lowest), (beyond, below), (above, amf)]
+
+
+def _lowest_beside(e: Evidence, model: str, random: pd.Series) -> list[Estimate]:
+    """The lowest nDCG of a model over L beside a random recommender's, for each attack."""
+    return [estimate(a.upper(), _lowest(e, model, by), random) for a, by in MULTI.items()]
+
+
+def _lowest(e: Evidence, model: str, attack: Attack) -> pd.Series:
+    curve = e.curve(model, attack)
+    return curve.min(axis=1) if len(curve) else NOTHING
+
+
+def _coverage(e: Evidence) -> list[Case]:
+    clean, curve = e.clean("BPR-MF", "ICov"), e.curve("BPR-MF", BIM, "ICov")
+    initial, (at_25, lowest) = 6220, PUBLISHED_ICOV.values()
+    rises = _trained(
+        "5.1.1 (LastFM)", "BPR-MF: ICov rises by 76% in the first 25 iterations of BIM",
+        "ICov at L = 25 / initial - 1, Figure 1", Relation.EQUAL, reference=76.0, margin=5.0,
+        unit="%", published=f"{initial} to {at_25}",
+    )  # fmt: skip
+    later = curve[[n for n in curve.columns if n > 25]].min(axis=1) if len(curve) else NOTHING
+    falls = _trained(
+        "5.1.1 (LastFM)", "and falls to a minimum of 1,948, which is 31% of the initial",
+        "lowest ICov of BIM after L = 25 / initial, Figure 1", Relation.EQUAL,
+        reference=round(100 * lowest / initial, 1), margin=5.0, unit="%", published=str(lowest),
+    )  # fmt: skip
+    destroys = _trained(
+        "5.1.1 (LastFM)", f"L >= {DESTROYED_FROM} destroys coverage",
+        f"highest ICov of BIM at L >= {DESTROYED_FROM}, Figure 1", Relation.LESS_THAN_OTHER,
+        other="the initial ICov", published="Figure 1c",
+    )  # fmt: skip
+    far = [n for n in curve.columns if n >= DESTROYED_FROM]
+    highest = curve[far].max(axis=1) if far else NOTHING
+    return [
+        (rises, [estimate("", 100 * (curve.get(25, NOTHING) / clean - 1))]),
+        (falls, [estimate("", 100 * later / clean)]),
+        (destroys, [estimate("", highest, clean)]),
+    ]
+
+
+def _beyond_accuracy(e: Evidence) -> list[Case]:
+    found: list[Case] = []
+    for metric, least in (("EFD", 50), ("SE", 20)):
+        claim = _trained(
+            "5.1.1", f"{metric} falls by at least {least}%, whatever model and attack",
+            f"1 - {metric} of BIM and of PGD / initial, Table 1", Relation.GREATER,
+            reference=float(least), unit="%", published="Table 1",
+        )  # fmt: skip
+        cells = product(MODELS, MULTI)
+        found.append((claim, [estimate(f"{m} {a}", _fall(e, m, metric, a)) for m, a in cells]))
+    return found
+
+
+def _defence(e: Evidence) -> list[Case]:
+    starts = _trained(
+        "5.1.1", "AMF starts above BPR-MF", "initial nDCG of AMF, Table 1",
+        Relation.GREATER_THAN_OTHER, other="BPR-MF's", published="Table 1",
+    )  # fmt: skip
+    bprmf, amf = (e.cell(model, "nDCG", "initial") for model in MODELS)
+    found: list[Case] = [(starts, [estimate("", amf, bprmf)])]
+    for what, column in (("of Eq. 4", "fgsm"), ("after PGD", "fgsm after pgd")):
+        claim = _trained(
+            "5.1.1 (LastFM)", f"AMF loses 11.31% to FGSM (gradient {what})",
+            f"1 - nDCG of FGSM {what} / initial, Table 1", Relation.EQUAL, reference=11.31,
+            margin=1.0, unit="%", published="11.31%",
+        )  # fmt: skip
+        found.append((claim, [estimate("", _fall(e, "AMF", "nDCG", column))]))
+    mean = sum(_fall(e, "AMF", "nDCG", a) for a in MULTI) / len(MULTI)
+    for section, sentence, least in (
+        ("5.1.1 (LastFM)", "AMF loses more than 58% on average to multi-step", 58.0),
+        ("6 (ii)", "Even AMF can lose half of its performance (read as: at least half)", 50.0),
+    ):
+        claim = _trained(
+            section, sentence, "mean of 1 - nDCG of BIM and of PGD / initial, Table 1",
+            Relation.GREATER, reference=least, unit="%", published=f"{least:.0f}%",
+        )  # fmt: skip
+        found.append((claim, [estimate("", mean)]))
+    diminishes = _trained(
+        "5.1.2", "Adversarial training diminishes the impact of iterative perturbations",
+        "loss of nDCG of AMF, Table 1", Relation.LESS_THAN_OTHER, other="BPR-MF's", unit="%",
+        published="Table 1",
+    )  # fmt: skip
+    less = [estimate(a.upper(), *(_fall(e, m, "nDCG", a) for m in reversed(MODELS))) for a in MULTI]
+    return [*found, (diminishes, less)]
+
+
+def _budget(e: Evidence) -> list[Case]:
+    elbow = _trained(
+        "5.1.2 (LastFM)", "25 iterations are the elbow of Figure 1a (read as: 90% of the fall)",
+        "fall of BPR-MF's nDCG by L = 25 / to its lowest, Figure 1", Relation.GREATER,
+        reference=90.0, unit="%", published="Figure 1a",
+    )  # fmt: skip
+    clean, reached = e.clean("BPR-MF"), []
+    for attack, by in MULTI.items():
+        part = (clean - e.at("BPR-MF", by, 25)) / (clean - _lowest(e, "BPR-MF", by))
+        reached.append(estimate(attack.upper(), 100 * part))
+    less = _trained(
+        "5.1.2", "Multi-step does FGSM's harm with 5 times less budget",
+        ".5 / epsilon of equal nDCG, Figure 2", Relation.EQUAL, reference=5.0, margin=0.5,
+        published="5 (epsilon about .1)",
+    )  # fmt: skip
+    table = None if e.budget is None else curves.equal_harm_table(e.budget).set_index("seed")
+    times = []
+    for model, attack in product(MODELS, ("BIM", "PGD")):
+        own = NOTHING
+        if table is not None:
+            chosen = (table["model"] == model) & (table["attack"] == attack)
+            own = table.loc[chosen, "times less"]
+        times.append(estimate(f"{model} {attack}", own))
+    return [(elbow, reached), (less, times)]
+
+
+def _ours(e: Evidence) -> list[Case]:
+    left = _trained(
+        "ours", "In the l2 ball of FGSM's own budget BIM keeps less than half of its advantage",
+        "(FGSM - BIM, l2) / (FGSM - BIM, linf) of nDCG, Table 1", Relation.LESS, reference=50.0,
+        unit="%",
+    )  # fmt: skip
+    after = _trained(
+        "ours", "FGSM's gradient taken after PGD does more harm than that of Eq. 4",
+        "nDCG of FGSM after PGD, Table 1", Relation.LESS_THAN_OTHER, other="that of FGSM of Eq. 4",
+    )  # fmt: skip
+    shares, harms = [], []
+    for model in MODELS:
+        columns = ("fgsm", "bim l2", "bim", "fgsm after pgd")
+        fgsm, l2, linf, late = (e.cell(model, "nDCG", column) for column in columns)
+        shares.append(estimate(model, 100 * (fgsm - l2) / (fgsm - linf)))
+        harms.append(estimate(model, late, fgsm))
+    return [(left, shares), (after, harms)]
+
+
+def tables(evidence: Sequence[Evidence]) -> tuple[str, dict[str, str]]:
+    """How all claims were judged together, and for each data set their table.
+
+    A data set that nothing was measured on is left out, and so are data of one's own, which the
+    paper says nothing about.
     """
-    known = [each for each in margins if math.isfinite(each)]
-    p = mean_test(known)
-    if math.isnan(p):
-        return ""
-    word = "not decidable" if p >= 0.05 else "holds" if sum(known) > 0 else "fails"
-    return f"{word} ({p:.2g})"
+    own = [(e.dataset, case) for e in evidence if e.dataset in DATA_SETS for case in cases(e)]
+    verdicts = judge([case for _, case in own])
+    printed = [dict(cases(published_evidence(dataset))) for dataset in PUBLISHED_DATA]
+    header = ["where", "claim", "check", "published"]
+    header += [f"follows from its {name} numbers" for name in ("LastFM", "ML-1M")]
+    found = {}
+    for dataset in dict.fromkeys(dataset for dataset, _ in own):
+        rows = [verdict for (name, _), verdict in zip(own, verdicts) if name == dataset]
+        if all(verdict.word is Word.UNMEASURED for verdict in rows):
+            continue
+        lines = []
+        for verdict in rows:
+            claim = verdict.claim
+            fields = [claim.section, claim.sentence, claim.check, claim.published]
+            fields += [follows(claim, numbers.get(claim, [])) for numbers in printed]
+            lines.append([*fields, measured(verdict), stated(verdict)])
+        found[dataset] = markdown([*header, f"measured on {dataset}", "verdict"], lines)
+    return note(verdicts), found
 
 
-def verdict(finding: Finding, with_value: bool = False) -> str:
-    """Whether a sentence holds, in words; "" where there is nothing to judge it by."""
-    if finding.holds is None:
+def epochs(e: Evidence) -> str:
+    """Where Figure 1 has other epochs of BPR-MF than Table 1, which; else ""."""
+    if e.table1 is None or e.iterations is None:
         return ""
-    word = "not decidable" if finding.unsure else "holds" if finding.holds else "does not hold"
-    return f"{word} ({finding.value})" if with_value and finding.value else word
+    found = []
+    for frame in (first_selection(e.table1), first_selection(e.iterations)):
+        own = frame[frame["model"] == "BPR-MF"]
+        found.append(own.groupby("seed")["epoch"].first())
+    pairs = pd.concat(found, axis=1, join="inner")
+    other = pairs[pairs.iloc[:, 0] != pairs.iloc[:, 1]]
+    if other.empty:
+        return ""
+    told = "; ".join(f"seed {seed}: {a:.0f} and {b:.0f}" for seed, (a, b) in other.iterrows())
+    return f"Table 1 and Figure 1 do not show the same epochs of BPR-MF ({told}).\n"
+
+
+def report(evidence: Sequence[Evidence]) -> str:
+    """The page of all claims on some data sets; "" where nothing was measured."""
+    how, found = tables(evidence)
+    told = {e.dataset: epochs(e) for e in evidence}
+    parts = [f"## {dataset}\n\n{told[dataset]}\n{table}" for dataset, table in found.items()]
+    title = "# Claims of the multi-step perturbations paper\n"
+    return "\n".join([title, how, *parts]) if found else ""

@@ -9,6 +9,8 @@ from advrec_tf.reporting.vocabulary import markdown, plain
 
 MATCHED, OTHER_SEEDS = "matched", "other seeds"
 _DEFENSE = ["defense", "patch", "rank"]
+_METHODS = {"low_rank": ""}
+_OPTIONS = {"drop": "incomplete patches dropped"}
 
 
 def control_of(rows: pd.DataFrame) -> pd.Series:
@@ -29,7 +31,7 @@ def table(rows: pd.DataFrame, metric: str = "target_HR") -> pd.DataFrame:
     by = [found["attack"] != "none", found["defense"] != "none", found["defense"].map(places[0]), found["patch"], found["rank"]]
     order = np.lexsort([found["control"].map(places[1]), *reversed(by)])
     base = found[(found["control"] == MATCHED) & (found["defense"] == "none")].set_index("attack")["mean"]
-    found = found.assign(ratio=found["mean"] / found["attack"].map(base), name=[_name(row) for _, row in found.iterrows()], **emptied)
+    found = found.assign(ratio=found["mean"] / found["attack"].map(base), name=[name_of(row) for _, row in found.iterrows()], **emptied)
     return found.iloc[order].reset_index(drop=True)
 
 
@@ -39,13 +41,16 @@ def printed_ratios(dataset: str, attack: str) -> dict[str, float]:
     rows = rows[(rows["dataset"] == dataset) & (rows["metric"] == "target_HR") & (rows["attack"] == attack)]
     before = rows.loc[rows["defense"] == "none", "published"]
     own = rows[rows["defense"] == "low_rank"]
-    return {_name(row): row["published"] / before.iloc[0] for _, row in own.iterrows()}
+    return {name_of(row): row["published"] / before.iloc[0] for _, row in own.iterrows()}
 
 
-def _name(row) -> str:
-    where = "" if not row["patch"] else f"[{row['patch']}, {row['rank']:.0f}]"
-    reading = str(row["defense"]).removeprefix("low_rank").strip(":").replace(":", ", ").replace("drop", "incomplete patches dropped")
-    return "none" if row["defense"] == "none" else " ".join(part for part in (where, reading) if part)
+def name_of(row: pd.Series) -> str:
+    """A defence as shown: its method, unless it is reconstruction, its setting and its options."""
+    method, *options = row["defense"].split(":")
+    setting = [plain(row[name]) for name in ("patch", "rank") if plain(row[name])]
+    where = f"[{', '.join(setting)}]" if setting else ""
+    listed = ", ".join(_OPTIONS.get(option, option) for option in options)
+    return " ".join(filter(None, [_METHODS.get(method, method), where, listed]))
 
 
 def parts_of(rows: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
@@ -60,7 +65,8 @@ def report(rows: pd.DataFrame) -> str:
         "# Controls of local low-rank reconstruction\n",
         f"{rows['dataset'].iloc[0]}, target HR@{rows['k'].iloc[0]:.0f}. Matched: a victim of the first seed, users in the attack's order; RecSys20's "
         "surrogates have this seed too, unless flags say otherwise. Every other line changes nothing but that seed, or the order of users. Mean "
-        "[95%], how many; ratio to matched and undefended; of the users and fakes that had clicks, those without any after the defence.\n",
+        "[95% over victim seeds, or over random orders with one victim seed], how many; "
+        "ratio to matched and undefended; of the users and fakes that had clicks, those without any after the defence.\n",
     ]
     for group, attack, part in parts_of(rows):
         found, ratios, lines = table(part), printed_ratios(rows["dataset"].iloc[0], attack), []
@@ -72,39 +78,62 @@ def report(rows: pd.DataFrame) -> str:
             lines.append([row["attack"], row["name"], row["control"], *cells])
         text.append(f"\n## {attack}, targets of the {group.replace('_', ' ')}\n")
         text.append(markdown(["attack", "defence", "control", "target HR", "victims", "ratio", "printed ratio", "emptied users, fakes"], lines))
-        text += ["\n### What they say\n", *(f"- {sentence}" for sentence in findings(part, found, ratios)), ""]
-    return "\n".join(text)
+    return "\n".join([*text, report_of_changes(rows)])
 
 
-def findings(rows: pd.DataFrame, found: pd.DataFrame, ratios: dict[str, float]) -> list[str]:
-    """The sentences that the figures allow."""
-    attacked, said = found[found["attack"] != "none"], []
-    undefended = attacked[attacked["defense"] == "none"].set_index("control")
-    single = rows.loc[(rows["defense"] == "none") & (rows["attack"] != "none") & (control_of(rows) != MATCHED), "target_HR"]
-    lowest, highest = (value / undefended.loc[MATCHED, "mean"] for value in (single.min(), single.max()))
-    nearest = "" if not ratios else f"; the paper prints {', '.join(f'{ratio:.2f} for {name}' for name, ratio in ratios.items())}"
-    said.append(
-        f"Without any defence, another seed or order alone leaves a single victim {lowest:.2f} to {highest:.2f} of the matched one's target HR "
-        f"({undefended.loc[MATCHED, 'mean']:.4f}){nearest}."
+def changes(rows: pd.DataFrame) -> pd.DataFrame:
+    """What each defence changes of target HR, of rows of one attack: a line for each defence.
+
+    seeds, mean, low, high: over victim seeds, users in the order as made (Student's 95% interval).
+    clean: the same on clean data, the mean.  orders, orders_mean, least, most: victims of the
+    attack's seed with users in other orders; they share a training seed and a set of profiles, so
+    there is no interval.  fakes: fake users without a click after the defence, in the order as made.
+    """
+    keys, found = ["attack", "seed", "order", "draw"], []
+    before = rows[rows["defense"] == "none"].set_index(keys)["target_HR"]
+    for _, point in rows.loc[rows["defense"] != "none", _DEFENSE].drop_duplicates().iterrows():
+        own = rows[(rows[_DEFENSE] == point).all(axis=1)].set_index(keys)
+        change = (own["target_HR"] - before.reindex(own.index)).dropna().reset_index(name="change")
+        attacked, made = change["attack"] != "none", change["order"] == "as made"
+        seeds, orders = change.loc[attacked & made, "change"], change.loc[attacked & ~made, "change"]
+        low, high = mean_interval(seeds)
+        line = {"name": name_of(point), "seeds": len(seeds), "mean": seeds.mean(), "low": low, "high": high}
+        line |= {"clean": change.loc[~attacked & made, "change"].mean(), "orders": len(orders)}
+        line |= {"orders_mean": orders.mean(), "least": orders.min(), "most": orders.max()}
+        there = own.index.get_level_values("attack") != "none"
+        there &= own.index.get_level_values("order") == "as made"
+        found.append(line | {"fakes": own.loc[there, "emptied_fakes"].max()})
+    return pd.DataFrame(found)
+
+
+def report_of_changes(rows: pd.DataFrame) -> str:
+    """`changes` of each attack and group as a table."""
+    text, header = "", ["defence", "over victim seeds [95%]", "clean data", "fakes gone"]
+    header.append("attack's seed, other orders of users: mean (least to most)")
+    for group, attack, part in parts_of(rows):
+        lines = []
+        for _, row in changes(part).iterrows():
+            interval = "" if row["seeds"] < 2 else f" [{row['low']:+.4f}, {row['high']:+.4f}]"
+            orders = f"{row['orders_mean']:+.4f} ({row['least']:+.4f} to {row['most']:+.4f}), {row['orders']}"
+            cells = [f"{row['mean']:+.4f}{interval}, {row['seeds']}", f"{row['clean']:+.4f}"]
+            lines.append([row["name"], *cells, plain(row["fakes"]), orders if row["orders"] else ""])
+        title = f"{part['dataset'].iloc[0]}, {attack}, targets of the {group.replace('_', ' ')}"
+        text += f"\n### Changes of target HR: {title}\n\n" + markdown(header, lines)
+        text += "\n" + _seed_alone(part, attack) if lines else ""
+    return text
+
+
+def _seed_alone(rows: pd.DataFrame, attack: str) -> str:
+    """What another seed or order alone leaves of the matched victim's target HR, in words."""
+    own = rows[(rows["defense"] == "none") & (rows["attack"] != "none")]
+    matched = own.loc[control_of(own) == MATCHED, "target_HR"].mean()
+    ratios = own.loc[control_of(own) != MATCHED, "target_HR"] / matched
+    if ratios.empty:
+        return ""
+    text = (
+        f"Without any defence, another seed or order alone leaves a single victim {ratios.min():.2f} to "
+        f"{ratios.max():.2f} of the matched one's target HR ({matched:.4f})"
     )
-    keys = ["attack", "seed", "order", "draw"]
-    plain_rows = rows[rows["defense"] == "none"].set_index(keys).sort_index()["target_HR"]
-    for _, point in attacked[attacked["defense"] != "none"][_DEFENSE].drop_duplicates().iterrows():
-        name = _name(point)
-        own = rows[(rows[_DEFENSE] == point).all(axis=1)].set_index(keys).sort_index()["target_HR"]
-        change = own - plain_rows.reindex(own.index)
-        there = change[change.index.get_level_values("attack") != "none"]
-        if not there.any():
-            said.append(f"{name} changes no figure of any victim: it returns the data as they are.")
-            continue
-        if len(there) < 2:
-            continue
-        low, high = mean_interval(there)
-        word = "lowers" if high < 0 else "raises" if low > 0 else "does not clearly change"
-        fakes = rows.loc[(rows[_DEFENSE] == point).all(axis=1) & (rows["attack"] != "none") & (rows["order"] == "as made"), "emptied_fakes"].max()
-        gone = f", {fakes:.0f} fakes gone" if fakes else ""
-        clean = change[change.index.get_level_values("attack") == "none"].mean()
-        said.append(
-            f"{name} {word} target HR over all these victims: {there.mean():+.4f} [{low:+.4f}, {high:+.4f}]; on clean data {clean:+.4f}{gone}."
-        )
-    return said
+    printed = printed_ratios(rows["dataset"].iloc[0], attack).items()
+    said = ", ".join(f"{ratio:.2f} for {name}" for name, ratio in printed)
+    return f"{text}; the paper prints {said}.\n" if said else f"{text}.\n"

@@ -19,7 +19,10 @@ def over_folds(rows: pd.DataFrame) -> pd.DataFrame:
 def report(rows: pd.DataFrame) -> str:
     """report.md of Figure 2: the best kernels at each size, and every score."""
     table = over_folds(rows)
-    parts = [f"# Figure 2: detecting {rows['attack'].iloc[0]} on {rows['dataset'].iloc[0]}\n", f"{rows['fold'].nunique():.0f} folds, stratified.\n"]
+    parts = [
+        f"# Figure 2: detecting {rows['attack'].iloc[0]} on {rows['dataset'].iloc[0]}\n",
+        f"{rows['fold'].nunique():.0f} folds, stratified, of one seed. Cells: mean ± standard deviation over folds.\n",
+    ]
     for sampling, part in table.groupby("sampling"):
         best = part["recall", "mean"].idxmax()
         parts.append(f"\n## {sampling}: highest recall by {best[1]} at {best[2]:.0f} components, {part.loc[best, ('recall', 'mean')]:.4f}\n")

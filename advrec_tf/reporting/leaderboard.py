@@ -1,6 +1,6 @@
 """From the members of every ensemble to a leaderboard: the worst of them, whether they can be trusted, who pays, and one sentence on top."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,9 +23,12 @@ THREATS = {
 VERDICT_AT = 0.05  # rho, l2
 SURE = 0.01  # p of a paired test over users
 IDLE = 0.5  # share of users' rows that all members leave where they are, above which a loss is flat
+NONE = "none"  # the member that leaves factors as they are: no attacker does less harm than that
 _RUN = ["entry", "factors", "seed", "budget", "threat", "ball"]
+_CLEAN = _RUN[:4]
 GROUPS = ("user activity", "item popularity")
 DETAILS = (*COLUMNS, "factors", "k", "masked", *(f"{by} {quarter}" for by in GROUPS for quarter in range(1, 5)))
+SPEC = ("source", "truncated_to", "normalized")  # of an entry: whose factors, their rank where truncated, users of equal norm
 USERS = ("users", "certified_users")  # arrays of tested users' nDCG, which no file has
 
 Kept = Iterable[tuple[dict[str, Any], dict[str, np.ndarray]]]
@@ -40,16 +43,18 @@ def complete(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def tidy(rows: pd.DataFrame, kept: Kept) -> pd.DataFrame:
     """The worst of the ensemble at every budget, with DETAILS and USERS: nDCG by quartile of users' activity and of test items' popularity, `masked`.
 
-    What a smaller perturbation has done a larger one may do, so the worst of smaller budgets counts.  `masked` says why the worst may be too good to
+    What a smaller perturbation has done a larger one may do, so the worst of smaller budgets counts, and the smallest perturbation is none: the worst
+    is never above the clean value, and its member is then NONE.  `masked` says why the worst may be too good to
     be true (as Carlini et al. 2019 ask): noise of the same size did more harm, a larger budget less, or most users' rows were left where they are.
     rows, kept: of `read_results` and `read_users`, of `robustness.jobs`.  A name that stood for several factors is told apart by what they hold.
     """
     users = {_key(row): values for row, values in kept}
     groups = quarters(kept)
     bounds = rows[rows["threat"] == CERTIFICATE].set_index(["entry", "factors", "seed", "budget", "ball", "rho"])[["nDCG", "HR"]]
+    clean = {tuple(row[name] for name in _CLEAN): row for row in rows[rows["threat"] == ""].to_dict("records")}
     found = []
     for name, part in rows[rows["threat"] != CERTIFICATE].groupby(_RUN, sort=False):
-        for row in _worst(part, users, groups):
+        for row in _worst(part, _nothing(clean.get(name[:4]), part, users), users, groups):
             bound = bounds.loc[(*name[:4], name[5], row["rho"])] if (*name[:4], name[5], row["rho"]) in bounds.index else {}
             certified = users.get(_key(row | {"threat": CERTIFICATE, "member": ""}), {}).get("nDCG")
             found.append(row | {f"certified_{metric}": bound.get(metric, np.nan) for metric in ("nDCG", "HR")} | {"certified_users": certified})
@@ -63,11 +68,23 @@ def _key(row: dict[str, Any]) -> tuple:
     return *(row[name] for name in (*_RUN, "member")), f"{row['rho']:.12g}"  # whose last digit a reader of CSV may not keep
 
 
-def _worst(part: pd.DataFrame, users: dict[tuple, dict], groups: dict[str, np.ndarray]) -> Iterable[dict[str, Any]]:
-    """One row for each budget of a run, the smallest first."""
-    before: dict[str, Any] | None = None
+def _nothing(clean: dict[str, Any] | None, part: pd.DataFrame, users: dict[tuple, dict]) -> dict[str, Any] | None:
+    """The member NONE of a run, made of the clean row; None of the clean run itself, and where the row is lost."""
+    threat, ball = part[["threat", "ball"]].iloc[0]
+    if clean is None or not threat:
+        return None
+    return _with_users(clean, users) | {"threat": threat, "ball": ball, "member": NONE}
+
+
+def _with_users(row: dict[str, Any], users: dict[tuple, dict]) -> dict[str, Any]:
+    return row | {"users": users.get(_key(row), {}).get("nDCG")}
+
+
+def _worst(part: pd.DataFrame, nothing: dict[str, Any] | None, users: dict[tuple, dict], groups: dict[str, np.ndarray]) -> Iterable[dict[str, Any]]:
+    """One row for each budget of a run, the smallest first.  nothing: the member NONE"""
+    before = nothing
     for rho, members in part.groupby("rho"):
-        rows = {row["member"]: row | {"users": users.get(_key(row), {}).get("nDCG")} for row in members.to_dict("records")}
+        rows = {row["member"]: _with_users(row, users) for row in members.to_dict("records")}
         noise = rows.pop(NOISE, None)
         own = min(rows.values(), key=lambda row: row["nDCG"])
         worst = own if before is None or own["nDCG"] <= before["nDCG"] else before | {"rho": rho}
@@ -121,16 +138,16 @@ def half(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def table(rows: pd.DataFrame, threat: str, value: str = "nDCG") -> pd.DataFrame:
-    """Entries by what is left of them, a column for unperturbed and one for each budget, mean over seeds; the best under attack first."""
+    """Entries by what is left of them, a column for clean and one for each budget, mean over seeds; the best under attack first."""
     still = rows[rows["threat"] == ""].groupby("entry")[value.removeprefix("certified_")].mean()
     wide = rows[rows["threat"] == threat].pivot_table(index="entry", columns=["ball", "rho"], values=value)
     wide.columns = [f"{ball} {rho:.4g}" for ball, rho in wide.columns]
-    return wide.assign(unperturbed=still)[["unperturbed", *wide.columns]].sort_values(verdict_column(wide), ascending=False)
+    return wide.assign(clean=still)[["clean", *wide.columns]].sort_values(verdict_column(wide), ascending=False)
 
 
 def verdict_column(wide: pd.DataFrame) -> str:
     """The budget of a `table` by which entries are ordered."""
-    wanted, there = f"l2 {VERDICT_AT:g}", [name for name in wide.columns if name != "unperturbed"]
+    wanted, there = f"l2 {VERDICT_AT:g}", [name for name in wide.columns if name != "clean"]
     return wanted if wanted in there else there[0]
 
 
@@ -145,10 +162,10 @@ def verdicts(rows: pd.DataFrame) -> list[str]:
     rows = rows if set(rows["entry"]) <= set(BASELINES) else rows[~rows["entry"].isin(BASELINES)]
     for threat, knows in sorted(threats(rows).items(), key=lambda item: item[0] != "test"):
         wide = table(rows, threat)
-        column, winner, accurate = verdict_column(wide), wide.index[0], wide.sort_index()["unperturbed"].idxmax()  # of the same lists the plain name
-        text = f"{winner} keeps most ({number(wide.loc[winner, column])} of {number(wide.loc[winner, 'unperturbed'])})"
+        column, winner, accurate = verdict_column(wide), wide.index[0], wide.sort_index()["clean"].idxmax()  # of the same lists the plain name
+        text = f"{winner} keeps most ({number(wide.loc[winner, column])} of {number(wide.loc[winner, 'clean'])})"
         if winner != accurate:
-            text += f"; the most accurate, {accurate}, {number(wide.loc[accurate, column])} of {number(wide.loc[accurate, 'unperturbed'])}"
+            text += f"; the most accurate, {accurate}, {number(wide.loc[accurate, column])} of {number(wide.loc[accurate, 'clean'])}"
         above = idle[idle > wide.loc[winner, column]]
         text += f"; {above.idxmax()}, which learns next to nothing, has {number(above.max())}" if len(above) else ""
         found.append(f"Against an attacker who {knows}, at {column}: {text}.")
@@ -173,11 +190,11 @@ def sections(rows: pd.DataFrame) -> list[Section]:
     found = [Section(f"{threat}: worst nDCG{k} against an attacker who {knows}", table(rows, threat)) for threat, knows in threats(rows).items()]
     if rows["certified_nDCG"].notna().any():
         found.append(Section(f"Certified nDCG{k}: what no attack can take", table(rows, "test", "certified_nDCG")))
-    found.append(Section("The rho of the l2 ball at which half of nDCG is gone", half(rows)))
+    found.append(Section("Epsilon in the l2 ball at which half of nDCG is lost", half(rows)))
     least = f"where an attacker who {THREATS['train']} leaves least nDCG"
     found += [Section(f"{name} {least}", table(rows, "train", name), name) for name in ("ICov", "EFD", "SE")]
     paying = ((by, _paying(rows, by)) for by in GROUPS)
-    return found + [Section(f"Who pays: nDCG by quartile of {by} (1: least), before and under test at {_shown(rows)}", wide) for by, wide in paying]
+    return found + [Section(f"Who pays: nDCG by quartile of {by} (1: least), clean and under test at {_shown(rows)}", wide) for by, wide in paying]
 
 
 def _shown(rows: pd.DataFrame) -> str:
@@ -188,7 +205,7 @@ def _paying(rows: pd.DataFrame, by: str) -> pd.DataFrame:
     own = quartiles(rows)
     own = own[(own["by"] == by) & ((own["threat"] == "") | ((own["threat"] == "test") & (_budget(own) == _shown(rows))))]
     wide = own.pivot_table(index="entry", columns=["threat", "quartile"], values="nDCG")
-    wide.columns = [f"{quartile}, {threat or 'before'}" for threat, quartile in wide.columns]
+    wide.columns = [f"{quartile}, {threat or 'clean'}" for threat, quartile in wide.columns]
     return wide
 
 
@@ -204,19 +221,21 @@ def doubts(rows: pd.DataFrame) -> list[str]:
 
 
 EXPLAINED = (
-    "rho is the size of a perturbation's row (l2) or of its elements (linf) over the root mean square of the table's row norms, in the form that all "
-    "factors of the same lists share: no scale, basis or shift changes a figure. Each cell is the worst of an ensemble of attacks; the truth lies "
-    "between it and the certificate, where there is one."
+    "Epsilon bounds each row of a perturbation (l2) or each of its elements (linf). It is relative: a share of the "
+    "root mean square of the table's row norms, for normalised factors, so no scale, basis or shift of the factors "
+    "changes a figure. Each cell is the worst of an ensemble of attacks, and never above the clean value, because an "
+    "attacker can do nothing. The true worst case lies between this cell and the certificate, where there is one."
 )
 
 
-def report(rows: pd.DataFrame, dataset: str) -> str:
-    """report.md."""
-    parts = [f"# Robustness of factors on {dataset}\n", *(f"- {each}" for each in verdicts(rows)), f"\n{EXPLAINED}\n"]
+def report(rows: pd.DataFrame, dataset: str, first: Sequence[str] = ()) -> str:
+    """Return report.md.  first: sentences that stand above all others"""
+    sentences = [f"- {each}" for each in (*first, *verdicts(rows))]
+    parts = [f"# Robustness of factors on {dataset}\n", *sentences, f"\n{EXPLAINED}\n"]
     for each in sections(rows):
         cells = [[str(name), *map(each.shown, row)] for name, row in each.table.iterrows()]
         parts.append(f"\n## {each.title}\n\n" + markdown(["entry", *map(str, each.table.columns)], cells))
-    parts.append(f"\n## Seeds: unperturbed and worst nDCG with 95% intervals\n\n{_seeds(rows)}")
+    parts.append(f"\n## Clean and worst nDCG: mean over trainings [95% over trainings, not corrected]\n\n{_seeds(rows)}")
     if told := doubts(rows):
         parts.append("\n## Where the ensemble may be too weak\n\n" + "\n".join(f"- {line}" for line in told) + "\n")
     return "\n".join(parts)
@@ -228,7 +247,7 @@ def _seeds(rows: pd.DataFrame) -> str:
     for entry, part in own.groupby("entry"):
         cells = [_interval(part[part["threat"] == threat]["nDCG"]) for threat in ("", *there)]
         lines.append([str(entry), str(part["seed"].nunique()), *cells])
-    return markdown(["entry", "seeds", "unperturbed", *(f"{threat}, l2 {VERDICT_AT:g}" for threat in there)], lines)
+    return markdown(["entry", "trainings", "clean", *(f"{threat}, l2 {VERDICT_AT:g}" for threat in there)], lines)
 
 
 def _interval(values: pd.Series) -> str:

@@ -14,7 +14,8 @@ from advrec_tf.reporting.plots import legend, panels
 from advrec_tf.reporting.vocabulary import BASELINES
 
 ALT = (
-    "Worst nDCG over rho in the l2 ball, a panel for each threat, a line for each entry; dotted the certified bound, a level for what learns nothing"
+    "Worst nDCG over epsilon in the l2 ball, a panel for each threat, a line for each entry; "
+    "dotted the certified bound, a level for what learns nothing"
 )
 
 
@@ -42,7 +43,7 @@ def levels(axis: Axes, unperturbed: pd.Series) -> None:
     """What recommenders that learn next to nothing have unperturbed, as levels.  unperturbed: nDCG by entry"""
     for name in BASELINES:
         if name in unperturbed:
-            axis.axhline(unperturbed[name], color="black", linestyle="--", linewidth=1, label=f"{name}, unperturbed")
+            axis.axhline(unperturbed[name], color="black", linestyle="--", linewidth=1, label=f"{name}, clean")
 
 
 def by_threat(there: Collection[str], draw: Callable[[Axes, str], None], what: str) -> Figure:
@@ -51,7 +52,7 @@ def by_threat(there: Collection[str], draw: Callable[[Axes, str], None], what: s
     picture, axes = panels(-(-len(there) // columns), columns)
     for axis, threat in zip(axes.flat, there):
         draw(axis, threat)
-        axis.set(xscale="log", xlabel="rho, l2", title=threat)
+        axis.set(xscale="log", xlabel="epsilon, l2", title=threat)
         axis.set_ylim(bottom=0)
     for axis in axes[:, 0]:
         axis.set_ylabel(what)
@@ -59,15 +60,19 @@ def by_threat(there: Collection[str], draw: Callable[[Axes, str], None], what: s
     return picture
 
 
-def html_page(rows: pd.DataFrame, picture: bytes, dataset: str, defended: list[str]) -> str:
-    """One self-contained page.  picture: a PNG of `figure`; defended: its parts on a defence, HTML"""
-    first, *others = leaderboard.verdicts(rows)
+def html_page(rows: pd.DataFrame, picture: bytes, dataset: str, first: list[str], compared: list[str]) -> str:
+    """Return one self-contained page.
+
+    picture: a PNG of `figure`; first: sentences that stand above all others; compared: HTML of one
+    entry beside all others
+    """
+    head, *others = [*first, *leaderboard.verdicts(rows)]
     parts = [web.listed(others), web.paragraph(leaderboard.EXPLAINED), web.picture(picture, ALT)]
     parts += [web.section(each.title, each.table, each.shown) for each in leaderboard.sections(rows)]
     if told := leaderboard.doubts(rows):
         parts += ["<h2>Where the ensemble may be too weak</h2>", web.listed(told)]
-    parts += defended
-    return web.document(f"Robustness of factors on {dataset}", first, parts)
+    parts += compared
+    return web.document(f"Robustness of factors on {dataset}", head, parts)
 
 
 def records(rows: pd.DataFrame, config: dict[str, Any]) -> dict[str, dict[str, Any]]:

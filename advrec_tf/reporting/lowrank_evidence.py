@@ -1,89 +1,111 @@
-"""What the checks of the low-rank defences paper's claims look at: everything measured on its tables and figures, or the printed tables."""
+"""What the low-rank paper's claims look at: rows of its tables and figures, or its own numbers.
 
-import math
-from dataclasses import dataclass, field
+Every quantity is a series by victim seed; what was not measured is an empty series.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from scipy import stats
 
-from advrec_tf.reporting import parts, poisoning, published
+from advrec_tf.reporting import published
+from advrec_tf.reporting.poisoning import victims
 from advrec_tf.results import read_results
 
-
-class Measured(float):
-    """A mean with the half width of its 95% interval over victim seeds, NaN where there is none."""
-
-    reach: float = math.nan
-
-    @classmethod
-    def of(cls, row: pd.Series) -> "Measured":
-        """From a row of `poisoning.summary`, or of the paper's printed table."""
-        found, seeds = cls(row["mean"]), row.get("seeds", 1)
-        found.reach = stats.t.ppf(0.975, seeds - 1) * row["sd"] / math.sqrt(seeds) if seeds > 1 else math.nan
-        return found
-
-    def __str__(self) -> str:
-        return f"{float(self):.4f}" + ("" if math.isnan(self.reach) else f" ± {self.reach:.4f}")
-
-
-TABLES = ("table1", "table2", "table3", "figure3", "figure5", "figure6")
+# The data set of each experiment: the paper's, or else synthetic data.
+DATA_OF = {
+    **dict.fromkeys(("table1", "table2", "figure2"), "gowalla"),
+    **dict.fromkeys(("table3", "figure3", "figure4", "figure5", "figure6", "recsys19"), "ml-100k"),
+}
+CONTROLLED = ("gowalla", "ml-100k", "synthetic")
+NOTHING = pd.Series(dtype=float)
 
 
 @dataclass(frozen=True)
 class LowRankEvidence:
-    """Means over victim seeds by table or figure, and the detectors' cross-validation; what was not run is not there."""
+    """Rows by experiment, and of the controls by data set; what was not run is not there."""
 
     tables: dict[str, pd.DataFrame]
-    detectors: pd.DataFrame | None
-    controls: dict[str, pd.DataFrame] = field(default_factory=dict)  # rows of lowrank_controls, by data set
-    parts: pd.DataFrame | None = None  # `parts.compared` of lowrank_recsys19
+    controls: dict[str, pd.DataFrame]
 
     @classmethod
     def of(cls, output_dir: Path) -> "LowRankEvidence":
-        """Gathers the results on the data of each table and figure, Gowalla or ML-100K, or else on synthetic data."""
-        found = {name: _rows(output_dir, name) for name in (*TABLES, "figure2")}
-        detectors = found.pop("figure2")
-        asked = (sorted((Path(output_dir) / name).glob("*/results.csv")) for name in ("lowrank_controls", "lowrank_recsys19"))
-        controlled, taken_apart = ({path.parent.name: read_results(path.parent) for path in paths} for paths in asked)
-        pieces = next((parts.compared(taken_apart[name]) for name in ("ml-100k", "synthetic") if name in taken_apart), None)
-        return cls({name: poisoning.summary(rows) for name, rows in found.items() if rows is not None}, detectors, controlled, pieces)
+        """Gather the results on the data of each table and figure, or else on synthetic data."""
+        tables = {}
+        for name, dataset in DATA_OF.items():
+            for each in (dataset, "synthetic"):
+                folder = Path(output_dir) / f"lowrank_{name}" / each
+                if name not in tables and (folder / "results.csv").exists():
+                    tables[name] = read_results(folder)
+        folders = {name: Path(output_dir) / "lowrank_controls" / name for name in CONTROLLED}
+        there = {name: path for name, path in folders.items() if (path / "results.csv").exists()}
+        return cls(tables, {name: read_results(path) for name, path in there.items()})
 
-    def value(self, table: str, metric: str, attack: str, defense: str = "none", **point) -> "Measured | None":
-        """A mean over victim seeds, of the targets of the paper's group or of the only one there is; None where it was not measured.
+    def values(
+        self,
+        table: str,
+        metric: str,
+        attack: str,
+        defense: str = "none",
+        **point,
+    ) -> pd.Series:
+        """A metric by victim seed, of the targets of the paper's group or of the only one.
 
-        attack: "attacked" is any one that is not none
+        attack: "attacked" is the only one there is.
         """
-        rows = of_one_group(self.tables.get(table))
+        rows = self.tables.get(table)
+        return NOTHING if rows is None else values_of(rows, metric, attack, defense, **point)
+
+    def controlled(self, dataset: str, metric: str, attack: str, defense: str) -> pd.Series:
+        """The same of the controls of a data set, users in the order as made."""
+        rows = self.controls.get(dataset)
+        return NOTHING if rows is None else values_of(rows, metric, attack, defense)
+
+    def points(
+        self,
+        table: str,
+        defense: str = "low_rank",
+        names: tuple[str, ...] = ("patch", "rank"),
+    ) -> list[dict]:
+        """The settings of a defence that there are rows of, in their order."""
+        rows = self.tables.get(table)
         if rows is None:
-            return None
-        chosen = (rows["metric"] == metric) & (rows["defense"] == defense)
-        chosen &= rows["attack"] != "none" if attack == "attacked" else rows["attack"] == attack
-        for name, value in point.items():
-            chosen &= rows[name] == value
-        return Measured.of(rows[chosen].iloc[0]) if chosen.any() else None
+            return []
+        own = rows.loc[rows["defense"] == defense, list(names)].drop_duplicates()
+        return own.sort_values(list(names)).to_dict("records")
 
 
-def of_one_group(rows: pd.DataFrame | None) -> pd.DataFrame | None:
+def values_of(
+    rows: pd.DataFrame,
+    metric: str,
+    attack: str,
+    defense: str = "none",
+    **point,
+) -> pd.Series:
+    """A metric by victim seed of one attack and one defence, users in the order as made.
+
+    Nothing where several settings fit, because the paper's sentences are of one.
+    """
+    rows = of_one_group(victims(rows))
+    chosen = rows["defense"] == defense
+    chosen &= rows["attack"] != "none" if attack == "attacked" else rows["attack"] == attack
+    for name, value in (({"order": "as made"} if "order" in rows else {}) | point).items():
+        chosen &= rows[name] == value
+    found = rows[chosen].set_index("seed")[metric].sort_index()
+    return NOTHING if found.index.has_duplicates else found
+
+
+def of_one_group(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows on the head's targets, as in the paper, or on those of the only group there is."""
-    if rows is None or rows["group"].nunique() == 1:
-        return rows
-    return rows[rows["group"] == "head"] if (rows["group"] == "head").any() else None
+    return rows if rows["group"].nunique() == 1 else rows[rows["group"] == "head"]
 
 
-def _rows(output_dir: Path, name: str) -> pd.DataFrame | None:
-    folder = Path(output_dir) / f"lowrank_{name}"
-    own = "ml-100k" if name in ("table3", "figure3", "figure5", "figure6") else "gowalla"
-    for dataset in (own, "synthetic"):
-        if (folder / dataset / "results.csv").exists():
-            return read_results(folder / dataset)
-    return None
-
-
-def printed_evidence() -> LowRankEvidence:
-    """The paper's own Tables I to III as evidence."""
-    rows = published.lowrank().rename(columns={"published": "mean"})
-    of_gowalla, svm = rows["dataset"] == "gowalla", rows["defense"] == "svm"
-    undefended = rows["defense"] == "none"
-    tables = {"table1": rows[of_gowalla & (svm | undefended)], "table2": rows[of_gowalla & ~svm], "table3": rows[~of_gowalla]}
-    return LowRankEvidence(tables, None)
+def published_evidence() -> LowRankEvidence:
+    """The paper's own Tables I to III, as one victim's."""
+    keys = ["dataset", "model", "group", "defense", "patch", "rank", "attack", "metric"]
+    rows = published.lowrank().groupby(keys, dropna=False)["published"].first().unstack("metric")
+    rows = rows.reset_index().assign(seed=0)
+    gowalla, rest = rows[rows["dataset"] == "gowalla"], rows[rows["dataset"] != "gowalla"]
+    detected = gowalla["defense"] == "svm"
+    first = gowalla[detected | (gowalla["defense"] == "none")]
+    return LowRankEvidence({"table1": first, "table2": gowalla[~detected], "table3": rest}, {})

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from advrec_tf.evaluation import mean_interval
+from advrec_tf.evaluation import holm, mean_interval
 from advrec_tf.poisoning import LIKENESS
 from advrec_tf.reporting import poisoning
 from advrec_tf.reporting.vocabulary import markdown
@@ -33,7 +33,8 @@ WHAT = {
 
 
 def compared(rows: pd.DataFrame) -> pd.DataFrame:
-    """Each of PAIRS by victim, group and measure, paired over victim seeds: before, after, change (percent, 95% interval), and p of a t-test."""
+    """Each of PAIRS by victim, group and measure, paired over victim seeds: before, after, change (percent, 95% interval), and p of a t-test,
+    corrected over all of them (Holm)."""
     rows, found = rows[rows["model"] != ""], []
     for (model, group), part in rows.groupby(["model", "group"], sort=False):
         for after, before in PAIRS:
@@ -48,7 +49,24 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
                 line |= {"from": both[before].mean(), "sd": both[before].std(), "to": both[after].mean(), "p": p}
                 percent = 100 * difference / abs(both[before].mean())
                 found.append(line | {"change": percent.mean()} | dict(zip(("low", "high"), mean_interval(percent))))
-    return pd.DataFrame(found)
+    table = pd.DataFrame(found)
+    return table.assign(p=holm(table["p"])) if found else table
+
+
+def target_changes(rows: pd.DataFrame) -> str:
+    """What each part of RecSys19 does to the targets' HR, as a table."""
+    table = compared(rows)
+    table = table[table["measure"] == "target_HR"] if len(table) else table
+    if table.empty:
+        return ""
+    lines = []
+    for _, row in table.iterrows():
+        pair = f"{row['before']} -> {row['after']}"
+        interval = f"{row['change']:+.1f}% [{row['low']:+.1f}, {row['high']:+.1f}]"
+        means = f"{row['from']:.4f} -> {row['to']:.4f}"
+        lines.append([row["model"], pair, str(row["seeds"]), means, interval, f"{row['p']:.2g}"])
+    header = ["victim", "profiles", "victims", "target HR", "change [95% over victim seeds]", "p (Holm)"]
+    return "\n### Parts of RecSys19\n\n" + markdown(header, lines)
 
 
 def profiles(rows: pd.DataFrame) -> str:
@@ -65,7 +83,8 @@ def report(rows: pd.DataFrame) -> str:
     text = [
         "# RecSys19 in its parts\n",
         f"{first['dataset']}, top-{rows['k'].max():.0f} lists of real users, {int(table['seeds'].max())} victim seeds on one set of profiles each. "
-        "Each line compares two sets of profiles, paired over victim seeds: mean before (deviation over seeds) -> after, change, p of a t-test.\n",
+        "Each line compares two sets of profiles, paired over victim seeds: mean before (deviation over seeds) -> after, change, p of a t-test, "
+        "corrected over all pairs and measures of this page (Holm).\n",
         markdown(["attack", "what it is"], [[name, what] for name, what in WHAT.items()]),
     ]
     for (model, group), part in table.groupby(["model", "group"], sort=False):

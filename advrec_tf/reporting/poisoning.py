@@ -29,7 +29,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     printed = published.lowrank() if rows.attrs.get("statistics", {}).get("published") else published.lowrank()[:0]
     keys = [name for name in printed.columns if name != "published"]
     table = table.merge(printed, how="left", on=keys)
-    table = table.sort_values(["model", "group", *_SETTING, "attack"], key=_in_order, kind="stable")
+    table = table.sort_values(["model", "group", *_SETTING, "attack"], key=in_order, kind="stable")
     return table.assign(difference=100 * (table["mean"] - table["published"]) / table["published"])
 
 
@@ -38,7 +38,7 @@ def victims(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["model"] != ""]
 
 
-def _in_order(column: pd.Series) -> pd.Series:
+def in_order(column: pd.Series) -> pd.Series:
     """What was not done comes first, patches by size."""
     if pd.api.types.is_numeric_dtype(column):
         return column
@@ -124,7 +124,8 @@ def defense_report(rows: pd.DataFrame, title: str, metrics: tuple[str, ...] = MA
 
 def printed_changes(table: pd.DataFrame) -> pd.DataFrame:
     """The printed changes of target HR by each attack and defence (by, attack, change), beside the noise of one run: what two victims on the same
-    undefended data that differ in their seed alone differ by, 19 times of 20.
+    undefended data that differ in their seed alone differ by, 19 times of 20, at the target HR p that is printed before the change.  The deviation
+    over seeds is measured at our own p, and taken to go with the root of p (1 - p), as that of a share of users does.
 
     table: what `summary` returns; only what has several seeds is there
     """
@@ -135,7 +136,8 @@ def printed_changes(table: pd.DataFrame) -> pd.DataFrame:
         if row["defense"] == row["attack"] == "none" or before not in undefended.index or not undefended.loc[before, "seeds"] > 1:
             continue
         base = undefended.loc[before]
-        reach = stats.t.ppf(0.975, base["seeds"] - 1) * np.sqrt(2) * base["sd"]
+        at_print, at_ours = (share * (1 - share) for share in (base["published"], base["mean"]))
+        reach = stats.t.ppf(0.975, base["seeds"] - 1) * np.sqrt(2 * at_print / at_ours) * base["sd"]
         by = " ".join(plain(row[name]) for name in ("defense", "patch", "rank") if plain(row[name])) if row["defense"] != "none" else "the attack"
         found.append({"by": by, "attack": row["attack"], "change": row["published"] - base["published"], "noise": reach})
     table = pd.DataFrame(found, columns=["by", "attack", "change", "noise"])
@@ -148,7 +150,8 @@ def noise(table: pd.DataFrame) -> str:
         [row["by"], row["attack"], f"{row['change']:+.4f}", f"{row['noise']:.4f}", row["verdict"]] for _, row in printed_changes(table).iterrows()
     ]
     told = "\n## Printed changes of target HR beside the noise of one run\n\nTwo single runs on the same undefended data that differ in the "
-    told += "victim's seed alone differ by less than the noise with 95% probability.\n\n"
+    told += "victim's seed alone differ by less than the noise with 95% probability. The deviation over our victim seeds is scaled to "
+    told += "the printed target HR by the root of p (1 - p).\n\n"
     return told + markdown(["by", "attack", "printed change", "noise", "the change is"], lines) if lines else ""
 
 

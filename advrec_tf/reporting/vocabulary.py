@@ -6,8 +6,7 @@ import pandas as pd
 MODELS = ("BPR-MF", "AMF")
 BASELINES = ("MostPopular", "Random")  # what learns next to nothing, and nothing
 EQUAL = " with equal users"  # after any entry, and its rank: the same lists, of `perturbations.equal_users`
-DEFENDED_FACTORS = "wide iALS"
-DEFENDED = f"{DEFENDED_FACTORS} at rank 64{EQUAL}"  # the entry of a leaderboard that its others are tested against
+DEFENDED = f"wide iALS at rank 64{EQUAL}"  # whom a leaderboard compares with all others, unless another is asked for
 INITIAL = ("", "", "")
 FGSM = ("fgsm", "", "clean")
 # (attack, ball, start) -> label

@@ -1,0 +1,198 @@
+"""Claims of the multi-step paper on rows made by hand, and on the paper's own numbers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from advrec_tf.evaluation import NAMES
+from advrec_tf.evaluation.verdicts import Estimate, Replication, Word, judge, part_p
+from advrec_tf.reporting import Evidence, claims, published
+from advrec_tf.reporting.evidence import BIM, PGD, published_evidence
+from advrec_tf.reporting.verdict_table import follows, measured, note, stated
+from advrec_tf.reporting.vocabulary import FGSM, INITIAL, MODELS
+
+NOISE = np.array([0.98, 1.01, 1.0, 1.02, 0.99])  # by seed
+SHARES = {"initial": 1.0, "fgsm": 0.9, "fgsm after pgd": 0.88, "bim": 0.4, "pgd": 0.39, "bim l2": 0.85}
+
+
+def cells(**changed):
+    """Table 1: BPR-MF .05 and AMF .06 before, SHARES of it after; "BPR-MF nDCG pgd": other shares."""
+    rows = []
+    for place, model in enumerate(MODELS):
+        for metric in NAMES:
+            for column, share in SHARES.items():
+                shares = np.broadcast_to(changed.get(f"{model} {metric} {column}", share), 5)
+                for seed in range(5):
+                    value = (0.05 + 0.01 * place) * shares[seed] * NOISE[seed] ** (2 if column == "pgd" else 1)
+                    rows.append((model, "best", 7, seed, 0, column, metric, value))
+    rows += [("Random", "", np.nan, seed, 0, "initial", m, 0.001 * NOISE[-seed]) for seed in range(5) for m in NAMES]
+    return pd.DataFrame(rows, columns=["model", "selection", "epoch", "seed", "draw", "column", "metric", "value"])
+
+
+def iterations(after=lambda n: 1 / n):
+    """Figure 1: nDCG .05 before, FGSM .04, BIM and PGD .05 / L; ICov 1000 before, 1760 at 25, 400 from 70."""
+    rows = []
+    for seed in range(5):
+        noise = NOISE[seed]
+        for model in MODELS:
+            rows.append((model, "best", 7, seed, *INITIAL, np.nan, 0.05 * noise, 1000 * noise))
+            rows.append((model, "best", 7, seed, *FGSM, 1, 0.04 * noise, 1000))
+            for attack, n in ((a, n) for a in (BIM, PGD) for n in (1, 20, 25, 30, 40, 50, 70, 80)):
+                coverage = 1760 if n <= 25 else 900 if n < 70 else 400
+                rows.append((model, "best", 7, seed, *attack, n, 0.05 * after(n), coverage * noise**1.2))
+        rows.append(("Random", "", np.nan, seed, *INITIAL, np.nan, 0.001 * noise, 2000))
+    names = ["model", "selection", "epoch", "seed", "attack", "ball", "start", "iterations", "nDCG", "ICov"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def judged(evidence):
+    found = claims.cases(evidence)
+    return {verdict.claim.sentence: verdict for verdict in judge(found)}
+
+
+@pytest.fixture(scope="module")
+def verdicts():
+    return judged(Evidence("ml-1m", cells(), iterations()))
+
+
+def test_cells_are_tested_in_pairs_of_seeds(verdicts):
+    verdict = verdicts["Multi-step beats FGSM for every model and metric"]
+    assert verdict.word is Word.HOLDS and len(verdict.parts) == 24
+    part = next(part for part in verdict.parts if part.label == "AMF SE bim")
+    differences = 0.06 * (0.4 - 0.9) * NOISE
+    assert part.mean == pytest.approx(differences.mean())
+    holds = stats.ttest_1samp(differences, 0, alternative="less").pvalue
+    assert part_p(verdict.claim, part)[0] == pytest.approx(holds)
+
+
+def test_every_part_of_a_claim_counts_not_the_best_one():
+    """PGD more than halves PR and nDCG; RE keeps 60% of FGSM's."""
+    evidence = Evidence("ml-1m", cells(**{"BPR-MF RE pgd": 0.9 * np.array([0.59, 0.61, 0.6, 0.58, 0.62])}))
+    verdict = judged(evidence)["PGD reduces BPR-MF's accuracy by more than 2 times compared to FGSM"]
+    assert verdict.word is Word.FAILS
+    means = {part.label: part.mean for part in verdict.parts}
+    assert means["PR"] > 2 > means["RE"] == pytest.approx((1 / (NOISE * [0.59, 0.61, 0.6, 0.58, 0.62])).mean())
+
+
+def test_pgd_against_bim_is_one_equality_a_model():
+    """One seed 12% off neither fails nor is hidden by the mean of the others."""
+    same = judged(Evidence("ml-1m", cells()))["AMF: PGD has no clear advantage over BIM"]
+    change = 100 * (0.39 / 0.4 * NOISE - 1)
+    assert same.parts[0].mean == pytest.approx(change.mean()) and same.word is Word.HOLDS
+    far = judged(Evidence("ml-1m", cells(**{"BPR-MF nDCG pgd": 0.2})))
+    assert far["BPR-MF: PGD has no clear advantage over BIM"].word is Word.FAILS
+    assert far["AMF: PGD has no clear advantage over BIM"].word is Word.HOLDS
+
+
+def test_a_published_ratio_is_an_equality(verdicts):
+    """FGSM .04 over PGD .05 / L is .8 L: 20 at L = 25, which is more than 15.1 and not equal."""
+    verdict = verdicts["BPR-MF: PGD is 15.1 times stronger than FGSM at L = 25"]
+    assert verdict.parts[0].mean == pytest.approx(20) and verdict.word is Word.FAILS
+    near = Evidence("ml-1m", None, iterations(lambda n: 0.8 / 1.49))
+    assert judged(near)["AMF: PGD is 1.48 times stronger than FGSM at L = 20"].word is Word.HOLDS
+
+
+def test_the_size_of_the_rise_of_coverage_is_judged(verdicts):
+    rise = verdicts["BPR-MF: ICov rises by 76% in the first 25 iterations of BIM"]
+    assert rise.parts[0].mean == pytest.approx(76, abs=0.01) and rise.word is Word.HOLDS
+    small = iterations()
+    small.loc[(small["iterations"] <= 25) & (small["attack"] == "bim"), "ICov"] *= 1073 / 1760
+    rise = judged(Evidence("ml-1m", None, small))["BPR-MF: ICov rises by 76% in the first 25 iterations of BIM"]
+    assert rise.parts[0].mean == pytest.approx(7.3, abs=0.01) and rise.word is Word.FAILS
+    lowest = verdicts["and falls to a minimum of 1,948, which is 31% of the initial"]
+    assert lowest.parts[0].mean == pytest.approx(40, abs=0.01)
+    assert verdicts["L >= 70 destroys coverage"].word is Word.HOLDS
+
+
+def test_losses_of_amf_are_of_both_gradients_of_fgsm(verdicts):
+    clean, after = (verdicts[f"AMF loses 11.31% to FGSM (gradient {what})"] for what in ("of Eq. 4", "after PGD"))
+    assert clean.parts[0].mean == pytest.approx(10) and after.parts[0].mean == pytest.approx(12)
+    loss = verdicts["AMF loses more than 58% on average to multi-step"]
+    assert loss.parts[0].mean == pytest.approx(100 * (1 - (0.4 + 0.39 * NOISE).mean() / 2))
+
+
+def test_random_is_the_floor(verdicts):
+    share = 100 * (0.05 / 25 - 0.001 * NOISE) / (0.05 * NOISE)
+    assert verdicts["BPR-MF at L = 25 is similar to a random recommender"].parts[0].mean == pytest.approx(share.mean())
+    beyond = verdicts["and even worse with respect to beyond-accuracy metrics"]
+    assert beyond.word is Word.FAILS and len(beyond.parts) == 6
+
+
+def test_the_elbow_and_the_l2_ball(verdicts):
+    """Of the fall from .05 to .05 / 80 the first 25 iterations bring .048 of .049375."""
+    elbow = verdicts["25 iterations are the elbow of Figure 1a (read as: 90% of the fall)"]
+    falls = 100 * (0.05 * NOISE - 0.002) / (0.05 * NOISE - 0.05 / 80)
+    assert elbow.parts[0].mean == pytest.approx(falls.mean()) and elbow.word is Word.HOLDS
+    left = verdicts["In the l2 ball of FGSM's own budget BIM keeps less than half of its advantage"]
+    assert left.parts[0].mean == pytest.approx(10)
+
+
+def test_what_was_not_measured_is_said_and_does_not_count(verdicts):
+    assert verdicts["Denser data are more robust (BPR-MF)"].word is Word.UNMEASURED
+    assert verdicts["Multi-step does FGSM's harm with 5 times less budget"].word is Word.UNMEASURED
+    assert claims.report([Evidence("ml-1m")]) == ""
+    assert claims.report([Evidence("shop", cells(), iterations())]) == ""  # the paper says nothing of it
+
+
+def test_a_page_is_corrected_over_all_of_its_data_sets():
+    evidence = [Evidence(name, cells()) for name in ("ml-1m", "lastfm-2k")]
+    alone = claims.report(evidence[:1])
+    _, tables = claims.tables(evidence)
+    assert set(tables) == {"ml-1m", "lastfm-2k"}
+    line = "| 5.1.1 | AMF starts above BPR-MF |"
+    p = [float(next(row for row in text.splitlines() if row.startswith(line)).split("(p ")[1].split(",")[0])
+         for text in (alone, tables["ml-1m"])]  # fmt: skip
+    assert p[0] < p[1]
+
+
+def test_the_papers_own_numbers_follow_or_not():
+    found = {claim.sentence: follows(claim, parts) for claim, parts in claims.cases(published_evidence("lastfm"))}
+    refuted = {sentence for sentence, text in found.items() if text.startswith("no")}
+    assert refuted == {"SE falls by at least 20%, whatever model and attack", "AMF loses more than 58% on average to multi-step"}
+    assert found["BPR-MF: PGD is 15.1 times stronger than FGSM at L = 25"] == "yes (15.2)"
+    assert found["BPR-MF: ICov rises by 76% in the first 25 iterations of BIM"] == "yes (75.69%)"
+    assert found["Multi-step beats FGSM for every model and metric"] == "yes (24 of 24 parts)"
+    assert found["L >= 70 destroys coverage"] == ""  # the paper prints no number
+    on_ml = {claim.sentence: follows(claim, parts) for claim, parts in claims.cases(published_evidence("ml-1m"))}
+    assert on_ml["AMF loses 11.31% to FGSM (gradient of Eq. 4)"] == "no (9.31%)"
+
+
+def test_published_evidence_is_the_published_table():
+    evidence = published_evidence("ml-1m")
+    assert evidence.cell("AMF", "nDCG", "bim").tolist() == [0.0228]
+    assert len(evidence.table1) == len(published.table1()) / 2
+
+
+def test_other_epochs_of_figure_1_are_told():
+    figure = iterations()
+    figure.loc[(figure["seed"] == 3) & (figure["model"] == "BPR-MF"), "epoch"] = 9
+    assert "(seed 3: 7 and 9)" in claims.epochs(Evidence("ml-1m", cells(), figure))
+    assert claims.epochs(Evidence("ml-1m", cells(), iterations())) == ""
+
+
+def test_the_columns_are_made_of_the_fields(verdicts):
+    ratio = verdicts["AMF: PGD is 1.48 times stronger than FGSM at L = 20"]
+    assert ratio.claim.check == "nDCG of FGSM / of PGD at L = 20, Figure 1: equal to 1.48 within 0.074"
+    low, high = stats.t.interval(0.95, 4, 16 * NOISE.mean(), stats.sem(16 * NOISE))
+    assert measured(ratio) == f"16 [{low:.4g}, {high:.4g}] (95% over 5 training seeds)"
+    assert stated(ratio) == f"fails (p {ratio.p:.2g}, alone {ratio.alone:.2g})"
+    cell = verdicts["AMF starts above BPR-MF"]
+    assert measured(cell).startswith("0.0600 against 0.0500, difference 0.0100 [")
+    many = measured(verdicts["Multi-step beats FGSM for every model and metric"])
+    assert many.startswith("24 of 24 parts; the weakest: ")
+    tested = sum(np.isfinite(verdict.p) for verdict in verdicts.values())
+    assert f"over the {tested} tested claims" in note(list(verdicts.values()))
+
+
+def test_the_weakest_part_is_shown():
+    claim, parts = claims.cases(Evidence("ml-1m", cells(**{"AMF SE pgd": 0.89})))[0]
+    (verdict,) = judge([(claim, parts)])
+    assert "the weakest: AMF SE pgd" in measured(verdict)
+
+
+def test_replicates_without_variance_are_told():
+    claim, _ = claims.cases(Evidence("ml-1m"))[0]
+    (verdict,) = judge([(claim, [Estimate.of("a", [1.0, 1.0], [2.0, 2.0])])])
+    assert stated(verdict) == "not decidable (a: no variance over training seeds)"
+    assert claim.replication is Replication.TRAINING

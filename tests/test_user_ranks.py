@@ -1,0 +1,100 @@
+"""Users' ranks that ship: exact, small, and enough to test again."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from advrec_tf import storage
+from advrec_tf.errors import UserError
+from advrec_tf.reporting import comparison, front, leaderboard, read_board, read_results, user_ranks
+from advrec_tf.reporting.leaderboard import GROUPS
+from advrec_tf.storage import write_csv
+from published_runs import publish
+
+from boards import FIRST, LEFT, USERS
+
+QUARTERS = {by: np.repeat([1, 2, 3, 4], USERS // 4)[::step] for by, step in zip(GROUPS, (1, -1))}
+
+
+def ranked(seeds=3) -> pd.DataFrame:
+    """A board whose users have one test item each: ranks from 1 to 10, or beyond the list."""
+    rng, rows = np.random.default_rng(0), []
+    for entry, left in LEFT.items():
+        for seed in range(seeds):
+            for threat, ball, rho in (comparison.CLEAN, *comparison.GOALS):
+                ranks = np.where(rng.random(USERS) < left, rng.integers(1, 11, USERS), 0)
+                certified = np.where(rng.random(USERS) < 0.5, ranks, 0) if threat else None
+                row = {"entry": entry, "seed": seed, "threat": threat, "ball": ball, "rho": rho, "k": 10, "masked": "", "budget": "relative"}
+                row |= {"users": np.float32(user_ranks.ndcg_of(ranks)), "factors": "f", "ICov": 100.0, "EFD": 0.1, "SE": 8.0, "HR": 0.5}
+                rows.append(row | {"certified_users": None if certified is None else np.float32(user_ranks.ndcg_of(certified))})
+    frame = pd.DataFrame(rows)
+    means = {name: frame[users].map(lambda each: np.nan if each is None else each.mean()) for name, users in
+             (("nDCG", "users"), ("certified_nDCG", "certified_users"))}  # fmt: skip
+    return frame.assign(**means).reindex(columns=[*leaderboard.DETAILS, *leaderboard.USERS])
+
+
+def test_a_rank_comes_back_from_ndcg_by_hand():
+    ranks = user_ranks.ranks_of(np.float32([1, 0.63092975, 0.5, 0, 1 / np.log2(256)]))
+    assert ranks.tolist() == [1, 2, 3, 0, 255] and ranks.dtype == np.uint8
+    assert user_ranks.ndcg_of([1, 3, 0]).tolist() == [1, 0.5, 0]
+    every = np.arange(user_ranks.MOST + 1)
+    np.testing.assert_array_equal(user_ranks.ranks_of(np.float32(user_ranks.ndcg_of(every))), every)
+    for wrong in (0.9, 1 / np.log2(257), 1.5):  # of several items, beyond a byte, of nothing
+        with pytest.raises(ValueError, match="not the nDCG of one test item"):
+            user_ranks.ranks_of(np.array([1, wrong]))
+
+
+def test_what_is_read_is_what_was_written(tmp_path):
+    rows = ranked(seeds=1)
+    rows.loc[3, "users"] = None  # that no job has kept
+    rows.at[4, "users"] = np.zeros(USERS, np.float32)
+    write_csv(tmp_path / "worst.csv", rows[list(leaderboard.DETAILS)])
+    assert read_board(tmp_path).rows["users"].isna().all() and read_board(tmp_path).quarters == {}
+    user_ranks.write_users(tmp_path, user_ranks.Board(rows, QUARTERS))
+    read, quarters = read_board(tmp_path)
+    assert read["users"].isna().tolist() == rows["users"].isna().tolist()
+    for row in range(len(rows)):
+        if row != 3:
+            np.testing.assert_array_equal(np.float32(read.loc[row, "users"]), rows.loc[row, "users"])
+        if rows.loc[row, "threat"] == "test":
+            np.testing.assert_array_equal(np.float32(read.loc[row, "certified_users"]), rows.loc[row, "certified_users"])
+        else:
+            assert read.loc[row, "certified_users"] is None
+    assert {by: quarter.tolist() for by, quarter in quarters.items()} == {by: quarter.tolist() for by, quarter in QUARTERS.items()}
+    with np.load(tmp_path / "users.npz") as plain:  # any other reader
+        assert plain["ranks"].shape == (USERS, len(rows) - 1) and plain["ranks"].dtype == np.uint8
+    content = bytearray((tmp_path / "users.npz").read_bytes())
+    content[100] ^= 1
+    (tmp_path / "users.npz").write_bytes(content)
+    with pytest.raises(UserError, match="users.npz: its content is not what was written"):
+        read_board(tmp_path)
+
+
+def test_tests_and_groups_can_be_made_again_from_what_ships(tmp_path):
+    """Of any entry, from worst.csv.gz and users.npz alone."""
+    folder, target = tmp_path / "robustness" / "shop", tmp_path / "published" / "shop"
+    board = user_ranks.Board(ranked(), QUARTERS)
+    write_csv(folder / "worst.csv", board.rows[list(leaderboard.DETAILS)])
+    write_csv(folder / "tests.csv", comparison.compared(board.rows, FIRST))
+    write_csv(folder / "groups.csv", front.protected(*board))
+    user_ranks.write_users(folder, board)
+    publish.take_board(folder, target)
+    shipped = {name: read_results(target, f"{name}.csv") for name in ("tests", "groups")}
+    for path in (target / "tests.csv", target / "groups.csv"):
+        path.unlink()
+    again = read_board(target)
+    assert sorted(path.name for path in target.iterdir()) == ["users.npz", "worst.csv.gz"]
+    for name, made in (("tests", comparison.compared(again.rows, FIRST)), ("groups", front.protected(*again))):
+        pd.testing.assert_frame_equal(shipped[name].drop(columns="dataset"), made, rtol=1e-4, atol=1e-12, check_dtype=False)
+    assert not comparison.compared(again.rows, "AMF").empty
+
+
+def test_a_board_of_real_size_is_small(tmp_path):
+    """A byte for each of 3,000 rows and 6,000 users would be 18 MB; users keep their rank from budget to budget."""
+    rng = np.random.default_rng(0)
+    base = np.where(rng.random(2000) < 0.1, rng.integers(1, 11, 2000), 0)
+    rows = [np.where(rng.random(2000) < 0.95, base, 0) for _ in range(200)]
+    frame = pd.DataFrame({"users": [user_ranks.ndcg_of(row) for row in rows], "certified_users": None, "threat": "test"})
+    user_ranks.write_users(tmp_path, user_ranks.Board(frame, {}))
+    assert (tmp_path / "users.npz").stat().st_size < 0.06 * 2000 * 200
+    assert set(storage.load(tmp_path / "users.npz")) == {"ranks", "certified", "rows of ranks", "rows of certified"}
