@@ -153,6 +153,18 @@ def test_where_noise_does_more_harm_than_every_attack_it_is_told():
         assert leaderboard.doubts(found) == ([f"x: {told} (train, l2 1)"] if told else [])
 
 
+def test_who_knows_the_training_pairs_has_the_attacks_on_lists_too():
+    rows, kept = points({"bim": UP}, {"bim": DOWN})
+    lists, also = points({"smooth DCG": DOWN}, {"smooth DCG": UP}, threat="lists")
+    found = leaderboard.tidy(pd.concat([rows, lists[1:]]), kept + also[1:]).set_index(["threat", "rho"])
+    assert found["member"].to_dict() == {
+        ("", 0): "", ("lists", 1): "smooth DCG", ("lists", 2): "smooth DCG", ("train", 1): "smooth DCG", ("train", 2): "bim",
+    }  # fmt: skip
+    assert found.loc["train", "nDCG"].tolist() == pytest.approx([DOWN.mean()] * 2)
+    np.testing.assert_array_equal(found.loc[("train", 1), "users"], DOWN)  # those that the attack on lists has left
+    np.testing.assert_array_equal(found.loc[("train", 2), "users"], DOWN)
+
+
 def test_a_larger_budget_keeps_what_a_smaller_one_has_done_and_tells_that_it_did_less():
     found = leaderboard.tidy(*points({"bim": DOWN, "pgd": UP}, {"bim": UP, "pgd": UP}))
     assert found["nDCG"].tolist() == pytest.approx([0.5, DOWN.mean(), DOWN.mean()]) and found["masked"].tolist()[1:] == [
