@@ -157,6 +157,8 @@ FLAGS = {
                     {"quick": ["BPR-MF", "AMF", "rescaled BPR-MF", "iALS", "SVD 16", "MostPopular", "MarginMF", "AMF with equal users",
                                "iALS with equal users", "iALS at rank 8 with equal users",
                                "wide iALS at rank 64 with equal users"]}),
+    "validation": Flag("yes_no", ("robustness",), "hold out each user's last training interaction in place of the test item, to choose among entries",
+                       False),
     "factors": Flag("texts", ("robustness",), "factors of one's own, as NAME:USERS.npy:ITEMS.npy, or NAME:MODEL (.npz, .safetensors, .pkl)", []),
     # Fake profiles
     "attack": Flag("texts", tuple(n for n in POISONED if n not in _GIVEN),
