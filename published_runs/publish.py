@@ -41,7 +41,7 @@ from published_runs import pages  # noqa: E402
 PUBLISHED = Path(__file__).parent
 # Folders of PUBLISHED, and the experiments in them; the low-rank paper's Figure 1 is of coordinates and not of rows.
 PAPERS = {"multi_step": ("table1", "iterations", "budget", "characteristics"), "lowrank": ("lowrank_[!f]*", "lowrank_figure[2-6]"),
-          "scale_free": ("robustness",)}  # fmt: skip
+          "scale_free": ("robustness", "convergence")}  # fmt: skip
 # iterations.png has what the paper shows, and what is made of Figure 3's rows is made of those that ship.
 NOT_SHIPPED = ("iterations_all_metrics.png", "losses.csv", "readings.csv", "leaderboard.html", "groups.png")
 COLORS = 20  # of a picture

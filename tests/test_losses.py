@@ -200,11 +200,11 @@ def test_the_relative_size_is_that_of_the_longest_rows():
     assert losses.relative_size(relative, relative.sizes(0.07), "l2") == pytest.approx(0.07, rel=1e-5)
 
 
-def restated(threat, form, rho):
+def restated(threat, form, rho, schedule):
     """An annealed attack written out anew in double precision, with the slopes of the oracle above.  -> Delta_P, Delta_Q of least DCG"""
     sunk = evaluation.top_k(form.user, form.item, SHOP, K) if threat == "lists" else TEST
     weights = 1 / np.arange(1, K + 1) if threat == "lists" else np.ones(1)
-    schedule, spread, sizes = members.SCHEDULES[threat], spread_of(form, sunk), [np.float64(size) for size in form.sizes(rho)]
+    spread, sizes = spread_of(form, sunk), [np.float64(size) for size in form.sizes(rho)]
     delta, least, best = [np.zeros(x.shape) for x in form[:2]], np.inf, None
     for step in range(schedule.steps + 1):
         p, q = form.user + delta[0], form.item + delta[1]
@@ -242,12 +242,11 @@ def slopes_of(p, q, sunk, weights, temperature, rivals):
 
 
 @pytest.mark.parametrize("threat", ["lists", "test"])
-def test_an_annealed_attack_is_what_it_is_said_to_be(threat, monkeypatch):
+def test_an_annealed_attack_is_what_it_is_said_to_be(threat):
     """One start and four steps, in the l2 ball, where no rounding turns a sign."""
-    monkeypatch.setitem(members.SCHEDULES, threat, Schedule(4, 4.0, 0.2))
-    problem = Problem(P, Q, SHOP, k=K)
-    delta = members.restarted(problem, threat, 0.05, "l2", 1)
-    for own, expected in zip(delta, restated(threat, problem.form, 0.05)):
+    problem, schedule = Problem(P, Q, SHOP, k=K), Schedule(4, 4.0, 0.2)
+    delta = members.restarted(problem, threat, 0.05, "l2", schedule, 1)
+    for own, expected in zip(delta, restated(threat, problem.form, 0.05, schedule)):
         assert np.sum(own * expected) / (np.linalg.norm(own) * np.linalg.norm(expected)) > 0.999
         assert np.linalg.norm(own) == pytest.approx(np.linalg.norm(expected), rel=1e-2)
 
@@ -274,7 +273,7 @@ def test_the_best_iterate_is_kept_and_restarts_only_help():
     dcg, best = losses.anneal(problem.form, loss, sizes, "l2", ONCE, ZEROS)
     looked = loss.look(problem.form.user + best.user, problem.form.item + best.item)
     assert looked == pytest.approx(dcg) and 0 < dcg < loss.look(problem.form.user, problem.form.item)
-    one, many = (left(problem, members.restarted(problem, "test", 0.02, "l2", count)) for count in (1, 8))
+    one, many = (left(problem, members.restarted(problem, "test", 0.02, "l2", ONCE, count)) for count in (1, 8))
     assert one == pytest.approx(dcg / SHOP.n_users) and many <= one
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,7 +92,7 @@ class Interactions:
         held_out = leave_one_out(self.train_users, self.train_items, self.train_timestamps, seed)
         if not held_out.any():
             raise UserError(f"{self.name}: no user has two training interactions, so none can be held out")
-        parts: dict[str, np.ndarray | None] = {"test_users": self.train_users[held_out], "test_items": self.train_items[held_out]}
+        parts: dict[str, Any] = {"test_users": self.train_users[held_out], "test_items": self.train_items[held_out]}
         for name in ("users", "items", "timestamps", "ratings"):
             values = getattr(self, f"train_{name}")
             parts[f"train_{name}"] = None if values is None else values[~held_out]

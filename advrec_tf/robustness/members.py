@@ -92,18 +92,19 @@ def _softmax(problem: Problem, rho: float, ball: str) -> Perturbation:
 def _smooth_dcg(threat: str) -> Callable[[Problem, float, str], Perturbation]:
     def member(problem: Problem, rho: float, ball: str) -> Perturbation:
         scores = problem.data.n_users * problem.data.n_items
-        return restarted(problem, threat, rho, ball, int(np.clip(FREE_SCORES // scores, 1, RESTARTS)))
+        count = int(np.clip(FREE_SCORES // scores, 1, RESTARTS))
+        return restarted(problem, threat, rho, ball, SCHEDULES[threat], count)
 
     return member
 
 
-def restarted(problem: Problem, threat: str, rho: float, ball: str, count: int) -> Perturbation:
+def restarted(problem: Problem, threat: str, rho: float, ball: str, schedule: Schedule, count: int) -> Perturbation:
     """Return the best of `count` annealed attacks.
 
     The first starts at zero. The others start at noise, with a random first temperature and random
     weights of users, so that the rows which all users share serve others.
     """
-    loss, schedule, sizes = problem.loss(threat), SCHEDULES[threat], problem.form.sizes(rho)
+    loss, sizes = problem.loss(threat), problem.form.sizes(rho)
     zeros = Perturbation(*map(np.zeros_like, problem.form[:2]))
     least, best = anneal(problem.form, loss, sizes, ball, schedule, zeros)
     for draw in range(1, count):
