@@ -7,6 +7,7 @@ from advrec_tf.reporting import convergence as reporting
 from advrec_tf.reporting import page, read_results
 from advrec_tf.results import Job
 from advrec_tf.robustness import convergence
+
 from . import robustness
 
 
