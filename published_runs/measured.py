@@ -97,6 +97,11 @@ class Board:
         means = comparison.at(self.worst, condition).groupby("entry")[metric].mean()
         return means.sort_values(ascending=False)
 
+    @property
+    def means(self) -> pd.Series:
+        """Return `comparison.means`: each entry's nDCG over all conditions, highest first."""
+        return comparison.means(self.worst)
+
     def has(self, *entries: str) -> bool:
         """Return whether all of these entries were measured."""
         return set(entries) <= set(self.worst["entry"])
