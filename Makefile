@@ -5,6 +5,7 @@ DATASETS ?=
 SEEDS ?=
 FLAGS ?=
 SCALE ?=
+RESULTS ?=
 
 DOOR = .venv/bin/python -m experiments.main --preset=$(PRESET) $(if $(DATASETS),--dataset=$(DATASETS))
 RUN = $(DOOR) --output_dir=$(OUTPUT) $(if $(SEEDS),--seed=$(SEEDS)) $(FLAGS)
@@ -13,7 +14,7 @@ NOTEBOOKS = table1 iterations budget characteristics lowrank_table3 lowrank_figu
 LOWRANK = table1 table2 table3 figure1 figure2 figure3 figure4 figure5 figure6 controls recsys19 adaptive younger
 
 .PHONY: help install docs package reproduce-table1 reproduce-figure1 reproduce-figure2 reproduce-figure3 poison-gowalla poison-ml100k reproduce-lowrank \
-	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate robustness defend verdict claims describe notebooks test coverage test-clusters lint bench clean
+	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate robustness defend convergence verdict claims describe notebooks publish test coverage test-clusters lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## list all targets
@@ -82,6 +83,9 @@ robustness: .venv/installed ## a leaderboard of factors in budgets that no scale
 
 defend: robustness ## the same board: what withstands many steps, its front, tests against every rival, whom it protects
 
+convergence: .venv/installed ## has the leaderboard's attack on held-out items converged? ten times the steps and ten restarts, six entries
+	$(RUN) --experiment=convergence
+
 verdict: .venv/installed ## the low-rank paper's statements and what they come from, and all its pages in one
 	.venv/bin/python -m experiments.main --output_dir=$(OUTPUT) --experiment=verdict
 
@@ -94,6 +98,9 @@ describe: .venv/installed ## statistics of DATASETS
 notebooks: .venv/notebooks ## render the notebooks to notebooks/html, of your own results or of those that ship; PRESET=quick measures first
 	$(if $(filter quick,$(PRESET)),$(foreach name,$(NOTEBOOKS),$(RUN) --experiment=$(name) > /dev/null &&) true)
 	.venv/bin/python notebooks/render.py '$(OUTPUT)' $(PRESET) $(or $(DATASETS),$(if $(filter quick,$(PRESET)),synthetic,ml-1m))
+
+publish: .venv/installed ## README, docs and pages from the rows in published_runs; RESULTS='FOLDER ...' takes new rows over first
+	.venv/bin/python published_runs/publish.py $(RESULTS)
 
 test: .venv/installed ## the test suite
 	.venv/bin/python -m pytest -q --numprocesses=2 --dist=worksteal tests

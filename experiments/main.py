@@ -38,7 +38,8 @@ def load(name: str, values: dict[str, Any]) -> tuple[str, data.Interactions]:
     pairs = [text.partition("=") for text in values["columns"] or ()]
     columns = {field: int(where) if where.isdecimal() else where for field, _, where in pairs} or None
     how = {"split": values["split"], "columns": columns, "test": values.get("test"), "progress": values["progress"]}
-    return name, data.load(name, values["data_dir"], values["split_seed"], **how)
+    found = data.load(name, values["data_dir"], values["split_seed"], **how)
+    return name, found.validation(values["split_seed"]) if values.get("validation") else found
 
 
 def run(experiment: str, values: dict[str, Any]) -> int:

@@ -64,6 +64,7 @@ class MultiStep:
 
     def other_epochs(self, dataset: str) -> str:
         """Return `claims.epochs`: where Figure 1 attacks other epochs than Table 1."""
+        self.published.folders(f"multi_step/*/{dataset}")
         return claims.epochs(Evidence.of(self.published.folder / "multi_step", dataset)).strip()
 
     def times_less(self, dataset: str, model: str, attack: str) -> pd.Series:
@@ -74,8 +75,9 @@ class MultiStep:
 
     def losses(self, name: str) -> pd.DataFrame:
         """Return `characteristics.losses` of the sub-samples <data set>-<protocol>."""
-        folder = self.published.folder / "multi_step" / "characteristics"
-        return characteristics.losses_of(folder / name)
+        place = f"multi_step/characteristics/{name}"
+        self.published.folders(f"{place}-*")
+        return characteristics.losses_of(self.published.folder / place)
 
     def slopes(self, name: str) -> dict[str, pd.Series]:
         """Return each model's slope (slope, low, high) of PGD's loss over density."""

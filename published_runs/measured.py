@@ -8,19 +8,28 @@ import numpy as np
 import pandas as pd
 
 from advrec_tf.evaluation import mean_interval
-from advrec_tf.reporting import comparison, read_results
-from advrec_tf.results import read_record
+from advrec_tf.evaluation.verdicts import Verdict
+from advrec_tf.reporting import comparison, origin, read_results
 
 
 class Published:
-    """The rows below a folder of published runs."""
+    """The rows below a folder of published runs; `sources` are the folders that were read."""
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.table = cache(self._table)
+        self.sources: set[Path] = set()
+        self._read = cache(read_results)
 
-    def _table(self, place: str, name: str) -> pd.DataFrame:
-        return read_results(self.folder / place, name)
+    def folders(self, pattern: str) -> list[Path]:
+        """Return the folders of runs that match a pattern, and add them to `sources`."""
+        found = [path.parent for path in sorted(self.folder.glob(f"{pattern}/config.json"))]
+        self.sources.update(found)
+        return found
+
+    def table(self, place: str, name: str) -> pd.DataFrame:
+        """Return a table of <place>, a folder of one run."""
+        (folder,) = self.folders(place)
+        return self._read(folder, name)
 
     def rows(self, place: str, /, table: str = "results.csv", **where: Any) -> pd.DataFrame:
         """Return the rows of <place>/<table> whose columns have the given values.
@@ -57,10 +66,13 @@ class Published:
         return pd.read_csv(self.folder / "speed" / f"{name}.csv")
 
     def wall_time(self, place: str) -> str:
-        """Return how long the runs took whose rows are published, in seconds or minutes."""
-        record = read_record(self.folder / place / "config.json")
-        seconds = sum(run["wall_seconds"] for run in record["runs"])
-        return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+        """Return how long the runs took whose rows are published, as h:mm:ss."""
+        (record,) = origin.records_of(self.folders(place))
+        return origin.wall_time(record["runs"])
+
+    def last_line(self) -> str:
+        """Return the last line of a page: what the rows in `sources` were measured with."""
+        return origin.line(origin.records_of(sorted(self.sources)))
 
 
 def _matches(column: pd.Series, value: Any) -> pd.Series:
@@ -85,6 +97,11 @@ class Board:
         means = comparison.at(self.worst, condition).groupby("entry")[metric].mean()
         return means.sort_values(ascending=False)
 
+    @property
+    def means(self) -> pd.Series:
+        """Return `comparison.means`: each entry's nDCG over all conditions, highest first."""
+        return comparison.means(self.worst)
+
     def has(self, *entries: str) -> bool:
         """Return whether all of these entries were measured."""
         return set(entries) <= set(self.worst["entry"])
@@ -105,6 +122,11 @@ class Board:
     def summary(self) -> str:
         """Return `comparison.summary`: where the compared entry fails, and its rank there."""
         return comparison.summary(self.worst, self.tests)
+
+    @property
+    def goals(self) -> list[Verdict]:
+        """Return `comparison.goals`: the shares that a defence should reach, judged."""
+        return comparison.goals(self.worst, self.compared)
 
     def spotlight(self, condition: comparison.Condition) -> list[str]:
         """Return the compared entry, those that keep most (clean, attacked), AMF and BPR-MF."""

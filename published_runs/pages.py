@@ -4,15 +4,15 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from advrec_tf.reporting import characteristics, comparison
+from advrec_tf.reporting import characteristics, comparison, verdict_table
 from advrec_tf.reporting.vocabulary import MODELS, cell
 from published_runs import findings, measured
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def environment(published: Path) -> Environment:
-    """Return the environment of the templates: the functions that read the rows of a folder."""
+def environment(rows: measured.Published) -> Environment:
+    """Return the environment of the templates: the functions that read published rows."""
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -20,7 +20,6 @@ def environment(published: Path) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    rows = measured.Published(published)
     made.globals |= {
         "rows": rows.rows,
         "values": rows.values,
@@ -35,6 +34,7 @@ def environment(published: Path) -> Environment:
         "PUBLISHED_SLOPES": characteristics.PUBLISHED_SLOPES,
         "MODELS": MODELS,
         "comparison": comparison,
+        "verdict_table": verdict_table,
     }
     for name in ("estimate", "fixed", "percent"):
         made.filters[name] = getattr(measured, name)
@@ -42,9 +42,17 @@ def environment(published: Path) -> Environment:
 
 
 def render(published: Path) -> dict[Path, str]:
-    """Return the text of every page that has a template, by its place below the project."""
-    made, texts = environment(published), {}
+    """Return the text of every page that has a template, by its place below the project.
+
+    A page that reads runs ends with a line on them.
+    """
+    rows, texts = measured.Published(published), {}
+    templates = environment(rows)
     for path in sorted(TEMPLATES.rglob("*.md.j2")):
         name = path.relative_to(TEMPLATES)
-        texts[name.with_suffix("")] = made.get_template(name.as_posix()).render()
+        rows.sources.clear()
+        text = templates.get_template(name.as_posix()).render()
+        if rows.sources:
+            text = f"{text.rstrip()}\n\n{rows.last_line()}\n"
+        texts[name.with_suffix("")] = text
     return texts

@@ -41,7 +41,7 @@ from published_runs import pages  # noqa: E402
 PUBLISHED = Path(__file__).parent
 # Folders of PUBLISHED, and the experiments in them; the low-rank paper's Figure 1 is of coordinates and not of rows.
 PAPERS = {"multi_step": ("table1", "iterations", "budget", "characteristics"), "lowrank": ("lowrank_[!f]*", "lowrank_figure[2-6]"),
-          "scale_free": ("robustness",)}  # fmt: skip
+          "scale_free": ("robustness", "convergence")}  # fmt: skip
 # iterations.png has what the paper shows, and what is made of Figure 3's rows is made of those that ship.
 NOT_SHIPPED = ("iterations_all_metrics.png", "losses.csv", "readings.csv", "leaderboard.html", "groups.png")
 COLORS = 20  # of a picture
@@ -68,7 +68,12 @@ def take(folder: Path, target: Path) -> None:
 
 
 def take_board(folder: Path, target: Path) -> None:
-    """Copy a leaderboard: the worst of each ensemble, its tests, its groups, and users' ranks."""
+    """Copy a leaderboard: the worst of each ensemble, its tests, its groups, and users' ranks.
+
+    They are made of the rows anew, so that whoever is compared is the entry of this commit.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        importlib.import_module("experiments.robustness").report([folder])
     tables = {name: read_results(folder, f"{name}.csv") for name in ("worst", "tests", "groups")}
     _write(target, tables | {"worst": _as_shown(tables["worst"])})
     if (folder / user_ranks.NAME).exists():
@@ -135,7 +140,7 @@ def render(published: Path) -> dict[Path, str]:
     how, judged = claims.tables([Evidence.of(published / "multi_step", folder.name) for folder in measured])
     parts = [how, *(_of_data_set(folder, judged.get(folder.name, "")) for folder in measured)]
     texts[Path("docs/multi_step.md")] = _page("the multi-step perturbations paper", published / "multi_step", parts)
-    boards = [f"## {folder.name}\n\n{_of_board(folder)}\n" for folder in found["scale_free"]]
+    boards = [f"## {folder.name}\n\n{_of_board(folder)}\n" for folder in found["scale_free"] if folder.parent.name == "robustness"]
     texts[Path("docs/robustness.md")] = _page("robustness in budgets that no scale changes", published / "scale_free", boards)
     texts |= pages.render(published)
     return texts

@@ -187,3 +187,12 @@ def test_tests_of_another_entry_than_the_one_asked_for_are_refused(board_of_amf)
     write_csv(folder / "tests.csv", pd.concat([tests, tests.assign(first="BPR-MF")]))
     with pytest.raises(UserError, match="about AMF, BPR-MF, not about one entry"):
         robustness.render(folder)
+
+
+def test_the_mean_over_all_conditions_by_hand():
+    """FIRST has .4 clean, .36 under each of seven attacks and .18 certified."""
+    found = comparison.means(board(noise=0.0))
+    assert found.index[0] == FIRST and found.iloc[0] == pytest.approx((0.4 + 7 * 0.36 + 0.18) / 9, rel=0.02)
+    assert found.is_monotonic_decreasing and set(found.index) == set(LEFT)
+    # AMF has .9, .45 seven times and .225, though FIRST keeps the larger share.
+    assert comparison.means(board(clean={"AMF": 0.9})).index[0] == "AMF"

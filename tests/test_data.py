@@ -633,3 +633,22 @@ def test_a_core_does_not_know_when_a_test_row_was():
     core = data.k_core(data.Interactions.from_frames(frame_of(rows, "timestamp", "rating")), 2)
     assert by_ids(core, "train", core.train_ratings) == {(0, 10): 5, (3, 10): 3, (1, 10): 5}
     np.testing.assert_array_equal(core.train_timestamps, [1, np.nan, 1])
+
+
+def test_validation_holds_out_the_last_training_interaction_and_forgets_the_test_items():
+    frame = pd.DataFrame(
+        {"user": [0, 0, 0, 0, 1, 1, 2], "item": [5, 6, 7, 8, 5, 6, 5], "timestamp": [3.0, 9, 8, 7, 1, 2, 1], "rating": [1, 2, 3, 4, 5, 1, 2]}
+    )
+    whole = data.Interactions.from_frames(frame, name="shop")
+    assert whole.test_items.tolist() == [1, 1]  # of users 0 and 1, the item 6
+    found = whole.validation()
+    # User 0 has 5, 7 and 8 left, the latest of which is 7; user 1 has one left, which stays.
+    assert found.test_users.tolist() == [0] and found.test_items.tolist() == [2] and found.test_ratings.tolist() == [3]
+    assert found.train_users.tolist() == [0, 0, 1, 2] and found.train_items.tolist() == [0, 3, 0, 0]
+    assert found.train_ratings.tolist() == [1, 4, 5, 2] and found.train_timestamps.tolist() == [3, 7, 1, 1]
+    assert found.name == "shop-validation" and not found.registered and (found.n_users, found.n_items) == (3, 4)
+    assert found.fingerprint != whole.fingerprint
+    plain = data.Interactions.from_frames(frame[["user", "item"]], split="random", seed=3)
+    assert plain.validation(1).train_ratings is None and len(plain.validation(1).test_users) == 1
+    with pytest.raises(UserError, match="no user has two training interactions"):
+        data.Interactions.from_frames(frame[:2]).validation()

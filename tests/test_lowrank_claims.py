@@ -83,7 +83,7 @@ def test_every_way_into_the_model_has_its_own_verdict():
 
 
 def test_effects_stand_side_by_side():
-    lines = lowrank_effects.effects(controlled())
+    lines = [line[1:] for line in lowrank_effects.effects("controls", controlled())]
     assert len(lines) == 2 * 5
     dense = next(line for line in lines if line[2:4] == ["[200, 50] dense", "recsys20"])
     assert dense[4] == "5" and dense[5].startswith("0.2220 [") and dense[6].startswith("0.3220 [")
@@ -92,6 +92,7 @@ def test_effects_stand_side_by_side():
     undefended = next(line for line in lines if line[2] == "none")
     assert undefended[10:] == ["", ""]
     text = lowrank_effects.report(LowRankEvidence({}, {"ml-100k": controlled()}))
+    assert "| controls | ml-100k | WRMF | [200, 50] dense | recsys20 | 5 |" in text
     assert "overall HR clean" in text and "Changes of target HR: ml-100k, recsys20" in text
 
 
@@ -100,7 +101,7 @@ def test_figure_6_is_compared_with_none_of_its_new_ratings():
     for attack in ("none", "recsys19"):
         for defense, share, target in (("new ratings", 0, 0.1), ("new ratings", 50, 0.2), ("new ratings", 100, 0.3)):
             rows += victims(defense, attack, target, patch="full", rank=50, share=share, model="PMF")
-    lines = lowrank_effects.effects(pd.DataFrame(rows))
+    lines = [line[1:] for line in lowrank_effects.effects("Figure 6", pd.DataFrame(rows))]
     assert [line[2] for line in lines] == ["new ratings [full, 50]"] and lines[0][10] == "+0.2000"
 
 

@@ -9,7 +9,7 @@ import pytest
 from jinja2 import nodes
 from scipy import stats
 
-from advrec_tf.reporting import published
+from advrec_tf.reporting import characteristics, published
 from published_runs import findings, measured, pages
 
 from running import ROOT
@@ -47,7 +47,7 @@ def texts(node: nodes.Node):
 
 def stray_numbers(source: str) -> list[str]:
     """Return the decimals and percentages of a template outside of code and paper()."""
-    written = "".join(texts(pages.environment(SHIPPED).parse(source)))
+    written = "".join(texts(pages.environment(measured.Published(SHIPPED)).parse(source)))
     written = re.sub(r"(?s)```.*?```", "", written)
     return NUMBER.findall(re.sub(r"`[^`\n]*`", "", written))
 
@@ -82,19 +82,24 @@ def test_what_ships_is_rendered_from_the_shipped_rows():
     rendered = pages.render(SHIPPED)
     assert Path("README.md") in rendered and len(rendered) == len(SOURCES)
     for place, text in rendered.items():
-        assert text == (ROOT / place).read_text(), f"{place}: python published_runs/publish.py"
+        assert text.splitlines()[-1].startswith("Measured with: version"), place
+        assert text == (ROOT / place).read_text(), f"{place}: make publish"
 
 
 # What the templates use
 
 
+def run(folder, *lines):
+    """Write a published run of a few rows."""
+    folder.mkdir(parents=True)
+    (folder / "results.csv").write_text("\n".join(lines))
+    (folder / "config.json").write_text("{}")
+
+
 @pytest.fixture
 def small(tmp_path):
-    folder = tmp_path / "paper" / "table" / "data"
-    folder.mkdir(parents=True)
-    header, lines = "model,seed,epsilon,column,value", ["A,0,0.1,x,1", "A,1,0.1,x,2", "A,1,0.1,x,4"]
-    lines += ["A,0,,x,7", "B,0,0.1,y,9"]
-    (folder / "results.csv").write_text("\n".join([header, *lines]))
+    lines = "A,0,0.1,x,1", "A,1,0.1,x,2", "A,1,0.1,x,4", "A,0,,x,7", "B,0,0.1,y,9"
+    run(tmp_path / "paper/table/data", "model,seed,epsilon,column,value", *lines)
     return measured.Published(tmp_path)
 
 
@@ -104,6 +109,12 @@ def test_values_are_means_by_replicate_of_the_selected_rows(small):
     assert small.values(place, "value", model="A", epsilon=None).to_dict() == {0: 7.0}
     either = small.values(place, "value", column=["x", "y"], per="model")
     assert either.to_dict() == {"A": 3.5, "B": 9.0}
+
+
+def test_what_a_page_reads_are_its_sources(small):
+    assert small.sources == set()
+    small.values("paper/table/data", "value", model="A")
+    assert small.sources == {small.folder / "paper/table/data"}
 
 
 def test_a_value_that_was_not_measured_is_an_error(small):
@@ -167,14 +178,84 @@ def test_agreement_counts_what_is_near_inside_and_either():
 
 
 def test_a_matched_victim_is_what_others_are_compared_with(tmp_path):
-    folder = tmp_path / "lowrank" / "lowrank_controls" / "data"
-    folder.mkdir(parents=True)
-    header = "attack,defense,order,seed,target_HR"
     lines = ["a,none,as made,0,0.4", "a,none,as made,1,0.3"]
     lines += ["a,none,permuted,0,0.1", "a,none,permuted,0,0.3"]
     lines += ["a,low_rank,as made,0,0.3", "a,low_rank,as made,1,0.1"]
-    (folder / "results.csv").write_text("\n".join([header, *lines]))
+    header = "attack,defense,order,seed,target_HR"
+    run(tmp_path / "lowrank/lowrank_controls/data", header, *lines)
     lowrank = findings.LowRank(measured.Published(tmp_path))
     beside = lowrank.beside_matched("data", "a").to_dict()
     assert beside == pytest.approx({"as made": 0.75, "permuted": 0.5})
     assert np.allclose(lowrank.effect("data", "low_rank", "a", "target_HR"), [-0.1, -0.2])
+
+
+# What takes more than one row
+
+
+def test_changes_and_rises_are_paired_over_victim_seeds(tmp_path):
+    run(
+        tmp_path / "lowrank/lowrank_recsys19/ml-100k",
+        "model,attack,seed,target_HR",
+        *("PMF,none,0,0.1", "PMF,none,1,0.3", "PMF,gan,0,0.2", "PMF,gan,1,0.2", "WRMF,gan,0,9"),
+    )
+    columns = "model,attack,seed,defense,certified_fakes,certified_HR,target_HR"
+    certified = ("E,none,0,none,5,0.4,", "E,none,1,none,5,0.2,", "E,none,0,none,10,0,")
+    run(
+        tmp_path / "lowrank/lowrank_younger/ml-100k",
+        columns,
+        *("E,none,0,none,,,0.1", "E,none,1,none,,,0.2", "E,a,0,none,,,0.4", "E,a,1,none,,,0.3"),
+        *("E,a,0,svm,,,0.9", *certified),
+    )
+    lowrank = findings.LowRank(measured.Published(tmp_path))
+    assert np.allclose(lowrank.change("target_HR", "PMF", "none", "gan"), [50, -50])
+    assert np.allclose(lowrank.rise("E", "a"), [0.3, 0.1])
+    assert lowrank.certified(5) == pytest.approx(0.3) and lowrank.certified(10) == 0
+
+
+def test_readings_that_fall_are_those_with_an_interval_below_zero(tmp_path):
+    without = [f"a,none,as made,{seed},0.5" for seed in range(3)]
+    after = {"low_rank": (0.4, 0.41, 0.42), "low_rank:weights": (0.4, 0.5, 0.56)}
+    after |= {"low_rank:dense": (0.6, 0.61, 0.62), "low_rank:rating_matrix": (0.5, 0.5, 0.5)}
+    after |= {"low_rank:drop": (0.1, 0.1, 0.11)}
+    with_it = []
+    for name, values in after.items():
+        with_it += [f"a,{name},as made,{seed},{value}" for seed, value in enumerate(values)]
+    permuted = ["a,low_rank:dense,permuted,0,0.1"]
+    header = "attack,defense,order,seed,target_HR"
+    run(tmp_path / "lowrank/lowrank_controls/data", header, *without, *with_it, *permuted)
+    lowrank = findings.LowRank(measured.Published(tmp_path))
+    falling = lowrank.falls("data", "a", "target_HR")
+    assert falling == ["binarize", "binarize, incomplete patches dropped"]
+
+
+def test_what_bim_keeps_in_the_l2_ball_and_where_multi_step_wins(tmp_path):
+    left = {"fgsm": (0.8, 0.6), "bim": (0.4, 0.2), "bim l2": (0.7, 0.6), "pgd": (0.9, 0.7)}
+    lines = [
+        f"{model},best,{seed},0,{column},{metric},{value}"
+        for model in ("BPR-MF", "AMF")
+        for metric in ("PR", "RE", "nDCG", "EFD", "SE", "ICov")
+        for column, values in left.items()
+        for seed, value in enumerate(values)
+    ]
+    drawn_again = ["AMF,best,0,1,bim,nDCG,5"]
+    folder = tmp_path / "multi_step/table1/data"
+    run(folder, "model")
+    header = "model,selection,seed,draw,column,metric,value"
+    (folder / "cells.csv").write_text("\n".join([header, *lines, *drawn_again]))
+    multistep = findings.MultiStep(measured.Published(tmp_path))
+    assert np.allclose(multistep.l2_share("data", "AMF"), [25, 0])
+    assert multistep.multi_step_wins("data") == 12  # BIM in every cell, PGD in none
+
+
+def test_readings_of_figure_3_need_both_models():
+    multistep = findings.MultiStep(measured.Published(SHIPPED))
+    table = characteristics.readings(multistep.losses("ml-1m-single_pass"))
+    wide = table.set_index(["selection", "epsilon", "metric", "iterations", "model"]).unstack()
+    equal = inside = 0
+    for _, row in wide.iterrows():
+        pairs = [(row["slope", m], row["low", m], row["high", m], value)
+                 for m, value in {"BPR-MF": -96.10, "AMF": -3.65}.items()]  # fmt: skip
+        equal += all(abs(slope - value) <= 0.05 * abs(value) for slope, _, _, value in pairs)
+        inside += all(low <= value <= high for _, low, high, value in pairs)
+    assert multistep.readings("ml-1m-single_pass") == (len(wide), equal, inside)
+    assert 0 < inside < len(wide)

@@ -117,7 +117,7 @@ def test_no_perturbation_at_random_breaks_a_certificate(seed, ball, rho):
     form = perturbations.form_of(p, q, "relative")
     reach_user, reach_item = (float(size[0, 0]) for size in form.sizes(rho))
     bounds = 1 + np.sum(evaluation.certified_radii(form.user, form.item, small, ball, 7, form.units) <= rho * (1 + 1e-6), axis=1)
-    found = robustness.alone(form, small, form.sizes(rho), ball, 10)
+    found = robustness.alone(form, small, form.sizes(rho), ball, 7, members.SCHEDULES["alone"])
     directions = rng.standard_normal((300, 2))
     for row, (user, item) in enumerate(zip(small.test_users, small.test_items)):
         known = small.train_items[small.indptr[user] : small.indptr[user + 1]]
@@ -151,6 +151,18 @@ def test_where_noise_does_more_harm_than_every_attack_it_is_told():
         found = leaderboard.tidy(*points({"noise": noise, "bim": UP}))
         assert found["masked"].tolist() == ["", told] and found["member"].tolist() == ["", "bim"]
         assert leaderboard.doubts(found) == ([f"x: {told} (train, l2 1)"] if told else [])
+
+
+def test_who_knows_the_training_pairs_has_the_attacks_on_lists_too():
+    rows, kept = points({"bim": UP}, {"bim": DOWN})
+    lists, also = points({"smooth DCG": DOWN}, {"smooth DCG": UP}, threat="lists")
+    found = leaderboard.tidy(pd.concat([rows, lists[1:]]), kept + also[1:]).set_index(["threat", "rho"])
+    assert found["member"].to_dict() == {
+        ("", 0): "", ("lists", 1): "smooth DCG", ("lists", 2): "smooth DCG", ("train", 1): "smooth DCG", ("train", 2): "bim",
+    }  # fmt: skip
+    assert found.loc["train", "nDCG"].tolist() == pytest.approx([DOWN.mean()] * 2)
+    np.testing.assert_array_equal(found.loc[("train", 1), "users"], DOWN)  # those that the attack on lists has left
+    np.testing.assert_array_equal(found.loc[("train", 2), "users"], DOWN)
 
 
 def test_a_larger_budget_keeps_what_a_smaller_one_has_done_and_tells_that_it_did_less():
@@ -192,7 +204,7 @@ def test_absolute_budgets_of_large_factors_are_told_to_be_masked(monkeypatch):
     """The hole that a relative budget closes: where sigmoids saturate, nothing moves."""
     monkeypatch.setattr(measuring, "SIZES", {"l2": (0.01,)})
     rows, _ = measured(1e4 * P, 1e4 * Q, budget="absolute")
-    assert rows.loc[rows["member"] == "bim", "idle"].item() > 0.9 and not rows.loc[rows["member"] == "sinking", "idle"].any()
+    assert rows.loc[rows["member"] == "bim", "idle"].item() > 0.9 and not rows.loc[rows["member"] == "smooth DCG", "idle"].any()
     relative, _ = measured(1e4 * P, 1e4 * Q)
     assert not relative.loc[relative["member"] == "bim", "idle"].any()
 
@@ -201,7 +213,7 @@ def test_users_without_a_test_item_are_not_idle(monkeypatch):
     monkeypatch.setattr(measuring, "SIZES", {"l2": (0.1,)})
     few = dataclasses.replace(SHOP, test_users=SHOP.test_users[:30], test_items=SHOP.test_items[:30])
     rows, _ = measured(P, Q, few)
-    assert not rows.loc[rows["member"] == "sinking", "idle"].any()
+    assert not rows.loc[rows["member"] == "smooth DCG", "idle"].any()
 
 
 def test_what_an_interrupted_run_has_left_is_left_out():

@@ -10,6 +10,7 @@ from advrec_tf.errors import UserError
 from advrec_tf.evaluation import ranking
 from advrec_tf.models import WRMF, als
 from advrec_tf.models.wrmf import targets_and_weights
+from advrec_tf.robustness.losses import Schedule
 from advrec_tf.threads import side_by_side, threads
 
 from running import answers
@@ -70,7 +71,7 @@ def test_every_member_of_the_ensemble_has_the_same_bytes(factors, monkeypatch):
     form = perturbations.form_of(P, Q, "relative", data.sample_triples(shop, 0))
 
     def found():
-        yield robustness.alone(form, shop, form.sizes(0.1), "l2", 3)
+        yield robustness.alone(form, shop, form.sizes(0.1), "l2", 10, Schedule(3, 4.0, 0.2))
         for threat in robustness.MEMBERS:
             for _, delta in robustness.ensemble(P, Q, shop, threat, 0.2):
                 yield from delta

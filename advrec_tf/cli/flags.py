@@ -24,6 +24,7 @@ EXPERIMENTS = {
     "characteristics": "Figure 3: density, size and shape of sub-samples",
     "low_rank_against_perturbations": "both papers: does projecting the factors stop FGSM, BIM and PGD?",
     "robustness": "a leaderboard of factors under an ensemble of attacks, in budgets that no scale can fake",
+    "convergence": "whether the leaderboard's attack on held-out items has converged",
     "poison": "fake profiles, and victims before and after",
     "lowrank_table1": "Table I: fake users found by PCA and an SVM, and how detectors do on other attacks",
     "lowrank_table2": "Table II: local low-rank reconstruction",
@@ -53,8 +54,9 @@ _OF_ML100K = ("lowrank_table3", "lowrank_recsys19", "lowrank_younger", *OF_PMF)
 _BESIDE = ("lowrank_recsys19", "lowrank_adaptive", "lowrank_younger")  # neither their attacks nor their victims are a choice
 _GIVEN = ("lowrank_table3", *_BESIDE)  # their attacks are none
 _OF_GOWALLA = ("poison", "lowrank_table1", "lowrank_table2", "lowrank_figure1", "lowrank_figure2")
-_TRAINING = (*PERTURBED, "robustness")  # of BPR-MF and AMF
-_MEASURED = (*PERTURBED, "robustness", *POISONED)
+_BOARD = ("robustness", "convergence")
+_TRAINING = (*PERTURBED, *_BOARD)  # of BPR-MF and AMF
+_MEASURED = (*PERTURBED, *_BOARD, *POISONED)
 _WITH_DATA = (*_MEASURED, "audit", "describe")
 _SEEDS = 2**32 - 1  # the highest that every library takes
 _GRID = [1, *range(10, 301, 10)]
@@ -99,7 +101,7 @@ FLAGS = {
     "dataset": Flag("texts", (*_WITH_DATA, "claims"), f"names among {', '.join(NAMES)}, or paths of one's own tables or folders", ["ml-1m", "lastfm"],
                     {**_by(_OF_GOWALLA, ["gowalla"], "paper"), **_by(_OF_ML100K, ["ml-100k"], "paper"),
                      **_by(("lowrank_controls", "lowrank_adaptive"), ["gowalla", "ml-100k"], "paper"),
-                     **_by(("audit",), ["ml-1m"], "paper"), **_by(("robustness",), ["ml-1m", "ml-100k"], "paper"), "quick": ["synthetic"]}),
+                     **_by(("audit",), ["ml-1m"], "paper"), **_by(_BOARD, ["ml-1m", "ml-100k"], "paper"), "quick": ["synthetic"]}),
     "data_dir": Flag("text", _WITH_DATA, "holds one folder a data set [$ADVREC_DATA_DIR, else the user's cache folder]"),
     "split": Flag("text", _WITH_DATA, "what is held out of each user [last where there are timestamps]", None, _by(POISONED, "80:20"),
                   among=("last", "random", "80:20")),
@@ -113,10 +115,10 @@ FLAGS = {
     "k": Flag("whole", (*_MEASURED, "audit"), "length of the lists [10; on poisoned Gowalla 50]", low=1),
     # Training of BPR-MF and AMF
     "epochs": Flag("whole", _TRAINING, "epochs of BPR-MF, and the epoch at which AMF ends", 2000,
-                   {"quick": 120, **_by(("characteristics", "robustness"), 1300, "paper")},
+                   {"quick": 120, **_by(("characteristics", *_BOARD), 1300, "paper")},
                    low=1),
     "bprmf_epochs": Flag("whole", _TRAINING, "epochs of BPR-MF, if it is to end before AMF does [--epochs]", None,
-                         _by(("characteristics", "robustness"), 1000, "paper"), low=1),
+                         _by(("characteristics", *_BOARD), 1000, "paper"), low=1),
     "amf_start": Flag("whole", _TRAINING, "epoch of BPR-MF from which AMF is trained", 1000, {"quick": 60}, low=1),
     "embedding_dim": Flag("whole", _TRAINING, "length of the embeddings", AMFSettings.embedding_dim, low=1, high=10_000),
     "learning_rate": Flag("number", _TRAINING, "of Adagrad", AMFSettings.learning_rate, low=0),
@@ -150,14 +152,19 @@ FLAGS = {
     "cores": Flag("wholes", ("characteristics",), "fewest interactions of a user or item in each of the sub-samples", list(range(10, 101, 10)),
                   {"quick": [5, 10, 15, 20, 25]}, low=0),
     # The leaderboard
-    "entries": Flag("texts", ("robustness",), "what stands on it; '... at rank N', '... with equal users' (the same lists), or both",
+    "entries": Flag("texts", _BOARD, "what stands on it; '... at rank N', '... with equal users' (the same lists), or both",
                     ["BPR-MF", "AMF", "rescaled BPR-MF", "iALS", "iALS 50", "iALS 100", "SVD", "SVD 16", "SVD 128", "MostPopular", "MarginMF",
                      *(f"{name} with equal users" for name in ("BPR-MF", "AMF", "iALS", "iALS 50", "SVD 16", "AMF at rank 32", "iALS at rank 32",
                                                                "wide iALS at rank 48", "wide iALS at rank 64"))],
-                    {"quick": ["BPR-MF", "AMF", "rescaled BPR-MF", "iALS", "SVD 16", "MostPopular", "MarginMF", "AMF with equal users",
+                    {("paper", "convergence"): ["BPR-MF", "AMF", "iALS", "SVD 16 with equal users", "iALS at rank 32 with equal users",
+                                                "wide iALS at rank 64 with equal users"],
+                     ("quick", "convergence"): ["BPR-MF", "iALS"],
+                     "quick": ["BPR-MF", "AMF", "rescaled BPR-MF", "iALS", "SVD 16", "MostPopular", "MarginMF", "AMF with equal users",
                                "iALS with equal users", "iALS at rank 8 with equal users",
                                "wide iALS at rank 64 with equal users"]}),
-    "factors": Flag("texts", ("robustness",), "factors of one's own, as NAME:USERS.npy:ITEMS.npy, or NAME:MODEL (.npz, .safetensors, .pkl)", []),
+    "validation": Flag("yes_no", _BOARD, "hold out each user's last training interaction in place of the test item, to choose among entries",
+                       False),
+    "factors": Flag("texts", _BOARD, "factors of one's own, as NAME:USERS.npy:ITEMS.npy, or NAME:MODEL (.npz, .safetensors, .pkl)", []),
     # Fake profiles
     "attack": Flag("texts", tuple(n for n in POISONED if n not in _GIVEN),
                    f"attacks among none, {', '.join(POISON)}, or several joined with + [unless --profiles are given]", ["recsys20"],

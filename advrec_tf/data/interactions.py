@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,6 +82,22 @@ class Interactions:
                 if getattr(self, name, None) is not None:
                     parts[name] = getattr(self, name)[taken]
         return replace(self, **parts, n_users=len(chosen), user_ids=self.user_ids[chosen])
+
+    def validation(self, seed: int = 0) -> "Interactions":
+        """Return the same data without their test items, each user's last training interaction held out in their place (as `leave_one_out`).
+
+        Choices are made on these, so that the test items say nothing about them.  The name is <name>-validation.
+        Raises UserError where no user has two training interactions.
+        """
+        held_out = leave_one_out(self.train_users, self.train_items, self.train_timestamps, seed)
+        if not held_out.any():
+            raise UserError(f"{self.name}: no user has two training interactions, so none can be held out")
+        parts: dict[str, Any] = {"test_users": self.train_users[held_out], "test_items": self.train_items[held_out]}
+        for name in ("users", "items", "timestamps", "ratings"):
+            values = getattr(self, f"train_{name}")
+            parts[f"train_{name}"] = None if values is None else values[~held_out]
+        parts["test_ratings"] = None if self.train_ratings is None else self.train_ratings[held_out]
+        return replace(self, **parts, name=f"{self.name}-validation", registered=False)
 
     def pairs(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """One int64 for each (user, item), to look pairs up by."""

@@ -36,7 +36,7 @@ def uniform_start(P: np.ndarray, Q: np.ndarray, seed: int = 0, init_range: float
     return Perturbation(*(rng.uniform(-init_range, init_range, np.shape(x)).astype(np.float32) for x in (P, Q)))
 
 
-def noise(P: np.ndarray, Q: np.ndarray, epsilon: float = 0.5, seed: int = 0, budget: str = "absolute") -> Perturbation:
+def noise(P: np.ndarray, Q: np.ndarray, epsilon: float = 0.5, seed: int | list[int] = 0, budget: str = "absolute") -> Perturbation:
     """Random baseline: Gaussian rows scaled to l2 norm epsilon, the budget of FGSM, in the units of `budget` (`form_of`)."""
     form = form_of(P, Q, budget)
     length, _ = checked_budget(epsilon, None, "l2")

@@ -107,6 +107,17 @@ def _directions(differences: pd.Series, p: pd.Series) -> np.ndarray:
     return np.select(conditions, ["not tested", "better", "worse"], "undecided")
 
 
+def means(rows: pd.DataFrame) -> pd.Series:
+    """Return each entry's nDCG, mean over CONDITIONS and seeds, highest first.
+
+    The compared entry is the first of these on a board of held-out training interactions.
+
+    rows: of `leaderboard.tidy`.
+    """
+    found = [at(rows, condition).groupby("entry")["nDCG"].mean() for condition in CONDITIONS]
+    return pd.concat(found, axis=1).mean(axis=1).sort_values(ascending=False)
+
+
 def entry_of(tests: pd.DataFrame, asked: str | None = None) -> str:
     """Return whom the rows of `compared` are about.
 

@@ -10,7 +10,7 @@ from scipy import stats
 from advrec_tf.evaluation import mean_interval
 from advrec_tf.reporting.curves import equal_harm
 from advrec_tf.reporting.vocabulary import BASELINES, markdown, number
-from advrec_tf.robustness import CERTIFICATE, NOISE
+from advrec_tf.robustness import ALSO, CERTIFICATE, NOISE
 
 COLUMNS = ("entry", "seed", "threat", "budget", "ball", "rho", "member", "nDCG", "HR", "certified_nDCG", "certified_HR", "ICov", "EFD", "SE")
 KEYS = ["entry", "seed", "threat", "ball", "rho"]  # of a row of `tidy`
@@ -44,8 +44,10 @@ def tidy(rows: pd.DataFrame, kept: Kept) -> pd.DataFrame:
     """The worst of the ensemble at every budget, with DETAILS and USERS: nDCG by quartile of users' activity and of test items' popularity, `masked`.
 
     What a smaller perturbation has done a larger one may do, so the worst of smaller budgets counts, and the smallest perturbation is none: the worst
-    is never above the clean value, and its member is then NONE.  `masked` says why the worst may be too good to
-    be true (as Carlini et al. 2019 ask): noise of the same size did more harm, a larger budget less, or most users' rows were left where they are.
+    is never above the clean value, and its member is then NONE.  Who can make the attacks of another threat besides (ALSO) has them.
+
+    `masked` says why the worst may be too good to be true (as Carlini et al. 2019 ask): noise of the same size did more harm, a larger budget less,
+    or most users' rows were left where they are.
     rows, kept: of `read_results` and `read_users`, of `robustness.jobs`.  A name that stood for several factors is told apart by what they hold.
     """
     users = {_key(row): values for row, values in kept}
@@ -53,10 +55,10 @@ def tidy(rows: pd.DataFrame, kept: Kept) -> pd.DataFrame:
     bounds = rows[rows["threat"] == CERTIFICATE].set_index(["entry", "factors", "seed", "budget", "ball", "rho"])[["nDCG", "HR"]]
     clean = {tuple(row[name] for name in _CLEAN): row for row in rows[rows["threat"] == ""].to_dict("records")}
     found = []
-    for name, part in rows[rows["threat"] != CERTIFICATE].groupby(_RUN, sort=False):
+    for name, part in _all_attacks(rows[rows["threat"] != CERTIFICATE]).groupby(_RUN, sort=False):
         for row in _worst(part, _nothing(clean.get(name[:4]), part, users), users, groups):
             bound = bounds.loc[(*name[:4], name[5], row["rho"])] if (*name[:4], name[5], row["rho"]) in bounds.index else {}
-            certified = users.get(_key(row | {"threat": CERTIFICATE, "member": ""}), {}).get("nDCG")
+            certified = users.get(_key(row | {"made_for": CERTIFICATE, "member": ""}), {}).get("nDCG")
             found.append(row | {f"certified_{metric}": bound.get(metric, np.nan) for metric in ("nDCG", "HR")} | {"certified_users": certified})
     frame = pd.DataFrame(found)
     several = frame.groupby(["entry", "seed"])["factors"].transform("nunique") > 1
@@ -64,8 +66,18 @@ def tidy(rows: pd.DataFrame, kept: Kept) -> pd.DataFrame:
     return named.sort_values(KEYS, ignore_index=True).reindex(columns=[*DETAILS, *USERS])
 
 
+def _all_attacks(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of every threat, and beside them those of ALSO; the column `made_for` has the threat that each attack was made for."""
+    found = [rows.assign(made_for=rows["threat"])]
+    for threat in (each for each in ALSO if each in set(rows["threat"])):
+        found += [rows[rows["threat"] == other].assign(threat=threat, made_for=other) for other in ALSO[threat]]
+    return pd.concat(found, ignore_index=True)
+
+
 def _key(row: dict[str, Any]) -> tuple:
-    return *(row[name] for name in (*_RUN, "member")), f"{row['rho']:.12g}"  # whose last digit a reader of CSV may not keep
+    names = ("entry", "factors", "seed", "budget", "ball", "member")
+    # Whose last digit a reader of CSV may not keep.
+    return *(row[name] for name in names), row.get("made_for", row["threat"]), f"{row['rho']:.12g}"
 
 
 def _nothing(clean: dict[str, Any] | None, part: pd.DataFrame, users: dict[tuple, dict]) -> dict[str, Any] | None:
@@ -94,7 +106,7 @@ def _worst(part: pd.DataFrame, nothing: dict[str, Any] | None, users: dict[tuple
             "most rows have no gradient": min(row["idle"] for row in rows.values()) > IDLE,
         }
         before = worst
-        shown = {name: value for name, value in worst.items() if name != "idle"}
+        shown = {name: value for name, value in worst.items() if name not in ("idle", "made_for")}
         yield shown | {"masked": ", ".join(doubt for doubt, holds in doubts.items() if holds)} | _means(worst["users"], groups)
 
 

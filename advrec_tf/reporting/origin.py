@@ -34,7 +34,7 @@ def line(records: list[Record]) -> str:
         _listed("seed", sorted({seed for run in runs for seed in _seeds(run)})),
     ]
     if all(record.get("shipped") for record in records):
-        parts += [_listed("date", sorted({run["started"][:10] for run in runs})), f"wall time {_wall_time(runs)}"]
+        parts += [_listed("date", sorted({run["started"][:10] for run in runs})), f"wall time {wall_time(runs)}"]
     return f"Measured with: {'; '.join(filter(None, parts))}."
 
 
@@ -58,8 +58,8 @@ def _commands(runs: list[Record]) -> str:
     return f"{len(commands)} commands (config.json has all), the last `{commands[-1]}`"
 
 
-def _wall_time(runs: list[Record]) -> str:
-    """The time that is covered by runs, which may have run side by side."""
+def wall_time(runs: list[Record]) -> str:
+    """Return the time that is covered by runs, which may have run side by side."""
     total, until = timedelta(), datetime.min
     for begun, ended in sorted(map(_span, runs)):
         total += max(timedelta(), ended - max(begun, until))

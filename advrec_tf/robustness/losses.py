@@ -68,6 +68,7 @@ class SmoothDCG:
     def __init__(self, form: Form, data: Interactions, sunk: np.ndarray, weights: np.ndarray, k: int):
         self.data, self.sunk, self.weights, self.k = data, sunk, weights.astype(np.float32), k
         self.count, self.tau = min(max(RIVALS, 2 * k), data.n_items), 1.0
+        self.user_weights = np.ones((len(sunk), 1, 1), np.float32)
         self.look(form.user, form.item)
         self.spread = spread_of(self.margins)
 
@@ -121,7 +122,7 @@ class SmoothDCG:
         ranks = 1 + above.sum(axis=2, keepdims=True)
         fading = np.exp(-np.maximum(ranks - self.k - CUTOFF, 0) / FADE)
         gains = self.weights[:, None] * fading / (np.log2(ranks + 1) ** 2 * (ranks + 1))
-        return gains * slopes
+        return self.user_weights * gains * slopes
 
 
 def logistic(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -190,31 +191,21 @@ def relative_size(form: Form, sizes: tuple, ball: str) -> float:
     return float(np.mean(found))
 
 
-def anneal(
-    form: Form,
-    loss: SmoothDCG,
-    sizes: tuple,
-    ball: str,
-    schedule: Schedule,
-    start: Perturbation | None = None,
-) -> Perturbation:
-    """Return the iterate of lowest DCG of Frank-Wolfe steps on a smooth DCG whose temperature
-    falls; the search ends where no DCG is left.
-
-    start: of the search, zeros if not given.
+def anneal(form: Form, loss: SmoothDCG, sizes: tuple, ball: str, schedule: Schedule, start: Perturbation) -> tuple[float, Perturbation]:
+    """Return the lowest DCG among the iterates of Frank-Wolfe steps on a smooth DCG whose
+    temperature falls, and the iterate that has it. The search ends where no DCG is left.
     """
-    relative = relative_size(form, sizes, ball)
-    delta = [np.zeros_like(form.user), np.zeros_like(form.item)] if start is None else list(start)
-    least, best = np.inf, delta
+    relative, delta = relative_size(form, sizes, ball), list(start)
+    least, best = np.inf, start
     for step in range(schedule.steps + 1):
         dcg = loss.look(form.user + delta[0], form.item + delta[1])
         if dcg < least:
-            least, best = dcg, delta
+            least, best = dcg, Perturbation(*delta)
         if step == schedule.steps or least == 0:
             break
         loss.tau, momentum = schedule.at(step, relative)
         delta = frank_wolfe(form, loss.gradient, sizes, ball, momentum, delta)
-    return Perturbation(*best)
+    return least, best
 
 
 def linear_maximiser(gradient: np.ndarray, size: np.ndarray, ball: str) -> np.ndarray:
