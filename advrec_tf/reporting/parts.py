@@ -62,9 +62,10 @@ def target_changes(rows: pd.DataFrame) -> str:
     lines = []
     for _, row in table.iterrows():
         pair = f"{row['before']} -> {row['after']}"
-        interval = f"{row['change']:+.1f}% [{row['low']:+.1f}, {row['high']:+.1f}]"
+        interval = f"{row['change']:+.1f}%"
+        interval += "" if pd.isna(row["low"]) else f" [{row['low']:+.1f}, {row['high']:+.1f}]"
         means = f"{row['from']:.4f} -> {row['to']:.4f}"
-        lines.append([row["model"], pair, str(row["seeds"]), means, interval, f"{row['p']:.2g}"])
+        lines.append([row["model"], pair, str(row["seeds"]), means, interval, "" if pd.isna(row["p"]) else f"{row['p']:.2g}"])
     header = ["victim", "profiles", "victims", "target HR", "change [95% over victim seeds]", "p (Holm)"]
     return "\n### Parts of RecSys19\n\n" + markdown(header, lines)
 
