@@ -68,12 +68,14 @@ def take(folder: Path, target: Path) -> None:
 
 
 def take_board(folder: Path, target: Path) -> None:
-    """Copy a leaderboard: the worst of each ensemble, its tests, its groups, and users' ranks.
-
-    They are made of the rows anew, so that whoever is compared is the entry of this commit.
-    """
+    """Make a leaderboard's tables anew, so that the compared entry is that of this commit, and copy them."""
     with contextlib.redirect_stdout(io.StringIO()):
         importlib.import_module("experiments.robustness").report([folder])
+    copy_board(folder, target)
+
+
+def copy_board(folder: Path, target: Path) -> None:
+    """Copy a leaderboard: the worst of each ensemble, its tests, its groups, and users' ranks."""
     tables = {name: read_results(folder, f"{name}.csv") for name in ("worst", "tests", "groups")}
     _write(target, tables | {"worst": _as_shown(tables["worst"])})
     if (folder / user_ranks.NAME).exists():

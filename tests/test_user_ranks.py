@@ -78,7 +78,7 @@ def test_tests_and_groups_can_be_made_again_from_what_ships(tmp_path):
     write_csv(folder / "tests.csv", comparison.compared(board.rows, FIRST))
     write_csv(folder / "groups.csv", front.protected(*board))
     user_ranks.write_users(folder, board)
-    publish.take_board(folder, target)
+    publish.copy_board(folder, target)
     shipped = {name: read_results(target, f"{name}.csv") for name in ("tests", "groups")}
     for path in (target / "tests.csv", target / "groups.csv"):
         path.unlink()
