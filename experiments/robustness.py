@@ -225,6 +225,8 @@ def render(folder: Path, compared: str | None = None) -> None:
     if len(tests):
         comparison.entry_of(tests, compared)
         first = [comparison.summary(rows, tests)]
+    if older := leaderboard.older(read_record(folder / "config.json")):
+        first.append(older)
     pictures = {"leaderboard.png": leaderboard_page.figure(rows), "front.png": front.front_figure(rows)}
     if len(groups):
         pictures["groups.png"] = front.groups_figure(groups, rows)

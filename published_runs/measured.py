@@ -9,7 +9,8 @@ import pandas as pd
 
 from advrec_tf.evaluation import mean_interval
 from advrec_tf.evaluation.verdicts import Verdict
-from advrec_tf.reporting import comparison, origin, read_results
+from advrec_tf.reporting import comparison, leaderboard, origin, read_results
+from advrec_tf.results import read_record
 
 
 class Published:
@@ -59,7 +60,9 @@ class Published:
     def board(self, dataset: str) -> "Board":
         """Return the leaderboard of a data set."""
         place = f"scale_free/robustness/{dataset}"
-        return Board(*(self.table(place, f"{name}.csv") for name in ("worst", "tests", "groups")))
+        tables = (self.table(place, f"{name}.csv") for name in ("worst", "tests", "groups"))
+        (record,) = map(read_record, (folder / "config.json" for folder in self.folders(place)))
+        return Board(*tables, leaderboard.older(record))
 
     def speed(self, name: str) -> pd.DataFrame:
         """Return a table of speed/, as one run of the benchmarks printed it."""
@@ -86,10 +89,13 @@ def _matches(column: pd.Series, value: Any) -> pd.Series:
 
 
 class Board:
-    """A leaderboard: worst nDCG, tests of one entry against the others, and whom each protects."""
+    """A leaderboard: worst nDCG, tests of one entry against the others, and whom each protects.
 
-    def __init__(self, worst: pd.DataFrame, tests: pd.DataFrame, groups: pd.DataFrame):
-        self.worst, self.tests, self.groups = worst, tests, groups
+    older: `leaderboard.older`, of a board of an earlier version of the ensemble.
+    """
+
+    def __init__(self, worst: pd.DataFrame, tests: pd.DataFrame, groups: pd.DataFrame, older: str = ""):
+        self.worst, self.tests, self.groups, self.older = worst, tests, groups, older
         self.compared = comparison.entry_of(tests)
 
     def ranking(self, condition: comparison.Condition, metric: str = "nDCG") -> pd.Series:

@@ -160,6 +160,7 @@ def _of_board(folder: Path) -> str:
     rows, tests = read_results(folder, "worst.csv"), read_results(folder, "tests.csv")
     seeds = ", ".join(f"{entry} {count}" for entry, count in rows.groupby("entry")["seed"].nunique().items())
     first = [comparison.summary(rows, tests)] if len(tests) else []
+    first += filter(None, [leaderboard.older(read_record(folder / "config.json"))])
     sentences = "\n".join(f"- {sentence}" for sentence in (*first, *leaderboard.verdicts(rows)))
     tables = [each.markdown.replace("## ", "### ") for each in front.tables(rows, tests)[:3]]
     return "\n".join([sentences, f"\nSeeds: {seeds}.", *tables])

@@ -10,7 +10,7 @@ from scipy import stats
 from advrec_tf.evaluation import mean_interval
 from advrec_tf.reporting.curves import equal_harm
 from advrec_tf.reporting.vocabulary import BASELINES, markdown, number
-from advrec_tf.robustness import ALSO, CERTIFICATE, NOISE
+from advrec_tf.robustness import ALSO, CERTIFICATE, NOISE, VERSION
 
 COLUMNS = ("entry", "seed", "threat", "budget", "ball", "rho", "member", "nDCG", "HR", "certified_nDCG", "certified_HR", "ICov", "EFD", "SE")
 KEYS = ["entry", "seed", "threat", "ball", "rho"]  # of a row of `tidy`
@@ -252,6 +252,17 @@ EXPLAINED = (
     "changes a figure. Each cell is the worst of an ensemble of attacks, and never above the clean value, because an "
     "attacker can do nothing. The true worst case lies between this cell and the certificate, where there is one."
 )
+
+
+def older(record: dict[str, Any] | None) -> str:
+    """Say that a board was measured with an earlier version of the ensemble, or return "".  record: of `read_record`"""
+    version = ((record or {}).get("config") or {}).get("versions", {}).get("robustness", VERSION)
+    if version == VERSION:
+        return ""
+    return (
+        f"This board was measured with version {version} of the ensemble. Version {VERSION} is stronger: it leaves less, so no figure here can be "
+        "compared with one of a board of that version."
+    )
 
 
 def report(rows: pd.DataFrame, dataset: str, first: Sequence[str] = ()) -> str:
