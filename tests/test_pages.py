@@ -10,6 +10,7 @@ from jinja2 import nodes
 from scipy import stats
 
 from advrec_tf.reporting import characteristics, published
+from advrec_tf.reporting.vocabulary import DEFENDED
 from published_runs import findings, measured, pages
 
 from running import ROOT
@@ -259,3 +260,8 @@ def test_readings_of_figure_3_need_both_models():
         inside += all(low <= value <= high for _, low, high, value in pairs)
     assert multistep.readings("ml-1m-single_pass") == (len(wide), equal, inside)
     assert 0 < inside < len(wide)
+
+
+def test_the_compared_entry_is_the_one_that_the_rule_chooses():
+    """On the board of held-out training interactions that ships."""
+    assert measured.Published(SHIPPED).board("ml-100k-validation").means.index[0] == DEFENDED

@@ -161,7 +161,7 @@ FLAGS = {
                      ("quick", "convergence"): ["BPR-MF", "iALS"],
                      "quick": ["BPR-MF", "AMF", "rescaled BPR-MF", "iALS", "SVD 16", "MostPopular", "MarginMF", "AMF with equal users",
                                "iALS with equal users", "iALS at rank 8 with equal users",
-                               "wide iALS at rank 64 with equal users"]}),
+                               "SVD 16 with equal users"]}),
     "validation": Flag("yes_no", _BOARD, "hold out each user's last training interaction in place of the test item, to choose among entries",
                        False),
     "factors": Flag("texts", _BOARD, "factors of one's own, as NAME:USERS.npy:ITEMS.npy, or NAME:MODEL (.npz, .safetensors, .pkl)", []),
