@@ -26,6 +26,7 @@ from advrec_tf.reporting import (  # noqa: E402
     characteristics,
     claims,
     comparison,
+    convergence,
     front,
     leaderboard,
     lowrank_claims,
@@ -143,6 +144,7 @@ def render(published: Path) -> dict[Path, str]:
     parts = [how, *(_of_data_set(folder, judged.get(folder.name, "")) for folder in measured)]
     texts[Path("docs/multi_step.md")] = _page("the multi-step perturbations paper", published / "multi_step", parts)
     boards = [f"## {folder.name}\n\n{_of_board(folder)}\n" for folder in found["scale_free"] if folder.parent.name == "robustness"]
+    boards += ["#" + convergence.report(read_results(folder), folder.name) for folder in found["scale_free"] if folder.parent.name == "convergence"]
     texts[Path("docs/robustness.md")] = _page("robustness in budgets that no scale changes", published / "scale_free", boards)
     texts |= pages.render(published)
     return texts

@@ -4,6 +4,7 @@ from advrec_tf.reporting import (
     characteristics,
     claims,
     comparison,
+    convergence,
     curves,
     detection,
     front,
@@ -28,7 +29,7 @@ from advrec_tf.reporting.user_ranks import read_board
 from advrec_tf.results import read_results, read_users
 
 __all__ = [
-    "Audit", "Evidence", "LowRankEvidence", "audit", "characteristics", "claims", "comparison",
+    "Audit", "Evidence", "LowRankEvidence", "audit", "characteristics", "claims", "comparison", "convergence",
     "curves", "detection", "front", "leaderboard", "leaderboard_page", "lowrank_claims", "origin",
     "page", "pages", "plots", "poisoning", "projected", "published", "read_board", "read_results", "read_users",
     "tables", "user_ranks", "vocabulary",
