@@ -14,7 +14,7 @@ from advrec_tf.startup import quiet_tensorflow
 _LAZY = dict.fromkeys(
     ("ascend", "ascended", "bim", "fgsm", "normalize_rows", "perturbed", "pgd", "project_l2", "project_linf", "trajectory"), "attacks"
 )
-_LAZY |= dict.fromkeys(("TripleChunks", "batch_gradient", "bpr_loss", "chunk_triples", "full_gradient", "pairwise_gradient"), "gradient")
+_LAZY |= dict.fromkeys(("TripleChunks", "batch_gradient", "bpr_loss", "chunk_triples", "full_gradient"), "gradient")
 
 __all__ = [
     "ATTACKS", "BALLS", "BUDGETS", "PGD_INIT", "VERSION", "Attack", "Form", "Perturbation", "canonical", "common", "default_step", "equal_users",

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.sparse import csr_array
 
-from advrec_tf.threads import several_threads, side_by_side
+from advrec_tf.threads import side_by_side
 
 CHUNK = 16  # triples of one user, or entries of one item, that are summed together
 BLOCK = 64  # chunks in flight: 1,024 triples x D floats, small enough for a core's cache
@@ -173,9 +173,7 @@ def _by_items(p, q, coefficients, item, place, user_of_place) -> tf.Tensor:
 
 compiled = functools.partial(tf.function, jit_compile=True, reduce_retracing=True)  # of several sizes in one process
 _of_users, _of_items = compiled(_by_users), compiled(_by_items)
-_slopes = compiled(lambda *arguments: _by_users(*arguments)[1])
 _joined = compiled(_coefficients)
-_of_one_side = compiled(lambda p, q, chunks, side: full_gradient(p, q, chunks)[side])
 
 
 class Part(NamedTuple):
@@ -233,16 +231,3 @@ def _items_in_threads(p, q, slopes: Sequence[tf.Tensor], items: list[Part]) -> t
 def _whole(gradients: Iterable[tf.Tensor], parts: list[Part]) -> tf.Tensor:
     """All rows, each from the part that has it."""
     return tf.concat([gradient[part.own] for gradient, part in zip(gradients, parts)], axis=0)
-
-
-def pairwise_gradient(p: np.ndarray, q: np.ndarray, chunks: TripleChunks, side: int) -> tf.Tensor:
-    """`full_gradient` in the users' rows (side 0) or the items' (side 1), compiled without what the other alone needs.  Not to be traced.
-
-    p: [U, D], q: [I, D] -> [U, D] or [I, D]
-    """
-    if not several_threads():
-        return _of_one_side(p, q, chunks, side)
-    p, q, users = tf.constant(p), tf.constant(q), _in_parts(chunks[:3], len(p))
-    if side == 0:
-        return _whole(side_by_side(lambda part: _of_users(part.of(p), q, *part.chunks)[0], users), users)
-    return _items_in_threads(p, q, tuple(side_by_side(lambda part: _slopes(part.of(p), q, *part.chunks), users)), _in_parts(chunks[3:], len(q)))
