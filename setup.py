@@ -3,6 +3,9 @@
 from setuptools import find_packages, setup
 
 setup(
-    packages=[*find_packages(include=["advrec_tf*"]), "advrec_tf.experiments"],
+    packages=[
+        *find_packages(include=["advrec_tf*"]),
+        *(f"advrec_tf.{name}" for name in find_packages(include=["experiments*"])),
+    ],
     package_dir={"advrec_tf.experiments": "experiments"},
 )

@@ -4,7 +4,7 @@ import importlib
 
 from advrec_tf.version import __version__ as __version__
 
-_ROOMS = ("data", "defenses", "evaluation", "models", "perturbations", "poisoning", "reporting", "training")
+_ROOMS = ("data", "defenses", "evaluation", "leaderboard", "perturbations", "poisoning", "recommenders", "reporting")
 _MODELS = ("AMF", "BPRMF", "MostPopular", "PMF", "Random", "WRMF")
 
 
@@ -13,9 +13,9 @@ def __getattr__(name: str):
     if name in _ROOMS:
         return importlib.import_module(f"advrec_tf.{name}")
     if name in _MODELS:
-        return getattr(importlib.import_module("advrec_tf.models"), name)
+        return getattr(importlib.import_module("advrec_tf.recommenders"), name)
     if name == "audit":
-        return importlib.import_module("advrec_tf.reporting.audit").audit
+        return importlib.import_module("advrec_tf.leaderboard.audit").audit
     raise AttributeError(f"module 'advrec_tf' has no attribute {name!r}")
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from advrec_tf.startup import one_thread_for_numpy, peak_memory_mb, start_tensorflow
+from advrec_tf.execution.startup import one_thread_for_numpy, peak_memory_mb, start_tensorflow
 
 one_thread_for_numpy()
 
@@ -42,7 +42,7 @@ def model_epoch(data: Interactions, name: str):
     """A function that runs one compiled epoch of mini-batches on our model."""
     import tensorflow as tf
 
-    from advrec_tf.models import AMF, BPRMF
+    from advrec_tf.recommenders import AMF, BPRMF
 
     model = {"BPR-MF": BPRMF, "AMF": AMF}[name](data.n_users, data.n_items, DIM)
     model.compile()
@@ -142,7 +142,7 @@ def eagers(data: Interactions) -> dict:
 def figures(data: Interactions) -> dict:
     """What a figure asks of one attack on one model: perturbations, lists and metrics; and what a defence costs."""
     from advrec_tf import evaluation, perturbations
-    from advrec_tf.training import MarginMFSettings
+    from advrec_tf.recommenders import MarginMFSettings
 
     (P, Q), margin = factors(data), MarginMFSettings()
 

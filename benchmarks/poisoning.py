@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from advrec_tf.startup import one_thread_for_numpy, peak_memory_mb, start_tensorflow
+from advrec_tf.execution.startup import one_thread_for_numpy, peak_memory_mb, start_tensorflow
 
 one_thread_for_numpy()
 
@@ -25,7 +25,7 @@ def wrmf():
     """50 epochs of WRMF by SGD, and the same step on the dense users x items block (scores, errors, two products), compiled as well."""
     import tensorflow as tf
 
-    from advrec_tf.models import WRMF
+    from advrec_tf.recommenders import WRMF
 
     data = gowalla()
     model = WRMF(data.n_users, data.n_items)
@@ -125,7 +125,7 @@ def gan_epoch():
 
 def younger():
     """What robust recommenders cost at ML-100K's size, 50 epochs each, without compilation."""
-    from advrec_tf.training import RECOMMENDERS
+    from advrec_tf.recommenders import RECOMMENDERS
 
     data, seconds = interactions(943, 1682, 80_000), {}
     for name in ("wrmf", "wrmf_fit", "wrmf_norm", "ensemble"):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import product
 from typing import Any
 
-from advrec_tf.startup import one_thread_for_numpy, peak_memory_mb, start_tensorflow
+from advrec_tf.execution.startup import one_thread_for_numpy, peak_memory_mb, start_tensorflow
 
 one_thread_for_numpy()
 
@@ -17,7 +17,7 @@ import pandas as pd  # noqa: E402
 
 from advrec_tf import evaluation  # noqa: E402
 from advrec_tf.data import Interactions, sample_triples, sample_users, shuffled_batches  # noqa: E402
-from advrec_tf.threads import threads  # noqa: E402
+from advrec_tf.execution.threads import threads  # noqa: E402
 from benchmarks.main import BATCH, DIM, attack_iterations, factors, model_epoch, seconds  # noqa: E402
 
 SIZES = {"ml-1m": (6_040, 3_706, 1_000_209), "1m": (1_000_000, 200_000, 17_700_000)}

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from advrec_tf import auditing, evaluation, perturbations, robustness
-from advrec_tf.cli.runner import Experiment, list_length
+from advrec_tf import evaluation, leaderboard, perturbations
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
+from advrec_tf.execution.results import Job
+from advrec_tf.execution.runner import Experiment, list_length
+from advrec_tf.execution.storage import digest, load_matrix
+from advrec_tf.leaderboard import auditing
+from advrec_tf.leaderboard.audit import facts_of, of_results
 from advrec_tf.reporting import read_results, read_users
-from advrec_tf.reporting.audit import facts_of, of_results
-from advrec_tf.results import Job
-from advrec_tf.storage import digest, load_matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class Study:
     def config(self) -> dict[str, Any]:
         facts = facts_of(self.P, self.Q, self.data, self.norm, self.k, self.seed, self.budget)
         versions = {"perturbations": perturbations.VERSION, "evaluation": evaluation.VERSION, "certificates": evaluation.CERTIFICATES}
-        versions |= {"robustness": robustness.VERSION}
+        versions |= {"robustness": leaderboard.VERSION}
         return {"facts": facts, "factors": digest({"P": self.P, "Q": self.Q})[:12], "data": self.data.fingerprint, "versions": versions}
 
 
@@ -68,4 +69,4 @@ def report(folders: list[Path]) -> None:
         print(f"{result.summary}\nKept in {result.save(folder)}")
 
 
-EXPERIMENT = Experiment(robustness.LAYOUT, studies, jobs, report)
+EXPERIMENT = Experiment(leaderboard.LAYOUT, studies, jobs, report)

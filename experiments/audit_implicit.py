@@ -2,7 +2,7 @@
 
 import sys
 
-from advrec_tf.startup import one_thread_for_numpy
+from advrec_tf.execution.startup import one_thread_for_numpy
 
 one_thread_for_numpy()
 

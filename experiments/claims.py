@@ -6,7 +6,12 @@ from typing import Any
 from advrec_tf.data import NAMES
 from advrec_tf.errors import UserError
 from advrec_tf.files import locked
-from advrec_tf.reporting import Evidence, LowRankEvidence, claims, lowrank_claims, page
+from advrec_tf.reporting import page
+
+from .lowrank import claims as lowrank_claims
+from .lowrank.evidence import LowRankEvidence
+from .multistep import claims as multistep_claims
+from .multistep.evidence import Evidence
 
 MULTI_STEP = ("table1", "iterations", "budget", "characteristics")
 
@@ -16,7 +21,7 @@ def run(values: dict[str, Any]) -> None:
     output_dir = Path(values["output_dir"])
     names = [name if name in NAMES else Path(name).stem for name in values["dataset"]]
     evidence, lowrank = [Evidence.of(output_dir, name) for name in names], LowRankEvidence.of(output_dir)
-    texts = {"multi-step": claims.report(evidence), "low-rank": lowrank_claims.report(lowrank)}
+    texts = {"multi-step": multistep_claims.report(evidence), "low-rank": lowrank_claims.report(lowrank)}
     if not any(texts.values()):
         raise UserError(
             f"{output_dir} holds no results on {', '.join(values['dataset'])} that a claim is about: "

@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from advrec_tf.cli.runner import Experiment
-from advrec_tf.reporting import convergence as reporting
+from advrec_tf.execution.results import Job
+from advrec_tf.execution.runner import Experiment
+from advrec_tf.leaderboard import convergence
+from advrec_tf.leaderboard import convergence_page as reporting
 from advrec_tf.reporting import page, read_results
-from advrec_tf.results import Job
-from advrec_tf.robustness import convergence
 
-from . import robustness
+from . import leaderboard
 
 
-def jobs(study: robustness.Study) -> list[Job]:
+def jobs(study: leaderboard.Study) -> list[Job]:
     """Every entry at every epsilon."""
     found = []
-    for name, seed, P, Q in robustness.entries(study):
+    for name, seed, P, Q in leaderboard.entries(study):
         found += convergence.jobs(name, P, Q, study.data, seed, study.k)
     return found
 
@@ -25,4 +25,4 @@ def report(folders: list[Path]) -> None:
         page(folder, reporting.report(read_results(folder), folder.name))
 
 
-EXPERIMENT = Experiment(convergence.LAYOUT, robustness.studies, jobs, report, robustness.prepare)
+EXPERIMENT = Experiment(convergence.LAYOUT, leaderboard.studies, jobs, report, leaderboard.prepare)

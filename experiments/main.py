@@ -2,7 +2,7 @@
 
 import sys
 
-from advrec_tf.startup import INTERRUPTED, STATUS, one_thread_for_numpy, stop_at_once, stop_in_order
+from advrec_tf.execution.startup import INTERRUPTED, STATUS, one_thread_for_numpy, stop_at_once, stop_in_order
 
 stop_at_once()
 one_thread_for_numpy()  # before numpy is imported
@@ -16,8 +16,9 @@ from absl import app  # noqa: E402
 from absl import flags as absl_flags  # noqa: E402
 
 from advrec_tf import data  # noqa: E402
-from advrec_tf.cli import command_line, flags, runner  # noqa: E402
+from advrec_tf.cli import command_line, flags  # noqa: E402
 from advrec_tf.errors import UserError  # noqa: E402
+from advrec_tf.execution import runner  # noqa: E402
 
 ROOM = __package__ or "experiments"
 
@@ -44,7 +45,7 @@ def load(name: str, values: dict[str, Any]) -> tuple[str, data.Interactions]:
 
 def run(experiment: str, values: dict[str, Any]) -> int:
     """Runs an experiment on every data set that can be had; returns the exit status."""
-    values, module = {**values, "experiment": experiment}, importlib.import_module(f"{ROOM}.{experiment}")
+    values, module = {**values, "experiment": experiment}, importlib.import_module(f"{ROOM}.{flags.EXPERIMENTS[experiment].module}")
     if experiment in ("claims", "verdict"):  # of what was measured
         module.run(values)
         return 0
@@ -66,7 +67,7 @@ def run(experiment: str, values: dict[str, Any]) -> int:
     make = lambda name, each: module.EXPERIMENT.studies(values, [each], Path(values["output_dir"]))  # noqa: E731
     studies = [study for own in attempted(make, [each.name for each in wanted], wanted) for study in own]
     if studies:
-        runner.run(experiment, module.EXPERIMENT, values, studies)
+        runner.run(experiment, module.EXPERIMENT, values, studies, flags.command_of(experiment, values))
     return 0 if len(loaded) == len(asked) and not sum(missing for _, missing in parts) and len(studies) == len(wanted) else 1
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from advrec_tf.evaluation import NAMES
-from advrec_tf.reporting import Evidence, characteristics, claims, curves, tables
 from advrec_tf.reporting.vocabulary import MODELS
+from experiments.multistep import claims, curves, loss_slopes, table1_tables
+from experiments.multistep.evidence import Evidence
 from published_runs.measured import Published, clear_sign
 
 
@@ -39,12 +40,12 @@ class MultiStep:
         return self.published.values(place, "value", "cells.csv", draw=0, **where)
 
     def table1(self, dataset: str) -> pd.DataFrame:
-        """Return `tables.table1` of a data set."""
-        return tables.table1(self.published.rows(f"multi_step/table1/{dataset}", "cells.csv"))
+        """Return `table1_tables.table1` of a data set."""
+        return table1_tables.table1(self.published.rows(f"multi_step/table1/{dataset}", "cells.csv"))
 
     def agreements(self, dataset: str) -> pd.DataFrame:
-        """Return `tables.agreements` of a data set, by selection and FGSM's gradient."""
-        return tables.agreements(self.table1(dataset)).set_index(["selection", "fgsm"], drop=False)
+        """Return `table1_tables.agreements` of a data set, by selection and FGSM's gradient."""
+        return table1_tables.agreements(self.table1(dataset)).set_index(["selection", "fgsm"], drop=False)
 
     def multi_step_wins(self, dataset: str) -> int:
         """Return in how many cells (model, BIM or PGD, metric) less is left than under FGSM."""
@@ -74,27 +75,27 @@ class MultiStep:
         return table.set_index("seed")["times less"]
 
     def losses(self, name: str) -> pd.DataFrame:
-        """Return `characteristics.losses` of the sub-samples <data set>-<protocol>."""
+        """Return `loss_slopes.losses` of the sub-samples <data set>-<protocol>."""
         place = f"multi_step/characteristics/{name}"
         self.published.folders(f"{place}-*")
-        return characteristics.losses_of(self.published.folder / place)
+        return loss_slopes.losses_of(self.published.folder / place)
 
     def slopes(self, name: str) -> dict[str, pd.Series]:
         """Return each model's slope (slope, low, high) of PGD's loss over density."""
-        table = characteristics.slopes(characteristics.shown(self.losses(name)))
+        table = loss_slopes.slopes(loss_slopes.shown(self.losses(name)))
         table = table[(table["attack"] == "PGD") & (table["characteristic"] == "density")]
         return {model: row for model, row in table.set_index("model").iterrows()}
 
     def two_point_slopes(self, name: str) -> dict[str, float]:
         """Return each model's slope of PGD's loss between the sparsest and densest sub-sample."""
-        table = characteristics.ends(self.losses(name))
+        table = loss_slopes.ends(self.losses(name))
         return table[table["attack"] == "PGD"].set_index("model")["slope"].to_dict()
 
     def readings(self, name: str) -> Readings:
         """Return how many readings of Figure 3 give both published slopes."""
-        table = characteristics.readings(self.losses(name))
-        published = table["model"].map(characteristics.PUBLISHED_SLOPES)
-        equal = (table["slope"] / published - 1).abs() <= tables.NEAR / 100
+        table = loss_slopes.readings(self.losses(name))
+        published = table["model"].map(loss_slopes.PUBLISHED_SLOPES)
+        equal = (table["slope"] / published - 1).abs() <= table1_tables.NEAR / 100
         inside = (table["low"] <= published) & (published <= table["high"])
         keys = [table[key] for key in ("selection", "epsilon", "metric", "iterations")]
         both = pd.DataFrame({"equal": equal, "inside": inside}).groupby(keys).all()

@@ -9,8 +9,9 @@ import pandas as pd
 
 from advrec_tf.evaluation import mean_interval
 from advrec_tf.evaluation.verdicts import Verdict
-from advrec_tf.reporting import comparison, leaderboard, origin, read_results
-from advrec_tf.results import read_record
+from advrec_tf.execution.results import read_record
+from advrec_tf.leaderboard import comparison, summary
+from advrec_tf.reporting import origin, read_results
 
 
 class Published:
@@ -62,7 +63,7 @@ class Published:
         place = f"scale_free/robustness/{dataset}"
         tables = (self.table(place, f"{name}.csv") for name in ("worst", "tests", "groups"))
         (record,) = map(read_record, (folder / "config.json" for folder in self.folders(place)))
-        return Board(*tables, leaderboard.older(record))
+        return Board(*tables, summary.older(record))
 
     def speed(self, name: str) -> pd.DataFrame:
         """Return a table of speed/, as one run of the benchmarks printed it."""
@@ -91,7 +92,7 @@ def _matches(column: pd.Series, value: Any) -> pd.Series:
 class Board:
     """A leaderboard: worst nDCG, tests of one entry against the others, and whom each protects.
 
-    older: `leaderboard.older`, of a board of an earlier version of the ensemble.
+    older: `summary.older`, of a board of an earlier version of the ensemble.
     """
 
     def __init__(self, worst: pd.DataFrame, tests: pd.DataFrame, groups: pd.DataFrame, older: str = ""):

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from advrec_tf.reporting import characteristics, comparison, verdict_table
+from advrec_tf.leaderboard import comparison
+from advrec_tf.reporting import verdict_table
 from advrec_tf.reporting.vocabulary import MODELS, cell
+from experiments.multistep import loss_slopes
 from published_runs import findings, measured
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -31,7 +33,7 @@ def environment(rows: measured.Published) -> Environment:
         "paper": measured.paper,
         "clear_sign": measured.clear_sign,
         "cell": cell,
-        "PUBLISHED_SLOPES": characteristics.PUBLISHED_SLOPES,
+        "PUBLISHED_SLOPES": loss_slopes.PUBLISHED_SLOPES,
         "MODELS": MODELS,
         "comparison": comparison,
         "verdict_table": verdict_table,

@@ -16,28 +16,18 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from advrec_tf.cli.flags import OF_MACHINE  # noqa: E402
-from advrec_tf.cli.perturbed import NORMS  # noqa: E402
-from advrec_tf.evaluation import NAMES  # noqa: E402
-from advrec_tf.files import replacing, write_text  # noqa: E402
-from advrec_tf.reporting import (  # noqa: E402
-    Evidence,
-    LowRankEvidence,
-    characteristics,
-    claims,
-    comparison,
-    convergence,
-    front,
-    leaderboard,
-    lowrank_claims,
-    origin,
-    plots,
-    read_results,
-    tables,
-    user_ranks,
-)
-from advrec_tf.results import read_record, write_record  # noqa: E402
-from published_runs import pages  # noqa: E402
+from advrec_tf.cli.flags import EXPERIMENTS, OF_MACHINE
+from advrec_tf.evaluation import NAMES
+from advrec_tf.execution.results import read_record, write_record
+from advrec_tf.files import replacing, write_text
+from advrec_tf.leaderboard import comparison, convergence_page, front, summary, user_ranks
+from advrec_tf.reporting import origin, plots, read_results
+from experiments.lowrank import claims as lowrank_claims
+from experiments.lowrank.evidence import LowRankEvidence
+from experiments.multistep import claims, loss_slopes, table1_tables
+from experiments.multistep.evidence import Evidence
+from experiments.multistep.perturbed import NORMS
+from published_runs import pages
 
 PUBLISHED = Path(__file__).parent
 # Folders of PUBLISHED, and the experiments in them; the low-rank paper's Figure 1 is of coordinates and not of rows.
@@ -71,7 +61,7 @@ def take(folder: Path, target: Path) -> None:
 def take_board(folder: Path, target: Path) -> None:
     """Make a leaderboard's tables anew, so that the compared entry is that of this commit, and copy them."""
     with contextlib.redirect_stdout(io.StringIO()):
-        importlib.import_module("experiments.robustness").report([folder])
+        importlib.import_module("experiments.leaderboard").report([folder])
     copy_board(folder, target)
 
 
@@ -96,9 +86,9 @@ def _tables(folder: Path) -> dict[str, pd.DataFrame]:
         return {"results": rows[at_end], **{part: read_results(folder, f"{part}.csv") for part in ("cells", "tests")}}
     rows = rows.drop(columns=list(NORMS), errors="ignore")  # which Table 1's page alone reads
     if name == "characteristics":
-        as_read = (rows["selection"] == "best") & (rows["epsilon"] == characteristics.PAPER_EPSILON)
-        shown = (rows["attack"] == "fgsm") | (rows["iterations"] == characteristics.SHOWN_ITERATIONS)
-        unread = ["epoch", *(set(NAMES) - set(characteristics.LOSSES.values()))]
+        as_read = (rows["selection"] == "best") & (rows["epsilon"] == loss_slopes.PAPER_EPSILON)
+        shown = (rows["attack"] == "fgsm") | (rows["iterations"] == loss_slopes.SHOWN_ITERATIONS)
+        unread = ["epoch", *(set(NAMES) - set(loss_slopes.LOSSES.values()))]
         return {"results": rows[rows["attack"].isin(["", "pgd"]) | (as_read & shown)].drop(columns=unread)}
     if name in ("iterations", "budget"):
         rows = rows.drop(columns=["PR", "RE", "EFD"])
@@ -117,8 +107,8 @@ def _write(target: Path, tables: dict[str, pd.DataFrame]) -> None:
 
 def _as_shown(worst: pd.DataFrame) -> pd.DataFrame:
     """Of a leaderboard's rows what its page has: groups of users before and under one attack, lists' diversity where training pairs are known."""
-    paying = (worst["threat"] == "") | ((worst["threat"] == "test") & (worst["ball"] == "l2") & (worst["rho"] == leaderboard.VERDICT_AT))
-    groups, lists = [name for name in leaderboard.DETAILS if name.startswith(leaderboard.GROUPS)], ["ICov", "EFD", "SE"]
+    paying = (worst["threat"] == "") | ((worst["threat"] == "test") & (worst["ball"] == "l2") & (worst["rho"] == summary.VERDICT_AT))
+    groups, lists = [name for name in summary.DETAILS if name.startswith(summary.GROUPS)], ["ICov", "EFD", "SE"]
     shown = {**worst[groups].where(paying), **worst[lists].where(worst["threat"].isin(["", "train"]))}
     return worst.assign(**shown).drop(columns=["HR", "certified_HR"])
 
@@ -131,7 +121,7 @@ def render(published: Path) -> dict[Path, str]:
     }
     with contextlib.redirect_stdout(io.StringIO()):
         for name, part in groupby((folder for folders in found.values() for folder in folders), key=lambda folder: folder.parent.name):
-            module = importlib.import_module(f"experiments.{name}")
+            module = importlib.import_module(f"experiments.{EXPERIMENTS[name].module}")
             if name == "characteristics":  # whose page is of all folders
                 module.EXPERIMENT.report(list(part))
             else:
@@ -144,7 +134,9 @@ def render(published: Path) -> dict[Path, str]:
     parts = [how, *(_of_data_set(folder, judged.get(folder.name, "")) for folder in measured)]
     texts[Path("docs/multi_step.md")] = _page("the multi-step perturbations paper", published / "multi_step", parts)
     boards = [f"## {folder.name}\n\n{_of_board(folder)}\n" for folder in found["scale_free"] if folder.parent.name == "robustness"]
-    boards += ["#" + convergence.report(read_results(folder), folder.name) for folder in found["scale_free"] if folder.parent.name == "convergence"]
+    boards += [
+        "#" + convergence_page.report(read_results(folder), folder.name) for folder in found["scale_free"] if folder.parent.name == "convergence"
+    ]
     texts[Path("docs/robustness.md")] = _page("robustness in budgets that no scale changes", published / "scale_free", boards)
     texts |= pages.render(published)
     return texts
@@ -162,17 +154,17 @@ def _of_board(folder: Path) -> str:
     rows, tests = read_results(folder, "worst.csv"), read_results(folder, "tests.csv")
     seeds = ", ".join(f"{entry} {count}" for entry, count in rows.groupby("entry")["seed"].nunique().items())
     first = [comparison.summary(rows, tests)] if len(tests) else []
-    first += filter(None, [leaderboard.older(read_record(folder / "config.json"))])
-    sentences = "\n".join(f"- {sentence}" for sentence in (*first, *leaderboard.verdicts(rows)))
+    first += filter(None, [summary.older(read_record(folder / "config.json"))])
+    sentences = "\n".join(f"- {sentence}" for sentence in (*first, *summary.verdicts(rows)))
     tables = [each.markdown.replace("## ", "### ") for each in front.tables(rows, tests)[:3]]
     return "\n".join([sentences, f"\nSeeds: {seeds}.", *tables])
 
 
 def _of_data_set(folder: Path, verdicts: str) -> str:
     evidence = Evidence.of(folder.parent.parent, folder.name)
-    slopes = "" if evidence.losses is None else characteristics.readings_report(evidence.losses, characteristics.readings(evidence.losses))
-    cells = tables.agreement(tables.table1(read_results(folder, "cells.csv")))
-    return "\n".join([f"## {folder.name}\n", cells, claims.epochs(evidence), verdicts, slopes.replace("## ", "### ")])
+    readings = "" if evidence.losses is None else loss_slopes.readings_report(evidence.losses, loss_slopes.readings(evidence.losses))
+    cells = table1_tables.agreement(table1_tables.table1(read_results(folder, "cells.csv")))
+    return "\n".join([f"## {folder.name}\n", cells, claims.epochs(evidence), verdicts, readings.replace("## ", "### ")])
 
 
 def main(results: list[Path]) -> None:

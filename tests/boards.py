@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from advrec_tf.reporting import comparison, leaderboard
+from advrec_tf.leaderboard import comparison, summary
 
 FIRST = "iALS at rank 8"
 USERS = 40
@@ -16,7 +16,7 @@ SPECS = {
 
 
 def board(clean=None, left=None, seeds=None, noise=0.02) -> pd.DataFrame:
-    """Return rows as of `leaderboard.tidy`.
+    """Return rows as of `summary.tidy`.
 
     clean: mean nDCG by entry; left: the share of it that every attack leaves, half of which is
     certified; seeds: how many trainings; noise: of single users.  Each is a dictionary that changes
@@ -31,7 +31,7 @@ def board(clean=None, left=None, seeds=None, noise=0.02) -> pd.DataFrame:
             users = clean[entry] + 0.1 * WAVE
             base = {
                 "entry": entry,
-                **dict(zip(leaderboard.SPEC, SPECS[entry])),
+                **dict(zip(summary.SPEC, SPECS[entry])),
                 "seed": seed,
                 "ICov": 100.0,
                 "EFD": 0.1,

@@ -5,8 +5,8 @@ import signal
 import time
 from pathlib import Path
 
-from advrec_tf import threads
 from advrec_tf.errors import UserError
+from advrec_tf.execution import threads
 
 
 def sums(table, nested, x, position=0):

@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 
-from advrec_tf.startup import one_thread_for_numpy, start_tensorflow
+from advrec_tf.execution.startup import one_thread_for_numpy, start_tensorflow
 
 if "TF_XLA_FLAGS" not in os.environ:  # what one test has compiled serves all others, those of other processes as well
     COMPILED = tempfile.mkdtemp(prefix="advrec-xla-")

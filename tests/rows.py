@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from advrec_tf.results import Job, Layout, read_results, recorded_run
+from advrec_tf.execution.results import Job, Layout, read_results, recorded_run
 
 MADE: dict[str, tuple[list[dict], dict]] = {}
 
@@ -19,7 +19,7 @@ def write(
     folder: Path, layout: Layout, rows: list[dict], config: dict | None = None, users: dict | None = None, statistics: dict | None = None
 ) -> pd.DataFrame:
     """Writes rows as one job's, with arrays [rows, users] beside them, and reads the results."""
-    from advrec_tf.results import measure
+    from advrec_tf.execution.results import measure
 
     plain = json.loads(json.dumps(rows, default=lambda value: value.item()))
     job = Job("rows:made", plain, {"name": str(folder)})

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import pytest
 from absl import flags as absl_flags
 
-from advrec_tf import jobs
 from advrec_tf.cli import command_line, flags
+from advrec_tf.execution import jobs
 from advrec_tf.poisoning import dcgan
 from experiments import main
 

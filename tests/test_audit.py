@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf import audit, data, jobs, perturbations, robustness
-from advrec_tf.auditing import align
+from advrec_tf import audit, data, leaderboard, perturbations
 from advrec_tf.errors import UserError
-from advrec_tf.reporting import leaderboard
+from advrec_tf.execution import jobs
+from advrec_tf.leaderboard import summary
+from advrec_tf.leaderboard.auditing import align
 
 from running import advrec, told
 
@@ -29,12 +30,12 @@ def audited():
 def test_an_audit_is_the_leaderboard_of_one_entry(audited):
     P, Q, interactions, result = audited
     rows, kept = [], []
-    for job in robustness.jobs("factors", np.float32(P), np.float32(Q), interactions):
+    for job in leaderboard.jobs("factors", np.float32(P), np.float32(Q), interactions):
         own, users = jobs.named(job.function)(points=job.points, **job.arguments)
         rows += own
         kept += [(row, {name: values[place] for name, values in users.items()}) for place, row in enumerate(own)]
-    found = leaderboard.tidy(pd.DataFrame(rows, columns=robustness.LAYOUT.columns), kept)
-    pd.testing.assert_frame_equal(result.worst, found[list(leaderboard.DETAILS)])
+    found = summary.tidy(pd.DataFrame(rows, columns=leaderboard.LAYOUT.columns), kept)
+    pd.testing.assert_frame_equal(result.worst, found[list(summary.DETAILS)])
     assert set(result.members["entry"]) == {"factors", "MostPopular", "Random"} and set(result.half) == {"train", "lists", "test", "alone"}
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from advrec_tf.reporting import leaderboard
+from advrec_tf.leaderboard import summary
 
 SEEDS, EPSILONS = (0, 1, 2), (0.05, 0.2)
 CLEAN = {"A": (0.50, 0.52, 0.54), "B": (0.40, 0.40, 0.40), "MostPopular": (0.2, 0.2, 0.2)}
@@ -16,11 +16,11 @@ LEFT = {
     "test": ((0.30, 0.33, 0.36), (0.10, 0.12, 0.20)),
     "alone": ((0.28, 0.28, 0.28), (0.05, 0.05, 0.05)),
 }
-GROUPS = [f"{by} {n}" for by in leaderboard.GROUPS for n in range(1, 5)]
+GROUPS = [f"{by} {n}" for by in summary.GROUPS for n in range(1, 5)]
 
 
 def row(entry, seed, threat, ball, rho, ndcg) -> dict:
-    """A row of `leaderboard.tidy`; other columns are made of nDCG: half certified, HR twice, quartiles n tenths."""
+    """A row of `summary.tidy`; other columns are made of nDCG: half certified, HR twice, quartiles n tenths."""
     base = {"entry": entry, "seed": seed, "threat": threat, "budget": "relative", "ball": ball, "rho": rho, "k": 10, "masked": ""}
     metrics = {"nDCG": ndcg, "HR": 2 * ndcg, "certified_nDCG": ndcg / 2 if threat else np.nan, "ICov": 100 * ndcg, "EFD": ndcg / 4, "SE": 10 * ndcg}
     return base | metrics | {name: ndcg * (1 + place) / 10 for place, name in enumerate(GROUPS)}
@@ -37,7 +37,7 @@ def page() -> dict[str, dict[str, list[str]]]:
                 for place, epsilon in enumerate(EPSILONS):
                     kept = {"A": own[place][seed], "B": 0.9 * clean[seed], "MostPopular": clean[seed]}
                     rows.append(row(entry, seed, threat, "l2", epsilon, kept[entry]))
-    text = leaderboard.report(pd.DataFrame(rows), "shop")
+    text = summary.report(pd.DataFrame(rows), "shop")
     found: dict[str, dict[str, list[str]]] = {}
     for part in text.split("\n## ")[1:]:
         title, *lines = part.splitlines()

@@ -7,10 +7,11 @@ from scipy import stats
 
 from advrec_tf.evaluation import NAMES
 from advrec_tf.evaluation.verdicts import Estimate, Replication, Word, judge, part_p
-from advrec_tf.reporting import Evidence, claims, published
-from advrec_tf.reporting.evidence import BIM, PGD, published_evidence
+from advrec_tf.reporting import published
 from advrec_tf.reporting.verdict_table import follows, measured, note, stated
 from advrec_tf.reporting.vocabulary import FGSM, INITIAL, MODELS
+from experiments.multistep import claims
+from experiments.multistep.evidence import BIM, PGD, Evidence, published_evidence
 
 NOISE = np.array([0.98, 1.01, 1.0, 1.02, 0.99])  # by seed
 SHARES = {"initial": 1.0, "fgsm": 0.9, "fgsm after pgd": 0.88, "bim": 0.4, "pgd": 0.39, "bim l2": 0.85}

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from advrec_tf import clusters, data
+from advrec_tf import data
 from advrec_tf.errors import UserError
+from advrec_tf.execution import clusters
 
 from running import ROOT, SHORT, advrec, answers, command, outcome
 

@@ -7,13 +7,13 @@ from scipy import stats
 
 from advrec_tf import evaluation
 from advrec_tf.errors import UserError
-from advrec_tf.reporting import comparison, leaderboard
-from advrec_tf.storage import write_csv
-from experiments import robustness
+from advrec_tf.execution.storage import write_csv
+from advrec_tf.leaderboard import comparison, summary
+from experiments import leaderboard
 
 from boards import FIRST, LEFT, board
 
-TABLE = [*leaderboard.DETAILS, *leaderboard.SPEC]
+TABLE = [*summary.DETAILS, *summary.SPEC]
 PAIRS = len(LEFT) - 1
 TESTS = PAIRS * len(comparison.CONDITIONS)
 
@@ -143,7 +143,7 @@ def test_shares_of_other_entries_are_judged_over_trainings_as_scipy_does():
 @pytest.fixture
 def board_of_amf(tmp_path):
     """A folder of results whose tests are about AMF, and not about today's default."""
-    rows = board().reindex(columns=[*TABLE, *leaderboard.USERS])
+    rows = board().reindex(columns=[*TABLE, *summary.USERS])
     folder = tmp_path / "robustness" / "shop"
     write_csv(folder / "worst.csv", rows[TABLE])
     write_csv(folder / "tests.csv", comparison.compared(rows, "AMF"))
@@ -155,7 +155,7 @@ def board_of_amf(tmp_path):
 
 def test_a_board_whose_rows_are_about_another_entry_says_so_in_every_line(board_of_amf):
     folder, rows = board_of_amf
-    robustness.render(folder)
+    leaderboard.render(folder)
     page = (folder / "report.md").read_text()
     sentences = [line for line in page.splitlines() if line.startswith("- ")]
     assert sentences[0] == "- " + comparison.summary(rows, comparison.compared(rows, "AMF"))
@@ -181,12 +181,12 @@ def test_a_board_whose_rows_are_about_another_entry_says_so_in_every_line(board_
 def test_tests_of_another_entry_than_the_one_asked_for_are_refused(board_of_amf):
     folder, _ = board_of_amf
     with pytest.raises(UserError, match=f"tests.csv is about AMF, not about {FIRST}"):
-        robustness.render(folder, FIRST)
-    robustness.render(folder, "AMF")
+        leaderboard.render(folder, FIRST)
+    leaderboard.render(folder, "AMF")
     tests = pd.read_csv(folder / "tests.csv", keep_default_na=False)
     write_csv(folder / "tests.csv", pd.concat([tests, tests.assign(first="BPR-MF")]))
     with pytest.raises(UserError, match="about AMF, BPR-MF, not about one entry"):
-        robustness.render(folder)
+        leaderboard.render(folder)
 
 
 def test_the_mean_over_all_conditions_by_hand():

@@ -4,9 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf import data, evaluation, jobs, perturbations
-from advrec_tf.reporting import convergence as reporting
-from advrec_tf.robustness import Problem, convergence, members
+from advrec_tf import data, evaluation, perturbations
+from advrec_tf.execution import jobs
+from advrec_tf.leaderboard import convergence
+from advrec_tf.leaderboard import convergence_page as reporting
+from advrec_tf.perturbations import ensemble
+from advrec_tf.perturbations.ensemble import Problem
 
 SHOP = data.synthetic(n_users=40, n_items=60, per_user=8, rank=4)
 RNG = np.random.default_rng(0)
@@ -20,10 +23,10 @@ def test_a_row_is_the_attack_with_its_steps_and_restarts():
     assert [(row["steps"], row["restarts"]) for row in rows] == [(0, 0), (24, 1), (240, 1), (24, 10)]
     problem = Problem(*perturbations.common(P, Q), SHOP, 2, 5)
     for row in rows:
-        schedule = members.SCHEDULES["test"]._replace(steps=row["steps"])
+        schedule = ensemble.SCHEDULES["test"]._replace(steps=row["steps"])
         user, item = problem.form[:2]
         if row["steps"]:
-            delta = members.restarted(problem, "test", 0.05, "l2", schedule, row["restarts"])
+            delta = ensemble.restarted(problem, "test", 0.05, "l2", schedule, row["restarts"])
             user, item = user + delta.user, item + delta.item
         assert row["nDCG"] == evaluation.metrics(evaluation.top_k(user, item, SHOP, 5), SHOP)["nDCG"]
     assert rows[3]["nDCG"] <= rows[1]["nDCG"]

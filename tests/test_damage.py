@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from advrec_tf import auditing, data, evaluation, storage
+from advrec_tf import data, evaluation
 from advrec_tf.errors import UserError
+from advrec_tf.execution import storage
+from advrec_tf.leaderboard import auditing
 from advrec_tf.poisoning import Profiles, read_trajectory
 
 from running import SHORT, advrec

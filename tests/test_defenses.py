@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from advrec_tf import data, perturbations, storage
+from advrec_tf import data, perturbations
 from advrec_tf.defenses import LowRank, Transformation, low_rank, project
 from advrec_tf.defenses.entering import entered, entered_ratings
 from advrec_tf.defenses.low_rank import projection, reconstruct, reconstruct_full, truncated
 from advrec_tf.errors import UserError
+from advrec_tf.execution import storage
 
 
 def by_svd(block, rank):

@@ -7,8 +7,8 @@ import types
 import numpy as np
 import pytest
 
-from advrec_tf import exports
 from advrec_tf.errors import UserError
+from advrec_tf.recommenders import importers
 
 RNG = np.random.default_rng(0)
 P, Q, BIAS = RNG.standard_normal((5, 3)).astype(np.float32), RNG.standard_normal((7, 3)).astype(np.float32), RNG.standard_normal(7).astype(np.float32)
@@ -39,10 +39,10 @@ def scores(factors):
 def test_the_lists_are_the_models(name, through, tmp_path):
     """Its scores up to what is the same for all items of a user."""
     if through == "object":
-        found = exports.factors_of(saved(name))
+        found = importers.factors_of(saved(name))
     else:
         (tmp_path / "model.pkl").write_bytes(pickle.dumps(saved(name), protocol=through))
-        found = exports.read_factors([str(tmp_path / "model.pkl")])
+        found = importers.read_factors([str(tmp_path / "model.pkl")])
     biased = any("bias" in key for key in LIBRARIES[name])
     np.testing.assert_allclose(scores(found), P @ Q.T + (BIAS if biased else 0), rtol=1e-5, atol=1e-6)
 
@@ -54,7 +54,7 @@ def test_arrays_in_files(tmp_path):
     safetensors = pytest.importorskip("safetensors.numpy")
     safetensors.save_file({"user_embedding": P, "item_embedding": Q}, tmp_path / "lightgcn.safetensors")
     for paths in (["implicit.npz"], ["p.npy", "q.npy"], ["lightgcn.safetensors"]):
-        found = exports.read_factors([str(tmp_path / path) for path in paths])
+        found = importers.read_factors([str(tmp_path / path) for path in paths])
         np.testing.assert_array_equal(scores(found), P @ Q.T)
 
 
@@ -72,7 +72,7 @@ def test_a_pickle_runs_no_code(tmp_path, monkeypatch):
     model.evil, model.own = Evil(), [module.Weights()]
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
     monkeypatch.delitem(sys.modules, "a_library")
-    np.testing.assert_array_equal(scores(exports.read_factors([str(tmp_path / "model.pkl")])), P @ Q.T)
+    np.testing.assert_array_equal(scores(importers.read_factors([str(tmp_path / "model.pkl")])), P @ Q.T)
     assert "a_library" not in sys.modules
 
 
@@ -88,13 +88,13 @@ class Forged:
 def test_bytes_are_no_objects(tmp_path):
     (tmp_path / "model.pkl").write_bytes(pickle.dumps({"user_factors": Forged(), "item_factors": Q}))
     with pytest.raises(UserError, match="no factors|no table of numbers"):
-        exports.read_factors([str(tmp_path / "model.pkl")])
+        importers.read_factors([str(tmp_path / "model.pkl")])
 
 
 def test_order_and_bytes_of_an_array_are_kept(tmp_path):
     columns_first, swapped = np.asfortranarray(P), Q.astype(">f8")
     (tmp_path / "model.pkl").write_bytes(pickle.dumps({"user_factors": columns_first, "item_factors": swapped}))
-    for one, other in zip(exports.read_factors([str(tmp_path / "model.pkl")]), (P, Q)):
+    for one, other in zip(importers.read_factors([str(tmp_path / "model.pkl")]), (P, Q)):
         np.testing.assert_array_equal(one, other)
 
 
@@ -119,10 +119,10 @@ def test_what_cannot_be_read_is_told_in_a_line(name, tmp_path):
     file, content, message = FAULTS[name]
     (tmp_path / file).write_bytes(content)
     with pytest.raises(UserError, match=message) as told:
-        exports.read_factors([str(tmp_path / file)])
+        importers.read_factors([str(tmp_path / file)])
     assert "\n" not in str(told.value)
 
 
 def test_files_that_are_not_there(tmp_path):
     with pytest.raises(UserError, match="No such file"):
-        exports.read_factors([str(tmp_path / "model.pkl")])
+        importers.read_factors([str(tmp_path / "model.pkl")])

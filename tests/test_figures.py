@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from advrec_tf.cli.perturbed import LAYOUT
-from advrec_tf.reporting import curves, plots, read_results, vocabulary
+from advrec_tf.reporting import read_results, vocabulary
+from experiments.multistep import curve_plots, curves
+from experiments.multistep.perturbed import LAYOUT
 
 from rows import write
 
@@ -71,6 +72,6 @@ def test_reports_and_figures_of_curves(output, tmp_path):
     assert "| 25 | 0.0019 | 0.0019 | 0.0400 | 0.0019 |" in curves.iterations_report(iterations)
     report = curves.budget_report(budget)
     assert "| BPR-MF | PGD | 0.100 | 5.0 |" in report and "certified, l2" in report
-    figure = plots.iterations_figure(iterations, ("nDCG", "ICov"))
+    figure = curve_plots.iterations_figure(iterations, ("nDCG", "ICov"))
     assert len(figure.axes) == 4 and figure.axes[0].get_title() == "BPR-MF on synthetic"
-    assert plots.budget_figure(budget).axes[1].get_xscale() == "log"
+    assert curve_plots.budget_figure(budget).axes[1].get_xscale() == "log"

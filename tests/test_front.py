@@ -7,8 +7,8 @@ from scipy import stats
 
 from advrec_tf import evaluation
 from advrec_tf.cli import flags
-from advrec_tf.reporting import comparison, front, leaderboard
-from advrec_tf.reporting.leaderboard import GROUPS
+from advrec_tf.leaderboard import comparison, front, summary
+from advrec_tf.leaderboard.summary import GROUPS
 from advrec_tf.reporting.vocabulary import DEFENDED
 
 from boards import FIRST, LEFT, USERS, board
@@ -81,7 +81,7 @@ def test_the_front_is_what_nothing_beats_in_both():
 
 def test_what_differs_in_users_norms_alone_shares_a_colour():
     rows = board()
-    rows.loc[rows["entry"] == FIRST, list(leaderboard.SPEC)] = ["iALS", None, False]
+    rows.loc[rows["entry"] == FIRST, list(summary.SPEC)] = ["iALS", None, False]
     left, *_ = front.front_figure(rows).axes
     marks = {container.get_label(): container.lines[0] for container in left.containers}
     assert set(marks) == set(LEFT) - {"MostPopular"}

@@ -13,7 +13,7 @@ from advrec_tf.poisoning import dcgan, gan, zeroth_order
 from advrec_tf.poisoning.likeness import mean_jaccard
 from advrec_tf.poisoning.ratings import discrete, like_real, random_mask, strongest
 from advrec_tf.poisoning.settings import GOALS, GanSettings, RecSys19Settings, RefinedBootstrapSettings
-from advrec_tf.training import WRMFSettings
+from advrec_tf.recommenders import WRMFSettings
 
 from killing import Killed, contents, killed_after
 from running import NARROW

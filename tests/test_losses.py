@@ -7,14 +7,15 @@ from scipy.sparse.linalg import svds
 from scipy.special import expit, log_softmax
 
 from advrec_tf import data, evaluation, perturbations
-from advrec_tf.perturbations import Perturbation
-from advrec_tf.robustness import Problem, alone, losses, members
-from advrec_tf.robustness.losses import Schedule, SmoothDCG
+from advrec_tf.perturbations import Perturbation, ensemble, losses
+from advrec_tf.perturbations.ensemble import Problem
+from advrec_tf.perturbations.losses import Schedule, SmoothDCG
+from advrec_tf.perturbations.single_user import alone
 
 SHOP = data.synthetic(n_users=40, n_items=60, per_user=8, rank=4)
 RNG = np.random.default_rng(0)
 P, Q = (RNG.standard_normal((n, 5)).astype(np.float32) for n in (SHOP.n_users, SHOP.n_items))
-TEST = members.items_of_test(SHOP)
+TEST = ensemble.items_of_test(SHOP)
 K = 3
 LISTS = evaluation.top_k(P, Q, SHOP, K)
 FORM = perturbations.form_of(P, Q, "relative")
@@ -121,7 +122,7 @@ def test_what_is_no_rival_is_none_in_either_table():
     """Users with fewer rivals than are looked for: both gradients come from the same slopes."""
     small = data.synthetic(n_users=15, n_items=12, per_user=7, rank=2)
     p, q = (RNG.standard_normal((n, 3)).astype(np.float32) for n in (15, 12))
-    loss = SmoothDCG(perturbations.form_of(p, q), small, members.items_of_test(small), np.ones(1), 10)
+    loss = SmoothDCG(perturbations.form_of(p, q), small, ensemble.items_of_test(small), np.ones(1), 10)
     clicks = small.matrix().toarray() > 0
     # A unit item in each column makes the gradient of users the slopes themselves, and the other way round.
     slopes = loss.gradient(0, p, np.eye(12, dtype=np.float32))
@@ -245,7 +246,7 @@ def slopes_of(p, q, sunk, weights, temperature, rivals):
 def test_an_annealed_attack_is_what_it_is_said_to_be(threat):
     """One start and four steps, in the l2 ball, where no rounding turns a sign."""
     problem, schedule = Problem(P, Q, SHOP, k=K), Schedule(4, 4.0, 0.2)
-    delta = members.restarted(problem, threat, 0.05, "l2", schedule, 1)
+    delta = ensemble.restarted(problem, threat, 0.05, "l2", schedule, 1)
     for own, expected in zip(delta, restated(threat, problem.form, 0.05, schedule)):
         assert np.sum(own * expected) / (np.linalg.norm(own) * np.linalg.norm(expected)) > 0.999
         assert np.linalg.norm(own) == pytest.approx(np.linalg.norm(expected), rel=1e-2)
@@ -255,13 +256,13 @@ def test_the_softmax_attack_is_what_it_is_said_to_be():
     problem = Problem(P, Q, SHOP, k=K)
     form, sizes = problem.form, [np.float64(size) for size in problem.form.sizes(0.1)]
     delta, clicks = [np.zeros(x.shape) for x in form[:2]], SHOP.matrix().toarray()
-    for _ in range(members.SOFTMAX_STEPS):
+    for _ in range(ensemble.SOFTMAX_STEPS):
         p, q = form.user + delta[0], form.item + delta[1]
         slopes = clicks.sum(axis=1, keepdims=True) * np.exp(log_softmax(p @ q.T, axis=1)) - clicks
         for side, gradient in enumerate((slopes @ q, slopes.T @ p)):
             step = sizes[side] * gradient / np.linalg.norm(gradient, axis=1, keepdims=True)
             delta[side] = (delta[side] + step) / 2
-    found = members.MEMBERS["train"]["softmax"](problem, 0.1, "l2")
+    found = ensemble.MEMBERS["train"]["softmax"](problem, 0.1, "l2")
     for own, expected in zip(found, delta):
         np.testing.assert_allclose(own, expected, atol=1e-4)
 
@@ -273,7 +274,7 @@ def test_the_best_iterate_is_kept_and_restarts_only_help():
     dcg, best = losses.anneal(problem.form, loss, sizes, "l2", ONCE, ZEROS)
     looked = loss.look(problem.form.user + best.user, problem.form.item + best.item)
     assert looked == pytest.approx(dcg) and 0 < dcg < loss.look(problem.form.user, problem.form.item)
-    one, many = (left(problem, members.restarted(problem, "test", 0.02, "l2", ONCE, count)) for count in (1, 8))
+    one, many = (left(problem, ensemble.restarted(problem, "test", 0.02, "l2", ONCE, count)) for count in (1, 8))
     assert one == pytest.approx(dcg / SHOP.n_users) and many <= one
 
 
@@ -284,11 +285,11 @@ def left(problem, delta):
 
 def test_small_data_have_restarts_and_large_ones_one_start(monkeypatch):
     counts = []
-    monkeypatch.setattr(members, "restarted", lambda *arguments: counts.append(arguments[-1]))
+    monkeypatch.setattr(ensemble, "restarted", lambda *arguments: counts.append(arguments[-1]))
     for scores in (1, 40 * 60 * 4, 40 * 60, 1 << 40):
-        monkeypatch.setattr(members, "FREE_SCORES", scores)
-        members.MEMBERS["test"]["smooth DCG"](Problem(P, Q, SHOP, k=K), 0.1, "l2")
-    assert counts == [1, 4, 1, members.RESTARTS]
+        monkeypatch.setattr(ensemble, "FREE_SCORES", scores)
+        ensemble.MEMBERS["test"]["smooth DCG"](Problem(P, Q, SHOP, k=K), 0.1, "l2")
+    assert counts == [1, 4, 1, ensemble.RESTARTS]
 
 
 def tiny(seed):
@@ -332,24 +333,24 @@ def test_the_optimum_of_tiny_cases_is_approached():
     for seed in range(3):
         problem = tiny(seed)
         for rho in (0.1, 0.2, 0.4):
-            found.append(left(problem, members.MEMBERS["test"]["smooth DCG"](problem, rho, "l2")))
+            found.append(left(problem, ensemble.MEMBERS["test"]["smooth DCG"](problem, rho, "l2")))
             least.append(brute_force(problem, rho))
     assert np.mean(found) <= 1.01 * np.mean(least)
 
 
 def test_bim_is_that_of_the_paper():
     problem = Problem(P, Q, SHOP, seed=3)
-    own = problem.form.back(members.MEMBERS["train"]["bim"](problem, 0.1, "l2"))
+    own = problem.form.back(ensemble.MEMBERS["train"]["bim"](problem, 0.1, "l2"))
     expected = perturbations.bim(P, Q, data.sample_triples(SHOP, 3), 0.1, ball="l2", budget="relative")
     for one, other in zip(own, expected):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 @pytest.mark.parametrize("ball", ["l2", "linf"])
-@pytest.mark.parametrize(("threat", "name"), [(threat, name) for threat, own in members.MEMBERS.items() for name in own])
+@pytest.mark.parametrize(("threat", "name"), [(threat, name) for threat, own in ensemble.MEMBERS.items() for name in own])
 def test_every_member_stays_in_its_ball(threat, name, ball):
     problem = Problem(P, Q, SHOP, k=K)
-    delta = members.MEMBERS[threat][name](problem, 0.2, ball)
+    delta = ensemble.MEMBERS[threat][name](problem, 0.2, ball)
     lengths = [
         (np.abs(part).max(axis=1) if ball == "linf" else np.linalg.norm(part, axis=1)) / size[0] for part, size in zip(delta, problem.form.sizes(0.2))
     ]
@@ -361,7 +362,7 @@ def test_a_user_alone_loses_more_than_among_others_and_no_more_than_any_attack_c
     problem, rho = Problem(P, Q, SHOP), 0.1 if ball == "l2" else 0.04
     sizes = problem.form.sizes(rho)
     ranks = alone(problem.form, SHOP, sizes, ball, SHOP.n_items, ONCE)
-    delta = members.MEMBERS["test"]["smooth DCG"](problem, rho, ball)
+    delta = ensemble.MEMBERS["test"]["smooth DCG"](problem, rho, ball)
     shared = evaluation.ranks_of_test_items(problem.form.user + delta.user, problem.form.item + delta.item, SHOP)
     assert ranks.mean() > shared.mean() and np.all(ranks >= evaluation.ranks_of_test_items(problem.form.user, problem.form.item, SHOP))
     short = alone(problem.form, SHOP, sizes, ball, K, ONCE)  # users whose item has left the list are done

@@ -6,9 +6,9 @@ import pytest
 from scipy import stats
 
 from advrec_tf.evaluation.verdicts import Word, judge
-from advrec_tf.reporting import LowRankEvidence, lowrank_claims, lowrank_effects
-from advrec_tf.reporting.lowrank_evidence import published_evidence, values_of
 from advrec_tf.reporting.verdict_table import follows
+from experiments.lowrank import claims, effects
+from experiments.lowrank.evidence import LowRankEvidence, published_evidence, values_of
 
 SEEDS = np.array([0.000, 0.002, -0.001, 0.001, -0.002])  # what a victim seed adds
 
@@ -45,7 +45,7 @@ def controlled():
 
 
 def judged(tables, controls=None):
-    return {v.claim.sentence: v for v in judge(lowrank_claims.cases(LowRankEvidence(tables, controls or {})))}
+    return {v.claim.sentence: v for v in judge(claims.cases(LowRankEvidence(tables, controls or {})))}
 
 
 def test_a_setting_that_returns_the_data_is_judged_exactly_and_not_tested():
@@ -83,7 +83,7 @@ def test_every_way_into_the_model_has_its_own_verdict():
 
 
 def test_effects_stand_side_by_side():
-    lines = [line[1:] for line in lowrank_effects.effects("controls", controlled())]
+    lines = [line[1:] for line in effects.effects("controls", controlled())]
     assert len(lines) == 2 * 5
     dense = next(line for line in lines if line[2:4] == ["[200, 50] dense", "recsys20"])
     assert dense[4] == "5" and dense[5].startswith("0.2220 [") and dense[6].startswith("0.3220 [")
@@ -91,7 +91,7 @@ def test_effects_stand_side_by_side():
     assert dense[10].startswith("-0.0280 [") and dense[11].startswith("-0.0800")
     undefended = next(line for line in lines if line[2] == "none")
     assert undefended[10:] == ["", ""]
-    text = lowrank_effects.report(LowRankEvidence({}, {"ml-100k": controlled()}))
+    text = effects.report(LowRankEvidence({}, {"ml-100k": controlled()}))
     assert "| controls | ml-100k | WRMF | [200, 50] dense | recsys20 | 5 |" in text
     assert "overall HR clean" in text and "Changes of target HR: ml-100k, recsys20" in text
 
@@ -101,7 +101,7 @@ def test_figure_6_is_compared_with_none_of_its_new_ratings():
     for attack in ("none", "recsys19"):
         for defense, share, target in (("new ratings", 0, 0.1), ("new ratings", 50, 0.2), ("new ratings", 100, 0.3)):
             rows += victims(defense, attack, target, patch="full", rank=50, share=share, model="PMF")
-    lines = [line[1:] for line in lowrank_effects.effects("Figure 6", pd.DataFrame(rows))]
+    lines = [line[1:] for line in effects.effects("Figure 6", pd.DataFrame(rows))]
     assert [line[2] for line in lines] == ["new ratings [full, 50]"] and lines[0][10] == "+0.2000"
 
 
@@ -135,7 +135,7 @@ def test_undefended_attacks_are_judged_by_the_most_seeds():
 
 
 def test_the_papers_own_tables_follow_their_sentences_or_not():
-    found = {claim.sentence: follows(claim, parts) for claim, parts in lowrank_claims.cases(published_evidence())}
+    found = {claim.sentence: follows(claim, parts) for claim, parts in claims.cases(published_evidence())}
     assert {sentence for sentence, text in found.items() if text.startswith("no")} == {
         "Without the fakes that it finds target HR drops by about 4 points",  # .1415 to .1095
         "while the overall performance is kept",  # .7090 of .7580 under [x, 3500]
@@ -143,7 +143,7 @@ def test_the_papers_own_tables_follow_their_sentences_or_not():
     }
     assert found["Local reconstruction lowers target HR"].startswith("yes ([100, 90] 0.1138 against 0.1415")
     assert found["The SVM finds about 85% of the fakes"] == ""
-    assert lowrank_claims.report(LowRankEvidence({}, {})) == ""
+    assert claims.report(LowRankEvidence({}, {})) == ""
 
 
 def test_evidence_is_of_the_papers_group_of_targets():
@@ -155,6 +155,6 @@ def test_evidence_is_of_the_papers_group_of_targets():
 
 
 def test_the_page_says_what_is_judged_and_how():
-    text = lowrank_claims.report(LowRankEvidence({"table2": table2(-0.03)}, {}))
+    text = claims.report(LowRankEvidence({"table2": table2(-0.03)}, {}))
     assert "| IV-A.3 | [100, 90] returns the data as they are (ours) |" in text and "| holds (exact) |" in text
     assert "(95% over 5 victim seeds)" in text and "over the 2 tested claims" in text and "| not measured |" in text

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from advrec_tf.cli.victims import ORDERS, order_of
-from advrec_tf.reporting import adaptive, controls, parts, poisoning, read_results, younger
+from advrec_tf.defenses.measuring import ORDERS, order_of
+from advrec_tf.reporting import read_results
+from experiments.lowrank import adaptive_report, controls_report, recsys19_report, tables, younger_report
 from published_runs import publish
 
 from running import ROOT
@@ -35,13 +36,13 @@ def controlled():
 
 
 def test_controls_are_told_apart_and_stand_beside_the_matched_victim():
-    table = controls.table(controlled())
+    table = controls_report.table(controlled())
     own = table[(table["defense"] == "none") & (table["attack"] == "recsys20")].set_index("control")
     assert own["mean"].round(4).to_dict() == {"matched": 0.16, "other seeds": 0.13, "fakes first": 0.128, "users permuted": 0.14}
     assert own.loc["other seeds", "ratio"] == pytest.approx(0.13 / 0.16) and own.loc["other seeds", "count"] == 2
     assert own.loc["other seeds", "low"] < 0.13 < own.loc["other seeds", "high"] and np.isnan(own.loc["matched", "low"])
     assert (table["defense"] == "none").tolist()[:1] == [True] and table["attack"].tolist()[0] == "none"
-    assert controls.printed_ratios("gowalla", "recsys20")["[100, 90]"] == pytest.approx(0.1138 / 0.1415)
+    assert controls_report.printed_ratios("gowalla", "recsys20")["[100, 90]"] == pytest.approx(0.1138 / 0.1415)
 
 
 def test_changes_of_one_seed_are_not_taken_for_several():
@@ -49,7 +50,7 @@ def test_changes_of_one_seed_are_not_taken_for_several():
     frame = controlled()
     made = (frame["defense"] == "low_rank:drop") & (frame["order"] == "as made") & (frame["attack"] != "none")
     frame.loc[made, "target_HR"] += np.array([0.001, 0.0, -0.001])
-    table = controls.changes(frame).set_index("name")
+    table = controls_report.changes(frame).set_index("name")
     line = table.loc["[100, 90] incomplete patches dropped"]
     each = np.array([-0.019, -0.02, -0.021])
     low, high = stats.t.interval(0.95, 2, each.mean(), stats.sem(each))
@@ -57,7 +58,7 @@ def test_changes_of_one_seed_are_not_taken_for_several():
     assert line["orders"] == 3 and line["clean"] == pytest.approx(-0.02) and line["fakes"] == 80
     assert (line["orders_mean"], line["least"], line["most"]) == pytest.approx((-0.0203333, -0.021, -0.02), rel=1e-4)
     assert (table.loc["[100, 90]", ["mean", "clean", "orders_mean"]] == 0).all()
-    text = controls.report(frame)
+    text = controls_report.report(frame)
     assert f"| -0.0200 [{low:+.4f}, {high:+.4f}], 3 | -0.0200 | 80 | -0.0203 (-0.0210 to -0.0200), 3 |" in text
     assert "leaves a single victim 0.75 to 0.94 of the matched one's target HR (0.1600); the paper prints 0.80 for [100, 90]" in text
 
@@ -66,13 +67,13 @@ def test_a_defence_is_named_by_its_fields():
     named = {"low_rank:weights:drop": "[100, 90] weights, incomplete patches dropped", "none": "none", "low_rank": "[100, 90]"}
     for defense, name in named.items():
         where = {"patch": "", "rank": np.nan} if defense == "none" else {"patch": "100", "rank": 90.0}
-        assert controls.name_of(pd.Series({"defense": defense} | where)) == name
-    assert controls.name_of(pd.Series({"defense": "transformation", "patch": "", "rank": 10.0})) == "transformation [10]"
+        assert controls_report.name_of(pd.Series({"defense": defense} | where)) == name
+    assert controls_report.name_of(pd.Series({"defense": "transformation", "patch": "", "rank": 10.0})) == "transformation [10]"
 
 
 def test_each_group_and_attack_has_a_section_of_its_own():
     frame = controlled()
-    text = controls.report(pd.concat([frame, frame.assign(group="tail"), frame[frame["attack"] != "none"].assign(attack="bandwagon")]))
+    text = controls_report.report(pd.concat([frame, frame.assign(group="tail"), frame[frame["attack"] != "none"].assign(attack="bandwagon")]))
     assert [line for line in text.splitlines() if line.startswith("## ")] == [
         "## recsys20, targets of the head", "## recsys20, targets of the tail", "## bandwagon, targets of the head"]  # fmt: skip
 
@@ -92,7 +93,7 @@ def test_parts_are_compared_over_the_same_seeds():
     values = {"none": (0.2, 0.3), "gan": (0.21, 0.33), "recsys19": (0.25, 0.35)}
     rows = [row(value, attack=attack, seed=seed, dataset="ml-100k", k=10) for attack, pair in values.items() for seed, value in enumerate(pair)]
     frame = pd.DataFrame(rows).assign(target_score=1.0, target_rank=5.0, target_Recall=0.1, HR=0.8)
-    table = parts.compared(frame).set_index(["after", "before", "measure"])
+    table = recsys19_report.compared(frame).set_index(["after", "before", "measure"])
     line = table.loc[("recsys19", "gan", "target_HR")]
     raw = sorted(stats.ttest_rel(values[a], values[b]).pvalue for a, b in (("gan", "none"), ("recsys19", "gan"), ("recsys19", "none")))
     own = raw.index(stats.ttest_rel(values["recsys19"], values["gan"]).pvalue)
@@ -111,10 +112,10 @@ def test_printed_changes_are_held_against_the_noise_of_one_run():
          "seeds": 5}
         for attack, value in (("none", 0.1432), ("recsys19", 0.1505), ("recsys19+recsys20", 0.2354))
     ])  # fmt: skip
-    text = poisoning.noise(table)
+    text = tables.noise(table)
     assert "| the attack | recsys19 | +0.0073 | 0.0318 | within |" in text and "recsys19+recsys20 | +0.0922 | 0.0318 | beyond |" in text
-    assert "| +0.0073 | 0.0393 | within |" in poisoning.noise(table.assign(mean=0.1432))
-    assert poisoning.noise(table.assign(seeds=1)) == ""
+    assert "| +0.0073 | 0.0393 | within |" in tables.noise(table.assign(mean=0.1432))
+    assert tables.noise(table.assign(seeds=1)) == ""
 
 
 def test_what_a_defence_takes_away_is_counted_from_the_clean_recommender():
@@ -123,12 +124,12 @@ def test_what_a_defence_takes_away_is_counted_from_the_clean_recommender():
     rows[3]["target_HR"] -= 1e-3
     rows += [low_rank(value + seed / 100, attack=attack, seed=seed) for attack, value in (("recsys20", 0.145), ("recsys20_aware", 0.315))
              for seed in (0, 1)]  # fmt: skip
-    left = adaptive.left(pd.DataFrame(rows)).set_index("attack")
+    left = adaptive_report.left(pd.DataFrame(rows)).set_index("attack")
     assert left.loc["recsys20", "taken"] == pytest.approx(0.5) and left.loc["recsys20_aware", "taken"] == pytest.approx(-0.1)
     taken, harm = np.array([0.056, 0.044]), np.array([0.101, 0.099])  # of two seeds
     low, high = stats.t.interval(0.95, 1, 0.5, stats.sem((taken - 0.5 * harm) / 0.1))
     assert (left.loc["recsys20", "low"], left.loc["recsys20", "high"]) == pytest.approx((low, high))
-    weak = adaptive.left(pd.DataFrame(rows).assign(target_HR=lambda frame: frame["target_HR"].where(frame["attack"] != "recsys20", 0.1)))
+    weak = adaptive_report.left(pd.DataFrame(rows).assign(target_HR=lambda frame: frame["target_HR"].where(frame["attack"] != "recsys20", 0.1)))
     assert np.isnan(weak.set_index("attack").loc["recsys20", "taken"])
 
 
@@ -138,7 +139,7 @@ def test_younger_defences_stand_beside_wrmf():
         rows += [row(value + seed / 50, model=model, attack=attack, seed=seed) for attack, value in (("none", clean), ("recsys20", attacked))
                  for seed in (0, 1)]  # fmt: skip
     frame = pd.DataFrame(rows).assign(HR=0.8, certified_fakes=np.nan)
-    line = younger.compared(frame).set_index(["attack", "model"]).loc[("recsys20", "Ensemble")]
+    line = younger_report.compared(frame).set_index(["attack", "model"]).loc[("recsys20", "Ensemble")]
     assert (
         line["raised"] == pytest.approx(0.03)
         and line["raised beside"] == pytest.approx(-0.07)

@@ -10,9 +10,10 @@ import pytest
 
 from advrec_tf import data, evaluation
 from advrec_tf.files import locked
-from advrec_tf.reporting import leaderboard, read_board, read_results
+from advrec_tf.leaderboard import measuring, summary
+from advrec_tf.leaderboard.user_ranks import read_board
+from advrec_tf.reporting import read_results
 from advrec_tf.reporting.vocabulary import DEFENDED
-from advrec_tf.robustness import measuring
 from published_runs import publish
 
 from running import SHORT, advrec, answers, outcome, told
@@ -160,7 +161,7 @@ def test_the_leaderboard(tmp_path, monkeypatch):
         assert result.status == 0, result.err
     folder = tmp_path / "robustness" / "synthetic"
     found = pd.read_csv(folder / "leaderboard.csv", keep_default_na=False)
-    assert tuple(found.columns) == leaderboard.COLUMNS
+    assert tuple(found.columns) == summary.COLUMNS
     own = {name for name in found["entry"] if name.startswith("mine ")}
     assert len(own) == 2 and set(found["entry"]) == own | entries
     assert (found.groupby("entry").size() == 1 + 4 * 3).all() and set(found["threat"]) == {"", "train", "lists", "test", "alone"}
@@ -170,8 +171,8 @@ def test_the_leaderboard(tmp_path, monkeypatch):
     record = json.loads((folder / "entries" / "BPR-MF 0.json").read_text())
     assert names <= set(record) and len(record["figures"]) == 13 and len(list((folder / "entries").iterdir())) == 11
     worst = pd.read_csv(folder / "worst.csv")
-    assert tuple(worst.columns) == (*leaderboard.DETAILS, *leaderboard.SPEC)
-    specs = worst.groupby("entry")[list(leaderboard.SPEC)].first()
+    assert tuple(worst.columns) == (*summary.DETAILS, *summary.SPEC)
+    specs = worst.groupby("entry")[list(summary.SPEC)].first()
     assert specs.loc["iALS at rank 4 with equal users"].tolist() == ["iALS", 4, True]
     assert specs.loc["BPR-MF", ["source", "normalized"]].tolist() == ["BPR-MF", False] and np.isnan(specs.loc["BPR-MF", "truncated_to"])
     assert set(pd.read_csv(folder / "tests.csv")["second"]) == set(found["entry"]) - {DEFENDED}
@@ -180,7 +181,7 @@ def test_the_leaderboard(tmp_path, monkeypatch):
     assert (found["nDCG"] <= found["entry"].map(clean)).all()
     board = read_board(folder)
     np.testing.assert_allclose(board.rows["users"].map(np.mean), board.rows["nDCG"], rtol=1e-5)
-    assert set(board.quarters) == set(leaderboard.GROUPS)
+    assert set(board.quarters) == set(summary.GROUPS)
     page = (folder / "leaderboard.html").read_text()
     publish.take(folder, tmp_path / "published" / "synthetic")
     whole, shipped = (read_results(place, "worst.csv") for place in (folder, tmp_path / "published" / "synthetic"))

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf import data, storage
-from advrec_tf.cli import poisoned as family
+from advrec_tf import data
+from advrec_tf.execution import storage
 from advrec_tf.poisoning import Profiles
+from experiments.lowrank import poisoned as family
 
 from running import OF_VICTIMS, TINY, advrec, told
 

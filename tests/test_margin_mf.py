@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advrec_tf import data, perturbations
-from advrec_tf.models import MarginMF
-from advrec_tf.models.margin_mf import worst_margins
-from advrec_tf.training import MarginMFSettings, epoch_file, train
+from advrec_tf.recommenders import MarginMF, MarginMFSettings, epoch_file, train
+from advrec_tf.recommenders.margin_mf import worst_margins
 
 
 def unit(x):

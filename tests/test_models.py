@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from advrec_tf import AMF, BPRMF, data, evaluation, perturbations
-from advrec_tf.models import MostPopular, Random, RowAdagrad
+from advrec_tf.recommenders import MostPopular, Random, RowAdagrad
 
 import oracles
 

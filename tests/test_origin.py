@@ -3,9 +3,9 @@
 import pytest
 
 from advrec_tf.cli import flags
+from advrec_tf.execution.results import write_record
 from advrec_tf.reporting import origin
 from advrec_tf.reporting.pages import page
-from advrec_tf.results import write_record
 
 RUN = {
     "started": "2026-11-27T06:00:00Z", "wall_seconds": 90.0, "commit": "abcdef0123", "versions": {"advrec_tf": "0.12.0"},

@@ -9,8 +9,9 @@ import pytest
 from jinja2 import nodes
 from scipy import stats
 
-from advrec_tf.reporting import characteristics, published
+from advrec_tf.reporting import published
 from advrec_tf.reporting.vocabulary import DEFENDED
+from experiments.multistep import loss_slopes
 from published_runs import findings, measured, pages
 
 from running import ROOT
@@ -250,7 +251,7 @@ def test_what_bim_keeps_in_the_l2_ball_and_where_multi_step_wins(tmp_path):
 
 def test_readings_of_figure_3_need_both_models():
     multistep = findings.MultiStep(measured.Published(SHIPPED))
-    table = characteristics.readings(multistep.losses("ml-1m-single_pass"))
+    table = loss_slopes.readings(multistep.losses("ml-1m-single_pass"))
     wide = table.set_index(["selection", "epsilon", "metric", "iterations", "model"]).unstack()
     equal = inside = 0
     for _, row in wide.iterrows():

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from advrec_tf import data, evaluation, perturbations
-from advrec_tf.cli import perturbed
-from advrec_tf.defenses import Transformation, project, projection
-from advrec_tf.models import MostPopular, Random
+from advrec_tf.defenses import Transformation, perturbed, project, projection
+from advrec_tf.recommenders import MostPopular, Random
 
 SEED, K = 3, 5
 

@@ -10,12 +10,11 @@ import tensorflow as tf
 from advrec_tf import data, evaluation
 from advrec_tf.defenses import Defense, LowRank
 from advrec_tf.errors import UserError
-from advrec_tf.models import WRMF
 from advrec_tf.poisoning import HEURISTICS, Profiles, bilevel, heuristic, likeness
 from advrec_tf.poisoning.bilevel import RecSys20Settings, Surrogate, binarised, initial_profiles
 from advrec_tf.poisoning.heuristics import SAMPLED
 from advrec_tf.poisoning.ratings import rating_matrix
-from advrec_tf.training import WRMFSettings
+from advrec_tf.recommenders import WRMF, WRMFSettings
 
 from killing import Killed, contents, killed_after
 

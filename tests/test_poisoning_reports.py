@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf.cli.poisoned import LAYOUT
 from advrec_tf.evaluation import DETECTION
-from advrec_tf.reporting import detection, plots, poisoning, published, read_results
-from advrec_tf.results import Layout
+from advrec_tf.execution.results import Layout
+from advrec_tf.reporting import plots, published, read_results
+from experiments.lowrank import detection, tables
+from experiments.lowrank.poisoned import LAYOUT
 
 from rows import write
 
@@ -39,7 +40,7 @@ def rows(tmp_path):
 
 
 def test_summary_puts_published_beside_measured(rows):
-    table = poisoning.summary(read_results(rows)).set_index(["defense", "attack", "metric"])
+    table = tables.summary(read_results(rows)).set_index(["defense", "attack", "metric"])
     cell = table.loc[("none", "recsys20", "target_HR")]
     assert cell["mean"] == pytest.approx(0.145) and cell["sd"] == pytest.approx(0.01 / np.sqrt(2)) and cell["seeds"] == 2
     assert cell["published"] == 0.1415 and cell["difference"] == pytest.approx(100 * (0.145 / 0.1415 - 1))
@@ -50,17 +51,17 @@ def test_summary_puts_published_beside_measured(rows):
 
 def test_reports_show_what_is_there(rows):
     table = read_results(rows)
-    text = poisoning.poison_report(table, rows)
+    text = tables.poison_report(table, rows)
     assert "0.1415 / 0.1450 ± 0.0071 (+2.5%)" in text and "contradicts itself" in text
     assert "| gowalla | WRMF | head | recsys20 |" in text  # before and after, from the users' own values
-    defended = poisoning.defense_report(table, "Table II")
+    defended = tables.defense_report(table, "Table II")
     assert "| low_rank | 300 | 80 | recsys20 |" in defended and "0.1091 / 0.1200 (+10.0%)" in defended and "EFD" in defended
     for figure in (plots.poison_figure, plots.defense_figure):
-        assert len(figure(poisoning.summary(table)).axes) == 2
+        assert len(figure(tables.summary(table)).axes) == 2
 
 
 def test_attacks_are_compared_user_by_user_over_the_means_of_seeds(rows):
-    cells = poisoning.before_and_after(read_results(rows), rows).split("| gowalla | WRMF | head | recsys20 |")[1].split("|")
+    cells = tables.before_and_after(read_results(rows), rows).split("| gowalla | WRMF | head | recsys20 |")[1].split("|")
     rng = np.random.default_rng(0)
     for place, probabilities in enumerate(([0.10, 0.11, 0.14, 0.15], [0.75] * 4)):
         users = np.array([rng.random(50) < p for p in (*probabilities, *[(0.12, 0.75)[place]] * 2)], np.float64)
@@ -77,7 +78,7 @@ def test_each_group_of_targets_has_a_test_of_its_own(tmp_path):
     reached = np.zeros((4, 50), np.float32)
     reached[0, :5] = reached[1, :40] = 1
     write(tmp_path, LAYOUT, made, {}, {"target_HR": reached, "HR": np.ones((4, 50), np.float32)})
-    lines = poisoning.before_and_after(read_results(tmp_path), tmp_path).splitlines()
+    lines = tables.before_and_after(read_results(tmp_path), tmp_path).splitlines()
     head, tail = (next(line.split("|") for line in lines if f"| {group} |" in line) for group in ("head", "tail"))
     assert head[5].strip().startswith("0.1000 -> 0.8000 (+700.0%)") and float(head[6]) < 0.01
     assert tail[5].strip() == "0.0000 -> 0.0000 (+0.0%)" and float(tail[6]) == 1
@@ -111,20 +112,20 @@ def test_curves_over_rank_share_and_length():
     for name in LAYOUT.columns:
         base[name] = base.get(name, np.nan if name not in ("patch", "kernel") else "")
     for over in ("rank", "share", "dim"):
-        figure = plots.defense_curves_figure(poisoning.summary(base), over)
+        figure = plots.defense_curves_figure(tables.summary(base), over)
         assert all(axis.has_data() for axis in figure.axes)
 
 
 def test_published_values_stand_beside_the_papers_setting_alone(rows):
     table = read_results(rows)
     table.attrs["statistics"] = {"published": False}
-    assert poisoning.summary(table)["published"].isna().all() and "contradicts itself" not in poisoning.poison_report(table, rows)
-    figure = plots.poison_figure(poisoning.summary(table))
+    assert tables.summary(table)["published"].isna().all() and "contradicts itself" not in tables.poison_report(table, rows)
+    figure = plots.poison_figure(tables.summary(table))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["measured"]
 
 
 def test_bars_of_several_recommenders_are_told_apart(rows):
-    table = poisoning.summary(read_results(rows)).query("defense == 'none'")
+    table = tables.summary(read_results(rows)).query("defense == 'none'")
     first = plots.poison_figure(table).axes[0].get_xticklabels()
     both = plots.poison_figure(pd.concat([table, table.assign(model="other")])).axes[0].get_xticklabels()
     assert len(both) == 2 * len(first) and len({text.get_text() for text in both}) == len(both) and both[-1].get_text().endswith(", other")

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from advrec_tf import BPRMF, data, evaluation
-from advrec_tf.models import PMF, WRMF, MostPopular, Random
-from advrec_tf.models.pmf import rmse
+from advrec_tf.recommenders import PMF, WRMF, MostPopular, Random
+from advrec_tf.recommenders.pmf import rmse
 
 pytestmark = pytest.mark.skipif("ADVREC_DATA_DIR" not in os.environ, reason="ADVREC_DATA_DIR is not set")
 

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf.cli.perturbed import LAYOUT
 from advrec_tf.evaluation import NAMES
-from advrec_tf.reporting import plots, published, table_plots, tables
+from advrec_tf.reporting import plots, published
+from experiments.multistep import table1_plots, table1_tables
+from experiments.multistep.perturbed import LAYOUT
 
 from rows import write
 
@@ -38,14 +39,14 @@ def frame(tmp_path):
 
 
 def test_accumulation_is_the_trapezoid_mean():
-    assert tables.accumulate([1], [4.0]) == 4
-    assert tables.accumulate([10, 1, 20], [1.0, 3.0, 2.0]) == pytest.approx((9 * 2 + 10 * 1.5) / 19)
+    assert table1_tables.accumulate([1], [4.0]) == 4
+    assert table1_tables.accumulate([10, 1, 20], [1.0, 3.0, 2.0]) == pytest.approx((9 * 2 + 10 * 1.5) / 19)
     grid = np.array([1, *range(10, 301, 10)])
-    assert tables.accumulate(grid, 2.0 * grid + 1) == pytest.approx(2 * 150.5 + 1)
+    assert table1_tables.accumulate(grid, 2.0 * grid + 1) == pytest.approx(2 * 150.5 + 1)
 
 
 def test_table1_beside_the_published_one(frame):
-    table = tables.table1(tables.cells(frame)).set_index(["model", "selection", "metric", "column"])
+    table = table1_tables.table1(table1_tables.cells(frame)).set_index(["model", "selection", "metric", "column"])
     cell = table.loc["BPR-MF", "best", "RE", "bim"]
     wanted = [re * ((1 + 1 / 2) / 2 + (1 / 2 + 1 / 4)) / 3 for re in (0.09, 0.11)]
     assert cell["mean"] == pytest.approx(np.mean(wanted)) and cell["sd"] == pytest.approx(np.std(wanted, ddof=1)) and cell["seeds"] == 2
@@ -54,26 +55,26 @@ def test_table1_beside_the_published_one(frame):
 
 
 def test_published_cells_stand_beside_their_own_setting_only(frame):
-    cells = tables.cells(frame)
-    assert tables.table1(cells)["published"].notna().any()
-    assert tables.table1(cells.assign(k=20))["published"].isna().all()
+    cells = table1_tables.cells(frame)
+    assert table1_tables.table1(cells)["published"].notna().any()
+    assert table1_tables.table1(cells.assign(k=20))["published"].isna().all()
     cells.attrs["statistics"] = {"published": False}
-    assert tables.table1(cells)["published"].isna().all()
+    assert table1_tables.table1(cells)["published"].isna().all()
 
 
 def test_a_cell_is_inside_by_its_difference_or_by_the_interval_over_seeds(frame):
-    cells = tables.cells(frame)
+    cells = table1_tables.cells(frame)
     own = (cells["column"] == "initial") & (cells["model"] == "BPR-MF") & (cells["selection"] == "best")
     for values, inside in (((0.0926, 0.0927), True), ((0.09, 0.0982), True), ((0.0929, 0.0930), False), ((0.084, 0.0841), True)):
         cells.loc[own & (cells["metric"] == "RE"), "value"] = values  # .0884 is printed
-        found = tables.table1(cells).set_index(["model", "selection", "metric", "column"]).loc["BPR-MF", "best", "RE", "initial"]
+        found = table1_tables.table1(cells).set_index(["model", "selection", "metric", "column"]).loc["BPR-MF", "best", "RE", "initial"]
         assert found["inside"] == inside, values
         reach = 12.7062 * abs(values[1] - values[0]) / 2  # Student's t of one degree of freedom
         assert found["high"] - found["mean"] == pytest.approx(reach, rel=1e-4) == found["mean"] - found["low"]
-    text = tables.table1_report(cells, frame)
+    text = table1_tables.table1_report(cells, frame)
     assert text.count("FGSM after PGD): BPR-MF, RE, initial: ") == 1  # of the published epoch
     cells.loc[own & (cells["metric"] == "RE"), "value"] = (0.09305, 0.09315)
-    assert "- outside (best, FGSM after PGD): BPR-MF, RE, initial: 0.0884 / 0.0931 [" in tables.table1_report(cells, frame)  # +5.1%
+    assert "- outside (best, FGSM after PGD): BPR-MF, RE, initial: 0.0884 / 0.0931 [" in table1_tables.table1_report(cells, frame)  # +5.1%
 
 
 def test_agreement_counts_what_is_near_inside_or_either():
@@ -83,24 +84,24 @@ def test_agreement_counts_what_is_near_inside_or_either():
               "sd": 1.0, "published": 100.0, "difference": mean - 100.0} for column, (mean, low, high) in columns.items()]  # fmt: skip
     table = pd.DataFrame(lines)
     table["inside"] = table["column"] != "fgsm"
-    text = tables.agreement(table)
+    text = table1_tables.agreement(table)
     assert "| ml-1m | best | of Eq. 4 | 2 of 4 | 2 of 4 | 3 of 4 |" in text
     assert "| ml-1m | best | after PGD | 3 of 4 | 3 of 4 | 4 of 4 |" in text and "outside (" not in text
-    assert "| ml-1m | last | of Eq. 4 | 2 of 4 | 2 of 4 | 3 of 4 |" in tables.agreement(table.assign(selection="last"))
-    assert tables.agreement(table.assign(published=np.nan)) == ""
+    assert "| ml-1m | last | of Eq. 4 | 2 of 4 | 2 of 4 | 3 of 4 |" in table1_tables.agreement(table.assign(selection="last"))
+    assert table1_tables.agreement(table.assign(published=np.nan)) == ""
 
 
 def test_a_further_draw_of_an_attack_is_a_cell_of_its_own_and_no_part_of_the_table(frame):
     again = frame[(frame["attack"] == "bim") & (frame["selection"] == "best")].assign(draw=1.0, RE=0.5)
-    cells = tables.cells(pd.concat([frame, again]).reset_index(drop=True))
+    cells = table1_tables.cells(pd.concat([frame, again]).reset_index(drop=True))
     assert set(cells.loc[cells["draw"] == 1, "column"]) == {"bim", "bim l2"} and cells.loc[cells["draw"] == 1, "value"].max() == 7
-    before = tables.table1(tables.cells(frame))
+    before = table1_tables.table1(table1_tables.cells(frame))
     cells.attrs.update(frame.attrs)
-    pd.testing.assert_frame_equal(tables.table1(cells), before)
+    pd.testing.assert_frame_equal(table1_tables.table1(cells), before)
 
 
 def test_the_report_shows_published_measured_and_difference(frame):
-    report = tables.table1_report(tables.cells(frame), frame)
+    report = table1_tables.table1_report(table1_tables.cells(frame), frame)
     assert "## ml-1m: BPR-MF, best (epoch 5; 2 seed(s))" in report
     assert "0.0884 / 0.1000 [-0.0271, 0.2271] (+13.1%)" in report
     assert "| @10 | fgsm after pgd | bim l2 | MostPopular | Random |" in report
@@ -111,8 +112,8 @@ def test_the_report_shows_published_measured_and_difference(frame):
 
 
 def test_the_figure_has_a_panel_a_model(frame, tmp_path):
-    cells = tables.cells(frame)
-    figure = table_plots.table1_figure(tables.table1(cells), cells)
+    cells = table1_tables.cells(frame)
+    figure = table1_plots.table1_figure(table1_tables.table1(cells), cells)
     assert [axis.get_title() for axis in figure.axes] == ["BPR-MF on ml-1m, best", "AMF on ml-1m, best"]
     figure.draw_without_rendering()  # with its layout
     plots.save_figure(figure, tmp_path / "table1.png")
@@ -140,4 +141,4 @@ def test_a_sample_that_chose_the_best_epoch_is_told_with_its_interval():
         (1600, 1700, 1600, frame, ""),
     ):
         rows.attrs.update(config={"BPR-MF": {"eval_users": sample} if sample else {}}, statistics={"test": tested, "users": users})
-        assert told in tables.chosen_on(rows) and bool(told) == bool(tables.chosen_on(rows))
+        assert told in table1_tables.chosen_on(rows) and bool(told) == bool(table1_tables.chosen_on(rows))

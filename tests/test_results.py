@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from advrec_tf.errors import UserError
-from advrec_tf.results import Job, Layout, measure, read_results, read_users, recorded_run
+from advrec_tf.execution.results import Job, Layout, measure, read_results, read_users, recorded_run
 
 from rows import MADE
 
@@ -130,7 +130,7 @@ def test_a_damaged_job_is_measured_again(tmp_path, capsys):
 
 def test_a_death_between_two_renames_loses_nothing(tmp_path, monkeypatch):
     """The sum of what is there and of what is about to be are both written before."""
-    from advrec_tf import results as module
+    from advrec_tf.execution import results as module
 
     run(tmp_path, (0,))
     before = (tmp_path / "results.csv").read_bytes()

@@ -10,11 +10,10 @@ from scipy.stats import binom
 
 from advrec_tf import data, evaluation
 from advrec_tf.errors import UserError
-from advrec_tf.models import AdversarialWRMF, Ensemble
-from advrec_tf.models.adversarial_wrmf import SIZES, explained
-from advrec_tf.models.wrmf import weighted_gradient
-from advrec_tf.training import WRMFSettings
-from advrec_tf.training.settings import RECOMMENDERS, EnsembleSettings, FitWRMFSettings, check_size
+from advrec_tf.recommenders import AdversarialWRMF, Ensemble, WRMFSettings
+from advrec_tf.recommenders.adversarial_wrmf import SIZES, explained
+from advrec_tf.recommenders.settings import RECOMMENDERS, EnsembleSettings, FitWRMFSettings, check_size
+from advrec_tf.recommenders.wrmf import weighted_gradient
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +59,7 @@ def test_the_adversary_is_the_gradient_at_a_length_of_each_users_own(shop, sizes
         asked.append((np.array(p), np.array(q), *(np.array(part) for part in weighted_gradient(p, q, *pairs)[1:])))
         return weighted_gradient(p, q, *pairs)
 
-    monkeypatch.setattr("advrec_tf.models.adversarial_wrmf.weighted_gradient", noted)
+    monkeypatch.setattr("advrec_tf.recommenders.adversarial_wrmf.weighted_gradient", noted)
     model.compile()
     batch = [tf.constant(part[0]) for part in model.batches(shop, 64, 0)]
     model._update(*batch)

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.linalg import svds
 
-from advrec_tf import data, evaluation, jobs, perturbations, robustness
-from advrec_tf.reporting import leaderboard
-from advrec_tf.robustness import measuring, members
+from advrec_tf import data, evaluation, leaderboard, perturbations
+from advrec_tf.execution import jobs
+from advrec_tf.leaderboard import measuring, summary
+from advrec_tf.perturbations import ensemble, single_user
 
 SHOP = data.synthetic(n_users=120, n_items=80, per_user=10, rank=4)
 U, s, Vt = svds(SHOP.matrix(), k=6, random_state=0)
@@ -21,12 +22,12 @@ NUMBERS = ["nDCG", "HR", "certified_nDCG", "certified_HR", "ICov", "EFD", "SE"]
 
 def measured(P, Q, interactions=SHOP, budget="relative") -> tuple[pd.DataFrame, list]:
     rows, kept = [], []
-    for job in robustness.jobs("svd", P, Q, interactions, 0, 10, budget):
+    for job in leaderboard.jobs("svd", P, Q, interactions, 0, 10, budget):
         own, users = jobs.named(job.function)(points=job.points, **job.arguments)
         np.testing.assert_allclose(users["nDCG"].mean(axis=1), [row["nDCG"] for row in own], rtol=1e-5)
         rows += own
         kept += [(row, {name: values[place] for name, values in users.items()}) for place, row in enumerate(own)]
-    return pd.DataFrame(rows, columns=robustness.LAYOUT.columns), kept
+    return pd.DataFrame(rows, columns=leaderboard.LAYOUT.columns), kept
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def few_sizes(monkeypatch):
 
 
 def test_the_truth_lies_between_certificate_and_ensemble(few_sizes):
-    found = leaderboard.tidy(*measured(P, Q))
+    found = summary.tidy(*measured(P, Q))
     still = found[found["rho"] == 0]
     assert len(found) == 1 + 4 * 3 and still["nDCG"].item() == pytest.approx(evaluation.metrics(evaluation.top_k(P, Q, SHOP), SHOP)["nDCG"])
     attacked = found[found["rho"] > 0]
@@ -60,14 +61,14 @@ TWINS = {
 
 @pytest.mark.parametrize("name", TWINS)
 def test_a_twin_has_the_same_row(name, few_sizes):
-    own, other = (leaderboard.tidy(*measured(*factors)) for factors in ((P, Q), TWINS[name]))
+    own, other = (summary.tidy(*measured(*factors)) for factors in ((P, Q), TWINS[name]))
     np.testing.assert_array_equal(own["member"], other["member"])
     np.testing.assert_allclose(own[NUMBERS].astype(float), other[NUMBERS].astype(float), rtol=1e-4)
 
 
 def test_a_factor_on_one_user_changes_nothing_of_the_row_budget(few_sizes):
     lengths = np.exp(RNG.standard_normal((len(P), 1))).astype(np.float32)
-    own, other = (leaderboard.tidy(*measured(*factors, budget="row")) for factors in ((P, Q), (lengths * P, Q)))
+    own, other = (summary.tidy(*measured(*factors, budget="row")) for factors in ((P, Q), (lengths * P, Q)))
     np.testing.assert_allclose(own[NUMBERS].astype(float), other[NUMBERS].astype(float), rtol=1e-4)
 
 
@@ -84,7 +85,7 @@ def test_the_ensemble_is_never_weaker_than_bim_alone():
     triples = data.sample_triples(SHOP, 0)
     for rho, ball in ((0.05, "l2"), (0.3, "l2"), (0.1, "linf")):
         harm = {}
-        for name, delta in robustness.ensemble(P, Q, SHOP, "train", rho, ball):
+        for name, delta in ensemble.ensemble(P, Q, SHOP, "train", rho, ball):
             harm[name] = evaluation.metrics(evaluation.top_k(P + delta.user, Q + delta.item, SHOP), SHOP)["nDCG"]
         delta = perturbations.bim(P, Q, triples, rho, ball=ball, budget="relative")
         bim = evaluation.metrics(evaluation.top_k(P + delta.user, Q + delta.item, SHOP), SHOP)["nDCG"]
@@ -93,7 +94,7 @@ def test_the_ensemble_is_never_weaker_than_bim_alone():
 
 def test_items_that_are_to_sink():
     split = data.synthetic(n_users=20, n_items=30, per_user=10, split="80:20")
-    found = members.items_of_test(split)
+    found = ensemble.items_of_test(split)
     for user in range(20):
         assert sorted(found[user][found[user] >= 0]) == sorted(split.test_items[split.test_users == user])
 
@@ -101,9 +102,9 @@ def test_items_that_are_to_sink():
 def test_several_test_items_a_user_have_no_certificate(few_sizes):
     split = data.synthetic(n_users=20, n_items=30, per_user=10, split="80:20")
     rng = np.random.default_rng(0)
-    found = leaderboard.tidy(*measured(rng.standard_normal((20, 4)), rng.standard_normal((30, 4)), split))
+    found = summary.tidy(*measured(rng.standard_normal((20, 4)), rng.standard_normal((30, 4)), split))
     assert set(found["threat"]) == {"", "train", "lists", "test"} and found["certified_nDCG"].isna().all()
-    assert "certified" not in leaderboard.report(found, "split").lower().split("##", 1)[1]
+    assert "certified" not in summary.report(found, "split").lower().split("##", 1)[1]
 
 
 @settings(max_examples=25, deadline=None)
@@ -117,7 +118,7 @@ def test_no_perturbation_at_random_breaks_a_certificate(seed, ball, rho):
     form = perturbations.form_of(p, q, "relative")
     reach_user, reach_item = (float(size[0, 0]) for size in form.sizes(rho))
     bounds = 1 + np.sum(evaluation.certified_radii(form.user, form.item, small, ball, 7, form.units) <= rho * (1 + 1e-6), axis=1)
-    found = robustness.alone(form, small, form.sizes(rho), ball, 7, members.SCHEDULES["alone"])
+    found = single_user.alone(form, small, form.sizes(rho), ball, 7, ensemble.SCHEDULES["alone"])
     directions = rng.standard_normal((300, 2))
     for row, (user, item) in enumerate(zip(small.test_users, small.test_items)):
         known = small.train_items[small.indptr[user] : small.indptr[user + 1]]
@@ -148,15 +149,15 @@ UP, DOWN = 0.45 + 0.1 * np.sin(np.arange(40)), 0.3 + 0.1 * np.sin(np.arange(40))
 
 def test_where_noise_does_more_harm_than_every_attack_it_is_told():
     for noise, told in ((DOWN, "noise does more harm"), (UP, "")):
-        found = leaderboard.tidy(*points({"noise": noise, "bim": UP}))
+        found = summary.tidy(*points({"noise": noise, "bim": UP}))
         assert found["masked"].tolist() == ["", told] and found["member"].tolist() == ["", "bim"]
-        assert leaderboard.doubts(found) == ([f"x: {told} (train, l2 1)"] if told else [])
+        assert summary.doubts(found) == ([f"x: {told} (train, l2 1)"] if told else [])
 
 
 def test_who_knows_the_training_pairs_has_the_attacks_on_lists_too():
     rows, kept = points({"bim": UP}, {"bim": DOWN})
     lists, also = points({"smooth DCG": DOWN}, {"smooth DCG": UP}, threat="lists")
-    found = leaderboard.tidy(pd.concat([rows, lists[1:]]), kept + also[1:]).set_index(["threat", "rho"])
+    found = summary.tidy(pd.concat([rows, lists[1:]]), kept + also[1:]).set_index(["threat", "rho"])
     assert found["member"].to_dict() == {
         ("", 0): "", ("lists", 1): "smooth DCG", ("lists", 2): "smooth DCG", ("train", 1): "smooth DCG", ("train", 2): "bim",
     }  # fmt: skip
@@ -166,14 +167,14 @@ def test_who_knows_the_training_pairs_has_the_attacks_on_lists_too():
 
 
 def test_a_larger_budget_keeps_what_a_smaller_one_has_done_and_tells_that_it_did_less():
-    found = leaderboard.tidy(*points({"bim": DOWN, "pgd": UP}, {"bim": UP, "pgd": UP}))
+    found = summary.tidy(*points({"bim": DOWN, "pgd": UP}, {"bim": UP, "pgd": UP}))
     assert found["nDCG"].tolist() == pytest.approx([0.5, DOWN.mean(), DOWN.mean()]) and found["masked"].tolist()[1:] == [
         "",
         "a larger budget does less harm",
     ]
     chance = UP.copy()
     chance[0] += 1e-3  # of one user is none
-    assert not leaderboard.tidy(*points({"bim": UP}, {"bim": chance}))["masked"].any()
+    assert not summary.tidy(*points({"bim": UP}, {"bim": chance}))["masked"].any()
 
 
 def test_an_attacker_can_always_do_nothing():
@@ -181,23 +182,23 @@ def test_an_attacker_can_always_do_nothing():
     clean, better = np.full(40, 0.5), np.full(40, 0.6)
     rows, kept = points({"bim": better}, {"bim": UP}, {"bim": better})
     rows.loc[rows["rho"] == 0, ["HR", "ICov"]] = [0.8, 7]
-    found = leaderboard.tidy(rows, kept)
+    found = summary.tidy(rows, kept)
     assert found["member"].tolist() == ["", "none", "bim", "bim"] and found["rho"].tolist() == [0, 1, 2, 3]
     assert found["nDCG"].tolist() == pytest.approx([0.5, 0.5, UP.mean(), UP.mean()])
     assert found[["HR", "ICov"]].values.tolist() == [[0.8, 7], [0.8, 7], [0.5, 3], [0.5, 3]]
     assert set(found["threat"]) == {"", "train"} and found.loc[1, "ball"] == "l2"
     np.testing.assert_array_equal(found.loc[1, "users"], clean)
     assert found.loc[1, "user activity 1"] == 0.5 and found.loc[1, "masked"] == "a larger budget does less harm"
-    assert leaderboard.half(found).loc["x"].isna().all()
+    assert summary.half(found).loc["x"].isna().all()
 
 
 def test_a_loss_without_gradient_is_told():
     rows, kept = points({"bim": UP, "pgd": UP})
-    assert not leaderboard.tidy(rows, kept)["masked"].any()
+    assert not summary.tidy(rows, kept)["masked"].any()
     rows.loc[rows["member"] == "bim", "idle"] = 0.9
-    assert not leaderboard.tidy(rows, kept)["masked"].any()
+    assert not summary.tidy(rows, kept)["masked"].any()
     rows.loc[rows["member"] == "pgd", "idle"] = 0.8
-    assert leaderboard.tidy(rows, kept)["masked"].tolist() == ["", "most rows have no gradient"]
+    assert summary.tidy(rows, kept)["masked"].tolist() == ["", "most rows have no gradient"]
 
 
 def test_absolute_budgets_of_large_factors_are_told_to_be_masked(monkeypatch):
@@ -219,20 +220,20 @@ def test_users_without_a_test_item_are_not_idle(monkeypatch):
 def test_what_an_interrupted_run_has_left_is_left_out():
     rows, kept = points({"bim": UP})
     more, also = rows[:1].assign(entry="y"), [({**kept[0][0], "entry": "y"}, kept[0][1])]
-    found, left_out = leaderboard.complete(pd.concat([rows, more]))
-    assert left_out == ["y"] and set(leaderboard.tidy(found, kept + also)["entry"]) == {"x"}
+    found, left_out = summary.complete(pd.concat([rows, more]))
+    assert left_out == ["y"] and set(summary.tidy(found, kept + also)["entry"]) == {"x"}
 
 
 def test_half_is_not_the_mean_of_those_seeds_that_reach_it():
     rows, kept = points({"bim": np.full(40, 0.4)}, {"bim": np.full(40, 0.1)})
     other, also = points({"bim": np.full(40, 0.4)}, {"bim": np.full(40, 0.4)})
     second = [({**row, "seed": 1}, users) for row, users in also]
-    assert np.isnan(leaderboard.half(leaderboard.tidy(pd.concat([rows, other.assign(seed=1)]), kept + second)).loc["x", "train"])
+    assert np.isnan(summary.half(summary.tidy(pd.concat([rows, other.assign(seed=1)]), kept + second)).loc["x", "train"])
 
 
 def test_quartiles_are_equal_parts_of_the_users():
     rows, kept = points({"bim": np.repeat([0.1, 0.2, 0.3, 0.4], 10)})
-    found = leaderboard.quartiles(leaderboard.tidy(rows, kept))
+    found = summary.quartiles(summary.tidy(rows, kept))
     own = found[found["rho"] == 1].set_index(["by", "quartile"])["nDCG"]
     assert own["user activity"].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4]) and own["item popularity"].tolist() == pytest.approx(
         [0.4, 0.3, 0.2, 0.1]
@@ -240,11 +241,11 @@ def test_quartiles_are_equal_parts_of_the_users():
 
 
 def test_half_is_where_half_of_the_accuracy_is_left():
-    found = leaderboard.half(leaderboard.tidy(*points({"bim": np.full(40, 0.4)}, {"bim": np.full(40, 0.1)})))
+    found = summary.half(summary.tidy(*points({"bim": np.full(40, 0.4)}, {"bim": np.full(40, 0.1)})))
     assert found.loc["x", "train"] == pytest.approx(np.sqrt(2))  # of .4 to .1 in log rho from 1 to 2
-    assert np.isnan(leaderboard.half(leaderboard.tidy(*points({"bim": np.full(40, 0.4)}))).loc["x", "train"])
+    assert np.isnan(summary.half(summary.tidy(*points({"bim": np.full(40, 0.4)}))).loc["x", "train"])
 
 
 def test_another_threat_is_none():
     with pytest.raises(ValueError, match="threat must be one of train, lists, test"):
-        robustness.ensemble(P, Q, SHOP, "oracle", 0.1, "l2")
+        ensemble.ensemble(P, Q, SHOP, "oracle", 0.1, "l2")

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from advrec_tf import data, jobs, results
-from advrec_tf.cli import flags, perturbed, runner
+from advrec_tf import data
+from advrec_tf.cli import flags
 from advrec_tf.errors import UserError
-from advrec_tf.training import trainer
+from advrec_tf.execution import jobs, results, runner
+from advrec_tf.recommenders import trainer
+from experiments.multistep import perturbed
 
 from running import ROOT, SHORT, TINY, advrec, answers, command, outcome
 
@@ -78,7 +80,7 @@ def test_the_fingerprint_of_the_data_is_part_of_the_config(tmp_path):
 @pytest.mark.parametrize("experiment", flags.PERTURBED)
 def test_the_points_of_a_study_are_those_of_its_parts(experiment, tmp_path, monkeypatch):
     monkeypatch.setattr(perturbed, "weights_of", lambda study, seed: [(each, 7, ["best"], {"seed": seed}) for each in (study.bprmf, study.amf)])
-    own = importlib.import_module(f"experiments.{experiment}").EXPERIMENT
+    own = importlib.import_module(f"experiments.{flags.EXPERIMENTS[experiment].module}").EXPERIMENT
     values = {**flags.values(experiment, {"preset": "quick"}), "experiment": experiment, "seed": [3, 0, 4], "model_selection": ["best"]}
     (study,) = own.studies(values, [data.synthetic(n_users=50, n_items=40, per_user=8)], tmp_path)
     parts = own.split(study)
@@ -87,7 +89,7 @@ def test_the_points_of_a_study_are_those_of_its_parts(experiment, tmp_path, monk
 
 
 def test_a_job_that_gives_other_rows_than_its_points_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("advrec_tf.cli.perturbed.baseline", lambda **_: ([], {}))
+    monkeypatch.setattr("advrec_tf.defenses.perturbed.baseline", lambda **_: ([], {}))
     result = advrec("--experiment=iterations", f"--output_dir={tmp_path}", *SHORT)
     assert result.status == 1 and "gave 0 rows for 1 points" in result.err
 

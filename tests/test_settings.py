@@ -1,30 +1,23 @@
 """From flags to studies, and what identities depend on."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf import data, evaluation, perturbations, training
-from advrec_tf.cli import flags, perturbed, poisoned, victims
-from advrec_tf.defenses import LowRank, Transformation
+from advrec_tf import data, evaluation, perturbations, recommenders
+from advrec_tf.cli import flags
+from advrec_tf.defenses import LowRank, Transformation, measuring
 from advrec_tf.errors import UserError
 from advrec_tf.files import locked
 from advrec_tf.perturbations import Perturbation
 from advrec_tf.poisoning import Profiles, folder_of, heuristic
-from advrec_tf.training import AMFSettings, BPRMFSettings, PMFSettings, WRMFSettings
-from experiments import (
-    budget,
-    characteristics,
-    lowrank_figure2,
-    lowrank_figure4,
-    lowrank_figure6,
-    lowrank_table1,
-    lowrank_table2,
-    lowrank_table3,
-    table1,
-)
+from advrec_tf.recommenders import AMFSettings, BPRMFSettings, PMFSettings, WRMFSettings
+from experiments.lowrank import figure2, figure4, figure6, poisoned, table2, table3
+from experiments.lowrank import table1 as lowrank_table1
+from experiments.multistep import budget, characteristics, perturbed, table1
 
 
 def shop(**more):
@@ -38,7 +31,7 @@ def values(experiment, **given):
 def study(experiment, module=poisoned, interactions=None, folder="out", **given):
     interactions = interactions or shop(split="80:20" if module is poisoned else None)
     given = ({"target_group": ["tail"]} if module is poisoned else {}) | given
-    found = module.studies(values(experiment, **given), [interactions], perturbed.Path(folder))
+    found = module.studies(values(experiment, **given), [interactions], Path(folder))
     return found[0]
 
 
@@ -90,7 +83,7 @@ def test_published_numbers_are_of_the_paper_s_settings():
 def test_published_numbers_are_of_registered_data():
     for registered in (True, False):
         interactions = replace(shop(), registered=registered, name="ml-1m")
-        (found,) = perturbed.studies({**flags.values("table1", {}), "experiment": "table1"}, [interactions], perturbed.Path("out"))
+        (found,) = perturbed.studies({**flags.values("table1", {}), "experiment": "table1"}, [interactions], Path("out"))
         assert found.published == registered and (("published", "epoch:377") in found.epochs_of(found.bprmf)) == registered
 
 
@@ -107,12 +100,12 @@ def captured(monkeypatch):
         asked.append((interactions, settings, epochs, seed))
         return {"P": rng.normal(size=(interactions.n_users, 4)), "Q": rng.normal(size=(40, 4)), "mean": np.float64(0)}
 
-    monkeypatch.setattr(victims, "victim", victim)
+    monkeypatch.setattr(measuring, "victim", victim)
     return asked
 
 
 def run_job(job):
-    from advrec_tf import jobs
+    from advrec_tf.execution import jobs
 
     return jobs.named(job.function)(points=job.points, **job.arguments, position=0)
 
@@ -143,13 +136,13 @@ def test_victims_of_other_data_ratings_epochs_and_seeds_are_others(tmp_path):
     other = replace(interactions, train_ratings=interactions.train_ratings[::-1].copy())
     tiny = PMFSettings(embedding_dim=2, batch_size=100)
     asked = [(interactions, tiny, 1, 0), (other, tiny, 1, 0), (interactions, tiny, 2, 0), (interactions, tiny, 1, 1)]
-    found = [victims.victim(*each, tmp_path, progress=False)["P"].tobytes() for each in asked]
+    found = [measuring.victim(*each, tmp_path, progress=False)["P"].tobytes() for each in asked]
     assert len(set(found)) == 4 and len(list(tmp_path.glob("*.npz"))) == 4
     clicks = WRMFSettings(embedding_dim=2, batch_size=100)
     for each in (interactions, other):
-        victims.victim(each, clicks, 1, 0, tmp_path, progress=False)
+        measuring.victim(each, clicks, 1, 0, tmp_path, progress=False)
     assert len(list(tmp_path.glob("*.npz"))) == 5  # clicks alone are read
-    pmf = victims.victim(interactions, tiny, 1, 0, tmp_path)
+    pmf = measuring.victim(interactions, tiny, 1, 0, tmp_path)
     assert pmf["mean"] == pytest.approx(interactions.train_ratings.mean())
 
 
@@ -172,16 +165,16 @@ def test_profiles_are_kept_by_all_that_they_depend_on():
 
 def test_experiments_defend_as_their_tables_say(tmp_path):
     six = study("lowrank_figure6", folder=tmp_path, attack=["random"], fakes="6", seed=["0"])
-    defenses = [job.arguments["defense"] for job in lowrank_figure6.jobs(six)[: len(six.values["shares"]) * 2]]
+    defenses = [job.arguments["defense"] for job in figure6.jobs(six)[: len(six.values["shares"]) * 2]]
     assert all((d.before if isinstance(d, Transformation) else d).keep_originals for d in defenses)
     assert {d.columns["defense"] for d in defenses} == {"new ratings", "new ratings + transformation"}
     four = study("lowrank_figure4", folder=tmp_path, attack=["random"], fakes="6", seed=["0"])
-    assert {job.points[0]["model"] for job in lowrank_figure4.jobs(four)} == {"PMF(4)", "PMF(8)"}
+    assert {job.points[0]["model"] for job in figure4.jobs(four)} == {"PMF(4)", "PMF(8)"}
     assert four.config["victims"]["PMF"]["embedding_dim"] is None
-    (three,) = lowrank_table3.studies(values("lowrank_table3", target_group=["tail"]), [six.data], tmp_path)
+    (three,) = table3.studies(values("lowrank_table3", target_group=["tail"]), [six.data], tmp_path)
     assert three.all_attacks == ["recsys19", "recsys20", "recsys19+recsys20"]
     three = replace(three, attacks=("random",))
-    attacks = [job.points[0]["attack"] for job in lowrank_table3.jobs(replace(three, values={**three.values, "patches": [(20, 5)]}))]
+    attacks = [job.points[0]["attack"] for job in table3.jobs(replace(three, values={**three.values, "patches": [(20, 5)]}))]
     assert set(attacks) == {"none", "random"}
 
 
@@ -195,13 +188,13 @@ def test_detectors_are_tested_on_another_run_and_folds_follow_the_seed(tmp_path)
         "recsys19",
     ]
     two = study("lowrank_figure2", folder=tmp_path, attack=["random"], fakes="6", seed=["2"])
-    points = [point for job in lowrank_figure2.jobs(two) for point in job.points]
+    points = [point for job in figure2.jobs(two) for point in job.points]
     assert {point["seed"] for point in points} == {2} and {point["fold"] for point in points} == {0, 1, 2}
 
 
 def test_one_attack_is_one(tmp_path):
     with pytest.raises(UserError, match="takes one --attack, not none"):
-        lowrank_table2.EXPERIMENT.studies(values("lowrank_table2", attack=["none"], target_group=["tail"]), [shop(split="80:20")], tmp_path)
+        table2.EXPERIMENT.studies(values("lowrank_table2", attack=["none"], target_group=["tail"]), [shop(split="80:20")], tmp_path)
 
 
 # Studies of perturbed factors
@@ -261,7 +254,7 @@ def test_weights_are_kept_by_all_that_they_depend_on(monkeypatch):
     other = replace(interactions, train_ratings=interactions.train_ratings[::-1].copy())
 
     def folder(settings, seed=0, of=interactions):
-        return training.model_folder("models", of, settings, seed)
+        return recommenders.model_folder("models", of, settings, seed)
 
     wrmf, pmf = WRMFSettings(), PMFSettings()
     assert folder(wrmf) == folder(wrmf, of=other) and folder(pmf) != folder(pmf, of=other)
@@ -293,11 +286,11 @@ def test_a_projection_on_fewer_vectors_says_so(tmp_path, capsys):
 
 
 def test_a_training_holds_the_lock_of_its_folder(small, tmp_path):
-    folder = training.model_folder(tmp_path, small, BPRMFSettings(4), 0)
+    folder = recommenders.model_folder(tmp_path, small, BPRMFSettings(4), 0)
     with locked(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("advrec_tf.training.trainer.locked", lambda path, patience: locked(path, 0))
+        patch.setattr("advrec_tf.recommenders.trainer.locked", lambda path, patience: locked(path, 0))
         with pytest.raises(UserError, match="in use by another run"):
-            training.train(small, BPRMFSettings(4), 0, tmp_path, 1, progress=False)
+            recommenders.train(small, BPRMFSettings(4), 0, tmp_path, 1, progress=False)
 
 
 def test_clicks_count_as_the_highest_rating_of_their_own_data():

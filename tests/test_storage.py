@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf import files, storage
+from advrec_tf import files
 from advrec_tf.errors import UserError
+from advrec_tf.execution import storage
 from advrec_tf.files import locked, replacing, write_text
 
 

@@ -5,13 +5,15 @@ import threading
 import numpy as np
 import pytest
 
-from advrec_tf import data, evaluation, jobs, perturbations, robustness
+from advrec_tf import data, evaluation, perturbations
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import ranking
-from advrec_tf.models import WRMF, als
-from advrec_tf.models.wrmf import targets_and_weights
-from advrec_tf.robustness.losses import Schedule
-from advrec_tf.threads import side_by_side, threads
+from advrec_tf.execution import jobs
+from advrec_tf.execution.threads import side_by_side, threads
+from advrec_tf.perturbations import ensemble, single_user
+from advrec_tf.perturbations.losses import Schedule
+from advrec_tf.recommenders import WRMF, als
+from advrec_tf.recommenders.wrmf import targets_and_weights
 
 from running import answers
 
@@ -71,9 +73,9 @@ def test_every_member_of_the_ensemble_has_the_same_bytes(factors, monkeypatch):
     form = perturbations.form_of(P, Q, "relative", data.sample_triples(shop, 0))
 
     def found():
-        yield robustness.alone(form, shop, form.sizes(0.1), "l2", 10, Schedule(3, 4.0, 0.2))
-        for threat in robustness.MEMBERS:
-            for _, delta in robustness.ensemble(P, Q, shop, threat, 0.2):
+        yield single_user.alone(form, shop, form.sizes(0.1), "l2", 10, Schedule(3, 4.0, 0.2))
+        for threat in ensemble.MEMBERS:
+            for _, delta in ensemble.ensemble(P, Q, shop, threat, 0.2):
                 yield from delta
 
     one, two, four = bytes_by_count(found, monkeypatch)

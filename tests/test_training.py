@@ -4,18 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf import data, evaluation, storage, training
-from advrec_tf.cli import flags, perturbed, runner, trainings
+from advrec_tf import data, evaluation, recommenders
+from advrec_tf.cli import flags
 from advrec_tf.errors import UserError
+from advrec_tf.execution import runner, storage
 from advrec_tf.files import locked, replacing
-from advrec_tf.training import AMFSettings, BPRMFSettings, WRMFSettings
+from advrec_tf.recommenders import AMFSettings, BPRMFSettings, WRMFSettings
+from experiments.multistep import perturbed, trainings
 
 BPRMF = BPRMFSettings(embedding_dim=6, batch_size=64)
 AMF = AMFSettings(embedding_dim=6, batch_size=64, first_epoch=6)
 
 
 def train(data, folder, settings=BPRMF, epochs=12, keep_epochs=(3, 6), save_every=4, **more):
-    return training.train(data, settings, 0, folder, epochs, keep_epochs, save_every, progress=False, **more)
+    return recommenders.train(data, settings, 0, folder, epochs, keep_epochs, save_every, progress=False, **more)
 
 
 def contents(folder):
@@ -36,7 +38,7 @@ def killed_after(monkeypatch, epochs):
             raise Killed
         return real(*args)
 
-    monkeypatch.setattr(training.trainer, "ranks_of_test_items", evaluate)
+    monkeypatch.setattr(recommenders.trainer, "ranks_of_test_items", evaluate)
 
 
 def test_a_killed_training_ends_in_the_same_bytes(small, tmp_path, monkeypatch):
@@ -58,18 +60,18 @@ def test_what_is_kept(small, tmp_path):
     ]  # fmt: skip
     history = pd.read_csv(folder / "history.csv")
     assert history["epoch"].tolist() == list(range(1, 13)) and history["loss"].iloc[-1] < history["loss"].iloc[0]
-    best, P, Q = training.selected_factors(folder, "best", 12)
+    best, P, Q = recommenders.selected_factors(folder, "best", 12)
     assert best == history["epoch"][history["HR@10"].idxmax()]
     measured = evaluation.rank_metrics(evaluation.ranks_of_test_items(P, Q, small))
     assert measured["HR@10"] == history["HR@10"].max() and measured["nDCG@10"] == pytest.approx(history["nDCG@10"][best - 1])
-    assert training.selected_factors(folder, "last", 12)[0] == 12
-    assert training.selected_factors(folder, "epoch:3", 12)[0] == 3
+    assert recommenders.selected_factors(folder, "last", 12)[0] == 12
+    assert recommenders.selected_factors(folder, "epoch:3", 12)[0] == 3
 
 
 def test_amf_starts_from_bprmf_with_its_optimiser(small, tmp_path):
     folder = train(small, tmp_path)
     amf = train(small, tmp_path, AMFSettings(embedding_dim=6, batch_size=64, first_epoch=6, adversarial_weight=0.0))
-    whole, warm = (storage.load(training.epoch_file(each, 12)) for each in (folder, amf))
+    whole, warm = (storage.load(recommenders.epoch_file(each, 12)) for each in (folder, amf))
     # Without the adversarial term, AMF from epoch 6 is BPR-MF gone on.
     for name in whole:
         np.testing.assert_allclose(whole[name], warm[name], atol=1e-6)
@@ -85,13 +87,13 @@ def test_a_longer_training_goes_on(small, tmp_path):
 
 
 def test_the_first_of_equally_good_epochs_is_the_best(small, tmp_path, monkeypatch):
-    monkeypatch.setattr("advrec_tf.training.trainer.rank_metrics", lambda ranks: {"HR@10": 0.5, "nDCG@10": 0.3})
-    assert training.selected_factors(train(small, tmp_path, epochs=4), "best", 4)[0] == 1
+    monkeypatch.setattr("advrec_tf.recommenders.trainer.rank_metrics", lambda ranks: {"HR@10": 0.5, "nDCG@10": 0.3})
+    assert recommenders.selected_factors(train(small, tmp_path, epochs=4), "best", 4)[0] == 1
 
 
 def test_the_folder_follows_data_settings_and_seed(small, tmp_path):
     settings = (BPRMF, BPRMFSettings(embedding_dim=7), AMF, AMFSettings(embedding_dim=6, batch_size=64, epsilon=0.2))
-    folders = {training.model_folder(tmp_path, small, each, seed) for each in settings for seed in (0, 1)}
+    folders = {recommenders.model_folder(tmp_path, small, each, seed) for each in settings for seed in (0, 1)}
     assert len(folders) == 8
 
 
@@ -101,11 +103,11 @@ def test_faults_are_told(small, tmp_path):
     folder = train(small, tmp_path, epochs=4)
     for selection, epochs, message in (("epoch:2", 4, "were not kept"), ("best", 0, "own best was not kept")):
         with pytest.raises(UserError, match=message):
-            training.selected_factors(folder, selection, epochs)
+            recommenders.selected_factors(folder, selection, epochs)
     with pytest.raises(UserError, match="epoch 2 has passed"):
         train(small, tmp_path, keep_epochs=(2,))
     with pytest.raises(UserError, match="no epoch was evaluated"):
-        training.selected_factors(train(small, tmp_path, BPRMFSettings(4, batch_size=64, eval_every=9), epochs=2), "best", 2)
+        recommenders.selected_factors(train(small, tmp_path, BPRMFSettings(4, batch_size=64, eval_every=9), epochs=2), "best", 2)
     with pytest.raises(UserError, match="learning_rate must be a number from 0 up, not nan"):
         BPRMFSettings(4, learning_rate=float("nan"))
     with pytest.raises(UserError, match="batch_size must be at least 1"):
@@ -137,7 +139,7 @@ def test_a_sample_of_users_chooses_the_best_epoch(small, tmp_path):
     folder = train(small, tmp_path, BPRMFSettings(6, batch_size=64, eval_users=30))
     users, part = data.sample_users(small, 30)
     assert len(set(users)) == part.n_users == 30 and users.tolist() == data.sample_users(small, 30)[0].tolist()
-    epoch, P, Q = training.selected_factors(folder, "best", 12)
+    epoch, P, Q = recommenders.selected_factors(folder, "best", 12)
     measured = pd.read_csv(folder / "history.csv").set_index("epoch")["HR@10"]
     tested = np.isin(small.test_users, users)
     hits = evaluation.ranks_of_test_items(P, Q, small)[tested] <= 10

@@ -6,8 +6,9 @@ import pytest
 from scipy import stats
 
 from advrec_tf.evaluation import NAMES
-from advrec_tf.reporting import read_results, tables, uncertainty
-from advrec_tf.results import read_users
+from advrec_tf.execution.results import read_users
+from advrec_tf.reporting import read_results
+from experiments.multistep import table1_tables, uncertainty
 
 from running import SHORT, advrec
 
@@ -32,7 +33,7 @@ def kept_and_rows(seeds=(0, 1, 2), draws=2, resamples=40):
 
 def test_variance_over_trainings_draws_and_users():
     kept, rows = kept_and_rows()
-    cells, _ = uncertainty.measured(tables.cells(rows), kept)
+    cells, _ = uncertainty.measured(table1_tables.cells(rows), kept)
     part = cells[(cells["model"] == "AMF") & (cells["column"] == "fgsm") & (cells["metric"] == "SE")]
     trained, drawn, users = uncertainty.variances(part)
     assert drawn == pytest.approx(np.var([0, 0.01], ddof=1)) and trained == pytest.approx(0.01 - drawn / 2)
@@ -44,7 +45,7 @@ def test_variance_over_trainings_draws_and_users():
 
 def test_users_of_a_cell_over_iterations_are_accumulated_as_the_cell_is():
     kept, rows = kept_and_rows(seeds=(0,), draws=1)
-    cells, _ = uncertainty.measured(tables.cells(rows), kept)
+    cells, _ = uncertainty.measured(table1_tables.cells(rows), kept)
     cell = cells[(cells["model"] == "AMF") & (cells["column"] == "bim")].iloc[0]
     one, three = (users["resampled"][:, 0] for row, users in kept if row["model"] == "AMF" and row["attack"] == "bim")
     assert cell["value"] == 1.5 and cell["over_users"] == pytest.approx(((one + three) / 2).std(ddof=1))
@@ -53,7 +54,7 @@ def test_users_of_a_cell_over_iterations_are_accumulated_as_the_cell_is():
 def test_paired_tests_by_hand():
     kept, rows = kept_and_rows()
     rows.loc[(rows["attack"] == "fgsm") & (rows["seed"] == 1), "PR"] += 0.5
-    cells, tests = uncertainty.measured(tables.cells(rows), kept)
+    cells, tests = uncertainty.measured(table1_tables.cells(rows), kept)
     tests = tests.set_index(["first", "second", "metric"])
     assert len(tests) == (2 * 2 + 3) * 6  # no noise, no PGD, no l2 ball
     found = tests.loc["AMF initial", "AMF fgsm", "PR"]
@@ -77,7 +78,7 @@ def test_p_over_users_is_two_sided_and_corrected_over_all_tests():
     kept, rows = kept_and_rows(draws=1)
     shift = {"AMF": 0.3, "BPR-MF": 0.0}  # nearly four deviations: no p is 0 or 1, corrected or not
     rows[list(NAMES)] = rows[list(NAMES)].add(rows["model"].map(shift), axis=0)
-    cells, tests = uncertainty.measured(tables.cells(rows), kept)
+    cells, tests = uncertainty.measured(table1_tables.cells(rows), kept)
     drawn = {}
     for row, users in kept:
         drawn.setdefault((row["model"], row["attack"], row["seed"]), []).append(users["resampled"])
@@ -96,7 +97,7 @@ def test_p_over_users_is_two_sided_and_corrected_over_all_tests():
 
 def test_without_what_jobs_keep_of_users_their_part_is_blank():
     _, rows = kept_and_rows()
-    cells, tests = uncertainty.measured(tables.cells(rows), [])
+    cells, tests = uncertainty.measured(table1_tables.cells(rows), [])
     assert cells["over_users"].isna().all() and tests["p_users"].isna().all() and tests["p_seeds"].notna().any()
     assert " / -" in uncertainty.report(cells, tests)
 

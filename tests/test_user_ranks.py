@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf import storage
 from advrec_tf.errors import UserError
-from advrec_tf.reporting import comparison, front, leaderboard, read_board, read_results, user_ranks
-from advrec_tf.reporting.leaderboard import GROUPS
-from advrec_tf.storage import write_csv
+from advrec_tf.execution import storage
+from advrec_tf.execution.storage import write_csv
+from advrec_tf.leaderboard import comparison, front, summary, user_ranks
+from advrec_tf.leaderboard.summary import GROUPS
+from advrec_tf.leaderboard.user_ranks import read_board
+from advrec_tf.reporting import read_results
 from published_runs import publish
 
 from boards import FIRST, LEFT, USERS
@@ -30,7 +32,7 @@ def ranked(seeds=3) -> pd.DataFrame:
     frame = pd.DataFrame(rows)
     means = {name: frame[users].map(lambda each: np.nan if each is None else each.mean()) for name, users in
              (("nDCG", "users"), ("certified_nDCG", "certified_users"))}  # fmt: skip
-    return frame.assign(**means).reindex(columns=[*leaderboard.DETAILS, *leaderboard.USERS])
+    return frame.assign(**means).reindex(columns=[*summary.DETAILS, *summary.USERS])
 
 
 def test_a_rank_comes_back_from_ndcg_by_hand():
@@ -48,7 +50,7 @@ def test_what_is_read_is_what_was_written(tmp_path):
     rows = ranked(seeds=1)
     rows.loc[3, "users"] = None  # that no job has kept
     rows.at[4, "users"] = np.zeros(USERS, np.float32)
-    write_csv(tmp_path / "worst.csv", rows[list(leaderboard.DETAILS)])
+    write_csv(tmp_path / "worst.csv", rows[list(summary.DETAILS)])
     assert read_board(tmp_path).rows["users"].isna().all() and read_board(tmp_path).quarters == {}
     user_ranks.write_users(tmp_path, user_ranks.Board(rows, QUARTERS))
     read, quarters = read_board(tmp_path)
@@ -74,7 +76,7 @@ def test_tests_and_groups_can_be_made_again_from_what_ships(tmp_path):
     """Of any entry, from worst.csv.gz and users.npz alone."""
     folder, target = tmp_path / "robustness" / "shop", tmp_path / "published" / "shop"
     board = user_ranks.Board(ranked(), QUARTERS)
-    write_csv(folder / "worst.csv", board.rows[list(leaderboard.DETAILS)])
+    write_csv(folder / "worst.csv", board.rows[list(summary.DETAILS)])
     write_csv(folder / "tests.csv", comparison.compared(board.rows, FIRST))
     write_csv(folder / "groups.csv", front.protected(*board))
     user_ranks.write_users(folder, board)

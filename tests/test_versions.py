@@ -6,9 +6,11 @@ The figures are norms of what comes out, so that another processor's last bit do
 import sys
 from pathlib import Path
 
+from advrec_tf.perturbations import ensemble, single_user
+
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
-from advrec_tf.startup import one_thread_for_numpy, start_tensorflow  # noqa: E402
+from advrec_tf.execution.startup import one_thread_for_numpy, start_tensorflow  # noqa: E402
 
 one_thread_for_numpy()
 start_tensorflow()
@@ -16,13 +18,13 @@ start_tensorflow()
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-from advrec_tf import data, evaluation, perturbations, robustness  # noqa: E402
+from advrec_tf import data, evaluation, leaderboard, perturbations  # noqa: E402
 from advrec_tf.defenses import Svm, detection, low_rank, project, projection, reconstruct, unsupervised_scores  # noqa: E402
+from advrec_tf.perturbations.losses import Schedule  # noqa: E402
 from advrec_tf.poisoning import RecSys19Settings, RecSys20Settings, bilevel, gan, heuristic, likeness, zeroth_order  # noqa: E402
 from advrec_tf.poisoning.likeness import VERSION as LIKENESS  # noqa: E402
 from advrec_tf.poisoning.settings import GanSettings  # noqa: E402
-from advrec_tf.robustness.losses import Schedule  # noqa: E402
-from advrec_tf.training import AMFSettings, BPRMFSettings, MarginMFSettings, PMFSettings, WRMFSettings  # noqa: E402
+from advrec_tf.recommenders import AMFSettings, BPRMFSettings, MarginMFSettings, PMFSettings, WRMFSettings  # noqa: E402
 
 SMALL = {"embedding_dim": 4, "batch_size": 64}
 
@@ -52,10 +54,10 @@ def perturbed():
 
 def ensembles():
     P, Q = factors()
-    problem = robustness.Problem(P, Q, shop(), 2, 4)
-    moved = [members[name](problem, 0.1, ball) for members in robustness.MEMBERS.values() for name in members for ball in perturbations.BALLS]
+    problem = ensemble.Problem(P, Q, shop(), 2, 4)
+    moved = [members[name](problem, 0.1, ball) for members in ensemble.MEMBERS.values() for name in members for ball in perturbations.BALLS]
     return [np.linalg.norm(x) for delta in moved for x in delta] + [
-        robustness.alone(problem.form, shop(), problem.form.sizes(0.1), "l2", 4, Schedule(5, 4.0, 0.2))
+        single_user.alone(problem.form, shop(), problem.form.sizes(0.1), "l2", 4, Schedule(5, 4.0, 0.2))
     ]
 
 
@@ -107,7 +109,7 @@ CASES = {
     "likeness": (lambda t: list(likeness(heuristic("bandwagon", shop("80:20"), 8, (1, 2), 0), shop("80:20")).values()), LIKENESS, (2, 10.413814)),
     "data": (lambda t: [x for n in (0, 1) for x in (*data.sample_triples(shop(), n), *data.shuffled_batches(shop(), 9, n, n), shop().test_items)],
              BPRMFSettings.version, (1, 1268.0574)),
-    "robustness": (lambda t: ensembles(), robustness.VERSION, (6, 109.34736)),
+    "robustness": (lambda t: ensembles(), leaderboard.VERSION, (6, 109.34736)),
 }  # fmt: skip
 
 

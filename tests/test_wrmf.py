@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advrec_tf import data, evaluation
-from advrec_tf.models import PMF, WRMF, CoupledAdam
-from advrec_tf.models.pmf import rmse
-from advrec_tf.models.wrmf import targets_and_weights, weighted_gradient, weighted_loss
+from advrec_tf.recommenders import PMF, WRMF, CoupledAdam
+from advrec_tf.recommenders.pmf import rmse
+from advrec_tf.recommenders.wrmf import targets_and_weights, weighted_gradient, weighted_loss
 
 
 def dense(interactions, targets, weights):

@@ -24,9 +24,9 @@ def define() -> None:
 def help_of(experiment: str | None) -> str:
     """What an experiment reads, with the defaults of both presets; without one, the experiments and how to see more."""
     if experiment not in EXPERIMENTS:
-        lines = [f"  {name:<32} {says}" for name, says in EXPERIMENTS.items()]
+        lines = [f"  {name:<32} {room.says}" for name, room in EXPERIMENTS.items()]
         return "\n".join(["--experiment=", *lines, "", "--experiment=NAME --help lists the flags of one of them."])
-    lines = [f"{experiment}: {EXPERIMENTS[experiment]}", ""]
+    lines = [f"{experiment}: {EXPERIMENTS[experiment].says}", ""]
     for name, flag in FLAGS.items():
         if experiment in flag.read_by:
             shown = dict.fromkeys(_shown(default(flag, experiment, preset)) for preset in PRESETS)

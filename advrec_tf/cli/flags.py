@@ -9,40 +9,49 @@ from advrec_tf.data import GROUPS, K_CORES, NAMES
 from advrec_tf.defenses.entering import CHOICES, ENTER
 from advrec_tf.defenses.low_rank import FLOOR, PARTIAL
 from advrec_tf.errors import UserError
-from advrec_tf.jobs import BACKENDS
+from advrec_tf.execution.jobs import BACKENDS
 from advrec_tf.perturbations import ATTACKS, BALLS, BUDGETS, PGD_INIT
 from advrec_tf.poisoning import ATTACKS as POISON
 from advrec_tf.poisoning.settings import GOALS, DisguisedRecSys20Settings, GanSettings
-from advrec_tf.training import RECOMMENDERS, AMFSettings, PMFSettings, WRMFSettings
+from advrec_tf.recommenders import RECOMMENDERS, AMFSettings, PMFSettings, WRMFSettings
 
 MOST = 1e30  # of any number; single precision ends at 3e38
 PRESETS = ("paper", "quick")
+
+
+class Room(NamedTuple):
+    """An experiment: its module below `experiments`, and what it measures."""
+
+    module: str
+    says: str
+
+
 EXPERIMENTS = {
-    "table1": "Table 1: six metrics before and after FGSM, BIM and PGD",
-    "iterations": "Figure 1: performance over iterations",
-    "budget": "Figure 2: performance over the budget, and certified bounds",
-    "characteristics": "Figure 3: density, size and shape of sub-samples",
-    "low_rank_against_perturbations": "both papers: does projecting the factors stop FGSM, BIM and PGD?",
-    "robustness": "a leaderboard of factors under an ensemble of attacks, in budgets that no scale can fake",
-    "convergence": "whether the leaderboard's attack on held-out items has converged",
-    "poison": "fake profiles, and victims before and after",
-    "lowrank_table1": "Table I: fake users found by PCA and an SVM, and how detectors do on other attacks",
-    "lowrank_table2": "Table II: local low-rank reconstruction",
-    "lowrank_table3": "Table III: local low-rank reconstruction under several attacks",
-    "lowrank_controls": "what explains Tables II and III: other seeds and orders of users",
-    "lowrank_recsys19": "RecSys19 in its parts: GAN, zeroth-order steps, an ideal GAN, forced targets",
-    "lowrank_adaptive": "the defences under RecSys20 that knows of them",
-    "lowrank_younger": "younger defences: adversarial training by user, and a certified ensemble",
-    "lowrank_figure1": "Figure 1: users on two principal components",
-    "lowrank_figure2": "Figure 2: the SVM's recall over components and kernels",
-    "lowrank_figure3": "Figure 3: PMF on reconstructed ratings over the SVD rank",
-    "lowrank_figure4": "Figure 4: the same over the length of PMF's factors",
-    "lowrank_figure5": "Figure 5: PMF's factors transformed",
-    "lowrank_figure6": "Figure 6: more and more new ratings",
-    "audit": "how much perturbation anyone's factors stand",
-    "claims": "the papers' statements, on what was measured",
-    "verdict": "the low-rank paper's statements, what they come from, and all of its pages in one",
-    "describe": "statistics of data and of fake profiles",
+    "table1": Room("multistep.table1", "Table 1: six metrics before and after FGSM, BIM and PGD"),
+    "iterations": Room("multistep.iterations", "Figure 1: performance over iterations"),
+    "budget": Room("multistep.budget", "Figure 2: performance over the budget, and certified bounds"),
+    "characteristics": Room("multistep.characteristics", "Figure 3: density, size and shape of sub-samples"),
+    "low_rank_against_perturbations": Room("low_rank_against_perturbations", "both papers: does projecting the factors stop FGSM, BIM and PGD?"),
+    "robustness": Room("leaderboard", "a leaderboard of factors under an ensemble of attacks, in budgets that no scale can fake"),
+    "convergence": Room("convergence", "whether the leaderboard's attack on held-out items has converged"),
+    "poison": Room("lowrank.poison", "fake profiles, and victims before and after"),
+    "lowrank_table1": Room("lowrank.table1", "Table I: fake users found by PCA and an SVM, and how detectors do on other attacks"),
+    "lowrank_table2": Room("lowrank.table2", "Table II: local low-rank reconstruction"),
+    "lowrank_table3": Room("lowrank.table3", "Table III: local low-rank reconstruction under several attacks"),
+    "lowrank_controls": Room("lowrank.controls", "what explains Tables II and III: other seeds and orders of users"),
+    "lowrank_recsys19": Room("lowrank.recsys19", "RecSys19 in its parts: GAN, zeroth-order steps, an ideal GAN, forced targets"),
+    "lowrank_adaptive": Room("lowrank.adaptive", "the defences under RecSys20 that knows of them"),
+    "lowrank_younger": Room("lowrank.younger", "younger defences: adversarial training by user, and a certified ensemble"),
+    "lowrank_figure1": Room("lowrank.figure1", "Figure 1: users on two principal components"),
+    "lowrank_figure2": Room("lowrank.figure2", "Figure 2: the SVM's recall over components and kernels"),
+    "lowrank_figure3": Room("lowrank.figure3", "Figure 3: PMF on reconstructed ratings over the SVD rank"),
+    "lowrank_figure4": Room("lowrank.figure4", "Figure 4: the same over the length of PMF's factors"),
+    "lowrank_figure5": Room("lowrank.figure5", "Figure 5: PMF's factors transformed"),
+    "lowrank_figure6": Room("lowrank.figure6", "Figure 6: more and more new ratings"),
+    "audit": Room("audit", "how much perturbation anyone's factors stand"),
+    "claims": Room("claims", "the papers' statements, on what was measured"),
+    "verdict": Room("lowrank.verdict", "the low-rank paper's statements, what they come from, and all of its pages in one"),
+    "describe": Room("describe", "statistics of data and of fake profiles"),
 }
 # Flags that say where and how a run works, and nothing about a result.
 OF_MACHINE = ("output_dir", "data_dir", "workers", "progress", "backend", "job_threads", "job_memory", "save_every")

@@ -11,11 +11,11 @@ from sklearn.metrics import average_precision_score, precision_recall_fscore_sup
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC
 
-from advrec_tf import storage
 from advrec_tf.data import Interactions
 from advrec_tf.defenses.protocol import Defense
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import DETECTION
+from advrec_tf.execution import storage
 from advrec_tf.poisoning import Profiles
 
 KERNELS: dict[str, dict[str, Any]] = {

@@ -12,11 +12,11 @@ import joblib
 import numpy as np
 from scipy import linalg, sparse
 
-from advrec_tf import storage
 from advrec_tf.data import Interactions
 from advrec_tf.defenses.entering import CHOICES, ENTER, entered, entered_ratings
 from advrec_tf.defenses.protocol import Defense
 from advrec_tf.errors import UserError
+from advrec_tf.execution import storage
 
 PARTIAL = ("keep", "drop")
 VERSION = 1  # of reconstructions and projections, one more whenever their bytes change

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from advrec_tf.data import Interactions
 from advrec_tf.evaluation.metrics import rank_metrics
 from advrec_tf.evaluation.ranking import block_starts, strongest
-from advrec_tf.threads import side_by_side
+from advrec_tf.execution.threads import side_by_side
 
 CERTIFICATES = 3  # the version of the radii, one more whenever their bytes change
 PAIRS = 1 << 13  # of a test item and a rival that are worked on at a time

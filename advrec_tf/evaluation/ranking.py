@@ -8,7 +8,7 @@ import numpy as np
 
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
-from advrec_tf.threads import side_by_side
+from advrec_tf.execution.threads import side_by_side
 
 _T = TypeVar("_T")
 SCORES = 1 << 21  # scores that a thread holds at a time, unless they are of

@@ -74,3 +74,20 @@ def mean_test(values) -> float:
     if len(values) < 2:
         return float("nan")
     return float(stats.ttest_1samp(values, 0).pvalue) if values.std() else float(not values.any())
+
+
+def equal_harm(epsilons: np.ndarray, values: np.ndarray, target: float) -> float:
+    """The budget at which a curve first falls to `target`, by interpolation linear in log epsilon; NaN where it does not.
+
+    epsilons, values: [N], epsilons increasing and positive.
+    """
+    values = np.asarray(values, np.float64)
+    below = np.flatnonzero(values <= target)
+    if not len(below):
+        return float("nan")
+    at = below[0]
+    if at == 0:
+        return float(epsilons[0])
+    share = (values[at - 1] - target) / (values[at - 1] - values[at])
+    low, high = np.log(epsilons[at - 1]), np.log(epsilons[at])
+    return float(np.exp(low + share * (high - low)))

@@ -6,10 +6,10 @@ The points of an attack and noise need NumPy alone; the rest is imported when it
 from importlib import import_module
 from typing import Any
 
+from advrec_tf.execution.startup import quiet_tensorflow
 from advrec_tf.perturbations.arguments import BALLS, Perturbation
 from advrec_tf.perturbations.canonical import BUDGETS, Form, canonical, common, equal_users, form_of, low_rank
 from advrec_tf.perturbations.presets import ATTACKS, PGD_INIT, VERSION, Attack, default_step, noise, points, uniform_start
-from advrec_tf.startup import quiet_tensorflow
 
 _LAZY = dict.fromkeys(
     ("ascend", "ascended", "bim", "fgsm", "normalize_rows", "perturbed", "pgd", "project_l2", "project_linf", "trajectory"), "attacks"

@@ -6,11 +6,11 @@ from itertools import groupby
 import numpy as np
 import tensorflow as tf
 
+from advrec_tf.execution.threads import several_threads
 from advrec_tf.perturbations.arguments import Perturbation, checked_budget, checked_factors, checked_iterations
 from advrec_tf.perturbations.canonical import Form, form_of
 from advrec_tf.perturbations.gradient import Parts, TripleChunks, chunk_triples, compiled, full_gradient, gradient_in_threads, unchunked
 from advrec_tf.perturbations.presets import ATTACKS, PGD_INIT, default_step, uniform_start
-from advrec_tf.threads import several_threads
 
 
 def normalize_rows(x: tf.Tensor) -> tf.Tensor:

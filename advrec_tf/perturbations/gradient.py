@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.sparse import csr_array
 
-from advrec_tf.threads import side_by_side
+from advrec_tf.execution.threads import side_by_side
 
 CHUNK = 16  # triples of one user, or entries of one item, that are summed together
 BLOCK = 64  # chunks in flight: 1,024 triples x D floats, small enough for a core's cache

@@ -6,13 +6,13 @@ The attacks that learn, `bilevel` (RecSys20), `gan` and `zeroth_order` (RecSys19
 from importlib import import_module
 from typing import Any
 
+from advrec_tf.execution.startup import quiet_tensorflow
 from advrec_tf.poisoning.heuristics import HEURISTICS, heuristic
 from advrec_tf.poisoning.likeness import LIKENESS, likeness
 from advrec_tf.poisoning.making import ATTACKS, Plan, folder_of, make
 from advrec_tf.poisoning.profiles import Profiles
 from advrec_tf.poisoning.settings import RecSys19Settings, RecSys20Settings
 from advrec_tf.poisoning.trajectory import read_trajectory
-from advrec_tf.startup import quiet_tensorflow
 
 _LEARNT = ("bilevel", "gan", "zeroth_order")
 

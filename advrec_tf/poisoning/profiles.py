@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from advrec_tf import storage
 from advrec_tf.data import Interactions, popularity_groups
 from advrec_tf.errors import UserError
+from advrec_tf.execution import storage
 
 HIGHEST = 5.0  # rating, where the data have none
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from advrec_tf.errors import UserError
-from advrec_tf.training.settings import Settings, WRMFSettings
+from advrec_tf.recommenders.settings import Settings, WRMFSettings
 
 GOALS = ("hit", "smoothed_hit", "score")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from advrec_tf import storage
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
+from advrec_tf.execution import storage
 from advrec_tf.files import locked
 from advrec_tf.poisoning.profiles import Profiles
 from advrec_tf.poisoning.settings import GanSettings, LearnedSettings, RecSys19Settings, RecSys20Settings

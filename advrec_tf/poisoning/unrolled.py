@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from advrec_tf.data import Interactions, UserBatches, user_batches
-from advrec_tf.models import CoupledAdam
-from advrec_tf.models.wrmf import BLOCK, batch_rows, weighted_gradient
+from advrec_tf.recommenders import CoupledAdam
+from advrec_tf.recommenders.wrmf import BLOCK, batch_rows, weighted_gradient
 
 _BLOCK = 1024  # users whose scores over all items are held at a time
 

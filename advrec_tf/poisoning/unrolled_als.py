@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from advrec_tf.data import Interactions
-from advrec_tf.models.als import blocks_of, solve_block
+from advrec_tf.recommenders.als import blocks_of, solve_block
 
 _FAKES = 8  # whose systems over all items are held at a time
 

@@ -16,7 +16,7 @@ from advrec_tf.poisoning.profiles import Profiles
 from advrec_tf.poisoning.ratings import discrete, random_mask, rating_matrix, scale_of
 from advrec_tf.poisoning.settings import RecSys19Settings
 from advrec_tf.poisoning.trajectory import Trajectory, own_folder
-from advrec_tf.training import checkpoints
+from advrec_tf.recommenders import checkpoints
 
 SOFTNESS = 0.1  # of the smoothed hit ratio, in predicted scores
 

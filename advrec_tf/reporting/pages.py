@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
 from advrec_tf.files import write_text
-from advrec_tf.reporting import origin, plots, poisoning
-from advrec_tf.results import read_results
+from advrec_tf.reporting import origin, plots
 
 
 def page(
@@ -30,19 +28,3 @@ def page(
         plots.save_figure(figure, folder / name)
     there = [*(["results.csv"] if (folder / "results.csv").exists() else []), *more, "report.md", *(pictures or {})]
     print(f"{text}\nKept in {folder}: {', '.join(there)}")
-
-
-def defended(title: str, name: str, folders: list[Path]) -> None:
-    """The page of a table of defences on each data set."""
-    for folder in folders:
-        rows = read_results(folder)
-        page(folder, poisoning.defense_report(rows, title), {f"{name}.png": plots.defense_figure(poisoning.summary(rows))})
-
-
-def curves_of_pmf(title: str, name: str, over: str, folders: list[Path]) -> None:
-    """The page of a figure of PMF on each data set.  over: rank, dim or share"""
-    metrics: Any = ("Recall", "Precision", "RMSE", "HR", "target_HR")
-    for folder in folders:
-        rows = read_results(folder)
-        text = poisoning.defense_report(rows, title, metrics)
-        page(folder, text, {f"{name}.png": plots.defense_curves_figure(poisoning.summary(rows), over)})

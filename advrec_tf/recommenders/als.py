@@ -1,0 +1,71 @@
+"""Alternating least squares for weighted matrix factorisation: every row of one side in closed form, the other side held (Hu et al. 2008, Eq. 4)."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from advrec_tf.data import Interactions
+from advrec_tf.execution.threads import side_by_side
+
+_PAIRS = 1 << 17  # pairs, filled up ones included, that a thread works on at a time
+
+
+class Block(NamedTuple):
+    """Some rows of one side with all their pairs; a pair that only fills a row up has target 0 and weight 1, and so no effect."""
+
+    rows: np.ndarray  # int32 [B]
+    ids: np.ndarray  # int32 [B, M], of the other side
+    targets: np.ndarray  # float32 [B, M]
+    weights: np.ndarray  # float32 [B, M]
+
+
+def blocks_of(rows: np.ndarray, ids: np.ndarray, targets: np.ndarray, weights: np.ndarray, n_rows: int) -> Iterator[Block]:
+    """All rows that have pairs, rows of about as many pairs together.  rows, ids, targets, weights: [N]"""
+    order = np.argsort(rows, kind="stable")
+    counts = np.bincount(rows, minlength=n_rows)
+    starts = np.cumsum(counts) - counts
+    by_size = np.argsort(counts, kind="stable")
+    by_size = by_size[counts[by_size] > 0]
+    while len(by_size):
+        # From the largest down: the first of a block is its widest.
+        width = counts[by_size[-1]]
+        chosen, by_size = by_size[-max(1, _PAIRS // width) :], by_size[: -max(1, _PAIRS // width)]
+        place = np.arange(width)
+        filled = place < counts[chosen][:, None]
+        at = order[np.minimum(starts[chosen][:, None] + place, len(order) - 1)]
+        yield Block(
+            chosen.astype(np.int32),
+            np.where(filled, ids[at], 0).astype(np.int32),
+            np.where(filled, targets[at], 0).astype(np.float32),
+            np.where(filled, weights[at], 1).astype(np.float32),
+        )
+
+
+def solve_block(Y, gram, ids, targets, weights, regularization):  # not compiled: TensorFlow runs the functions of all threads in one
+    """argmin_x sum_i w_i (t_i - x . y_i)^2 + regularization |x|^2 over ALL rows y_i of Y, t = 0 and w = 1 off the pairs.
+
+    x = (Y^T Y + sum over the pairs of (w - 1) y y^T + regularization I)^-1 sum w t y.   Y: [N, D], gram = Y^T Y -> [B, D]
+    """
+    y = tf.gather(Y, ids)  # [B, M, D]
+    A = gram + regularization * tf.eye(tf.shape(Y)[1]) + tf.matmul((weights - 1)[..., None] * y, y, transpose_a=True)  # [B, D, D]
+    b = tf.matmul(y, (weights * targets)[..., None], transpose_a=True)  # [B, D, 1]
+    return tf.linalg.cholesky_solve(tf.linalg.cholesky(A), b)[..., 0]
+
+
+def half_sweep(Y: tf.Tensor, blocks: list[Block], n_rows: int, regularization: float) -> tf.Tensor:
+    """All rows of one side from the other side Y; rows without pairs are 0.  -> [n_rows, D]"""
+    gram, solved = tf.matmul(Y, Y, transpose_a=True), np.zeros((n_rows, Y.shape[1]), np.float32)
+    strength = tf.constant(regularization, tf.float32)
+    found = side_by_side(lambda block: solve_block(Y, gram, block.ids, block.targets, block.weights, strength).numpy(), blocks)
+    for block, rows in zip(blocks, found):
+        solved[block.rows] = rows
+    return tf.constant(solved)
+
+
+def both_sides(data: Interactions, targets: np.ndarray, weights: np.ndarray) -> tuple[list[Block], list[Block]]:
+    """The blocks of users and those of items.  targets, weights: float32 [train pairs]"""
+    pairs = data.train_users, data.train_items
+    users, items = (list(blocks_of(*ids, targets, weights, n)) for ids, n in ((pairs, data.n_users), (pairs[::-1], data.n_items)))
+    return users, items

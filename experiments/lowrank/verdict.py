@@ -1,0 +1,23 @@
+"""The low-rank defences paper's statements beside what was measured, and every page that was measured, in one report."""
+
+from pathlib import Path
+from typing import Any
+
+from advrec_tf.errors import UserError
+from advrec_tf.files import locked
+from advrec_tf.reporting import page
+
+from . import claims
+from .evidence import LowRankEvidence
+
+
+def run(values: dict[str, Any]) -> None:
+    """Writes <output_dir>/lowrank/report.md, the verdicts first, and prints it."""
+    output_dir = Path(values["output_dir"])
+    verdicts = claims.report(LowRankEvidence.of(output_dir))
+    if not verdicts:
+        raise UserError(f"{output_dir} holds no results of the low-rank paper's tables or figures: run lowrank_table2, say, first")
+    pages = sorted(output_dir.glob("lowrank_*/*/report.md"))
+    texts = [path.read_text().replace("\n#", "\n##").replace("# ", "## ", 1) + f"\n({path.relative_to(output_dir)})\n" for path in pages]
+    with locked(output_dir / "lowrank"):
+        page(output_dir / "lowrank", "\n".join(["# Low-rank defences, reproduced\n", verdicts, *texts]), sources=[path.parent for path in pages])

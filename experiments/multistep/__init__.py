@@ -1,0 +1,1 @@
+"""The multi-step perturbations paper: its tables and figures, its claims, and what they share."""
