@@ -4,7 +4,16 @@ import importlib
 
 from advrec_tf.version import __version__ as __version__
 
-_ROOMS = ("data", "defenses", "evaluation", "leaderboard", "perturbations", "poisoning", "recommenders", "reporting")
+_ROOMS = (
+    "data",
+    "defenses",
+    "evaluation",
+    "leaderboard",
+    "perturbations",
+    "poisoning",
+    "recommenders",
+    "reporting",
+)
 _MODELS = ("AMF", "BPRMF", "MostPopular", "PMF", "Random", "WRMF")
 
 

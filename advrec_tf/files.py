@@ -31,7 +31,9 @@ def replacing(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         if error.filename is not None:
             raise
-        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from None  # a full disk names no file
+        raise OSError(
+            error.errno or errno.EIO, error.strerror or str(error), str(path)
+        ) from None  # a full disk names no file
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -49,7 +51,9 @@ def locked(folder: Path | str, patience: float = 2.0) -> Iterator[None]:
     Raises UserError when another process still holds it after `patience` seconds, and where the system has no such locks.
     """
     if fcntl is None:
-        raise UserError("this system has no file locks, which keep two runs apart: run on Linux, macOS or in WSL")
+        raise UserError(
+            "this system has no file locks, which keep two runs apart: run on Linux, macOS or in WSL"
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as lock:
@@ -60,7 +64,9 @@ def locked(folder: Path | str, patience: float = 2.0) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise UserError(f"{folder} is in use by another run: wait for it or choose another --output_dir") from None
+                    raise UserError(
+                        f"{folder} is in use by another run: wait for it or choose another --output_dir"
+                    ) from None
                 time.sleep(0.1)
         for left in folder.rglob(".*.tmp"):
             left.unlink(missing_ok=True)

@@ -17,7 +17,9 @@ USERS, ITEMS, PAIRS, DIM, BATCH = 6040, 3706, 994_169, 64, 512  # ML-1M
 ROUNDS = 5
 
 
-def interactions(n_users: int = USERS, n_items: int = ITEMS, n_pairs: int = PAIRS, seed: int = 0) -> Interactions:
+def interactions(
+    n_users: int = USERS, n_items: int = ITEMS, n_pairs: int = PAIRS, seed: int = 0
+) -> Interactions:
     """Skewed random pairs of a given size, one test item a user; there is nothing to learn in them."""
     rng = np.random.default_rng(seed)
     activity, popularity = rng.lognormal(0, 1, n_users), rng.lognormal(0, 1.5, n_items)
@@ -30,12 +32,20 @@ def interactions(n_users: int = USERS, n_items: int = ITEMS, n_pairs: int = PAIR
     users, items = np.divmod(keys, n_items)
     test = rng.integers(0, n_items, n_users)
     ids = np.arange(n_users), np.arange(n_items)
-    return Interactions("random", n_users, n_items, *(x.astype(np.int32) for x in (users, items, ids[0], test)), *ids)
+    return Interactions(
+        "random",
+        n_users,
+        n_items,
+        *(x.astype(np.int32) for x in (users, items, ids[0], test)),
+        *ids,
+    )
 
 
 def factors(data: Interactions) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1)
-    return tuple(rng.normal(0, 0.3, (n, DIM)).astype(np.float32) for n in (data.n_users, data.n_items))
+    return tuple(
+        rng.normal(0, 0.3, (n, DIM)).astype(np.float32) for n in (data.n_users, data.n_items)
+    )
 
 
 def model_epoch(data: Interactions, name: str):
@@ -109,12 +119,18 @@ def floors(data: Interactions) -> dict:
     P, Q = factors(data)
     moved, gradients = [np.zeros_like(x) for x in (P, Q)], [np.zeros_like(x) for x in (P, Q)]
     squares, batches = [np.full_like(x, 0.1) for x in (P, Q)], shuffled_batches(data, BATCH, 0, 0)
-    deltas, triples, lists = [np.zeros_like(x) for x in (P, Q)], sample_triples(data, 0), np.empty((len(P), 10), np.int32)
+    deltas, triples, lists = (
+        [np.zeros_like(x) for x in (P, Q)],
+        sample_triples(data, 0),
+        np.empty((len(P), 10), np.int32),
+    )
     trained = [x * 0.03 for x in (P, Q)]
     return {
         "BPR-MF mini-batch": lambda: floor.bprmf_epoch(*trained, *squares, *gradients, *batches),
         "AMF mini-batch": lambda: floor.amf_epoch(*trained, *squares, *gradients, *moved, *batches),
-        "attack iteration": lambda: floor.attack_iteration(P, Q, *deltas, *moved, *gradients, *triples),
+        "attack iteration": lambda: floor.attack_iteration(
+            P, Q, *deltas, *moved, *gradients, *triples
+        ),
         "evaluation": lambda: floor.top_10(P, Q, data.indptr, data.train_items, lists),
     }
 
@@ -134,7 +150,10 @@ def eagers(data: Interactions) -> dict:
     return {
         "BPR-MF mini-batch": (run_batches(None), 20),
         "AMF mini-batch": (run_batches(0.5), 20),
-        "attack iteration": (lambda: plain.attack_iteration([np.zeros_like(P), np.zeros_like(Q)], triples), 1),
+        "attack iteration": (
+            lambda: plain.attack_iteration([np.zeros_like(P), np.zeros_like(Q)], triples),
+            1,
+        ),
         "evaluation": (lambda: plain.top_10(data), 1),
     }
 
@@ -156,10 +175,16 @@ def figures(data: Interactions) -> dict:
             measure(triples, epsilon, (25,))
 
     return {
-        "Figure 1: 300 iterations, 31 evaluations (goal: 180)": lambda: measure(sample_triples(data, 0), 0.5, (1, *range(10, 301, 10))),
+        "Figure 1: 300 iterations, 31 evaluations (goal: 180)": lambda: measure(
+            sample_triples(data, 0), 0.5, (1, *range(10, 301, 10))
+        ),
         "Figure 2: 21 budgets of 25 iterations (goal: 240)": budgets,
-        "certificate, both balls (goal: 30)": lambda: [evaluation.certified_radii(P, Q, data, ball) for ball in ("l2", "linf")],
-        f"MarginMF: ALS and {margin.epochs} epochs from there on": lambda: margin.build(data, 0).fit(data, epochs=margin.epochs, verbose=0),
+        "certificate, both balls (goal: 30)": lambda: [
+            evaluation.certified_radii(P, Q, data, ball) for ball in ("l2", "linf")
+        ],
+        f"MarginMF: ALS and {margin.epochs} epochs from there on": lambda: margin.build(
+            data, 0
+        ).fit(data, epochs=margin.epochs, verbose=0),
     }
 
 
@@ -185,21 +210,49 @@ def main(argv: list[str]) -> None:
         return
     data = interactions()
     command = [sys.executable, "-m", "benchmarks.main"]
-    memory = {name: int(subprocess.run([*command, name], capture_output=True, text=True, check=True).stdout) for name in jobs(data)}
+    memory = {
+        name: int(
+            subprocess.run([*command, name], capture_output=True, text=True, check=True).stdout
+        )
+        for name in jobs(data)
+    }
     start_tensorflow()
-    print(f"{data.n_users} users x {data.n_items} items, {len(data.train_users)} interactions, dim {DIM}, batch {BATCH}, one thread each\n")
-    print("| | ours, ms | plain loop, ms | eager dense, ms | ours / loop | eager / ours | goal | peak MB |")
+    print(
+        f"{data.n_users} users x {data.n_items} items, {len(data.train_users)} interactions, dim {DIM}, batch {BATCH}, one thread each\n"
+    )
+    print(
+        "| | ours, ms | plain loop, ms | eager dense, ms | ours / loop | eager / ours | goal | peak MB |"
+    )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     goals = ("<= 1.3, >= 20", "<= 1.5, >= 20", "<= 1.5, >= 10", "< 2 s")
     floor_jobs, eager_jobs = floors(data), eagers(data)
     for goal, (name, (make, units)) in zip(goals, jobs(data).items()):
-        compare(name, goal, memory[name], (make(), units), (floor_jobs[name], units if "batch" in name else 1), eager_jobs[name])
+        compare(
+            name,
+            goal,
+            memory[name],
+            (make(), units),
+            (floor_jobs[name], units if "batch" in name else 1),
+            eager_jobs[name],
+        )
     print("\n| one model, one attack | s |\n| --- | --- |")
     for name, function in figures(data).items():
         print(f"| {name} | {seconds(function):.0f} |", flush=True)
-    print("\n| interactions | BPR-MF epoch, s | per million | attack iteration, s | per million |\n| --- | --- | --- | --- | --- |")
-    for millions in (1, 2, 5, 10):  # one process each, as one model and attack after another in one would trace their functions anew
-        print(subprocess.run([*command, str(millions)], capture_output=True, text=True, check=True).stdout.strip(), flush=True)
+    print(
+        "\n| interactions | BPR-MF epoch, s | per million | attack iteration, s | per million |\n| --- | --- | --- | --- | --- |"
+    )
+    for millions in (
+        1,
+        2,
+        5,
+        10,
+    ):  # one process each, as one model and attack after another in one would trace their functions anew
+        print(
+            subprocess.run(
+                [*command, str(millions)], capture_output=True, text=True, check=True
+            ).stdout.strip(),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -40,7 +40,9 @@ def wrmf():
     def dense_step(p, q, x):
         with tf.GradientTape() as tape:
             tape.watch([p, q])
-            loss = tf.reduce_sum(tf.where(x > 0, 20.0, 1.0) * tf.square(x - tf.matmul(p, q, transpose_b=True)))
+            loss = tf.reduce_sum(
+                tf.where(x > 0, 20.0, 1.0) * tf.square(x - tf.matmul(p, q, transpose_b=True))
+            )
         return tape.gradient(loss, [p, q])
 
     p, q, x = model.user_embedding.value[:2048], model.item_embedding.value, tf.constant(X)
@@ -62,10 +64,16 @@ def recsys20():
     data, found = gowalla(), []
     X = initial_profiles(data, FAKES, 100)
     for unrolled in (10, 20):
-        surrogate = Surrogate(data, RecSys20Settings(FAKES, (1, 2, 3, 4, 5), unrolled_epochs=unrolled), 0)
+        surrogate = Surrogate(
+            data, RecSys20Settings(FAKES, (1, 2, 3, 4, 5), unrolled_epochs=unrolled), 0
+        )
         surrogate.trained_and_differentiated(X)
         found.append((timed(surrogate.trained_and_differentiated, X), peak_memory_mb()))
-    return "RecSys20, one outer epoch, 10 unrolled (goal: 120 s, 6 GB)", *found[0], "20 unrolled: {:.0f} s, {} MB".format(*found[1])
+    return (
+        "RecSys20, one outer epoch, 10 unrolled (goal: 120 s, 6 GB)",
+        *found[0],
+        "20 unrolled: {:.0f} s, {} MB".format(*found[1]),
+    )
 
 
 def patches(size: int, rank: int):
@@ -80,11 +88,18 @@ def patches(size: int, rank: int):
 
     def plain():
         for row, column in some:
-            U, s, Vt = np.linalg.svd(matrix[row : row + size, column : column + size].toarray(), full_matrices=False)
+            U, s, Vt = np.linalg.svd(
+                matrix[row : row + size, column : column + size].toarray(), full_matrices=False
+            )
             (U[:, :rank] * s[:rank]) @ Vt[:rank]
 
     loop = timed(plain) / len(some) * len(starts)
-    return f"[{size}, {rank}], {len(starts)} patches (goal: 180 s, 2 GB)", seconds, memory, f"plain loop {loop:.0f} s, {loop / seconds:.0f} x"
+    return (
+        f"[{size}, {rank}], {len(starts)} patches (goal: 180 s, 2 GB)",
+        seconds,
+        memory,
+        f"plain loop {loop:.0f} s, {loop / seconds:.0f} x",
+    )
 
 
 def detectors():
@@ -97,7 +112,11 @@ def detectors():
     common, seconds = (poisoned.matrix(), labels_of(poisoned, USERS)), 0.0
     for sampling in SAMPLINGS:
         base = {"sampling": sampling, "fold": 0, "seed": 0}
-        points = [{**base, "kernel": kernel, "components": n} for n in (5, *range(10, 101, 10)) for kernel in KERNELS]
+        points = [
+            {**base, "kernel": kernel, "components": n}
+            for n in (5, *range(10, 101, 10))
+            for kernel in KERNELS
+        ]
         seconds += timed(fold_scores, points, *common)
     return "Figure 2, one fold of ten (goal: 60 s)", seconds, peak_memory_mb(), ""
 
@@ -111,9 +130,14 @@ def gan_epoch():
     found = []
     for users, items in ((943, 1682), (USERS, ITEMS)):
         gan, size = DCGAN(*image_shape(items), 0), image_shape(items)
-        batch = tf.random.stateless_normal((64, *size, 1), [0, 0]), tf.random.stateless_normal((64, NOISE), [0, 1])
+        batch = (
+            tf.random.stateless_normal((64, *size, 1), [0, 0]),
+            tf.random.stateless_normal((64, NOISE), [0, 1]),
+        )
         gan.step(*batch)
-        found.append((min(timed(gan.step, *batch) for _ in range(3)) * (users // 64), peak_memory_mb()))
+        found.append(
+            (min(timed(gan.step, *batch) for _ in range(3)) * (users // 64), peak_memory_mb())
+        )
     (seconds, memory), (wide, _) = found
     return (
         "RecSys19's GAN, an epoch of ML-100K",
@@ -132,7 +156,11 @@ def younger():
         model = RECOMMENDERS[name]().build(data, 0)
         model.fit(data, epochs=1, verbose=0)
         seconds[name] = timed(lambda model=model: model.fit(data, epochs=50, verbose=0))
-    beside = ", ".join(f"{name} {value / seconds['wrmf']:.1f} x" for name, value in seconds.items() if name != "wrmf")
+    beside = ", ".join(
+        f"{name} {value / seconds['wrmf']:.1f} x"
+        for name, value in seconds.items()
+        if name != "wrmf"
+    )
     return "WRMF at ML-100K's size, 50 epochs", seconds["wrmf"], peak_memory_mb(), beside
 
 
@@ -160,11 +188,18 @@ def main(argv: list[str]) -> None:
         name, seconds, memory, beside = ROWS[argv[0]]()
         print(f"| {name} | {seconds:.1f} | {memory} | {beside} |")
         return
-    print(f"\n{USERS} users x {ITEMS} items, {PAIRS} interactions, one thread, each row in a process of its own\n")
+    print(
+        f"\n{USERS} users x {ITEMS} items, {PAIRS} interactions, one thread, each row in a process of its own\n"
+    )
     print("| | s | peak MB | beside it |\n| --- | --- | --- | --- |")
     for name in ROWS:
         print(
-            subprocess.run([sys.executable, "-m", "benchmarks.poisoning", name], capture_output=True, text=True, check=True).stdout.strip(),
+            subprocess.run(
+                [sys.executable, "-m", "benchmarks.poisoning", name],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.strip(),
             flush=True,
         )
 

@@ -31,7 +31,9 @@ def clicks(n_users: int, n_items: int, n_pairs: int) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     weights = rng.lognormal(0, 1, n_users), rng.permutation(1 / np.arange(1.0, n_items + 1))
     users, items = (np.searchsorted(np.cumsum(w) / w.sum(), rng.random(n_pairs)) for w in weights)
-    return pd.DataFrame({"user": users, "item": items, "timestamp": rng.integers(0, 10**9, n_pairs)})
+    return pd.DataFrame(
+        {"user": users, "item": items, "timestamp": rng.integers(0, 10**9, n_pairs)}
+    )
 
 
 def _on(count: int) -> str:
@@ -47,14 +49,21 @@ def training(size: str) -> Found:
     found = {"load": (time.perf_counter() - began, clicked)}
     epoch = model_epoch(data, "BPR-MF")
     epoch()  # compilation
-    return found | {"epoch": (seconds(epoch), clicked), "training, peak MB": (peak_memory_mb(), clicked)}
+    return found | {
+        "epoch": (seconds(epoch), clicked),
+        "training, peak MB": (peak_memory_mb(), clicked),
+    }
 
 
 def attacks(size: str) -> Found:
     """An attack, lists and certificates, on one thread and on two."""
     start_tensorflow()
     data, found = Interactions.from_frames(clicks(*SIZES[size])), {}
-    clicked, iterations, (P, Q) = len(data.train_users), attack_iterations(data, ITERATIONS), factors(data)
+    clicked, iterations, (P, Q) = (
+        len(data.train_users),
+        attack_iterations(data, ITERATIONS),
+        factors(data),
+    )
     users, part = sample_users(data, SAMPLE)
     scores = part.n_users * data.n_items
     jobs: dict[str, Callable[[], Any]] = {
@@ -62,7 +71,9 @@ def attacks(size: str) -> Found:
         "ranks of a sample": lambda: evaluation.ranks_of_test_items(P[users], Q, part),
         "top 10 of a sample": lambda: evaluation.top_k(P[users], Q, part),
         "certificate of a sample, l2": lambda: evaluation.certified_radii(P[users], Q, part),
-        "certificate of a sample, linf": lambda: evaluation.certified_radii(P[users], Q, part, "linf"),
+        "certificate of a sample, linf": lambda: evaluation.certified_radii(
+            P[users], Q, part, "linf"
+        ),
     }
     for count in (1, 2):
         more = _on(count)
@@ -100,7 +111,9 @@ def peers(size: str) -> Found:
     batches = shuffled_batches(data, BATCH, 0, 0)
     jobs: dict[str, Callable[[], Any]] = {
         "epoch, plain loop": lambda: floor.bprmf_epoch(P, Q, *squares, *tables[0], *batches),
-        "attack iteration, plain loop": lambda: floor.attack_iteration(P, Q, *tables[0], *tables[1], *tables[2], *triples),
+        "attack iteration, plain loop": lambda: floor.attack_iteration(
+            P, Q, *tables[0], *tables[1], *tables[2], *triples
+        ),
     }
     found: Found = {}
     for name, job in jobs.items():
@@ -109,10 +122,17 @@ def peers(size: str) -> Found:
     users, part = sample_users(data, SAMPLE)
     scores = part.n_users * data.n_items
     P, Q = factors(data)  # the loop has trained the others
-    model = BayesianPersonalizedRanking(factors=P.shape[1] - 1, iterations=1, num_threads=1, random_state=0)
-    found["epoch, implicit"] = seconds(lambda: model.fit(data.matrix(), show_progress=False)), clicked
+    model = BayesianPersonalizedRanking(
+        factors=P.shape[1] - 1, iterations=1, num_threads=1, random_state=0
+    )
+    found["epoch, implicit"] = (
+        seconds(lambda: model.fit(data.matrix(), show_progress=False)),
+        clicked,
+    )
     for count in (1, 2):
-        taken = seconds(lambda n=count: topk(Q, P[users], 10, filter_query_items=part.matrix(), num_threads=n))
+        taken = seconds(
+            lambda n=count: topk(Q, P[users], 10, filter_query_items=part.matrix(), num_threads=n)
+        )
         found["top 10 of a sample, implicit" + _on(count)] = taken, scores
     return found
 
@@ -132,7 +152,11 @@ def main(argv: list[str]) -> None:
         measured[size] = measured.get(size, {}) | json.loads(printed.splitlines()[-1])
     sizes = " and ".join("{} users x {} items, {} clicks".format(*size) for size in SIZES.values())
     print(f"{sizes}, dim {DIM}, samples of {SAMPLE} users, one thread unless said\n")
-    print("| | " + " | ".join(f"{size}, s" for size in SIZES) + " | growth of one |\n| --- | --- | --- | --- |")
+    print(
+        "| | "
+        + " | ".join(f"{size}, s" for size in SIZES)
+        + " | growth of one |\n| --- | --- | --- | --- |"
+    )
     for name in measured["1m"]:
         (small, few), (large, many) = (measured[size][name] for size in SIZES)
         print(f"| {name} | {small:.3g} | {large:.3g} | {large / many / (small / few):.2f} |")

@@ -35,9 +35,18 @@ class Study:
     @property
     def config(self) -> dict[str, Any]:
         facts = facts_of(self.P, self.Q, self.data, self.norm, self.k, self.seed, self.budget)
-        versions = {"perturbations": perturbations.VERSION, "evaluation": evaluation.VERSION, "certificates": evaluation.CERTIFICATES}
+        versions = {
+            "perturbations": perturbations.VERSION,
+            "evaluation": evaluation.VERSION,
+            "certificates": evaluation.CERTIFICATES,
+        }
         versions |= {"robustness": leaderboard.VERSION}
-        return {"facts": facts, "factors": digest({"P": self.P, "Q": self.Q})[:12], "data": self.data.fingerprint, "versions": versions}
+        return {
+            "facts": facts,
+            "factors": digest({"P": self.P, "Q": self.Q})[:12],
+            "data": self.data.fingerprint,
+            "versions": versions,
+        }
 
 
 def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
@@ -50,9 +59,21 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
     P, Q = load_matrix(values["user_factors"]), load_matrix(values["item_factors"])
     found = []
     for data in datasets:
-        own = auditing.align(P, values["user_rows"], data.user_ids, "user"), auditing.align(Q, values["item_rows"], data.item_ids, "item")
+        own = (
+            auditing.align(P, values["user_rows"], data.user_ids, "user"),
+            auditing.align(Q, values["item_rows"], data.item_ids, "item"),
+        )
         k = list_length(values, data)
-        found.append(Study(data, output_dir, *auditing.checked(*own, data), k, values["seed"][0], values["budget"]))
+        found.append(
+            Study(
+                data,
+                output_dir,
+                *auditing.checked(*own, data),
+                k,
+                values["seed"][0],
+                values["budget"],
+            )
+        )
     return found
 
 

@@ -20,8 +20,14 @@ def run(values: dict[str, Any]) -> None:
     """Write the pages <output_dir>/claims/multi-step and claims/low-rank, and print them."""
     output_dir = Path(values["output_dir"])
     names = [name if name in NAMES else Path(name).stem for name in values["dataset"]]
-    evidence, lowrank = [Evidence.of(output_dir, name) for name in names], LowRankEvidence.of(output_dir)
-    texts = {"multi-step": multistep_claims.report(evidence), "low-rank": lowrank_claims.report(lowrank)}
+    evidence, lowrank = (
+        [Evidence.of(output_dir, name) for name in names],
+        LowRankEvidence.of(output_dir),
+    )
+    texts = {
+        "multi-step": multistep_claims.report(evidence),
+        "low-rank": lowrank_claims.report(lowrank),
+    }
     if not any(texts.values()):
         raise UserError(
             f"{output_dir} holds no results on {', '.join(values['dataset'])} that a claim is about: "

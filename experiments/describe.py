@@ -17,11 +17,20 @@ def run(values: dict[str, Any], datasets: list[Interactions]) -> None:
         _show(data.name, data.statistics())
         for path, fakes in profiles:
             fakes.stacked_on(data)  # only a check
-            _show(f"{path} ({fakes.name}) beside {data.name}", fakes.statistics(data) | likeness(fakes, data))
+            _show(
+                f"{path} ({fakes.name}) beside {data.name}",
+                fakes.statistics(data) | likeness(fakes, data),
+            )
 
 
 def _show(name: str, values: dict[str, Any]) -> None:
     print(name)
     for label, value in values.items():
-        shown = f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
+        shown = (
+            f"{value:,.4f}"
+            if isinstance(value, float)
+            else f"{value:,}"
+            if isinstance(value, int)
+            else value
+        )
         print(f"  {label:<44} {shown}")

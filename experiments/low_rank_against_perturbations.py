@@ -27,9 +27,16 @@ def jobs(study: Study) -> list[Job]:
     attacks = []
     for base in ({}, *(study.points(name)[0] for name in ("fgsm", "bim", "pgd"))):
         knowing = ("projected, unaware", AWARE) if base else ("projected",)
-        attacks.append([{**base, "defense": "none"}, *({**base, "defense": name, "rank": rank} for name in knowing for rank in ranks)])
+        attacks.append(
+            [
+                {**base, "defense": "none"},
+                *({**base, "defense": name, "rank": rank} for name in knowing for rank in ranks),
+            ]
+        )
     widest = Transformation(ranks[-1], clicks=True, widest=ranks[-1])
-    return perturbed.jobs(study, attacks, "defend", defense=widest, cache_dir=study.output_dir / "cache")
+    return perturbed.jobs(
+        study, attacks, "defend", defense=widest, cache_dir=study.output_dir / "cache"
+    )
 
 
 def report(folders: list[Path]) -> None:
@@ -39,9 +46,13 @@ def report(folders: list[Path]) -> None:
         page(folder, page_of(rows), {"ranks.png": projected_figure(rows)})
 
 
-def curve(rows: pd.DataFrame, model: str, attack: str, defense: str, metric: str = "nDCG") -> pd.Series:
+def curve(
+    rows: pd.DataFrame, model: str, attack: str, defense: str, metric: str = "nDCG"
+) -> pd.Series:
     """A metric over the rank, mean over seeds; without a projection a single value at rank NaN."""
-    chosen = rows[(rows["model"] == model) & (rows["attack"] == attack) & (rows["defense"] == defense)]
+    chosen = rows[
+        (rows["model"] == model) & (rows["attack"] == attack) & (rows["defense"] == defense)
+    ]
     return chosen.groupby("rank", dropna=False)[metric].mean()
 
 
@@ -58,11 +69,25 @@ def page_of(rows: pd.DataFrame) -> str:
         body = []
         for attack, label in ATTACKS.items():
             plain = f"{curve(rows, model, attack, 'none').iloc[0]:.4f}"
-            for defense in ("projected",) if not attack else ("projected, unaware", "projected, aware"):
+            for defense in (
+                ("projected",) if not attack else ("projected, unaware", "projected, aware")
+            ):
                 values = curve(rows, model, attack, defense)
-                body.append([label, defense.removeprefix("projected, "), plain, *(f"{values[rank]:.4f}" for rank in ranks)])
+                body.append(
+                    [
+                        label,
+                        defense.removeprefix("projected, "),
+                        plain,
+                        *(f"{values[rank]:.4f}" for rank in ranks),
+                    ]
+                )
         parts.append(f"\n## {model}\n")
-        parts.append(markdown(["attack", "attacker", "no projection", *(f"rank {rank:.0f}" for rank in ranks)], body))
+        parts.append(
+            markdown(
+                ["attack", "attacker", "no projection", *(f"rank {rank:.0f}" for rank in ranks)],
+                body,
+            )
+        )
     return "\n".join(parts)
 
 
@@ -73,11 +98,27 @@ def projected_figure(rows: pd.DataFrame, metric: str = "nDCG") -> Figure:
     for axis, model in zip(axes[0], models):
         for attack, label in ATTACKS.items():
             color = color_of(label)
-            for defense, style in (("projected", "-"), ("projected, aware", "-"), ("projected, unaware", "--")):
+            for defense, style in (
+                ("projected", "-"),
+                ("projected, aware", "-"),
+                ("projected, unaware", "--"),
+            ):
                 points = curve(rows, model, attack, defense, metric)
                 if len(points):
-                    axis.plot(points.index, points, style, marker=".", color=color, label=label if style == "-" else f"{label}, unaware")
-            axis.axhline(curve(rows, model, attack, "none", metric).iloc[0], color=color, linewidth=0.8, linestyle=":")
+                    axis.plot(
+                        points.index,
+                        points,
+                        style,
+                        marker=".",
+                        color=color,
+                        label=label if style == "-" else f"{label}, unaware",
+                    )
+            axis.axhline(
+                curve(rows, model, attack, "none", metric).iloc[0],
+                color=color,
+                linewidth=0.8,
+                linestyle=":",
+            )
         axis.set_title(model, fontsize=10)
         axis.set_xscale("log")
         axis.set_xlabel("rank of the projection (dotted: none)")
@@ -87,4 +128,11 @@ def projected_figure(rows: pd.DataFrame, metric: str = "nDCG") -> Figure:
     return figure
 
 
-EXPERIMENT = Experiment(LAYOUT, perturbed.single("epsilon", "iterations", "model_selection"), jobs, report, trainings.train, split=trainings.by_seed)
+EXPERIMENT = Experiment(
+    LAYOUT,
+    perturbed.single("epsilon", "iterations", "model_selection"),
+    jobs,
+    report,
+    trainings.train,
+    split=trainings.by_seed,
+)

@@ -41,11 +41,15 @@ class MultiStep:
 
     def table1(self, dataset: str) -> pd.DataFrame:
         """Return `table1_tables.table1` of a data set."""
-        return table1_tables.table1(self.published.rows(f"multi_step/table1/{dataset}", "cells.csv"))
+        return table1_tables.table1(
+            self.published.rows(f"multi_step/table1/{dataset}", "cells.csv")
+        )
 
     def agreements(self, dataset: str) -> pd.DataFrame:
         """Return `table1_tables.agreements` of a data set, by selection and FGSM's gradient."""
-        return table1_tables.agreements(self.table1(dataset)).set_index(["selection", "fgsm"], drop=False)
+        return table1_tables.agreements(self.table1(dataset)).set_index(
+            ["selection", "fgsm"], drop=False
+        )
 
     def multi_step_wins(self, dataset: str) -> int:
         """Return in how many cells (model, BIM or PGD, metric) less is left than under FGSM."""

@@ -95,7 +95,9 @@ class Board:
     older: `summary.older`, of a board of an earlier version of the ensemble.
     """
 
-    def __init__(self, worst: pd.DataFrame, tests: pd.DataFrame, groups: pd.DataFrame, older: str = ""):
+    def __init__(
+        self, worst: pd.DataFrame, tests: pd.DataFrame, groups: pd.DataFrame, older: str = ""
+    ):
         self.worst, self.tests, self.groups, self.older = worst, tests, groups, older
         self.compared = comparison.entry_of(tests)
 

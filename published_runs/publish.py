@@ -31,10 +31,19 @@ from published_runs import pages
 
 PUBLISHED = Path(__file__).parent
 # Folders of PUBLISHED, and the experiments in them; the low-rank paper's Figure 1 is of coordinates and not of rows.
-PAPERS = {"multi_step": ("table1", "iterations", "budget", "characteristics"), "lowrank": ("lowrank_[!f]*", "lowrank_figure[2-6]"),
-          "scale_free": ("robustness", "convergence")}  # fmt: skip
+PAPERS = {
+    "multi_step": ("table1", "iterations", "budget", "characteristics"),
+    "lowrank": ("lowrank_[!f]*", "lowrank_figure[2-6]"),
+    "scale_free": ("robustness", "convergence"),
+}
 # iterations.png has what the paper shows, and what is made of Figure 3's rows is made of those that ship.
-NOT_SHIPPED = ("iterations_all_metrics.png", "losses.csv", "readings.csv", "leaderboard.html", "groups.png")
+NOT_SHIPPED = (
+    "iterations_all_metrics.png",
+    "losses.csv",
+    "readings.csv",
+    "leaderboard.html",
+    "groups.png",
+)
 COLORS = 20  # of a picture
 
 
@@ -54,7 +63,11 @@ def take(folder: Path, target: Path) -> None:
         _write(target, _tables(folder))
     for run in record["runs"]:
         run.pop("ended", None)
-        run["flags"] = {name: value for name, value in run["flags"].items() if name not in OF_MACHINE and value not in (None, [])}
+        run["flags"] = {
+            name: value
+            for name, value in run["flags"].items()
+            if name not in OF_MACHINE and value not in (None, [])
+        }
     write_record(target / "config.json", record | {"shipped": True}, indent=None)
 
 
@@ -82,14 +95,25 @@ def _tables(folder: Path) -> dict[str, pd.DataFrame]:
     """
     rows, name = read_results(folder), folder.parent.name
     if name == "table1":
-        at_end = rows["iterations"].isna() | (rows["attack"] == "fgsm") | (rows["iterations"] == rows["iterations"].max())
-        return {"results": rows[at_end], **{part: read_results(folder, f"{part}.csv") for part in ("cells", "tests")}}
+        at_end = (
+            rows["iterations"].isna()
+            | (rows["attack"] == "fgsm")
+            | (rows["iterations"] == rows["iterations"].max())
+        )
+        return {
+            "results": rows[at_end],
+            **{part: read_results(folder, f"{part}.csv") for part in ("cells", "tests")},
+        }
     rows = rows.drop(columns=list(NORMS), errors="ignore")  # which Table 1's page alone reads
     if name == "characteristics":
         as_read = (rows["selection"] == "best") & (rows["epsilon"] == loss_slopes.PAPER_EPSILON)
         shown = (rows["attack"] == "fgsm") | (rows["iterations"] == loss_slopes.SHOWN_ITERATIONS)
         unread = ["epoch", *(set(NAMES) - set(loss_slopes.LOSSES.values()))]
-        return {"results": rows[rows["attack"].isin(["", "pgd"]) | (as_read & shown)].drop(columns=unread)}
+        return {
+            "results": rows[rows["attack"].isin(["", "pgd"]) | (as_read & shown)].drop(
+                columns=unread
+            )
+        }
     if name in ("iterations", "budget"):
         rows = rows.drop(columns=["PR", "RE", "EFD"])
     return {"results": rows}
@@ -107,52 +131,96 @@ def _write(target: Path, tables: dict[str, pd.DataFrame]) -> None:
 
 def _as_shown(worst: pd.DataFrame) -> pd.DataFrame:
     """Of a leaderboard's rows what its page has: groups of users before and under one attack, lists' diversity where training pairs are known."""
-    paying = (worst["threat"] == "") | ((worst["threat"] == "test") & (worst["ball"] == "l2") & (worst["rho"] == summary.VERDICT_AT))
-    groups, lists = [name for name in summary.DETAILS if name.startswith(summary.GROUPS)], ["ICov", "EFD", "SE"]
-    shown = {**worst[groups].where(paying), **worst[lists].where(worst["threat"].isin(["", "train"]))}
+    paying = (worst["threat"] == "") | (
+        (worst["threat"] == "test") & (worst["ball"] == "l2") & (worst["rho"] == summary.VERDICT_AT)
+    )
+    groups, lists = (
+        [name for name in summary.DETAILS if name.startswith(summary.GROUPS)],
+        ["ICov", "EFD", "SE"],
+    )
+    shown = {
+        **worst[groups].where(paying),
+        **worst[lists].where(worst["threat"].isin(["", "train"])),
+    }
     return worst.assign(**shown).drop(columns=["HR", "certified_HR"])
 
 
 def render(published: Path) -> dict[Path, str]:
     """Renders every page below a folder of published rows; -> the texts of pages elsewhere, by their place below the project's folder."""
     found = {
-        paper: [path.parent for name in names for path in sorted((published / paper).glob(f"{name}/*/config.json"))]
+        paper: [
+            path.parent
+            for name in names
+            for path in sorted((published / paper).glob(f"{name}/*/config.json"))
+        ]
         for paper, names in PAPERS.items()
     }
     with contextlib.redirect_stdout(io.StringIO()):
-        for name, part in groupby((folder for folders in found.values() for folder in folders), key=lambda folder: folder.parent.name):
+        for name, part in groupby(
+            (folder for folders in found.values() for folder in folders),
+            key=lambda folder: folder.parent.name,
+        ):
             module = importlib.import_module(f"experiments.{EXPERIMENTS[name].module}")
             if name == "characteristics":  # whose page is of all folders
                 module.EXPERIMENT.report(list(part))
             else:
                 for folder in part:
-                    module.render(folder) if name in ("table1", "robustness") else module.EXPERIMENT.report([folder])
+                    module.render(folder) if name in (
+                        "table1",
+                        "robustness",
+                    ) else module.EXPERIMENT.report([folder])
     verdicts = lowrank_claims.report(LowRankEvidence.of(published / "lowrank"))
-    texts = {Path("docs/lowrank.md"): _page("the low-rank defences paper", published / "lowrank", [verdicts])}
+    texts = {
+        Path("docs/lowrank.md"): _page(
+            "the low-rank defences paper", published / "lowrank", [verdicts]
+        )
+    }
     measured = [folder for folder in found["multi_step"] if folder.parent.name == "table1"]
-    how, judged = claims.tables([Evidence.of(published / "multi_step", folder.name) for folder in measured])
+    how, judged = claims.tables(
+        [Evidence.of(published / "multi_step", folder.name) for folder in measured]
+    )
     parts = [how, *(_of_data_set(folder, judged.get(folder.name, "")) for folder in measured)]
-    texts[Path("docs/multi_step.md")] = _page("the multi-step perturbations paper", published / "multi_step", parts)
-    boards = [f"## {folder.name}\n\n{_of_board(folder)}\n" for folder in found["scale_free"] if folder.parent.name == "robustness"]
-    boards += [
-        "#" + convergence_page.report(read_results(folder), folder.name) for folder in found["scale_free"] if folder.parent.name == "convergence"
+    texts[Path("docs/multi_step.md")] = _page(
+        "the multi-step perturbations paper", published / "multi_step", parts
+    )
+    boards = [
+        f"## {folder.name}\n\n{_of_board(folder)}\n"
+        for folder in found["scale_free"]
+        if folder.parent.name == "robustness"
     ]
-    texts[Path("docs/robustness.md")] = _page("robustness in budgets that no scale changes", published / "scale_free", boards)
+    boards += [
+        "#" + convergence_page.report(read_results(folder), folder.name)
+        for folder in found["scale_free"]
+        if folder.parent.name == "convergence"
+    ]
+    texts[Path("docs/robustness.md")] = _page(
+        "robustness in budgets that no scale changes", published / "scale_free", boards
+    )
     texts |= pages.render(published)
     return texts
 
 
 def _page(title: str, paper: Path, parts: list[str]) -> str:
     places = [path.relative_to(paper).parent for path in sorted(paper.glob("*/*/report.md"))]
-    pages = [f"- [{', '.join(place.parts)}](../published_runs/{paper.name}/{place}/report.md)" for place in places]
-    head = [f"# Verdicts on {title}\n", f"From full-size runs, whose rows, settings and pages are in `published_runs/{paper.name}`.\n"]
-    measured = origin.line(origin.records_of(path.parent for path in sorted(paper.glob("*/*/config.json"))))
+    pages = [
+        f"- [{', '.join(place.parts)}](../published_runs/{paper.name}/{place}/report.md)"
+        for place in places
+    ]
+    head = [
+        f"# Verdicts on {title}\n",
+        f"From full-size runs, whose rows, settings and pages are in `published_runs/{paper.name}`.\n",
+    ]
+    measured = origin.line(
+        origin.records_of(path.parent for path in sorted(paper.glob("*/*/config.json")))
+    )
     return "\n".join([*head, *parts, "## Pages\n", *pages, "", measured, ""])
 
 
 def _of_board(folder: Path) -> str:
     rows, tests = read_results(folder, "worst.csv"), read_results(folder, "tests.csv")
-    seeds = ", ".join(f"{entry} {count}" for entry, count in rows.groupby("entry")["seed"].nunique().items())
+    seeds = ", ".join(
+        f"{entry} {count}" for entry, count in rows.groupby("entry")["seed"].nunique().items()
+    )
     first = [comparison.summary(rows, tests)] if len(tests) else []
     first += filter(None, [summary.older(read_record(folder / "config.json"))])
     sentences = "\n".join(f"- {sentence}" for sentence in (*first, *summary.verdicts(rows)))
@@ -162,9 +230,21 @@ def _of_board(folder: Path) -> str:
 
 def _of_data_set(folder: Path, verdicts: str) -> str:
     evidence = Evidence.of(folder.parent.parent, folder.name)
-    readings = "" if evidence.losses is None else loss_slopes.readings_report(evidence.losses, loss_slopes.readings(evidence.losses))
+    readings = (
+        ""
+        if evidence.losses is None
+        else loss_slopes.readings_report(evidence.losses, loss_slopes.readings(evidence.losses))
+    )
     cells = table1_tables.agreement(table1_tables.table1(read_results(folder, "cells.csv")))
-    return "\n".join([f"## {folder.name}\n", cells, claims.epochs(evidence), verdicts, readings.replace("## ", "### ")])
+    return "\n".join(
+        [
+            f"## {folder.name}\n",
+            cells,
+            claims.epochs(evidence),
+            verdicts,
+            readings.replace("## ", "### "),
+        ]
+    )
 
 
 def main(results: list[Path]) -> None:
@@ -172,7 +252,9 @@ def main(results: list[Path]) -> None:
     plots.DPI = 80
     for source in results:
         for paper, names in PAPERS.items():
-            for path in (path for name in names for path in sorted(source.glob(f"{name}/*/results.csv"))):
+            for path in (
+                path for name in names for path in sorted(source.glob(f"{name}/*/results.csv"))
+            ):
                 take(path.parent, PUBLISHED / paper / path.relative_to(source).parent)
     for place, text in render(PUBLISHED).items():
         write_text(ROOT / place, text)
@@ -181,7 +263,9 @@ def main(results: list[Path]) -> None:
             path.unlink()
     for path in PUBLISHED.rglob("*.png"):
         with replacing(path) as temporary:
-            Image.open(path).convert("RGB").quantize(COLORS, Image.Quantize.MAXCOVERAGE, kmeans=5).save(temporary, format="png", optimize=True)
+            Image.open(path).convert("RGB").quantize(
+                COLORS, Image.Quantize.MAXCOVERAGE, kmeans=5
+            ).save(temporary, format="png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,12 @@ USERS = 40
 WAVE = np.sin(np.arange(USERS))
 LEFT = {FIRST: 0.9, "AMF": 0.5, "BPR-MF": 0.4, "iALS with equal users": 0.8, "MostPopular": 0.3}
 SPECS = {
-    FIRST: ("iALS", 8, False), "AMF": ("AMF", None, False), "BPR-MF": ("BPR-MF", None, False),
-    "iALS with equal users": ("iALS", None, True), "MostPopular": ("MostPopular", None, False),
-}  # fmt: skip
+    FIRST: ("iALS", 8, False),
+    "AMF": ("AMF", None, False),
+    "BPR-MF": ("BPR-MF", None, False),
+    "iALS with equal users": ("iALS", None, True),
+    "MostPopular": ("MostPopular", None, False),
+}
 
 
 def board(clean=None, left=None, seeds=None, noise=0.02) -> pd.DataFrame:
@@ -39,10 +42,28 @@ def board(clean=None, left=None, seeds=None, noise=0.02) -> pd.DataFrame:
                 "k": 10,
                 "masked": "",
             }
-            rows.append({**base, "threat": "", "ball": "", "rho": 0.0, "users": users, "certified_users": None})
+            rows.append(
+                {
+                    **base,
+                    "threat": "",
+                    "ball": "",
+                    "rho": 0.0,
+                    "users": users,
+                    "certified_users": None,
+                }
+            )
             for threat, ball, rho in comparison.GOALS:
                 own = left[entry] * users + noise * np.cos(np.arange(USERS) + seed + len(entry))
-                rows.append({**base, "threat": threat, "ball": ball, "rho": rho, "users": own, "certified_users": own / 2})
+                rows.append(
+                    {
+                        **base,
+                        "threat": threat,
+                        "ball": ball,
+                        "rho": rho,
+                        "users": own,
+                        "certified_users": own / 2,
+                    }
+                )
     frame = pd.DataFrame(rows)
     for name, users in (("nDCG", "users"), ("certified_nDCG", "certified_users")):
         frame[name] = frame[users].map(lambda each: np.nan if each is None else each.mean())

@@ -6,7 +6,9 @@ import tempfile
 
 from advrec_tf.execution.startup import one_thread_for_numpy, start_tensorflow
 
-if "TF_XLA_FLAGS" not in os.environ:  # what one test has compiled serves all others, those of other processes as well
+if (
+    "TF_XLA_FLAGS" not in os.environ
+):  # what one test has compiled serves all others, those of other processes as well
     COMPILED = tempfile.mkdtemp(prefix="advrec-xla-")
     atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
     os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={COMPILED}"
@@ -57,7 +59,10 @@ def problem():
         rng = np.random.default_rng(seed)
         P, Q = (rng.normal(0, scale, (rows, dim)).astype(np.float32) for rows in (n_users, n_items))
         # The last users and items never occur.
-        triples = tuple(rng.integers(0, high, n).astype(np.int32) for high in (n_users - 2, n_items - 3, n_items - 3))
+        triples = tuple(
+            rng.integers(0, high, n).astype(np.int32)
+            for high in (n_users - 2, n_items - 3, n_items - 3)
+        )
         return P, Q, triples
 
     return build

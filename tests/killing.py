@@ -6,7 +6,9 @@ class Killed(Exception):
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != ".lock"}
+    return {
+        path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != ".lock"
+    }
 
 
 def killed_after(monkeypatch, module, epochs):

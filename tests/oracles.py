@@ -33,27 +33,48 @@ def project(delta, epsilon, ball):
 
 
 def attack(P, Q, triples, epsilon, iterations, step_size, ball="linf", start=None):
-    du, di = start if start is not None else (np.zeros_like(P, dtype=np.float64), np.zeros_like(Q, dtype=np.float64))
+    du, di = (
+        start
+        if start is not None
+        else (np.zeros_like(P, dtype=np.float64), np.zeros_like(Q, dtype=np.float64))
+    )
     for _ in range(iterations):
         _, gP, gQ = dense_gradient(P + du, Q + di, *triples)
-        du, di = project(du + step_size * unit_rows(gP), epsilon, ball), project(di + step_size * unit_rows(gQ), epsilon, ball)
+        du, di = (
+            project(du + step_size * unit_rows(gP), epsilon, ball),
+            project(di + step_size * unit_rows(gQ), epsilon, ball),
+        )
     return du, di
 
 
 class Trainer:
     """BPR-MF, or AMF when epsilon is given, under dense Adagrad."""
 
-    def __init__(self, P, Q, epsilon=None, weight=1.0, iterations=1, step_size=None, rate=0.05, adversary="fgsm"):
+    def __init__(
+        self,
+        P,
+        Q,
+        epsilon=None,
+        weight=1.0,
+        iterations=1,
+        step_size=None,
+        rate=0.05,
+        adversary="fgsm",
+    ):
         self.P, self.Q = P.astype(np.float64), Q.astype(np.float64)
         self.squares = [np.full(x.shape, 0.1) for x in (P, Q)]
         self.epsilon, self.weight, self.rate = epsilon, weight, rate
-        self.iterations, self.step_size = (1, epsilon) if adversary == "fgsm" else (iterations, step_size)
+        self.iterations, self.step_size = (
+            (1, epsilon) if adversary == "fgsm" else (iterations, step_size)
+        )
 
     def batch(self, users, positives, negatives):
         triples = (users, positives, negatives)
         loss, dP, dQ = dense_gradient(self.P, self.Q, *triples)
         if self.epsilon is not None:
-            du, di = attack(self.P, self.Q, triples, self.epsilon, self.iterations, self.step_size, "linf")
+            du, di = attack(
+                self.P, self.Q, triples, self.epsilon, self.iterations, self.step_size, "linf"
+            )
             more, aP, aQ = dense_gradient(self.P + du, self.Q + di, *triples)
             loss, dP, dQ = loss + self.weight * more, dP + self.weight * aP, dQ + self.weight * aQ
         for x, squares, gradient in zip((self.P, self.Q), self.squares, (dP, dQ)):
@@ -85,8 +106,15 @@ def metrics(lists, data):
     discount = [1 / np.log2(r + 1) for r in range(1, k + 1)]
     for u, wanted in test.items():
         gains = [discount[r] for r, i in enumerate(lists[u]) if i in wanted]
-        efd = sum(discount[r] * novelty[i] for r, i in enumerate(lists[u]) if i in wanted) / sum(discount)
-        sums += [len(gains) / k, len(gains) / len(wanted), sum(gains) / sum(discount[: len(wanted)]), efd]
+        efd = sum(discount[r] * novelty[i] for r, i in enumerate(lists[u]) if i in wanted) / sum(
+            discount
+        )
+        sums += [
+            len(gains) / k,
+            len(gains) / len(wanted),
+            sum(gains) / sum(discount[: len(wanted)]),
+            efd,
+        ]
     shown = [i for row in lists.tolist() for i in row if i >= 0]
     shares = [shown.count(i) / len(shown) for i in set(shown)]
     values = [*(sums / len(test)), -sum(p * np.log2(p) for p in shares), len(set(shown))]

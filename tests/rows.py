@@ -16,7 +16,12 @@ def made(points, name, position=0):
 
 
 def write(
-    folder: Path, layout: Layout, rows: list[dict], config: dict | None = None, users: dict | None = None, statistics: dict | None = None
+    folder: Path,
+    layout: Layout,
+    rows: list[dict],
+    config: dict | None = None,
+    users: dict | None = None,
+    statistics: dict | None = None,
 ) -> pd.DataFrame:
     """Writes rows as one job's, with arrays [rows, users] beside them, and reads the results."""
     from advrec_tf.execution.results import measure
@@ -25,5 +30,8 @@ def write(
     job = Job("rows:made", plain, {"name": str(folder)})
     MADE[str(folder)] = plain, users or {}
     with recorded_run(folder, config or {}, statistics or {}, {}, layout) as results:
-        results.add(job, measure(job.function, job.points, job.arguments, results.path_of(job), results.binding))
+        results.add(
+            job,
+            measure(job.function, job.points, job.arguments, results.path_of(job), results.binding),
+        )
     return read_results(folder)

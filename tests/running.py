@@ -19,12 +19,27 @@ from experiments import main
 
 ROOT = Path(__file__).parent.parent
 SHORT = (
-    "--preset=quick", "--epochs=10", "--amf_start=5", "--save_every=2", "--iterations=1,3,6", "--seed=0", "--embedding_dim=8",
-)  # fmt: skip
+    "--preset=quick",
+    "--epochs=10",
+    "--amf_start=5",
+    "--save_every=2",
+    "--iterations=1,3,6",
+    "--seed=0",
+    "--embedding_dim=8",
+)
 TINY = (
-    "--preset=quick", "--seed=0", "--victim_epochs=6", "--outer_epochs=2", "--surrogate_epochs=6", "--unrolled_epochs=3", "--gan_epochs=1",
-    "--fakes=12", "--victim_dim=4", "--surrogate_dim=4", "--solver=als",
-)  # fmt: skip
+    "--preset=quick",
+    "--seed=0",
+    "--victim_epochs=6",
+    "--outer_epochs=2",
+    "--surrogate_epochs=6",
+    "--unrolled_epochs=3",
+    "--gan_epochs=1",
+    "--fakes=12",
+    "--victim_dim=4",
+    "--surrogate_dim=4",
+    "--solver=als",
+)
 NARROW = (4, 8, 16, 32)  # of a GAN: a hundredth of the time
 OF_VICTIMS = ("--victim_epochs", "--victim_dim", "--solver")
 
@@ -46,7 +61,11 @@ def advrec(*argv: str) -> Outcome:
         absl_flags.FLAGS[name].unparse()
     out, err = io.StringIO(), io.StringIO()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setattr(jobs, "_processes", _here)
         patch.setattr(dcgan, "FILTERS", NARROW)
         try:
@@ -81,7 +100,10 @@ class Here:
 def answers(function, arguments, workers=1, *where):
     """What a function of jobs returns for each of the arguments, by their place."""
     found = {}
-    calls = [jobs.Call(function, each, functools.partial(found.__setitem__, n)) for n, each in enumerate(arguments)]
+    calls = [
+        jobs.Task(function, each, functools.partial(found.__setitem__, n))
+        for n, each in enumerate(arguments)
+    ]
     jobs.run([iter([calls])], workers, *where)
     return found
 
@@ -98,12 +120,19 @@ def command(*argv: str, **environment: str) -> dict:
     return {
         "args": [sys.executable, "-m", "experiments.main", *argv],
         "cwd": ROOT,
-        "env": {**os.environ, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", **environment},
+        "env": {
+            **os.environ,
+            "http_proxy": "http://127.0.0.1:9",
+            "https_proxy": "http://127.0.0.1:9",
+            **environment,
+        },
         "start_new_session": True,
     }
 
 
 def outcome(folder) -> dict[str, bytes]:
     """Everything that must not depend on how often a run was killed."""
-    files = [p for p in sorted(Path(folder).rglob("*")) if p.suffix in (".npz", ".csv", ".tsv", ".md")]
+    files = [
+        p for p in sorted(Path(folder).rglob("*")) if p.suffix in (".npz", ".csv", ".tsv", ".md")
+    ]
     return {str(p.relative_to(folder)): p.read_bytes() for p in files}

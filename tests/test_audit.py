@@ -20,7 +20,10 @@ def audited():
     from scipy.sparse import csr_matrix
     from scipy.sparse.linalg import svds
 
-    pairs = (np.ones(len(interactions.train_users)), (interactions.train_users, interactions.train_items))
+    pairs = (
+        np.ones(len(interactions.train_users)),
+        (interactions.train_users, interactions.train_items),
+    )
     U, s, Vt = svds(csr_matrix(pairs, shape=(90, 60)), k=6, random_state=0)
     P = np.concatenate([U * s, np.ones((90, 1))], axis=1)  # and an item bias
     Q = np.concatenate([Vt.T, 0.01 * rng.normal(size=(60, 1))], axis=1)
@@ -33,21 +36,34 @@ def test_an_audit_is_the_leaderboard_of_one_entry(audited):
     for job in leaderboard.jobs("factors", np.float32(P), np.float32(Q), interactions):
         own, users = jobs.named(job.function)(points=job.points, **job.arguments)
         rows += own
-        kept += [(row, {name: values[place] for name, values in users.items()}) for place, row in enumerate(own)]
+        kept += [
+            (row, {name: values[place] for name, values in users.items()})
+            for place, row in enumerate(own)
+        ]
     found = summary.tidy(pd.DataFrame(rows, columns=leaderboard.LAYOUT.columns), kept)
     pd.testing.assert_frame_equal(result.worst, found[list(summary.DETAILS)])
-    assert set(result.members["entry"]) == {"factors", "MostPopular", "Random"} and set(result.half) == {"train", "lists", "test", "alone"}
+    assert set(result.members["entry"]) == {"factors", "MostPopular", "Random"} and set(
+        result.half
+    ) == {"train", "lists", "test", "alone"}
 
 
 @pytest.mark.parametrize("factor", [10, 100])
 def test_a_scale_changes_nothing_unless_it_is_asked_for(audited, factor):
     P, Q, interactions, result = audited
     scaled = audit(factor * P, factor * Q, interactions)
-    pd.testing.assert_frame_equal(result.worst.drop(columns="factors"), scaled.worst.drop(columns="factors"), rtol=1e-4)
+    pd.testing.assert_frame_equal(
+        result.worst.drop(columns="factors"), scaled.worst.drop(columns="factors"), rtol=1e-4
+    )
     assert scaled.summary == result.summary
     absolute = [audit(c * P, c * Q, interactions, budget="absolute").members for c in (1, factor)]
-    at = [rows[(rows["member"] == "bim") & (rows["ball"] == "l2")].sort_values("rho") for rows in absolute]
-    assert at[1]["rho"].tolist() == pytest.approx((factor * at[0]["rho"]).tolist()) and at[0]["nDCG"].tolist() != at[1]["nDCG"].tolist()
+    at = [
+        rows[(rows["member"] == "bim") & (rows["ball"] == "l2")].sort_values("rho")
+        for rows in absolute
+    ]
+    assert (
+        at[1]["rho"].tolist() == pytest.approx((factor * at[0]["rho"]).tolist())
+        and at[0]["nDCG"].tolist() != at[1]["nDCG"].tolist()
+    )
 
 
 def test_groups_are_quartiles_that_average_to_the_whole(audited):
@@ -62,9 +78,21 @@ def test_groups_are_quartiles_that_average_to_the_whole(audited):
 
 def test_the_page_holds_everything_in_itself(audited, tmp_path):
     page = audited[3].save(tmp_path).read_text()
-    assert page.count("data:image/png;base64,") == 1 and not re.search(r'(src|href)="(?!data:)', page)
-    assert "color-scheme: light dark" in page and "viewport" in page and 'alt="nDCG over epsilon' in page and page.count("<table>") == 4
-    assert "For whom" in page and {p.name for p in tmp_path.iterdir()} == {"audit.html", "members.csv", "worst.csv", "groups.csv"}
+    assert page.count("data:image/png;base64,") == 1 and not re.search(
+        r'(src|href)="(?!data:)', page
+    )
+    assert (
+        "color-scheme: light dark" in page
+        and "viewport" in page
+        and 'alt="nDCG over epsilon' in page
+        and page.count("<table>") == 4
+    )
+    assert "For whom" in page and {p.name for p in tmp_path.iterdir()} == {
+        "audit.html",
+        "members.csv",
+        "worst.csv",
+        "groups.csv",
+    }
     named = audited[3]._replace(facts={**audited[3].facts, "data": "<b>"})
     assert "<b>" not in named.save(tmp_path).read_text()
 
@@ -73,20 +101,34 @@ def test_fixed_columns_do_not_move(audited):
     P, Q, interactions, _ = audited
     fixed = (np.arange(7) == 6, np.zeros(7, bool))
     delta = perturbations.bim(P, Q, data.sample_triples(interactions, 0))
-    held = next(perturbations.trajectory(P, Q, data.sample_triples(interactions, 0), fixed=fixed, read_at=(25,)))
+    held = next(
+        perturbations.trajectory(
+            P, Q, data.sample_triples(interactions, 0), fixed=fixed, read_at=(25,)
+        )
+    )
     assert delta.user[:, 6].any() and not held.user[:, 6].any() and held.item[:, 6].any()
     with pytest.raises(ValueError, match="fixed must be"):
-        perturbations.trajectory(P, Q, data.sample_triples(interactions, 0), fixed=(np.zeros(3), np.zeros(7)))
+        perturbations.trajectory(
+            P, Q, data.sample_triples(interactions, 0), fixed=(np.zeros(3), np.zeros(7))
+        )
 
 
 def test_rows_are_brought_into_the_order_of_the_ids(tmp_path):
     factors, ids = np.arange(6.0).reshape(3, 2), np.array(["a", "b"])
     (tmp_path / "rows.csv").write_text("row,id\n2,a\n0,b\n1,unused\n")
-    np.testing.assert_array_equal(align(factors, tmp_path / "rows.csv", ids, "user"), [[4, 5], [0, 1]])
+    np.testing.assert_array_equal(
+        align(factors, tmp_path / "rows.csv", ids, "user"), [[4, 5], [0, 1]]
+    )
     np.testing.assert_array_equal(align(factors[:2], None, ids, "user"), factors[:2])
-    faults = {"row,id\n2,a\n": "user b has no row", "row,id\n3,a\n0,b\n": "line 2: row 3 is none of the 3", "row,id\nx,a\n": "row x is none",
-              "place,id\n1,a\n": "columns row and id", "row,id\n0,a\n1,a\n2,b\n": "line 3: id a occurs twice",
-              "row,id\n0,a\n0,b\n": "line 3: row 0 occurs twice", "": "not a CSV"}  # fmt: skip
+    faults = {
+        "row,id\n2,a\n": "user b has no row",
+        "row,id\n3,a\n0,b\n": "line 2: row 3 is none of the 3",
+        "row,id\nx,a\n": "row x is none",
+        "place,id\n1,a\n": "columns row and id",
+        "row,id\n0,a\n1,a\n2,b\n": "line 3: id a occurs twice",
+        "row,id\n0,a\n0,b\n": "line 3: row 0 occurs twice",
+        "": "not a CSV",
+    }
     for text, message in faults.items():
         (tmp_path / "rows.csv").write_text(text)
         with pytest.raises(UserError, match=message):
@@ -98,11 +140,17 @@ def test_rows_are_brought_into_the_order_of_the_ids(tmp_path):
 def test_audit_tells_factors_that_do_not_fit(audited):
     P, Q, interactions, _ = audited
     faults = (
-        (P[:3], Q, "have 3 and 60 rows, synthetic 90 users"), (P, Q[:, :2], "7 columns, item factors 2"),
-        (np.full_like(P, np.nan), Q, "630 values that are not finite"), (P * 1e300, Q, "mean norm"), (P * 1e30, Q, "mean norm"),
-        (P * 1e-30, Q * 1e-30, "mean norm of"), (0 * P, 0 * Q, "mean norm of 0"), (P + 1j, Q, "real numbers, not complex128"),
-        (P.astype(str), Q, "real numbers"), (P[0], Q, "real numbers"),
-    )  # fmt: skip
+        (P[:3], Q, "have 3 and 60 rows, synthetic 90 users"),
+        (P, Q[:, :2], "7 columns, item factors 2"),
+        (np.full_like(P, np.nan), Q, "630 values that are not finite"),
+        (P * 1e300, Q, "mean norm"),
+        (P * 1e30, Q, "mean norm"),
+        (P * 1e-30, Q * 1e-30, "mean norm of"),
+        (0 * P, 0 * Q, "mean norm of 0"),
+        (P + 1j, Q, "real numbers, not complex128"),
+        (P.astype(str), Q, "real numbers"),
+        (P[0], Q, "real numbers"),
+    )
     for user, item, message in faults:
         with pytest.raises(ValueError, match=message):
             audit(user, item, interactions)
@@ -113,12 +161,19 @@ def test_factors_that_rank_no_better_than_popularity_are_told(audited):
     assert not any("no better" in warning for warning in result.warnings)
     rng = np.random.default_rng(0)
     random = audit(rng.normal(size=P.shape), rng.normal(size=Q.shape), interactions)
-    assert any("no better than MostPopular" in warning for warning in random.warnings) and "no better than Random" in random.summary
+    assert (
+        any("no better than MostPopular" in warning for warning in random.warnings)
+        and "no better than Random" in random.summary
+    )
 
 
 def test_quartiles_need_no_distinct_values():
-    frame = pd.DataFrame([(u, i) for u in range(8) for i in (0, 1, u % 3 + 2)], columns=["user", "item"])
-    interactions = data.Interactions.from_frames(frame, pd.DataFrame([(u, 5) for u in range(8)], columns=["user", "item"]))
+    frame = pd.DataFrame(
+        [(u, i) for u in range(8) for i in (0, 1, u % 3 + 2)], columns=["user", "item"]
+    )
+    interactions = data.Interactions.from_frames(
+        frame, pd.DataFrame([(u, 5) for u in range(8)], columns=["user", "item"])
+    )
     rng = np.random.default_rng(0)
     result = audit(rng.normal(size=(8, 2)), rng.normal(size=(6, 2)), interactions, k=3)
     assert len(result.groups[result.groups["threat"] == ""]) == 8
@@ -133,24 +188,40 @@ def factors(tmp_path):
     interactions = data.load(str(tmp_path / "shop.csv"))
     for name, ids in (("user", interactions.user_ids), ("item", interactions.item_ids)):
         order = rng.permutation(len(ids))
-        pd.DataFrame({"row": range(len(ids)), "id": ids[order]}).to_csv(tmp_path / f"{name}_rows.csv", index=False)
+        pd.DataFrame({"row": range(len(ids)), "id": ids[order]}).to_csv(
+            tmp_path / f"{name}_rows.csv", index=False
+        )
         np.save(tmp_path / f"{name}.npy", rng.normal(size=(len(ids), 4)))
-    return tmp_path, [f"--train={tmp_path / 'shop.csv'}", f"--output_dir={tmp_path / 'out'}", "--experiment=audit"]
+    return tmp_path, [
+        f"--train={tmp_path / 'shop.csv'}",
+        f"--output_dir={tmp_path / 'out'}",
+        "--experiment=audit",
+    ]
 
 
 def test_audit_of_ones_own_factors(factors):
     folder, flags = factors
     for name in ("user", "item"):
-        flags += [f"--{name}_factors={folder / f'{name}.npy'}", f"--{name}_rows={folder / f'{name}_rows.csv'}"]
+        flags += [
+            f"--{name}_factors={folder / f'{name}.npy'}",
+            f"--{name}_rows={folder / f'{name}_rows.csv'}",
+        ]
     result = advrec(*flags)
     assert result.status == 0, result.err
     assert "Half of nDCG@10 is gone under an attacker who knows the training pairs at" in result.out
     kept = folder / "out" / "audit" / "shop"
-    assert (kept / "audit.html").stat().st_size > 20000 and {"results.csv", "groups.csv", "members.csv", "worst.csv"} <= {
-        p.name for p in kept.iterdir()
-    }
+    assert (kept / "audit.html").stat().st_size > 20000 and {
+        "results.csv",
+        "groups.csv",
+        "members.csv",
+        "worst.csv",
+    } <= {p.name for p in kept.iterdir()}
     page, table = (kept / "audit.html").read_bytes(), (kept / "results.csv").read_bytes()
-    assert advrec(*flags).status == 0 and (kept / "results.csv").read_bytes() == table and len(page) > 0
+    assert (
+        advrec(*flags).status == 0
+        and (kept / "results.csv").read_bytes() == table
+        and len(page) > 0
+    )
     assert "holds results of another config" in told(advrec(*flags, "--budget=absolute"))
     np.save(folder / "user.npy", np.load(folder / "user.npy") + 1)
     assert "another config" in told(advrec(*flags))  # other factors
@@ -171,7 +242,10 @@ def test_audit_faults_are_told_in_one_line(factors):
         ([user.replace("user.npy", "texts.npy"), item], "not an .npy file of numbers"),
         ([user.replace("user.npy", "two.npz"), item], "an .npz archive"),
         ([user.replace("user.npy", "nan.npy"), item], "48 values that are not finite numbers"),
-        ([user, item.replace("item.npy", "wide.npy")], "user factors have 4 columns, item factors 5"),
+        (
+            [user, item.replace("item.npy", "wide.npy")],
+            "user factors have 4 columns, item factors 5",
+        ),
         ([user, item.replace("item.npy", "user.npy")], "12 rows, the data 15 items"),
     ):
         assert message in told(advrec(*flags, *more))

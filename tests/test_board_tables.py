@@ -21,8 +21,24 @@ GROUPS = [f"{by} {n}" for by in summary.GROUPS for n in range(1, 5)]
 
 def row(entry, seed, threat, ball, rho, ndcg) -> dict:
     """A row of `summary.tidy`; other columns are made of nDCG: half certified, HR twice, quartiles n tenths."""
-    base = {"entry": entry, "seed": seed, "threat": threat, "budget": "relative", "ball": ball, "rho": rho, "k": 10, "masked": ""}
-    metrics = {"nDCG": ndcg, "HR": 2 * ndcg, "certified_nDCG": ndcg / 2 if threat else np.nan, "ICov": 100 * ndcg, "EFD": ndcg / 4, "SE": 10 * ndcg}
+    base = {
+        "entry": entry,
+        "seed": seed,
+        "threat": threat,
+        "budget": "relative",
+        "ball": ball,
+        "rho": rho,
+        "k": 10,
+        "masked": "",
+    }
+    metrics = {
+        "nDCG": ndcg,
+        "HR": 2 * ndcg,
+        "certified_nDCG": ndcg / 2 if threat else np.nan,
+        "ICov": 100 * ndcg,
+        "EFD": ndcg / 4,
+        "SE": 10 * ndcg,
+    }
     return base | metrics | {name: ndcg * (1 + place) / 10 for place, name in enumerate(GROUPS)}
 
 
@@ -35,13 +51,21 @@ def page() -> dict[str, dict[str, list[str]]]:
             rows.append(row(entry, seed, "", "", 0.0, clean[seed]))
             for threat, own in LEFT.items():
                 for place, epsilon in enumerate(EPSILONS):
-                    kept = {"A": own[place][seed], "B": 0.9 * clean[seed], "MostPopular": clean[seed]}
+                    kept = {
+                        "A": own[place][seed],
+                        "B": 0.9 * clean[seed],
+                        "MostPopular": clean[seed],
+                    }
                     rows.append(row(entry, seed, threat, "l2", epsilon, kept[entry]))
     text = summary.report(pd.DataFrame(rows), "shop")
     found: dict[str, dict[str, list[str]]] = {}
     for part in text.split("\n## ")[1:]:
         title, *lines = part.splitlines()
-        cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ")]
+        cells = [
+            [cell.strip() for cell in line.split("|")[1:-1]]
+            for line in lines
+            if line.startswith("| ")
+        ]
         found[title] = {name: values for name, *values in cells if name != "---"}
     return found
 
@@ -57,7 +81,11 @@ def test_what_is_left_is_a_mean_over_trainings(page, threat):
     own = table(page, f"{threat}: worst nDCG@10")
     assert own["entry"] == ["clean", "l2 0.05", "l2 0.2"]
     low, high = LEFT[threat]
-    assert own["A"] == ["0.5200", f"{sum(low) / 3:.4f}", f"{sum(high) / 3:.4f}"] and own["B"] == ["0.4000", "0.3600", "0.3600"]
+    assert own["A"] == ["0.5200", f"{sum(low) / 3:.4f}", f"{sum(high) / 3:.4f}"] and own["B"] == [
+        "0.4000",
+        "0.3600",
+        "0.3600",
+    ]
     order = sorted(CLEAN, key=lambda entry: -float(own[entry][1]))  # the best at .05 first
     assert list(own)[1:] == order
 
@@ -70,11 +98,18 @@ def test_certified_and_half(page):
     for clean, low, high in zip(CLEAN["A"], *LEFT["test"]):
         share = (low - clean / 2) / (low - high)
         crossed.append(0.05 * (0.2 / 0.05) ** share)
-    assert half["A"][2] == f"{np.mean(crossed):.4f}" and half["A"][1] == "" and half["B"] == [""] * 4
+    assert (
+        half["A"][2] == f"{np.mean(crossed):.4f}" and half["A"][1] == "" and half["B"] == [""] * 4
+    )
 
 
 @pytest.mark.parametrize(
-    ("metric", "shown"), [("ICov", ["52", "42", "21"]), ("EFD", ["0.1300", "0.1050", "0.0525"]), ("SE", ["5.2000", "4.2000", "2.1000"])]
+    ("metric", "shown"),
+    [
+        ("ICov", ["52", "42", "21"]),
+        ("EFD", ["0.1300", "0.1050", "0.0525"]),
+        ("SE", ["5.2000", "4.2000", "2.1000"]),
+    ],
 )
 def test_lists_beyond_accuracy_are_those_of_the_worst_nDCG(page, metric, shown):
     assert table(page, f"{metric} where")["A"] == shown
@@ -83,7 +118,9 @@ def test_lists_beyond_accuracy_are_those_of_the_worst_nDCG(page, metric, shown):
 def test_who_pays(page):
     own = table(page, "Who pays: nDCG by quartile of item popularity")
     clean, attacked = 0.52, np.mean(LEFT["test"][0])
-    assert own["A"] == [f"{value * (5 + n) / 10:.4f}" for value in (clean, attacked) for n in range(4)]
+    assert own["A"] == [
+        f"{value * (5 + n) / 10:.4f}" for value in (clean, attacked) for n in range(4)
+    ]
     assert table(page, "Who pays: nDCG by quartile of user activity")["A"][0] == f"{0.52 / 10:.4f}"
 
 
@@ -92,5 +129,7 @@ def test_intervals_over_trainings_are_students(page):
     assert own["entry"][:2] == ["trainings", "clean"]
     for place, values in enumerate((CLEAN["A"], *(LEFT[threat][0] for threat in LEFT))):
         mean = np.mean(values)
-        low, high = stats.t.interval(0.95, 2, mean, stats.sem(values)) if np.ptp(values) else (mean, mean)
+        low, high = (
+            stats.t.interval(0.95, 2, mean, stats.sem(values)) if np.ptp(values) else (mean, mean)
+        )
         assert own["A"][1 + place] == f"{mean:.4f} [{low:.4f}, {high:.4f}]"

@@ -14,7 +14,14 @@ from experiments.multistep import claims
 from experiments.multistep.evidence import BIM, PGD, Evidence, published_evidence
 
 NOISE = np.array([0.98, 1.01, 1.0, 1.02, 0.99])  # by seed
-SHARES = {"initial": 1.0, "fgsm": 0.9, "fgsm after pgd": 0.88, "bim": 0.4, "pgd": 0.39, "bim l2": 0.85}
+SHARES = {
+    "initial": 1.0,
+    "fgsm": 0.9,
+    "fgsm after pgd": 0.88,
+    "bim": 0.4,
+    "pgd": 0.39,
+    "bim l2": 0.85,
+}
 
 
 def cells(**changed):
@@ -25,10 +32,20 @@ def cells(**changed):
             for column, share in SHARES.items():
                 shares = np.broadcast_to(changed.get(f"{model} {metric} {column}", share), 5)
                 for seed in range(5):
-                    value = (0.05 + 0.01 * place) * shares[seed] * NOISE[seed] ** (2 if column == "pgd" else 1)
+                    value = (
+                        (0.05 + 0.01 * place)
+                        * shares[seed]
+                        * NOISE[seed] ** (2 if column == "pgd" else 1)
+                    )
                     rows.append((model, "best", 7, seed, 0, column, metric, value))
-    rows += [("Random", "", np.nan, seed, 0, "initial", m, 0.001 * NOISE[-seed]) for seed in range(5) for m in NAMES]
-    return pd.DataFrame(rows, columns=["model", "selection", "epoch", "seed", "draw", "column", "metric", "value"])
+    rows += [
+        ("Random", "", np.nan, seed, 0, "initial", m, 0.001 * NOISE[-seed])
+        for seed in range(5)
+        for m in NAMES
+    ]
+    return pd.DataFrame(
+        rows, columns=["model", "selection", "epoch", "seed", "draw", "column", "metric", "value"]
+    )
 
 
 def iterations(after=lambda n: 1 / n):
@@ -41,9 +58,22 @@ def iterations(after=lambda n: 1 / n):
             rows.append((model, "best", 7, seed, *FGSM, 1, 0.04 * noise, 1000))
             for attack, n in ((a, n) for a in (BIM, PGD) for n in (1, 20, 25, 30, 40, 50, 70, 80)):
                 coverage = 1760 if n <= 25 else 900 if n < 70 else 400
-                rows.append((model, "best", 7, seed, *attack, n, 0.05 * after(n), coverage * noise**1.2))
+                rows.append(
+                    (model, "best", 7, seed, *attack, n, 0.05 * after(n), coverage * noise**1.2)
+                )
         rows.append(("Random", "", np.nan, seed, *INITIAL, np.nan, 0.001 * noise, 2000))
-    names = ["model", "selection", "epoch", "seed", "attack", "ball", "start", "iterations", "nDCG", "ICov"]
+    names = [
+        "model",
+        "selection",
+        "epoch",
+        "seed",
+        "attack",
+        "ball",
+        "start",
+        "iterations",
+        "nDCG",
+        "ICov",
+    ]
     return pd.DataFrame(rows, columns=names)
 
 
@@ -69,11 +99,20 @@ def test_cells_are_tested_in_pairs_of_seeds(verdicts):
 
 def test_every_part_of_a_claim_counts_not_the_best_one():
     """PGD more than halves PR and nDCG; RE keeps 60% of FGSM's."""
-    evidence = Evidence("ml-1m", cells(**{"BPR-MF RE pgd": 0.9 * np.array([0.59, 0.61, 0.6, 0.58, 0.62])}))
-    verdict = judged(evidence)["PGD reduces BPR-MF's accuracy by more than 2 times compared to FGSM"]
+    evidence = Evidence(
+        "ml-1m", cells(**{"BPR-MF RE pgd": 0.9 * np.array([0.59, 0.61, 0.6, 0.58, 0.62])})
+    )
+    verdict = judged(evidence)[
+        "PGD reduces BPR-MF's accuracy by more than 2 times compared to FGSM"
+    ]
     assert verdict.word is Word.FAILS
     means = {part.label: part.mean for part in verdict.parts}
-    assert means["PR"] > 2 > means["RE"] == pytest.approx((1 / (NOISE * [0.59, 0.61, 0.6, 0.58, 0.62])).mean())
+    assert (
+        means["PR"]
+        > 2
+        > means["RE"]
+        == pytest.approx((1 / (NOISE * [0.59, 0.61, 0.6, 0.58, 0.62])).mean())
+    )
 
 
 def test_pgd_against_bim_is_one_equality_a_model():
@@ -99,7 +138,9 @@ def test_the_size_of_the_rise_of_coverage_is_judged(verdicts):
     assert rise.parts[0].mean == pytest.approx(76, abs=0.01) and rise.word is Word.HOLDS
     small = iterations()
     small.loc[(small["iterations"] <= 25) & (small["attack"] == "bim"), "ICov"] *= 1073 / 1760
-    rise = judged(Evidence("ml-1m", None, small))["BPR-MF: ICov rises by 76% in the first 25 iterations of BIM"]
+    rise = judged(Evidence("ml-1m", None, small))[
+        "BPR-MF: ICov rises by 76% in the first 25 iterations of BIM"
+    ]
     assert rise.parts[0].mean == pytest.approx(7.3, abs=0.01) and rise.word is Word.FAILS
     lowest = verdicts["and falls to a minimum of 1,948, which is 31% of the initial"]
     assert lowest.parts[0].mean == pytest.approx(40, abs=0.01)
@@ -107,7 +148,10 @@ def test_the_size_of_the_rise_of_coverage_is_judged(verdicts):
 
 
 def test_losses_of_amf_are_of_both_gradients_of_fgsm(verdicts):
-    clean, after = (verdicts[f"AMF loses 11.31% to FGSM (gradient {what})"] for what in ("of Eq. 4", "after PGD"))
+    clean, after = (
+        verdicts[f"AMF loses 11.31% to FGSM (gradient {what})"]
+        for what in ("of Eq. 4", "after PGD")
+    )
     assert clean.parts[0].mean == pytest.approx(10) and after.parts[0].mean == pytest.approx(12)
     loss = verdicts["AMF loses more than 58% on average to multi-step"]
     assert loss.parts[0].mean == pytest.approx(100 * (1 - (0.4 + 0.39 * NOISE).mean() / 2))
@@ -115,7 +159,9 @@ def test_losses_of_amf_are_of_both_gradients_of_fgsm(verdicts):
 
 def test_random_is_the_floor(verdicts):
     share = 100 * (0.05 / 25 - 0.001 * NOISE) / (0.05 * NOISE)
-    assert verdicts["BPR-MF at L = 25 is similar to a random recommender"].parts[0].mean == pytest.approx(share.mean())
+    assert verdicts["BPR-MF at L = 25 is similar to a random recommender"].parts[
+        0
+    ].mean == pytest.approx(share.mean())
     beyond = verdicts["and even worse with respect to beyond-accuracy metrics"]
     assert beyond.word is Word.FAILS and len(beyond.parts) == 6
 
@@ -133,7 +179,9 @@ def test_what_was_not_measured_is_said_and_does_not_count(verdicts):
     assert verdicts["Denser data are more robust (BPR-MF)"].word is Word.UNMEASURED
     assert verdicts["Multi-step does FGSM's harm with 5 times less budget"].word is Word.UNMEASURED
     assert claims.report([Evidence("ml-1m")]) == ""
-    assert claims.report([Evidence("shop", cells(), iterations())]) == ""  # the paper says nothing of it
+    assert (
+        claims.report([Evidence("shop", cells(), iterations())]) == ""
+    )  # the paper says nothing of it
 
 
 def test_a_page_is_corrected_over_all_of_its_data_sets():
@@ -142,20 +190,35 @@ def test_a_page_is_corrected_over_all_of_its_data_sets():
     _, tables = claims.tables(evidence)
     assert set(tables) == {"ml-1m", "lastfm-2k"}
     line = "| 5.1.1 | AMF starts above BPR-MF |"
-    p = [float(next(row for row in text.splitlines() if row.startswith(line)).split("(p ")[1].split(",")[0])
-         for text in (alone, tables["ml-1m"])]  # fmt: skip
+    p = [
+        float(
+            next(row for row in text.splitlines() if row.startswith(line))
+            .split("(p ")[1]
+            .split(",")[0]
+        )
+        for text in (alone, tables["ml-1m"])
+    ]
     assert p[0] < p[1]
 
 
 def test_the_papers_own_numbers_follow_or_not():
-    found = {claim.sentence: follows(claim, parts) for claim, parts in claims.cases(published_evidence("lastfm"))}
+    found = {
+        claim.sentence: follows(claim, parts)
+        for claim, parts in claims.cases(published_evidence("lastfm"))
+    }
     refuted = {sentence for sentence, text in found.items() if text.startswith("no")}
-    assert refuted == {"SE falls by at least 20%, whatever model and attack", "AMF loses more than 58% on average to multi-step"}
+    assert refuted == {
+        "SE falls by at least 20%, whatever model and attack",
+        "AMF loses more than 58% on average to multi-step",
+    }
     assert found["BPR-MF: PGD is 15.1 times stronger than FGSM at L = 25"] == "yes (15.2)"
     assert found["BPR-MF: ICov rises by 76% in the first 25 iterations of BIM"] == "yes (75.69%)"
     assert found["Multi-step beats FGSM for every model and metric"] == "yes (24 of 24 parts)"
     assert found["L >= 70 destroys coverage"] == ""  # the paper prints no number
-    on_ml = {claim.sentence: follows(claim, parts) for claim, parts in claims.cases(published_evidence("ml-1m"))}
+    on_ml = {
+        claim.sentence: follows(claim, parts)
+        for claim, parts in claims.cases(published_evidence("ml-1m"))
+    }
     assert on_ml["AMF loses 11.31% to FGSM (gradient of Eq. 4)"] == "no (9.31%)"
 
 
@@ -174,7 +237,9 @@ def test_other_epochs_of_figure_1_are_told():
 
 def test_the_columns_are_made_of_the_fields(verdicts):
     ratio = verdicts["AMF: PGD is 1.48 times stronger than FGSM at L = 20"]
-    assert ratio.claim.check == "nDCG of FGSM / of PGD at L = 20, Figure 1: equal to 1.48 within 0.074"
+    assert (
+        ratio.claim.check == "nDCG of FGSM / of PGD at L = 20, Figure 1: equal to 1.48 within 0.074"
+    )
     low, high = stats.t.interval(0.95, 4, 16 * NOISE.mean(), stats.sem(16 * NOISE))
     assert measured(ratio) == f"16 [{low:.4g}, {high:.4g}] (95% over 5 training seeds)"
     assert stated(ratio) == f"fails (p {ratio.p:.2g}, alone {ratio.alone:.2g})"

@@ -28,7 +28,13 @@ os.environ["RAY_AUTH_MODE"] = "disabled"  # whatever was done on this machine be
 
 def start(*argv):
     environment = {**os.environ, "PYTHONPATH": PATHS, "RAY_USAGE_STATS_ENABLED": "0"}
-    return subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(
+        argv,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 class Cluster:
@@ -36,14 +42,29 @@ class Cluster:
 
     def __init__(self, backend):
         self.backend, self.address, self.processes = backend, f"127.0.0.1:{PORT[backend]}", []
-        self.environment = {SEEN[backend]: self.address if backend == "ray" else f"tcp://{self.address}", "PYTHONPATH": PATHS}
+        self.environment = {
+            SEEN[backend]: self.address if backend == "ray" else f"tcp://{self.address}",
+            "PYTHONPATH": PATHS,
+        }
 
     def up(self):
         if self.backend == "ray":
-            options = ("--num-cpus=2", "--include-dashboard=false", f"--port={PORT['ray']}", "--node-ip-address=127.0.0.1")
+            options = (
+                "--num-cpus=2",
+                "--include-dashboard=false",
+                f"--port={PORT['ray']}",
+                "--node-ip-address=127.0.0.1",
+            )
             assert start(*RAY, "start", "--head", *options).wait(120) == 0
             return
-        serve = (sys.executable, "-m", "distributed.cli.dask_scheduler", "--host=127.0.0.1", f"--port={PORT['dask']}", "--no-dashboard")
+        serve = (
+            sys.executable,
+            "-m",
+            "distributed.cli.dask_scheduler",
+            "--host=127.0.0.1",
+            f"--port={PORT['dask']}",
+            "--no-dashboard",
+        )
         work = (
             sys.executable,
             "-m",
@@ -57,7 +78,11 @@ class Cluster:
         self.processes = [start(*serve), start(*work)]
 
     def kill_a_worker(self):
-        own = ["-f", "ray::_with_references"] if self.backend == "ray" else ["-g", str(self.processes[1].pid), "-f", "multiprocessing.spawn"]
+        own = (
+            ["-f", "ray::_with_references"]
+            if self.backend == "ray"
+            else ["-g", str(self.processes[1].pid), "-f", "multiprocessing.spawn"]
+        )
         subprocess.run(["pkill", "-9", *own], check=True)
 
     def kill_the_scheduler(self):
@@ -86,7 +111,9 @@ def cluster(request):
         if request.param == "dask":
             import dask
 
-            patch.setitem(dask.config.config, "scheduler-address", found.environment[SEEN["dask"]])  # it has read the environment before
+            patch.setitem(
+                dask.config.config, "scheduler-address", found.environment[SEEN["dask"]]
+            )  # it has read the environment before
         yield found
         if request.param == "ray":
             import ray
@@ -96,7 +123,14 @@ def cluster(request):
 
 
 def run(function, arguments, cluster, folder, *share):
-    return answers(f"cluster_jobs:{function}", arguments, 1, cluster.backend, folder, clusters.Share(*share))
+    return answers(
+        f"cluster_jobs:{function}",
+        arguments,
+        1,
+        cluster.backend,
+        folder,
+        clusters.ResourceRequest(*share),
+    )
 
 
 def test_a_job_has_its_share_of_the_cluster(cluster, tmp_path):
@@ -120,8 +154,15 @@ def test_what_jobs_share_is_kept_once():
     put = []
     keep = clusters._Shared(lambda value: put.append(value) or len(put))
     array, table = np.ones(3), data.synthetic(n_users=9, n_items=9, per_user=3)
-    light = [clusters._replaced({"a": array, "b": {"c": table}, "x": x}, clusters.LARGE, keep) for x in range(2)]
-    assert light == [{"a": 1, "b": {"c": 2}, "x": 0}, {"a": 1, "b": {"c": 2}, "x": 1}] and put[0] is array and put[1] is table
+    light = [
+        clusters._replaced({"a": array, "b": {"c": table}, "x": x}, clusters.LARGE, keep)
+        for x in range(2)
+    ]
+    assert (
+        light == [{"a": 1, "b": {"c": 2}, "x": 0}, {"a": 1, "b": {"c": 2}, "x": 1}]
+        and put[0] is array
+        and put[1] is table
+    )
 
 
 def test_what_a_job_raises_is_raised(cluster, tmp_path):
@@ -153,9 +194,22 @@ def test_who_comes_after_a_client_that_is_gone_waits_for_its_jobs(cluster, tmp_p
         time.sleep(0.05)
     assert client.poll() is None
     client.kill()
-    run("sums", [{"table": data.synthetic(n_users=9, n_items=9, per_user=3), "nested": {"array": np.ones(1)}, "x": 0}], cluster, tmp_path)
+    run(
+        "sums",
+        [
+            {
+                "table": data.synthetic(n_users=9, n_items=9, per_user=3),
+                "nested": {"array": np.ones(1)},
+                "x": 0,
+            }
+        ],
+        cluster,
+        tmp_path,
+    )
     told = capfd.readouterr().err
-    assert (tmp_path / "mark").exists() and "advrec: waiting for 1 jobs that an earlier run has left at work" in told
+    assert (
+        tmp_path / "mark"
+    ).exists() and "advrec: waiting for 1 jobs that an earlier run has left at work" in told
     assert "advrec: the cluster's dashboard is at http://" in told
 
 
@@ -168,7 +222,13 @@ def test_a_client_shows_the_token_that_ray_has_made(tmp_path):
     begin = (*RAY, "start", "--head", "--num-cpus=1", "--include-dashboard=false", "--port=6392")
 
     def client(**more):
-        found = subprocess.run([sys.executable, "-c", code], env=environment | more, capture_output=True, text=True, timeout=120)
+        found = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment | more,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
         assert found.stdout.splitlines()[-1:] == ["{0: 1}"], found.stderr
 
     try:
@@ -205,13 +265,17 @@ def test_whoever_is_killed_the_same_command_ends_in_the_same_bytes(cluster, tmp_
         ray.shutdown()  # else this process ends when its scheduler has been gone for a minute
     assert advrec(f"--output_dir={tmp_path / 'undisturbed'}", *SHORT).status == 0
     folder = tmp_path / "disturbed"
-    popen = command(f"--output_dir={folder}", f"--backend={cluster.backend}", *SHORT, **cluster.environment)
+    popen = command(
+        f"--output_dir={folder}", f"--backend={cluster.backend}", *SHORT, **cluster.environment
+    )
 
     def done():
         return list(folder.glob("table1/synthetic/jobs/*.npz"))
 
     def begun(files):
-        process = subprocess.Popen(**popen, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            **popen, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         deadline = time.monotonic() + 180
         while len(done()) < files and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -227,7 +291,10 @@ def test_whoever_is_killed_the_same_command_ends_in_the_same_bytes(cluster, tmp_
     assert client.poll() is None and "table1" in {path.parent.parent.parent.name for path in done()}
     cluster.kill_the_scheduler()
     _, err = client.communicate(timeout=180)
-    assert client.returncode == 1 and "is gone" in [line for line in err.splitlines() if line.startswith("advrec: ")][-1], err
+    assert (
+        client.returncode == 1
+        and "is gone" in [line for line in err.splitlines() if line.startswith("advrec: ")][-1]
+    ), err
     assert "Traceback" not in err
     cluster.down()
     cluster.up()

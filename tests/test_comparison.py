@@ -34,16 +34,29 @@ def test_a_pair_is_tested_over_users_and_over_trainings_as_scipy_does():
     tests = comparison.compared(rows, FIRST)
     assert len(tests) == TESTS and set(tests["first"]) == {FIRST} and (tests["seeds"] == 3).all()
     assert set(tests["second"]) == set(LEFT) - {FIRST}  # of every kind, and at another rank, too
-    users = {entry: np.array(part["users"].tolist()) for entry, part in comparison.at(rows, ("test", "l2", 0.02)).groupby("entry")}
+    users = {
+        entry: np.array(part["users"].tolist())
+        for entry, part in comparison.at(rows, ("test", "l2", 0.02)).groupby("entry")
+    }
     difference, row = users[FIRST] - users["AMF"], one(tests, "AMF", "test", "l2", 0.02)
-    assert row["difference"] == pytest.approx(difference.mean()) == pytest.approx(row["first_nDCG"] - row["second_nDCG"])
+    assert (
+        row["difference"]
+        == pytest.approx(difference.mean())
+        == pytest.approx(row["first_nDCG"] - row["second_nDCG"])
+    )
     level = 1 - 0.05 / TESTS
-    for sample, low, high in ((difference.mean(axis=0), "low", "high"), (difference.mean(axis=1), "low_seeds", "high_seeds")):
+    for sample, low, high in (
+        (difference.mean(axis=0), "low", "high"),
+        (difference.mean(axis=1), "low_seeds", "high_seeds"),
+    ):
         expected = stats.ttest_1samp(sample, 0).confidence_interval(level)
         assert (row[low], row[high]) == pytest.approx(tuple(expected))
     raw = {}
     for condition in comparison.CONDITIONS:
-        users = {entry: np.array(part["users"].tolist()) for entry, part in comparison.at(rows, condition).groupby("entry")}
+        users = {
+            entry: np.array(part["users"].tolist())
+            for entry, part in comparison.at(rows, condition).groupby("entry")
+        }
         for second in set(LEFT) - {FIRST}:
             sample = (users[FIRST] - users[second]).mean(axis=0)
             raw[(second, *condition)] = stats.ttest_1samp(sample, 0).pvalue if sample.any() else 1
@@ -60,7 +73,11 @@ def test_verdicts_are_of_the_corrected_p_and_the_sign():
     assert one(tests, "AMF", "", "", 0.0)["over_users"] == "undecided"  # equal for every user
     assert one(tests, "MostPopular", "", "", 0.0)["over_seeds"] == "not tested"
     between = tests[["p_users"]].assign(p_users=[0.05, 0.0499, *[np.nan] * (TESTS - 2)])["p_users"]
-    assert comparison._directions(tests["difference"].abs() + 1, between)[:3].tolist() == ["undecided", "better", "not tested"]
+    assert comparison._directions(tests["difference"].abs() + 1, between)[:3].tolist() == [
+        "undecided",
+        "better",
+        "not tested",
+    ]
 
 
 def test_what_has_one_seed_stands_beside_every_seed_and_is_not_tested_over_trainings():
@@ -86,16 +103,31 @@ def test_rank_and_counts_by_hand():
     rows = board(left={"AMF": 0.95}, seeds={"MostPopular": 1})
     found = comparison.standing(rows, comparison.compared(rows, FIRST)).set_index("condition")
     row = found.loc["test, l2 0.05"]
-    assert row["nDCG"] == pytest.approx(comparison.at(rows, ("test", "l2", 0.05)).query("entry == @FIRST")["nDCG"].mean())
+    assert row["nDCG"] == pytest.approx(
+        comparison.at(rows, ("test", "l2", 0.05)).query("entry == @FIRST")["nDCG"].mean()
+    )
     assert (row["rank"], row["entries"]) == (2, 5)
     assert [row[f"{verdict} over_users"] for verdict in comparison.DIRECTIONS] == [3, 1, 0, 0]
     assert row["not tested over_seeds"] == 1
-    assert [found.loc["clean", f"{verdict} over_users"] for verdict in comparison.DIRECTIONS] == [0, 0, 4, 0]
-    assert row["verdict over_users"] == "fails" and found.loc["clean", "verdict over_users"] == "not decidable"
+    assert [found.loc["clean", f"{verdict} over_users"] for verdict in comparison.DIRECTIONS] == [
+        0,
+        0,
+        4,
+        0,
+    ]
+    assert (
+        row["verdict over_users"] == "fails"
+        and found.loc["clean", "verdict over_users"] == "not decidable"
+    )
     text = comparison.summary(rows, comparison.compared(rows, FIRST))
-    assert text.startswith(f"{FIRST} fails under 8 of 9 conditions, where another entry keeps significantly more")
+    assert text.startswith(
+        f"{FIRST} fails under 8 of 9 conditions, where another entry keeps significantly more"
+    )
     beaten, open_ = text.split(". ", 1)[1].split(" Not decidable: ")
-    assert beaten.startswith("It fails over users: test, l2 0.01 (2 of 5), ") and beaten.count("(2 of 5)") == 8
+    assert (
+        beaten.startswith("It fails over users: test, l2 0.01 (2 of 5), ")
+        and beaten.count("(2 of 5)") == 8
+    )
     assert open_ == "clean (1 of 5)."
 
 
@@ -104,21 +136,35 @@ def test_an_entry_holds_where_every_other_is_significantly_worse():
     tests = comparison.compared(rows, FIRST)
     found = comparison.standing(rows, tests).set_index("condition")
     assert found.loc["test, l2 0.05", "verdict over_users"] == "holds"
-    undecided = tests.assign(over_users=tests["over_users"].where(tests["second"] != "AMF", "undecided"))
+    undecided = tests.assign(
+        over_users=tests["over_users"].where(tests["second"] != "AMF", "undecided")
+    )
     assert set(comparison.standing(rows, undecided)["verdict over_users"]) == {"not decidable"}
     of_trainings = tests.assign(over_seeds="better")
-    of_trainings.loc[(tests["threat"] == "train") & (tests["ball"] == "linf") & (tests["second"] == "AMF"), "over_seeds"] = "worse"
+    of_trainings.loc[
+        (tests["threat"] == "train") & (tests["ball"] == "linf") & (tests["second"] == "AMF"),
+        "over_seeds",
+    ] = "worse"
     text = comparison.summary(rows, of_trainings)
     assert text.startswith(f"{FIRST} fails under 1 of 9 conditions")
     assert "It fails over trainings, but not over users: train, linf 0.11 (1 of 5)." in text
-    assert "It keeps significantly more than every other entry over users: test, l2 0.01 (1 of 5), " in text
+    assert (
+        "It keeps significantly more than every other entry over users: test, l2 0.01 (1 of 5), "
+        in text
+    )
 
 
 def test_shares_of_other_entries_are_judged_over_trainings_as_scipy_does():
     rows = board(seeds=dict.fromkeys(LEFT, 3))
-    for entry, values in {FIRST: [0.50, 0.52, 0.51], "BPR-MF": [0.5, 0.5, 0.5], "AMF": [0.3, 0.31, 0.33]}.items():
+    for entry, values in {
+        FIRST: [0.50, 0.52, 0.51],
+        "BPR-MF": [0.5, 0.5, 0.5],
+        "AMF": [0.3, 0.31, 0.33],
+    }.items():
         rows.loc[(rows["entry"] == entry) & (rows["threat"] == ""), "nDCG"] = values
-        rows.loc[(rows["entry"] == entry) & (rows["threat"] == "test"), "certified_nDCG"] = np.tile(values, (3, 1)).T.ravel()
+        rows.loc[(rows["entry"] == entry) & (rows["threat"] == "test"), "certified_nDCG"] = np.tile(
+            values, (3, 1)
+        ).T.ravel()
     rows.loc[(rows["entry"] == FIRST) & (rows["threat"] == ""), "ICov"] = [40, 42, 41]
     clean, bound, coverage = comparison.goals(rows, FIRST)
     assert [each.claim.check for each in (clean, bound, coverage)] == [
@@ -128,11 +174,19 @@ def test_shares_of_other_entries_are_judged_over_trainings_as_scipy_does():
     ]
     ratios = np.array([1.0, 1.04, 1.02])
     assert clean.parts[0].mean == pytest.approx(1.02)
-    assert clean.parts[0].interval == pytest.approx(tuple(stats.ttest_1samp(ratios, 0).confidence_interval(0.95)))
+    assert clean.parts[0].interval == pytest.approx(
+        tuple(stats.ttest_1samp(ratios, 0).confidence_interval(0.95))
+    )
     held = [stats.ttest_1samp(ratios, 0.97, alternative="greater").pvalue]
-    held.append(stats.ttest_1samp(np.array([0.50, 0.52, 0.51]) / [0.3, 0.31, 0.33], 1.5, alternative="greater").pvalue)
+    held.append(
+        stats.ttest_1samp(
+            np.array([0.50, 0.52, 0.51]) / [0.3, 0.31, 0.33], 1.5, alternative="greater"
+        ).pvalue
+    )
     held.append(stats.ttest_1samp([0.4, 0.42, 0.41], 0.5, alternative="greater").pvalue)
-    assert clean.p == pytest.approx(evaluation.holm(held)[0]) and clean.word.value == "not decidable"
+    assert (
+        clean.p == pytest.approx(evaluation.holm(held)[0]) and clean.word.value == "not decidable"
+    )
     assert bound.word.value == "not decidable" and coverage.word.value == "fails"
     single = comparison.goals(board(seeds={"BPR-MF": 1}), FIRST)
     assert [each.word.value for each in single] == ["not decidable", "holds", "not decidable"]
@@ -148,7 +202,19 @@ def board_of_amf(tmp_path):
     write_csv(folder / "worst.csv", rows[TABLE])
     write_csv(folder / "tests.csv", comparison.compared(rows, "AMF"))
     write_csv(
-        folder / "groups.csv", pd.DataFrame(columns=["entry", "by", "of", *(f"quartile {n}" for n in range(1, 5)), "difference", "low", "high", "p"])
+        folder / "groups.csv",
+        pd.DataFrame(
+            columns=[
+                "entry",
+                "by",
+                "of",
+                *(f"quartile {n}" for n in range(1, 5)),
+                "difference",
+                "low",
+                "high",
+                "p",
+            ]
+        ),
     )
     return folder, rows
 
@@ -160,13 +226,28 @@ def test_a_board_whose_rows_are_about_another_entry_says_so_in_every_line(board_
     sentences = [line for line in page.splitlines() if line.startswith("- ")]
     assert sentences[0] == "- " + comparison.summary(rows, comparison.compared(rows, "AMF"))
     assert [line for line in page.splitlines() if line.startswith("## AMF")] == [
-        "## AMF: rank and tests", "## AMF: shares of other entries", "## AMF less each other entry",
-    ]  # fmt: skip
-    tests, parts = comparison.compared(rows, "AMF"), {part.split("\n")[0]: part for part in page.split("\n## ")}
-    shown = [line.split(" | ") for line in parts["AMF: rank and tests"].splitlines() if line.startswith("| ")][2:]
+        "## AMF: rank and tests",
+        "## AMF: shares of other entries",
+        "## AMF less each other entry",
+    ]
+    tests, parts = (
+        comparison.compared(rows, "AMF"),
+        {part.split("\n")[0]: part for part in page.split("\n## ")},
+    )
+    shown = [
+        line.split(" | ")
+        for line in parts["AMF: rank and tests"].splitlines()
+        if line.startswith("| ")
+    ][2:]
     standing = comparison.standing(rows, tests)
-    assert [line[1:3] for line in shown] == [[f"{row.nDCG:.4f}", f"{row.rank} of 5"] for row in standing.itertuples()]
-    less = [line.strip("| ").split(" | ") for line in parts["AMF less each other entry"].splitlines() if line.startswith("| ")][2:]
+    assert [line[1:3] for line in shown] == [
+        [f"{row.nDCG:.4f}", f"{row.rank} of 5"] for row in standing.itertuples()
+    ]
+    less = [
+        line.strip("| ").split(" | ")
+        for line in parts["AMF less each other entry"].splitlines()
+        if line.startswith("| ")
+    ][2:]
     assert {line[0] for line in less} == set(LEFT) - {"AMF"}
     for second, *cells in less:
         for condition, cell in zip(comparison.CONDITIONS, cells):
@@ -174,7 +255,10 @@ def test_a_board_whose_rows_are_about_another_entry_says_so_in_every_line(board_
             mark = " ?" if row["over_users"] == "undecided" else ""
             assert cell == f"{row['difference']:+.4f}{mark}".replace("-0.0000", "+0.0000")
     shares = parts["AMF: shares of other entries"]
-    assert "| clean nDCG over that of BPR-MF: greater than 0.97 | 1.00 | 2 | - | not decidable |" in shares
+    assert (
+        "| clean nDCG over that of BPR-MF: greater than 0.97 | 1.00 | 2 | - | not decidable |"
+        in shares
+    )
     assert "over that of AMF" not in shares
 
 
@@ -192,7 +276,9 @@ def test_tests_of_another_entry_than_the_one_asked_for_are_refused(board_of_amf)
 def test_the_mean_over_all_conditions_by_hand():
     """FIRST has .4 clean, .36 under each of seven attacks and .18 certified."""
     found = comparison.means(board(noise=0.0))
-    assert found.index[0] == FIRST and found.iloc[0] == pytest.approx((0.4 + 7 * 0.36 + 0.18) / 9, rel=0.02)
+    assert found.index[0] == FIRST and found.iloc[0] == pytest.approx(
+        (0.4 + 7 * 0.36 + 0.18) / 9, rel=0.02
+    )
     assert found.is_monotonic_decreasing and set(found.index) == set(LEFT)
     # AMF has .9, .45 seven times and .225, though FIRST keeps the larger share.
     assert comparison.means(board(clean={"AMF": 0.9})).index[0] == "AMF"

@@ -20,32 +20,51 @@ def test_a_row_is_the_attack_with_its_steps_and_restarts():
     job = convergence.jobs("x", P, Q, SHOP, seed=2, k=5)[2]
     rows, users = jobs.named(job.function)(points=job.points, **job.arguments)
     assert not users and {row["rho"] for row in rows} == {0.05}
-    assert [(row["steps"], row["restarts"]) for row in rows] == [(0, 0), (24, 1), (240, 1), (24, 10)]
-    problem = Problem(*perturbations.common(P, Q), SHOP, 2, 5)
+    assert [(row["steps"], row["restarts"]) for row in rows] == [
+        (0, 0),
+        (24, 1),
+        (240, 1),
+        (24, 10),
+    ]
+    problem = Problem(*perturbations.quantized_canonical(P, Q), SHOP, 2, 5)
     for row in rows:
         schedule = ensemble.SCHEDULES["test"]._replace(steps=row["steps"])
         user, item = problem.form[:2]
         if row["steps"]:
             delta = ensemble.restarted(problem, "test", 0.05, "l2", schedule, row["restarts"])
             user, item = user + delta.user, item + delta.item
-        assert row["nDCG"] == evaluation.metrics(evaluation.top_k(user, item, SHOP, 5), SHOP)["nDCG"]
+        assert (
+            row["nDCG"] == evaluation.metrics(evaluation.top_k(user, item, SHOP, 5), SHOP)["nDCG"]
+        )
     assert rows[3]["nDCG"] <= rows[1]["nDCG"]
 
 
 def cases():
     """Entry a: ten times the steps lower .2 to .19, restarts to .198.  Entry b: nothing is left, or more effort is worse."""
-    left = {("a", 0.01): (0.4, 0.2, 0.19, 0.198), ("b", 0.01): (0.3, 0.0, 0.0, 0.0), ("b", 0.02): (0.3, 0.1, 0.11, 0.12)}
+    left = {
+        ("a", 0.01): (0.4, 0.2, 0.19, 0.198),
+        ("b", 0.01): (0.3, 0.0, 0.0, 0.0),
+        ("b", 0.02): (0.3, 0.1, 0.11, 0.12),
+    }
     efforts = ((0, 0), (24, 1), (240, 1), (24, 10))
     rows = []
     for (entry, rho), values in left.items():
-        rows += [{"entry": entry, "seed": 0, "rho": rho, "steps": s, "restarts": r, "nDCG": v} for (s, r), v in zip(efforts, values)]
+        rows += [
+            {"entry": entry, "seed": 0, "rho": rho, "steps": s, "restarts": r, "nDCG": v}
+            for (s, r), v in zip(efforts, values)
+        ]
     return pd.DataFrame(rows)
 
 
 def test_how_much_more_effort_lowers_by_hand():
     found = reporting.gains(cases())
     assert found["lower"].tolist() == pytest.approx([5.0, 0.0, 0.0])
-    assert found.loc[0, ["clean", "attack", "ten times the steps", "ten restarts"]].tolist() == [0.4, 0.2, 0.19, 0.198]
+    assert found.loc[0, ["clean", "attack", "ten times the steps", "ten restarts"]].tolist() == [
+        0.4,
+        0.2,
+        0.19,
+        0.198,
+    ]
 
 
 def test_the_page_says_where_it_has_not_converged():

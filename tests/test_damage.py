@@ -21,7 +21,11 @@ FLIPS = int(os.environ.get("FLIPS", 40))
 def damaged(whole, rng):
     """The bytes with one bit turned, or cut off somewhere."""
     at = int(rng.integers(len(whole)))
-    return whole[:at] if rng.random() < 0.25 else whole[:at] + bytes([whole[at] ^ 1 << int(rng.integers(8))]) + whole[at + 1 :]
+    return (
+        whole[:at]
+        if rng.random() < 0.25
+        else whole[:at] + bytes([whole[at] ^ 1 << int(rng.integers(8))]) + whole[at + 1 :]
+    )
 
 
 def shop():
@@ -29,7 +33,14 @@ def shop():
 
 
 def table(folder):
-    frame = pd.DataFrame({"user": [f"u{n % 7}" for n in range(40)], "item": range(40), "rating": 3.5, "timestamp": range(40)})
+    frame = pd.DataFrame(
+        {
+            "user": [f"u{n % 7}" for n in range(40)],
+            "item": range(40),
+            "rating": 3.5,
+            "timestamp": range(40),
+        }
+    )
     frame.to_csv(folder / "file", index=False)
     return lambda: data.load(str(folder / "file"))
 
@@ -60,7 +71,10 @@ def profiles(folder):
 
 
 def trajectory(folder):
-    storage.save(folder / "state.npz", {"history": np.ones((2, 2)), "columns": np.array(["outer_epoch", "loss"])})
+    storage.save(
+        folder / "state.npz",
+        {"history": np.ones((2, 2)), "columns": np.array(["outer_epoch", "loss"])},
+    )
     os.rename(folder / "state.npz", folder / "file")
     os.symlink(folder / "file", folder / "state.npz")
     return lambda: read_trajectory(folder).to_csv()
@@ -74,18 +88,24 @@ def lists(folder):
 def factors(folder):
     with open(folder / "file", "wb") as file:
         np.save(file, np.ones((30, 3), np.float32))
-    return lambda: auditing.checked(storage.load_matrix(folder / "file"), np.ones((shop().n_items, 3)), shop())
+    return lambda: auditing.checked(
+        storage.load_matrix(folder / "file"), np.ones((shop().n_items, 3)), shop()
+    )
 
 
 def row_map(folder):
     (folder / "file").write_text("row,id\n2,a\n0,b\n1,c\n")
-    return lambda: auditing.align(np.ones((3, 2)), folder / "file", np.array(["a", "b", "c"]), "user").tolist()
+    return lambda: auditing.align(
+        np.ones((3, 2)), folder / "file", np.array(["a", "b", "c"]), "user"
+    ).tolist()
 
 
 SEALED = (archive, profiles, trajectory)  # these are the same or refused
 
 
-@pytest.mark.parametrize("kind", [table, numbers, lists, factors, row_map, *SEALED], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [table, numbers, lists, factors, row_map, *SEALED], ids=lambda kind: kind.__name__
+)
 def test_damage_is_one_line_or_no_matter(tmp_path, kind):
     read, rng = kind(tmp_path), np.random.default_rng(0)
     whole, expected = (tmp_path / "file").read_bytes(), read()
@@ -104,11 +124,17 @@ def test_damage_to_any_file_of_a_finished_run(tmp_path, monkeypatch):
     monkeypatch.setattr("advrec_tf.reporting.plots.iterations_figure", lambda *_, **__: Figure())
     flags = ("--experiment=iterations", f"--output_dir={tmp_path}", *SHORT)
     assert advrec(*flags).status == 0
-    files = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file() and path.name != ".lock" and path.suffix != ".png"}
+    files = {
+        path: path.read_bytes()
+        for path in sorted(tmp_path.rglob("*"))
+        if path.is_file() and path.name != ".lock" and path.suffix != ".png"
+    }
     results, rng = tmp_path / "iterations" / "synthetic" / "results.csv", np.random.default_rng(0)
     for path, whole in list(files.items())[:: max(1, len(files) // max(1, FLIPS // 4))]:
         path.write_bytes(damaged(whole, rng))
         result = advrec(*flags)
-        assert (result.status == 0 and results.read_bytes() == files[results]) or (result.status == 1 and result.err.startswith("advrec: ")), path
+        assert (result.status == 0 and results.read_bytes() == files[results]) or (
+            result.status == 1 and result.err.startswith("advrec: ")
+        ), path
         for each, content in files.items():
             each.write_bytes(content)

@@ -34,7 +34,9 @@ def patched(matrix, size, rank):
 def matrices(draw):
     shape = draw(st.tuples(st.integers(3, 25), st.integers(3, 25)))
     rng = np.random.default_rng(draw(st.integers(0, 100)))
-    return sparse.csr_matrix(rng.random(shape) * (rng.random(shape) < draw(st.sampled_from([0.1, 0.4, 0.9]))))
+    return sparse.csr_matrix(
+        rng.random(shape) * (rng.random(shape) < draw(st.sampled_from([0.1, 0.4, 0.9])))
+    )
 
 
 # Reconstruction
@@ -47,7 +49,9 @@ def test_patches_are_truncated_svds_whether_or_not_empty_rows_are_skipped(matrix
     low = reconstruct(matrix, size, rank).toarray()
     expected = patched(matrix.toarray(), size, rank)
     # Where two singular values tie, the best approximation is not unique, but its error is.
-    np.testing.assert_allclose(np.linalg.norm(low - matrix), np.linalg.norm(expected - matrix), atol=1e-5)
+    np.testing.assert_allclose(
+        np.linalg.norm(low - matrix), np.linalg.norm(expected - matrix), atol=1e-5
+    )
     gaps = [
         np.diff(np.linalg.svd(matrix.toarray()[r : r + size, c : c + size])[1])
         for r in range(0, matrix.shape[0], size)
@@ -60,7 +64,9 @@ def test_patches_are_truncated_svds_whether_or_not_empty_rows_are_skipped(matrix
 @given(matrix=matrices(), size=st.integers(1, 30))
 @settings(max_examples=30, deadline=None)
 def test_full_rank_reproduces_the_matrix(matrix, size):
-    np.testing.assert_allclose(reconstruct(matrix, size, size).toarray(), matrix.toarray(), atol=1e-6)
+    np.testing.assert_allclose(
+        reconstruct(matrix, size, size).toarray(), matrix.toarray(), atol=1e-6
+    )
 
 
 def random_matrix(shape=(40, 31), density=0.3, seed=0):
@@ -74,23 +80,35 @@ def test_the_whole_matrix_is_one_patch():
     matrix.eliminate_zeros()
     for turned in (matrix, matrix.T.tocsr()):
         for rank, low in zip((5, 12, 40), reconstruct_full(turned, (5, 12, 40))):
-            np.testing.assert_allclose(low.toarray(), by_svd(turned.toarray(), min(rank, 31)), atol=1e-5)
-            np.testing.assert_allclose(low.toarray(), reconstruct(turned, 40, rank).toarray(), atol=1e-5)
+            np.testing.assert_allclose(
+                low.toarray(), by_svd(turned.toarray(), min(rank, 31)), atol=1e-5
+            )
+            np.testing.assert_allclose(
+                low.toarray(), reconstruct(turned, 40, rank).toarray(), atol=1e-5
+            )
 
 
 @pytest.mark.parametrize("seed", [None, 3])
 def test_patches_in_any_number_of_workers_are_the_same(seed):
     matrix = random_matrix()
     first, second = (reconstruct(matrix, 7, 3, 0.05, workers, seed) for workers in (1, 4))
-    for mine, theirs in zip((first.data, first.indices, first.indptr), (second.data, second.indices, second.indptr)):
+    for mine, theirs in zip(
+        (first.data, first.indices, first.indptr), (second.data, second.indices, second.indptr)
+    ):
         np.testing.assert_array_equal(mine, theirs)
     assert np.abs(first.data).min() > 0.05
 
 
 def test_shuffled_patches_hold_other_rows_together():
     matrix = random_matrix()
-    assert not np.allclose(reconstruct(matrix, 7, 3, seed=1).toarray(), reconstruct(matrix, 7, 3).toarray(), atol=1e-3)
-    np.testing.assert_allclose(reconstruct(matrix, 40, 9, seed=1).toarray(), reconstruct(matrix, 40, 9).toarray(), atol=1e-5)
+    assert not np.allclose(
+        reconstruct(matrix, 7, 3, seed=1).toarray(), reconstruct(matrix, 7, 3).toarray(), atol=1e-3
+    )
+    np.testing.assert_allclose(
+        reconstruct(matrix, 40, 9, seed=1).toarray(),
+        reconstruct(matrix, 40, 9).toarray(),
+        atol=1e-5,
+    )
 
 
 def test_the_order_of_the_patches_follows_the_seed_and_differs_for_rows_and_columns():
@@ -107,7 +125,9 @@ def test_the_order_of_the_patches_follows_the_seed_and_differs_for_rows_and_colu
 
 def test_shuffled_patches_come_back_to_their_places():
     matrix = random_matrix()
-    np.testing.assert_allclose(reconstruct(matrix, 7, 7, seed=1).toarray(), matrix.toarray(), atol=1e-6)
+    np.testing.assert_allclose(
+        reconstruct(matrix, 7, 7, seed=1).toarray(), matrix.toarray(), atol=1e-6
+    )
 
 
 def test_what_is_not_above_the_threshold_in_magnitude_is_left_out():
@@ -123,7 +143,9 @@ def test_what_is_not_above_the_threshold_in_magnitude_is_left_out():
 def test_incomplete_patches_are_dropped_if_that_is_asked_for():
     """Of 7 x 9 in patches of 3 the last row stands alone; 9 is 3 patches."""
     X = sparse.csr_matrix(np.random.default_rng(0).uniform(1, 2, (7, 9)))
-    kept, dropped = (reconstruct(X, 3, 2, partial=partial).toarray() for partial in ("keep", "drop"))
+    kept, dropped = (
+        reconstruct(X, 3, 2, partial=partial).toarray() for partial in ("keep", "drop")
+    )
     np.testing.assert_array_equal(kept[:6], dropped[:6])
     assert kept[6].all() and not dropped[6].any() and dropped.shape == (7, 9)
     assert not reconstruct(X, 4, 2, partial="drop").toarray()[:, 8].any()
@@ -132,23 +154,34 @@ def test_incomplete_patches_are_dropped_if_that_is_asked_for():
 def test_a_dropped_patch_is_a_defence_of_its_own(tmp_path):
     shop = data.synthetic(n_users=23, n_items=20, per_user=6, split="80:20")
     kept, dropped = LowRank(5, 5), LowRank(5, 5, partial="drop")
-    assert kept.identity(shop) != dropped.identity(shop) and (kept.columns["defense"], dropped.columns["defense"]) == ("low_rank", "low_rank:drop")
+    assert kept.identity(shop) != dropped.identity(shop) and (
+        kept.columns["defense"],
+        dropped.columns["defense"],
+    ) == ("low_rank", "low_rank:drop")
     gone = np.diff(dropped.cleaned(shop, 23, tmp_path).indptr) == 0
-    assert gone[20:].all() and not gone[:20].any() and (np.diff(kept.cleaned(shop, 23, tmp_path).indptr) > 0).all()
+    assert (
+        gone[20:].all()
+        and not gone[:20].any()
+        and (np.diff(kept.cleaned(shop, 23, tmp_path).indptr) > 0).all()
+    )
     with pytest.raises(UserError, match="keep or drop"):
         LowRank(5, 5, partial="halve")
 
 
 def test_the_matrix_of_ratings_can_be_read_as_clicks(tmp_path):
     shop = data.synthetic(n_users=23, n_items=20, per_user=6, split="80:20")
-    cleaned = LowRank(5, 5, "rating_matrix").cleaned(shop, 23, tmp_path)  # full rank: every rating is above .5
+    cleaned = LowRank(5, 5, "rating_matrix").cleaned(
+        shop, 23, tmp_path
+    )  # full rank: every rating is above .5
     assert (cleaned.matrix() != shop.matrix()).nnz == 0 and cleaned.train_ratings is None
 
 
 def test_patches_by_hand():
     """The best of rank 1 in the upper left is its larger singular value alone; the other patches are of rank 1 as they are."""
     matrix = sparse.csr_matrix([[3.0, 0, 2, 2], [0, 1, 0, 0], [5, 5, 0, 1]])
-    np.testing.assert_allclose(reconstruct(matrix, 2, 1).toarray(), [[3, 0, 2, 2], [0, 0, 0, 0], [5, 5, 0, 1]], atol=1e-6)
+    np.testing.assert_allclose(
+        reconstruct(matrix, 2, 1).toarray(), [[3, 0, 2, 2], [0, 0, 0, 0], [5, 5, 0, 1]], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("size, rank", [(0, 1), (5, 0), (5, 6)])
@@ -179,9 +212,13 @@ def test_clicks_from_a_reconstruction():
     kept = entered(interactions, rebuilt, "binarize_and_keep", 0.5)
     np.testing.assert_array_equal(kept.matrix().toarray() > 0, (values > 0.5) | X)
     weighted = entered(interactions, rebuilt, "weights", 0.5)
-    np.testing.assert_array_equal(weighted.train_ratings, values[interactions.train_users, interactions.train_items])
+    np.testing.assert_array_equal(
+        weighted.train_ratings, values[interactions.train_users, interactions.train_items]
+    )
     assert weighted.fingerprint == interactions.fingerprint != weighted.ratings_fingerprint
-    np.testing.assert_array_equal(entered(interactions, rebuilt, "dense", 0.5).matrix(ratings=True).toarray(), values)
+    np.testing.assert_array_equal(
+        entered(interactions, rebuilt, "dense", 0.5).matrix(ratings=True).toarray(), values
+    )
     for each in (binary, kept, weighted):
         np.testing.assert_array_equal(each.test_items, interactions.test_items)
 
@@ -192,7 +229,11 @@ def test_a_share_of_new_ratings(share, choose):
     interactions = shop()
     values = np.random.default_rng(1).uniform(-1, 7, (40, 30)).astype(np.float32)
     X = interactions.matrix(ratings=True).toarray()
-    built = entered_ratings(interactions, sparse.csr_matrix(values), share, choose, keep_originals=True).matrix(ratings=True).toarray()
+    built = (
+        entered_ratings(interactions, sparse.csr_matrix(values), share, choose, keep_originals=True)
+        .matrix(ratings=True)
+        .toarray()
+    )
     candidates = (X == 0) & (values >= 0.5)
     new = (built > 0) & (X == 0)
     assert new.sum() == round(candidates.sum() * share / 100) and not (new & ~candidates).any()
@@ -200,7 +241,11 @@ def test_a_share_of_new_ratings(share, choose):
     np.testing.assert_allclose(built[new], np.clip(values[new], 1, 5))
     if choose == "magnitude" and 0 < share < 100:
         assert values[new].min() >= values[candidates & ~new].max()
-    replaced = entered_ratings(interactions, sparse.csr_matrix(values), share, choose).matrix(ratings=True).toarray()
+    replaced = (
+        entered_ratings(interactions, sparse.csr_matrix(values), share, choose)
+        .matrix(ratings=True)
+        .toarray()
+    )
     np.testing.assert_allclose(replaced[X > 0], np.clip(values[X > 0], 1, 5))
     with pytest.raises(UserError, match="0 ... 100"):
         entered_ratings(interactions, sparse.csr_matrix(values), 101)
@@ -210,7 +255,9 @@ def test_weights_are_held_between_0_and_1_and_clicks_are_above_the_threshold():
     interactions = shop()
     values = np.linspace(-1, 2, 40 * 30, dtype=np.float32).reshape(40, 30)
     weighted = entered(interactions, sparse.csr_matrix(values), "weights", 0.5).train_ratings
-    np.testing.assert_allclose(weighted, np.clip(values[interactions.train_users, interactions.train_items], 0, 1))
+    np.testing.assert_allclose(
+        weighted, np.clip(values[interactions.train_users, interactions.train_items], 0, 1)
+    )
     halves = sparse.csr_matrix(np.full((40, 30), 0.5, np.float32))
     assert (
         len(entered(interactions, halves, "binarize", 0.5).train_users) == 0
@@ -221,19 +268,34 @@ def test_weights_are_held_between_0_and_1_and_clicks_are_above_the_threshold():
 def test_new_ratings_by_hand():
     """Ratings from 2 to 4, so that new ones are from 1 up; of 1, 3, 1.5 and 9 a half are the 3 and the 9, which is cut to 4."""
     frame = pd.DataFrame({"user": [0, 0, 1], "item": [0, 1, 2], "rating": [2.0, 4.0, 3.0]})
-    small = data.Interactions.from_frames(frame, pd.DataFrame({"user": [0], "item": [3], "rating": [2.0]}))
+    small = data.Interactions.from_frames(
+        frame, pd.DataFrame({"user": [0], "item": [3], "rating": [2.0]})
+    )
     rebuilt = sparse.csr_matrix(np.float32([[3.5, 1.0, 3.0, 0.9], [1.0, 1.5, 2.5, 9.0]]))
     replaced = [[3.5, 2, 3, 0], [0, 0, 2.5, 4]]
-    np.testing.assert_array_equal(entered_ratings(small, rebuilt, 50).matrix(ratings=True).toarray(), replaced)
+    np.testing.assert_array_equal(
+        entered_ratings(small, rebuilt, 50).matrix(ratings=True).toarray(), replaced
+    )
     kept = [[2, 4, 3, 0], [0, 0, 3, 4]]
-    np.testing.assert_array_equal(entered_ratings(small, rebuilt, 50, keep_originals=True).matrix(ratings=True).toarray(), kept)
+    np.testing.assert_array_equal(
+        entered_ratings(small, rebuilt, 50, keep_originals=True).matrix(ratings=True).toarray(),
+        kept,
+    )
     whole = [[3.5, 2, 3, 0], [2, 2, 2.5, 4]]
-    np.testing.assert_array_equal(entered_ratings(small, rebuilt).matrix(ratings=True).toarray(), whole)
+    np.testing.assert_array_equal(
+        entered_ratings(small, rebuilt).matrix(ratings=True).toarray(), whole
+    )
 
 
 def test_random_new_ratings_follow_their_seed():
-    interactions, values = shop(), sparse.csr_matrix(np.random.default_rng(1).uniform(1, 5, (40, 30)).astype(np.float32))
-    first, again, other = (entered_ratings(interactions, values, 20, "random", seed=seed).fingerprint for seed in (0, 0, 1))
+    interactions, values = (
+        shop(),
+        sparse.csr_matrix(np.random.default_rng(1).uniform(1, 5, (40, 30)).astype(np.float32)),
+    )
+    first, again, other = (
+        entered_ratings(interactions, values, 20, "random", seed=seed).fingerprint
+        for seed in (0, 0, 1)
+    )
     assert first == again != other != entered_ratings(interactions, values, 20).fingerprint
 
 
@@ -255,7 +317,12 @@ def test_what_is_asked_for_is_what_is_built(tmp_path):
         LowRank(None, 3, "ratings"): next(reconstruct_full(rated, (3,), 0.1)),
     }
     for defense, expected in wanted.items():
-        np.testing.assert_allclose(defense.rebuilt(interactions, tmp_path).toarray(), expected.toarray(), atol=1e-6, err_msg=str(defense))
+        np.testing.assert_allclose(
+            defense.rebuilt(interactions, tmp_path).toarray(),
+            expected.toarray(),
+            atol=1e-6,
+            err_msg=str(defense),
+        )
     assert len({built.toarray().round(4).tobytes() for built in wanted.values()}) == len(wanted)
 
 
@@ -265,17 +332,31 @@ def test_the_threshold_and_the_way_in_are_those_asked_for(tmp_path, enter):
     rebuilt = reconstruct(interactions.matrix(), 10, 3, 0.1)
     for threshold in (0.3, 0.6):
         built = LowRank(10, 3, enter, threshold).cleaned(interactions, 40, tmp_path)
-        assert built.ratings_fingerprint == entered(interactions, rebuilt, enter, threshold).ratings_fingerprint
-    assert LowRank(10, 3, enter).feedback == {"weights": "weights", "dense": "values"}.get(enter, "binary")
+        assert (
+            built.ratings_fingerprint
+            == entered(interactions, rebuilt, enter, threshold).ratings_fingerprint
+        )
+    assert LowRank(10, 3, enter).feedback == {"weights": "weights", "dense": "values"}.get(
+        enter, "binary"
+    )
 
 
-@pytest.mark.parametrize("options", [{}, {"share": 25.0}, {"share": 25.0, "choose": "random"}, {"keep_originals": True}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"share": 25.0}, {"share": 25.0, "choose": "random"}, {"keep_originals": True}],
+    ids=str,
+)
 def test_the_share_and_the_choice_of_ratings_are_those_asked_for(tmp_path, options):
     interactions = shop()
     rebuilt = reconstruct(interactions.matrix(ratings=True), 10, 3, 0.1)
     built = LowRank(10, 3, "ratings", **options).cleaned(interactions, 40, tmp_path)
-    assert built.ratings_fingerprint == entered_ratings(interactions, rebuilt, **options).ratings_fingerprint
-    assert (built.ratings_fingerprint == entered_ratings(interactions, rebuilt).ratings_fingerprint) == (options == {})
+    assert (
+        built.ratings_fingerprint
+        == entered_ratings(interactions, rebuilt, **options).ratings_fingerprint
+    )
+    assert (
+        built.ratings_fingerprint == entered_ratings(interactions, rebuilt).ratings_fingerprint
+    ) == (options == {})
 
 
 # Projection
@@ -289,7 +370,9 @@ def test_a_projection_is_idempotent_and_symmetric_and_keeps_the_first_singular_v
         square = basis @ basis.T
         np.testing.assert_allclose(square @ square, square, atol=1e-8)
         np.testing.assert_allclose(square, square.T)
-    np.testing.assert_allclose(U @ U.T @ matrix.toarray() @ V @ V.T, by_svd(matrix.toarray(), 6), atol=1e-8)
+    np.testing.assert_allclose(
+        U @ U.T @ matrix.toarray() @ V @ V.T, by_svd(matrix.toarray(), 6), atol=1e-8
+    )
     A, B = (np.random.default_rng(n).random((size, 4)) for n, size in enumerate(shape))
     once = project(A, B, U, V)
     for mine, theirs in zip(project(*once, U, V), once):
@@ -300,7 +383,9 @@ def test_a_projection_is_idempotent_and_symmetric_and_keeps_the_first_singular_v
 def test_a_projection_by_hand():
     """The first right singular vector of diag(3, 1) beside an empty item is the first axis: what is elsewhere goes."""
     matrix = sparse.csr_matrix([[3.0, 0, 0], [0, 1, 0]])
-    P, Q = project(np.array([[1.0, 2], [3, 4]]), np.array([[5.0, 6], [7, 8], [9, 10]]), *projection(matrix, 1))
+    P, Q = project(
+        np.array([[1.0, 2], [3, 4]]), np.array([[5.0, 6], [7, 8], [9, 10]]), *projection(matrix, 1)
+    )
     np.testing.assert_allclose(P, [[1, 2], [0, 0]], atol=1e-12)
     np.testing.assert_allclose(Q, [[5, 6], [0, 0], [0, 0]], atol=1e-12)
 
@@ -308,15 +393,34 @@ def test_a_projection_by_hand():
 def test_a_transformation_may_follow_a_reconstruction(tmp_path):
     interactions, before = shop(), LowRank(10, 3)
     both = Transformation(4, before).cleaned(interactions, 40, tmp_path)
-    assert both.fingerprint == before.cleaned(interactions, 40, tmp_path).fingerprint != interactions.fingerprint
+    assert (
+        both.fingerprint
+        == before.cleaned(interactions, 40, tmp_path).fingerprint
+        != interactions.fingerprint
+    )
 
 
-def test_an_attack_through_a_full_projection_has_the_start_the_step_and_the_ball_it_is_given(problem):
+def test_an_attack_through_a_full_projection_has_the_start_the_step_and_the_ball_it_is_given(
+    problem,
+):
     P, Q, triples = problem(seed=1)
-    chunks, start = perturbations.chunk_triples(triples, len(P), len(Q)), perturbations.uniform_start(P, Q, seed=5)
+    chunks, start = (
+        perturbations.chunk_triples(triples, len(P), len(Q)),
+        perturbations.uniform_start(P, Q, seed=5),
+    )
     plain = next(perturbations.trajectory(P, Q, triples, 0.3, 0.2, "l2", start, (3,)))
     through = next(
-        perturbations.trajectory(P, Q, chunks, 0.3, read_at=(3,), through=(np.eye(len(P)), np.eye(len(Q))), step_size=0.2, ball="l2", init=start)
+        perturbations.trajectory(
+            P,
+            Q,
+            chunks,
+            0.3,
+            read_at=(3,),
+            through=(np.eye(len(P)), np.eye(len(Q))),
+            step_size=0.2,
+            ball="l2",
+            init=start,
+        )
     )
     np.testing.assert_allclose(through.user, plain.user, atol=1e-5)
     np.testing.assert_allclose(through.item, plain.item, atol=1e-5)
@@ -344,7 +448,11 @@ def test_an_attack_through_a_full_projection_is_the_plain_attack(problem):
     P, Q, triples = problem()
     chunks = perturbations.chunk_triples(triples, len(P), len(Q))
     plain = perturbations.bim(P, Q, triples, 0.3, iterations=4)
-    through = next(perturbations.trajectory(P, Q, chunks, 0.3, read_at=(4,), through=(np.eye(len(P)), np.eye(len(Q)))))
+    through = next(
+        perturbations.trajectory(
+            P, Q, chunks, 0.3, read_at=(4,), through=(np.eye(len(P)), np.eye(len(Q)))
+        )
+    )
     np.testing.assert_allclose(through.user, plain.user, atol=1e-5)
     np.testing.assert_allclose(through.item, plain.item, atol=1e-5)
 
@@ -352,9 +460,13 @@ def test_an_attack_through_a_full_projection_is_the_plain_attack(problem):
 def test_an_aware_attack_follows_the_loss_of_the_projected_factors(problem):
     """Its one step is along U U^T g, where g is the gradient at the projected factors; differences of the loss agree."""
     P, Q, triples = problem()
-    U, V = (np.linalg.qr(np.random.default_rng(n).random((len(x), 5)))[0] for n, x in enumerate((P, Q)))
+    U, V = (
+        np.linalg.qr(np.random.default_rng(n).random((len(x), 5)))[0] for n, x in enumerate((P, Q))
+    )
     chunks = perturbations.chunk_triples(triples, len(P), len(Q))
-    delta = next(perturbations.trajectory(P, Q, chunks, 1.0, read_at=(1,), through=(U, V), step_size=1.0))
+    delta = next(
+        perturbations.trajectory(P, Q, chunks, 1.0, read_at=(1,), through=(U, V), step_size=1.0)
+    )
 
     def loss(p, q):
         p, q = project(np.float64(p), np.float64(q), U, V)
@@ -362,7 +474,9 @@ def test_an_aware_attack_follows_the_loss_of_the_projected_factors(problem):
         return np.sum(np.log1p(np.exp(-np.sum(p[users] * (q[positives] - q[negatives]), axis=1))))
 
     for row in (0, 4):
-        gradient = np.array([(loss(P + step, Q) - loss(P - step, Q)) / 2e-4 for step in _unit_steps(P.shape, row)])
+        gradient = np.array(
+            [(loss(P + step, Q) - loss(P - step, Q)) / 2e-4 for step in _unit_steps(P.shape, row)]
+        )
         np.testing.assert_allclose(delta.user[row], gradient / np.linalg.norm(gradient), atol=1e-3)
 
 
@@ -384,14 +498,20 @@ def test_the_cache_builds_once_and_notices_tampering(tmp_path, capsys):
         return {"x": np.arange(5.0), "y": np.array([[1, 2]])}
 
     for _ in range(2):
-        np.testing.assert_array_equal(storage.cached(tmp_path, {"a": 1}, build)["x"], np.arange(5.0))
+        np.testing.assert_array_equal(
+            storage.cached(tmp_path, {"a": 1}, build)["x"], np.arange(5.0)
+        )
     assert len(built) == 1
     path = storage.entry(tmp_path, {"a": 1})
     arrays = dict(np.load(path))
     original = path.read_bytes()
     np.savez(path, **{**arrays, "x": np.arange(5.0) + 1})
     np.testing.assert_array_equal(storage.cached(tmp_path, {"a": 1}, build)["x"], np.arange(5.0))
-    assert len(built) == 2 and "not what was written" in capsys.readouterr().err and path.read_bytes() == original
+    assert (
+        len(built) == 2
+        and "not what was written" in capsys.readouterr().err
+        and path.read_bytes() == original
+    )
     path.write_bytes(original[: len(original) // 2])
     storage.cached(tmp_path, {"a": 1}, build)
     assert len(built) == 3 and path.read_bytes() == original

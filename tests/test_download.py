@@ -49,9 +49,14 @@ def site(tmp_path, monkeypatch):
         archive.writestr("ml-1m/ratings.dat", RATINGS)
         archive.writestr("../escaped.txt", "no")
         archive.writestr("ml-1m/README", "no")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Server, directory=served)) as server:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Server, directory=served)
+    ) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        remote = Remote(f"http://127.0.0.1:{server.server_port}/ml-1m.zip", "md5:" + hashlib.md5((served / "ml-1m.zip").read_bytes()).hexdigest())
+        remote = Remote(
+            f"http://127.0.0.1:{server.server_port}/ml-1m.zip",
+            "md5:" + hashlib.md5((served / "ml-1m.zip").read_bytes()).hexdigest(),
+        )
         source = loaders.SOURCES["ml-1m"]._replace(remotes=(remote,))
         monkeypatch.setitem(loaders.SOURCES, "ml-1m", source)
         yield remote
@@ -61,8 +66,14 @@ def site(tmp_path, monkeypatch):
 def test_a_missing_data_set_is_downloaded_checked_and_unpacked(site, tmp_path):
     built = data.load("ml-1m", tmp_path / "data")
     assert built.n_users == 19 and len(built.train_users) == 19 * 7
-    assert sorted(path.name for path in (tmp_path / "data" / "ml-1m").iterdir()) == [".lock", "ml-1m.zip", "ratings.dat"]
-    assert (tmp_path / "data" / "ml-1m" / "ratings.dat").read_text() == RATINGS and not list(tmp_path.rglob("escaped.txt"))
+    assert sorted(path.name for path in (tmp_path / "data" / "ml-1m").iterdir()) == [
+        ".lock",
+        "ml-1m.zip",
+        "ratings.dat",
+    ]
+    assert (tmp_path / "data" / "ml-1m" / "ratings.dat").read_text() == RATINGS and not list(
+        tmp_path.rglob("escaped.txt")
+    )
 
 
 def test_a_broken_download_is_resumed(site, tmp_path):
@@ -140,7 +151,12 @@ def test_what_cannot_be_had_names_file_address_and_folder(tmp_path, monkeypatch)
         with pytest.raises(UserError) as error:
             data.load(name, tmp_path)
         text, remote = str(error.value), source.remotes[0]
-        assert remote.filename in text and remote.url in text and str(tmp_path / name) in text and "\n" not in text
+        assert (
+            remote.filename in text
+            and remote.url in text
+            and str(tmp_path / name) in text
+            and "\n" not in text
+        )
 
 
 def test_git_checksum(tmp_path):

@@ -12,7 +12,10 @@ from running import ROOT
 
 PAGE = (ROOT / "docs" / "extending.md").read_text()
 SECTIONS = {
-    title: (int(files), diff) for title, files, diff in re.findall(r"^## (.+?): (\d) files?\n.*?```diff\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE)
+    title: (int(files), diff)
+    for title, files, diff in re.findall(
+        r"^## (.+?): (\d) files?\n.*?```diff\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE
+    )
 }
 MOST = {"A perturbation": 3, "A data set": 1, "A defence": 3, "A model": 4, "A figure": 3}
 
@@ -46,7 +49,9 @@ def apply(tree, diff):
                 text[at : at + len(removed)] = added
             else:
                 name_of = anchor.removeprefix("@dataclass(frozen=True) ")
-                at = next(n for n, line in enumerate(text) if line.strip().startswith(name_of.strip()))
+                at = next(
+                    n for n, line in enumerate(text) if line.strip().startswith(name_of.strip())
+                )
                 if anchor.startswith("@dataclass"):
                     at -= 1
                 elif not anchor.startswith(("def ", "class ", "#")):
@@ -71,5 +76,11 @@ def test_a_diff_applies_and_its_test_passes(tmp_path, title):
     code = "import advrec_tf.data as d; assert 'ml-10m' in d.NAMES"
     command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *tests] if tests else ["-c", code]
     paths = os.pathsep.join(map(str, (tmp_path, tmp_path / "tests")))
-    found = subprocess.run([sys.executable, *command], cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True)
+    found = subprocess.run(
+        [sys.executable, *command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
     assert found.returncode == 0, found.stdout + found.stderr

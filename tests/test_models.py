@@ -19,17 +19,43 @@ def with_factors(model, problem_factors, optimizer=None):
 def batches(n_users, n_items, steps=20, size=64, seed=0):
     """Mini-batches that are full of duplicates, and of items that are positive here and negative there."""
     rng = np.random.default_rng(seed)
-    return [tuple(rng.integers(0, n, size).astype(np.int32) for n in (n_users - 2, n_items - 2, n_items - 2)) for _ in range(steps)]
+    return [
+        tuple(
+            rng.integers(0, n, size).astype(np.int32)
+            for n in (n_users - 2, n_items - 2, n_items - 2)
+        )
+        for _ in range(steps)
+    ]
 
 
 @pytest.mark.parametrize(
-    "adversary", [None, {}, {"adversarial_weight": 0.3, "epsilon": 0.2}, {"adversary": "bim", "iterations": 4, "step_size": 0.2}], ids=str
+    "adversary",
+    [
+        None,
+        {},
+        {"adversarial_weight": 0.3, "epsilon": 0.2},
+        {"adversary": "bim", "iterations": 4, "step_size": 0.2},
+    ],
+    ids=str,
 )
 def test_twenty_batches_agree_with_the_oracle(problem, adversary):
     P, Q, _ = problem(scale=0.3)
-    model = with_factors(BPRMF(23, 31, 7) if adversary is None else AMF(23, 31, 7, **adversary), (P, Q))
-    options = {} if adversary is None else {"epsilon": adversary.get("epsilon", 0.5), "weight": adversary.get("adversarial_weight", 1.0)}
-    options |= {name: (adversary or {})[name] for name in ("adversary", "iterations", "step_size") if name in (adversary or {})}
+    model = with_factors(
+        BPRMF(23, 31, 7) if adversary is None else AMF(23, 31, 7, **adversary), (P, Q)
+    )
+    options = (
+        {}
+        if adversary is None
+        else {
+            "epsilon": adversary.get("epsilon", 0.5),
+            "weight": adversary.get("adversarial_weight", 1.0),
+        }
+    )
+    options |= {
+        name: (adversary or {})[name]
+        for name in ("adversary", "iterations", "step_size")
+        if name in (adversary or {})
+    }
     oracle = oracles.Trainer(P, Q, **options)
     for batch in batches(23, 31):
         assert float(model.train_on_batch(batch)) == pytest.approx(oracle.batch(*batch), rel=1e-5)
@@ -39,24 +65,38 @@ def test_twenty_batches_agree_with_the_oracle(problem, adversary):
 
 def test_row_adagrad_is_keras_adagrad_on_the_dense_gradient(problem):
     P, Q, _ = problem()
-    ours, keras_own = (with_factors(BPRMF(23, 31, 7), (P, Q), optimizer) for optimizer in (RowAdagrad(0.1), keras.optimizers.Adagrad(0.1, 0.1, 1e-7)))
+    ours, keras_own = (
+        with_factors(BPRMF(23, 31, 7), (P, Q), optimizer)
+        for optimizer in (RowAdagrad(0.1), keras.optimizers.Adagrad(0.1, 0.1, 1e-7))
+    )
     for batch in batches(23, 31):
-        assert float(ours.train_on_batch(batch)) == pytest.approx(float(keras_own.train_on_batch(batch)), rel=1e-6)
-    np.testing.assert_allclose(ours.user_embedding.numpy(), keras_own.user_embedding.numpy(), atol=1e-6)
-    np.testing.assert_allclose(ours.item_embedding.numpy(), keras_own.item_embedding.numpy(), atol=1e-6)
+        assert float(ours.train_on_batch(batch)) == pytest.approx(
+            float(keras_own.train_on_batch(batch)), rel=1e-6
+        )
+    np.testing.assert_allclose(
+        ours.user_embedding.numpy(), keras_own.user_embedding.numpy(), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        ours.item_embedding.numpy(), keras_own.item_embedding.numpy(), atol=1e-6
+    )
     for mine, theirs in zip(ours.optimizer.variables, keras_own.optimizer.variables):
         np.testing.assert_allclose(mine.numpy(), theirs.numpy(), atol=1e-5)
 
 
 def test_an_epoch_of_fit_is_its_mini_batches_one_by_one(small):
-    fitted, stepped = BPRMF(small.n_users, small.n_items, 8, seed=5), BPRMF(small.n_users, small.n_items, 8, seed=5)
+    fitted, stepped = (
+        BPRMF(small.n_users, small.n_items, 8, seed=5),
+        BPRMF(small.n_users, small.n_items, 8, seed=5),
+    )
     fitted.compile()
     stepped.compile()
     fitted.fit(small, epochs=2, batch_size=64, verbose=0)
     for epoch in range(2):
         for batch in zip(*data.shuffled_batches(small, 64, 5, epoch)):
             stepped.train_on_batch(batch)
-    np.testing.assert_allclose(fitted.user_embedding.numpy(), stepped.user_embedding.numpy(), atol=1e-6)
+    np.testing.assert_allclose(
+        fitted.user_embedding.numpy(), stepped.user_embedding.numpy(), atol=1e-6
+    )
     assert int(fitted.optimizer.iterations) == int(stepped.optimizer.iterations) > 2
 
 
@@ -64,8 +104,13 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_mini_batches(small):
     fitted, stepped = (BPRMF(small.n_users, small.n_items, 8, seed=5) for _ in range(2))
     for model in (fitted, stepped):
         model.compile(jit_compile=False, run_eagerly=True)
-    losses = [float(stepped.train_on_batch(batch)) for batch in zip(*data.shuffled_batches(small, 64, 5, 0))]
-    assert fitted.fit(small, batch_size=64, verbose=0).history["loss"] == [pytest.approx(np.mean(losses), rel=1e-5)]
+    losses = [
+        float(stepped.train_on_batch(batch))
+        for batch in zip(*data.shuffled_batches(small, 64, 5, 0))
+    ]
+    assert fitted.fit(small, batch_size=64, verbose=0).history["loss"] == [
+        pytest.approx(np.mean(losses), rel=1e-5)
+    ]
 
 
 def test_fit_goes_on_where_it_stopped(small):
@@ -90,13 +135,18 @@ def test_standard_callbacks_and_saving(small, tmp_path):
             keras.callbacks.ModelCheckpoint(str(tmp_path / "model.keras")),
             keras.callbacks.TensorBoard(str(tmp_path / "board")),
             keras.callbacks.EarlyStopping("loss", patience=0, min_delta=4),
-            keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs["loss"])),
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: seen.append(logs["loss"])
+            ),
         ],
     )
     assert history.history["loss"] == seen and len(seen) < 30 and seen[-1] < seen[0]
     assert len((tmp_path / "log.csv").read_text().splitlines()) == len(seen) + 1
     assert any((tmp_path / "board").rglob("events*"))
-    loaded, pairs = keras.models.load_model(tmp_path / "model.keras"), (np.arange(40), np.arange(40))
+    loaded, pairs = (
+        keras.models.load_model(tmp_path / "model.keras"),
+        (np.arange(40), np.arange(40)),
+    )
     np.testing.assert_array_equal(loaded(pairs), model(pairs))
     for each in (model, loaded):
         each.fit(small, epochs=1, batch_size=64, verbose=0)
@@ -107,14 +157,28 @@ def test_standard_callbacks_and_saving(small, tmp_path):
 def test_amf_saves_its_adversary_and_repeats_itself(small, tmp_path, adversary):
     factors = []
     for _ in range(2):
-        model = AMF(small.n_users, small.n_items, 4, seed=2, adversary=adversary, iterations=3, epsilon=0.1, ball="l2")
+        model = AMF(
+            small.n_users,
+            small.n_items,
+            4,
+            seed=2,
+            adversary=adversary,
+            iterations=3,
+            epsilon=0.1,
+            ball="l2",
+        )
         model.compile()
         model.fit(small, epochs=2, batch_size=64, verbose=0)
         factors.append(model.user_embedding.numpy())
     np.testing.assert_array_equal(*factors)
     model.save(tmp_path / "amf.keras")
     loaded = keras.models.load_model(tmp_path / "amf.keras")
-    assert (loaded.adversary, loaded.iterations, loaded.epsilon, loaded.ball) == (adversary, 3, 0.1, "l2")
+    assert (loaded.adversary, loaded.iterations, loaded.epsilon, loaded.ball) == (
+        adversary,
+        3,
+        0.1,
+        "l2",
+    )
 
 
 def test_training_compiled_and_eager_draw_the_same_pgd_start(small):
@@ -164,14 +228,23 @@ def test_most_popular_and_random_lists(small):
 def test_embeddings_start_small_and_differ_by_seed():
     first, second = BPRMF(500, 400, seed=0), BPRMF(500, 400, seed=1)
     P, Q = first.user_embedding.numpy(), first.item_embedding.numpy()
-    assert np.abs(P).max() <= 0.02 and P.std() == pytest.approx(0.0088, abs=2e-4)  # a normal of 0.01 cut at two deviations
+    assert np.abs(P).max() <= 0.02 and P.std() == pytest.approx(
+        0.0088, abs=2e-4
+    )  # a normal of 0.01 cut at two deviations
     assert not np.array_equal(P[:400], Q) and not np.array_equal(P, second.user_embedding.numpy())
     np.testing.assert_array_equal(P, BPRMF(500, 400, seed=0).user_embedding.numpy())
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"adversary": "cw"}, {"ball": "l1"}, {"epsilon": -1}, {"epsilon": float("nan")}, {"step_size": -1}, {"adversary": "bim", "iterations": 0}],
+    [
+        {"adversary": "cw"},
+        {"ball": "l1"},
+        {"epsilon": -1},
+        {"epsilon": float("nan")},
+        {"step_size": -1},
+        {"adversary": "bim", "iterations": 0},
+    ],
 )
 def test_bad_adversaries_are_told(arguments):
     with pytest.raises(ValueError, match="must be"):
@@ -188,7 +261,9 @@ def test_data_of_another_size_are_told(small):
 def test_scores_are_inner_products(problem):
     P, Q, _ = problem()
     model = with_factors(BPRMF(23, 31, 7), (P, Q))
-    np.testing.assert_allclose(model((tf.constant([1, 2]), tf.constant([3, 4]))), [P[1] @ Q[3], P[2] @ Q[4]], rtol=1e-5)
+    np.testing.assert_allclose(
+        model((tf.constant([1, 2]), tf.constant([3, 4]))), [P[1] @ Q[3], P[2] @ Q[4]], rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("model_class", [BPRMF, AMF])
@@ -206,7 +281,9 @@ def test_batches_of_all_sizes_go_through_one_model(small, model_class):
     other.set_weights(one.get_weights())
     for mine, theirs in zip(other.optimizer.variables, one.optimizer.variables):
         mine.assign(theirs)
-    assert float(one.train_on_batch(batch)) == pytest.approx(float(other.train_on_batch(batch)), rel=1e-6)
+    assert float(one.train_on_batch(batch)) == pytest.approx(
+        float(other.train_on_batch(batch)), rel=1e-6
+    )
     np.testing.assert_allclose(one.user_embedding.numpy(), other.user_embedding.numpy(), atol=1e-7)
 
 
@@ -233,11 +310,19 @@ ADVERSARIES = {
 @pytest.mark.parametrize("name", ADVERSARIES)
 def test_amf_adds_the_weighted_loss_under_the_attack_of_that_name(problem, name):
     P, Q, triples = problem(n=16)
-    options = {"bim": {"iterations": 3}, "bim, l2, own step": {"iterations": 2, "step_size": 0.3, "ball": "l2"},
-               "bim, linf, own step": {"iterations": 2, "step_size": 0.5}}.get(name, {})  # fmt: skip
-    model = eager_amf((P, Q), adversary=name.split(",")[0], epsilon=0.4, adversarial_weight=0.25, **options)
+    options = {
+        "bim": {"iterations": 3},
+        "bim, l2, own step": {"iterations": 2, "step_size": 0.3, "ball": "l2"},
+        "bim, linf, own step": {"iterations": 2, "step_size": 0.5},
+    }.get(name, {})
+    model = eager_amf(
+        (P, Q), adversary=name.split(",")[0], epsilon=0.4, adversarial_weight=0.25, **options
+    )
     delta = ADVERSARIES[name](P, Q, triples)
-    clean, attacked = (oracles.dense_gradient(p, q, *triples)[0] for p, q in ((P, Q), (P + delta.user, Q + delta.item)))
+    clean, attacked = (
+        oracles.dense_gradient(p, q, *triples)[0]
+        for p, q in ((P, Q), (P + delta.user, Q + delta.item))
+    )
     assert float(model.train_on_batch(triples)) == pytest.approx(clean + 0.25 * attacked, rel=1e-5)
 
 
@@ -260,7 +345,10 @@ def test_the_start_of_pgd_follows_the_seed_and_is_drawn_anew_for_every_mini_batc
 def starts_of_pgd(P, Q, **options):
     """What margins move by in 40 mini-batches of one triple, per 100: read off the loss, ln 2 + ln(1 + exp(-margin)) where the clean one is 0."""
     model = eager_amf((P, Q), adversary="pgd", iterations=1, step_size=0.0, **options)
-    losses = [float(model.train_on_batch((np.array([0]), np.array([0]), np.array([20])))) for _ in range(40)]
+    losses = [
+        float(model.train_on_batch((np.array([0]), np.array([0]), np.array([20]))))
+        for _ in range(40)
+    ]
     return -np.log(np.exp(np.array(losses) - np.log(2)) - 1) / 100
 
 
@@ -276,13 +364,17 @@ def starts_of_the_items(**options):
 
 def test_pgd_starts_uniformly_on_both_sides_of_zero():
     starts = starts_of_the_user()
-    assert -0.051 < starts.min() < -0.04 and 0.04 < starts.max() < 0.051 and abs(starts.mean()) < 0.015
+    assert (
+        -0.051 < starts.min() < -0.04 and 0.04 < starts.max() < 0.051 and abs(starts.mean()) < 0.015
+    )
 
 
 def test_pgd_starts_users_and_items_apart_and_both_by_the_seed():
     users, items = starts_of_the_user(), starts_of_the_items()
     assert abs(np.corrcoef(users, items)[0, 1]) < 0.4  # if they were the same draws, .7
-    assert not np.allclose(users, starts_of_the_user(seed=1), atol=0.01) and not np.allclose(items, starts_of_the_items(seed=1), atol=0.01)
+    assert not np.allclose(users, starts_of_the_user(seed=1), atol=0.01) and not np.allclose(
+        items, starts_of_the_items(seed=1), atol=0.01
+    )
 
 
 def test_the_start_of_pgd_is_projected_on_the_ball():
@@ -294,7 +386,10 @@ def test_the_start_of_pgd_is_projected_on_the_ball():
 
 def test_pgd_goes_on_from_its_start_for_as_many_iterations_as_asked(problem):
     P, Q, triples = problem(n=16)
-    models = [eager_amf((P, Q), adversary="pgd", iterations=n, step_size=0.1, epsilon=1.0, ball="l2") for n in (1, 2, 4)]
+    models = [
+        eager_amf((P, Q), adversary="pgd", iterations=n, step_size=0.1, epsilon=1.0, ball="l2")
+        for n in (1, 2, 4)
+    ]
     losses = [float(model.train_on_batch(triples)) for model in models]
     assert losses[0] + 0.1 < losses[1] < losses[2] - 0.1
 
@@ -310,7 +405,10 @@ def test_row_adagrad_by_hand():
 
 
 def test_the_epsilon_of_row_adagrad_is_under_the_root():
-    optimizer, variable = RowAdagrad(1.0, initial_accumulator_value=0.0), keras.Variable(np.zeros((1, 1), np.float32))
+    optimizer, variable = (
+        RowAdagrad(1.0, initial_accumulator_value=0.0),
+        keras.Variable(np.zeros((1, 1), np.float32)),
+    )
     optimizer.build([variable])
     optimizer.update_rows(variable, tf.constant([0]), variable.value, tf.constant([[1e-4]]))
     assert variable.numpy().item() == pytest.approx(-1e-4 / np.sqrt(1e-8 + 1e-7), rel=1e-5)
@@ -319,7 +417,11 @@ def test_the_epsilon_of_row_adagrad_is_under_the_root():
 @pytest.mark.parametrize("model_class", [BPRMF, AMF])
 def test_users_and_items_start_apart_and_both_follow_the_seed(model_class):
     first, second = model_class(40, 40, 8, seed=0), model_class(40, 40, 8, seed=1)
-    drawn = [variable.numpy() for model in (first, second) for variable in (model.user_embedding, model.item_embedding)]
+    drawn = [
+        variable.numpy()
+        for model in (first, second)
+        for variable in (model.user_embedding, model.item_embedding)
+    ]
     assert len({rows.tobytes() for rows in drawn}) == 4
     assert all(0.008 < rows.std() < 0.0095 and np.abs(rows).max() <= 0.02 for rows in drawn)
 
@@ -327,18 +429,36 @@ def test_users_and_items_start_apart_and_both_follow_the_seed(model_class):
 def test_what_is_trained_by_default():
     model = BPRMF(3, 3)
     model.compile()
-    assert (model.embedding_dim, model.default_batch_size, float(model.optimizer.learning_rate)) == (64, 512, pytest.approx(0.05))
+    assert (
+        model.embedding_dim,
+        model.default_batch_size,
+        float(model.optimizer.learning_rate),
+    ) == (64, 512, pytest.approx(0.05))
     amf = AMF(3, 3)
-    assert (amf.adversary, amf.epsilon, amf.adversarial_weight, amf.iterations, amf.step_size, amf.ball) == ("fgsm", 0.5, 1.0, 5, None, "linf")
+    assert (
+        amf.adversary,
+        amf.epsilon,
+        amf.adversarial_weight,
+        amf.iterations,
+        amf.step_size,
+        amf.ball,
+    ) == ("fgsm", 0.5, 1.0, 5, None, "linf")
 
 
 def test_random_lists_reach_every_unknown_item_equally_often(small):
-    drawn = np.bincount(np.concatenate([Random(seed).top_k(small, 5)[0] for seed in range(300)]), minlength=small.n_items)
+    drawn = np.bincount(
+        np.concatenate([Random(seed).top_k(small, 5)[0] for seed in range(300)]),
+        minlength=small.n_items,
+    )
     unknown = np.setdiff1d(np.arange(small.n_items), small.train_items[small.train_users == 0])
     assert drawn.sum() == drawn[unknown].sum() and drawn[unknown].min() > 0.5 * 1500 / len(unknown)
-    assert len(np.unique(Random(0).top_k(small, 5)[:20], axis=0)) > 15  # users have lists of their own
+    assert (
+        len(np.unique(Random(0).top_k(small, 5)[:20], axis=0)) > 15
+    )  # users have lists of their own
 
 
 def test_most_popular_by_hand(small):
     popular = MostPopular(small)
-    np.testing.assert_array_equal((popular.user_embedding @ popular.item_embedding.T)[3], small.item_counts)
+    np.testing.assert_array_equal(
+        (popular.user_embedding @ popular.item_embedding.T)[3], small.item_counts
+    )

@@ -15,11 +15,15 @@ sys.path.insert(0, str(FOLDER))
 import render  # noqa: E402
 
 RUNS = (
-    ("table1", *SHORT), ("iterations", *SHORT, "--iterations=1,3,25"), ("budget", *SHORT, "--epsilon=0.1,0.5", "--iterations=3"),
-    ("characteristics", *SHORT, "--cores=5,10,15"), ("lowrank_table3", *TINY, "--patches=50x20"),
-    ("lowrank_figure2", *(flag for flag in TINY if not flag.startswith(OF_VICTIMS))), ("lowrank_table2", *TINY, "--patches=50x20"),
+    ("table1", *SHORT),
+    ("iterations", *SHORT, "--iterations=1,3,25"),
+    ("budget", *SHORT, "--epsilon=0.1,0.5", "--iterations=3"),
+    ("characteristics", *SHORT, "--cores=5,10,15"),
+    ("lowrank_table3", *TINY, "--patches=50x20"),
+    ("lowrank_figure2", *(flag for flag in TINY if not flag.startswith(OF_VICTIMS))),
+    ("lowrank_table2", *TINY, "--patches=50x20"),
     ("lowrank_figure5", *TINY, "--svd_ranks=5,20"),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,12 @@ def output(tmp_path_factory):
         result = advrec(f"--experiment={experiment}", f"--output_dir={folder}", *last)
         assert result.status == 0, result.err
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"OUTPUT": str(folder), "PRESET": "quick", "DATASET": "synthetic", "JUPYTER_PLATFORM_DIRS": "1"}.items():
+        for name, value in {
+            "OUTPUT": str(folder),
+            "PRESET": "quick",
+            "DATASET": "synthetic",
+            "JUPYTER_PLATFORM_DIRS": "1",
+        }.items():
             patch.setenv(name, value)
         yield folder
 
@@ -39,11 +48,20 @@ def output(tmp_path_factory):
 def test_a_notebook_runs(path, output):
     notebook = nbformat.read(path, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)
-    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
-    assert [out for cell in notebook.cells for out in cell.get("outputs", []) if "image/png" in out.get("data", {})]
+    nbclient.NotebookClient(
+        notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}
+    ).execute()
+    assert [
+        out
+        for cell in notebook.cells
+        for out in cell.get("outputs", [])
+        if "image/png" in out.get("data", {})
+    ]
 
 
-def test_rendering_shows_one_s_own_results_or_what_ships_and_says_so(output, tmp_path, monkeypatch, capsys):
+def test_rendering_shows_one_s_own_results_or_what_ships_and_says_so(
+    output, tmp_path, monkeypatch, capsys
+):
     assert [path.stem for path in NOTEBOOKS] == list(render.reads("quick", ["synthetic"]))
     rendered = {}
 
@@ -58,15 +76,30 @@ def test_rendering_shows_one_s_own_results_or_what_ships_and_says_so(output, tmp
     assert render.main(str(tmp_path), "paper", "ml-1m") == 0
     told = capsys.readouterr().err
     assert rendered["01_table1"] == (str(render.PUBLISHED / "multi_step"), "ml-1m,lastfm-2k")
-    assert "01_table1: full-size results that ship with the project; make reproduce-table1 PRESET=paper DATASETS=ml-1m measures your own" in told
+    assert (
+        "01_table1: full-size results that ship with the project; make reproduce-table1 PRESET=paper DATASETS=ml-1m measures your own"
+        in told
+    )
     assert rendered["03_dataset_characteristics"] == rendered["01_table1"]
 
 
 def test_the_notebooks_show_what_ships(monkeypatch):
     for stem in ("01_table1", "03_dataset_characteristics", "05_poisoning"):
         folder, datasets = render.published(stem)
-        for name, value in {"OUTPUT": str(folder), "PRESET": "paper", "DATASET": ",".join(datasets), "JUPYTER_PLATFORM_DIRS": "1"}.items():
+        for name, value in {
+            "OUTPUT": str(folder),
+            "PRESET": "paper",
+            "DATASET": ",".join(datasets),
+            "JUPYTER_PLATFORM_DIRS": "1",
+        }.items():
             monkeypatch.setenv(name, value)
         notebook = nbformat.read(FOLDER / f"{stem}.ipynb", as_version=4)
-        nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(FOLDER)}}).execute()
-        assert [out for cell in notebook.cells for out in cell.get("outputs", []) if "image/png" in out.get("data", {})]
+        nbclient.NotebookClient(
+            notebook, timeout=300, resources={"metadata": {"path": str(FOLDER)}}
+        ).execute()
+        assert [
+            out
+            for cell in notebook.cells
+            for out in cell.get("outputs", [])
+            if "image/png" in out.get("data", {})
+        ]

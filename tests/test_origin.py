@@ -8,16 +8,27 @@ from advrec_tf.reporting import origin
 from advrec_tf.reporting.pages import page
 
 RUN = {
-    "started": "2026-11-27T06:00:00Z", "wall_seconds": 90.0, "commit": "abcdef0123", "versions": {"advrec_tf": "0.12.0"},
-    "command": ["python", "-m", "experiments.main", "--experiment=table1"], "flags": {"seed": [1, 0]},
-}  # fmt: skip
+    "started": "2026-11-27T06:00:00Z",
+    "wall_seconds": 90.0,
+    "commit": "abcdef0123",
+    "versions": {"advrec_tf": "0.12.0"},
+    "command": ["python", "-m", "experiments.main", "--experiment=table1"],
+    "flags": {"seed": [1, 0]},
+}
 ONE = "Measured with: version 0.12.0; commit abcdef0; command `python -m experiments.main --experiment=table1`; seeds 0, 1"
 
 
 def test_one_run_by_hand():
     assert origin.line([{"runs": [RUN]}]) == f"{ONE}."
-    assert origin.line([{"runs": [RUN], "shipped": True}]) == f"{ONE}; date 2026-11-27; wall time 0:01:30."
-    assert origin.line([]) == origin.line([{"runs": []}]) == "Nothing of config.json is left: what was measured is not known."
+    assert (
+        origin.line([{"runs": [RUN], "shipped": True}])
+        == f"{ONE}; date 2026-11-27; wall time 0:01:30."
+    )
+    assert (
+        origin.line([])
+        == origin.line([{"runs": []}])
+        == "Nothing of config.json is left: what was measured is not known."
+    )
 
 
 def test_a_run_that_was_killed_and_resumed_has_the_line_of_one_that_was_not():
@@ -26,7 +37,13 @@ def test_a_run_that_was_killed_and_resumed_has_the_line_of_one_that_was_not():
 
 
 def test_of_mixed_runs_all_commits_versions_and_dates_are_named():
-    other = {**RUN, "started": "2026-11-28T06:00:00Z", "wall_seconds": 5.4, "commit": "1234567890", "flags": {"seed": [2]}}
+    other = {
+        **RUN,
+        "started": "2026-11-28T06:00:00Z",
+        "wall_seconds": 5.4,
+        "commit": "1234567890",
+        "flags": {"seed": [2]},
+    }
     other |= {"command": ["advrec", "--entries=a b,c"], "versions": {}}
     assert origin.line([{"runs": [RUN, other], "shipped": True}]) == (
         "Measured with: versions 0.12.0, unknown; commits abcdef0, 1234567; 2 commands (config.json has all), the last `advrec '--entries=a b,c'`; "
@@ -45,14 +62,25 @@ def test_a_page_ends_with_the_line_of_its_folder_or_of_its_sources(tmp_path, cap
     for name, commit in (("a", "aaaaaaa"), ("b", "bbbbbbb")):
         write_record(tmp_path / name / "config.json", {"runs": [{**RUN, "commit": commit}]})
     page(tmp_path / "a", "# A page\n\n")
-    assert (tmp_path / "a" / "report.md").read_text() == f"# A page\n\n{ONE.replace('abcdef0', 'aaaaaaa')}.\n"
+    assert (
+        tmp_path / "a" / "report.md"
+    ).read_text() == f"# A page\n\n{ONE.replace('abcdef0', 'aaaaaaa')}.\n"
     page(tmp_path / "c", "# Of both", sources=[tmp_path / "a", tmp_path / "b"])
-    assert "commits aaaaaaa, bbbbbbb;" in (tmp_path / "c" / "report.md").read_text().splitlines()[-1]
+    assert (
+        "commits aaaaaaa, bbbbbbb;" in (tmp_path / "c" / "report.md").read_text().splitlines()[-1]
+    )
     assert "commits aaaaaaa, bbbbbbb;" in capsys.readouterr().out
 
 
 GIVEN = {
-    "table1": {"seed": ["0", "3"], "epochs": "1300", "bprmf_epochs": "1000", "output_dir": "/tmp/x", "save_lists": True, "workers": "1"},
+    "table1": {
+        "seed": ["0", "3"],
+        "epochs": "1300",
+        "bprmf_epochs": "1000",
+        "output_dir": "/tmp/x",
+        "save_lists": True,
+        "workers": "1",
+    },
     "robustness": {"entries": ["BPR-MF", "iALS at rank 4 with equal users"], "preset": "quick"},
     "lowrank_table2": {"patches": ["100x90", "fullx50"], "fresh_seeds": False},
     "lowrank_figure6": {},
@@ -68,7 +96,11 @@ def test_a_command_gives_the_values_again(experiment):
     again = {}
     for name, _, text in (word.removeprefix("--").partition("=") for word in words[4:]):
         kind = flags.FLAGS[name].kind
-        again[name] = text == "true" if kind == "yes_no" else text.split(",") if kind.endswith("s") else text
+        again[name] = (
+            text == "true" if kind == "yes_no" else text.split(",") if kind.endswith("s") else text
+        )
     assert set(again) == set(given) - set(flags.OF_MACHINE)
     kept = {name: value for name, value in values.items() if name not in flags.OF_MACHINE}
-    assert {name: value for name, value in flags.values(experiment, again).items() if name in kept} == kept
+    assert {
+        name: value for name, value in flags.values(experiment, again).items() if name in kept
+    } == kept

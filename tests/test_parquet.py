@@ -28,7 +28,10 @@ def written(path, **columns):
     [
         (USERS, TIMES),
         ([f"u{user}" for user in USERS], pd.to_datetime(TIMES, unit="s")),
-        (pd.array(USERS, "Int32"), pd.to_datetime(TIMES, unit="s", utc=True).tz_convert("Asia/Tokyo")),
+        (
+            pd.array(USERS, "Int32"),
+            pd.to_datetime(TIMES, unit="s", utc=True).tz_convert("Asia/Tokyo"),
+        ),
         (pd.Categorical([f"u{user}" for user in USERS]), TIMES),
         (USERS, [datetime.date(1970, 1, 1 + day) for day in (1, 3, 2, 4, 5)]),
         (USERS, [Decimal(str(time)) for time in TIMES]),
@@ -36,21 +39,46 @@ def written(path, **columns):
     ids=["numbers", "text and dates", "nullable and zoned", "categories", "days", "decimals"],
 )
 def test_it_is_read_as_the_text_table_is(tmp_path, users, times):
-    path = written(tmp_path / "shop.parquet", userId=users, more=list("abcde"), movieId=ITEMS, timestamp=times)
-    seconds = [86400.0 * day for day in (1, 3, 2, 4, 5)] if isinstance(times[0], datetime.date) and not isinstance(times, pd.Index) else TIMES
+    path = written(
+        tmp_path / "shop.parquet", userId=users, more=list("abcde"), movieId=ITEMS, timestamp=times
+    )
+    seconds = (
+        [86400.0 * day for day in (1, 3, 2, 4, 5)]
+        if isinstance(times[0], datetime.date) and not isinstance(times, pd.Index)
+        else TIMES
+    )
     text = pd.DataFrame({"userId": list(users), "movieId": ITEMS, "timestamp": seconds})
     text.to_csv(tmp_path / "shop.csv", index=False)
     built, wanted = (data.load(str(each)) for each in (path, tmp_path / "shop.csv"))
-    assert built.fingerprint == wanted.fingerprint and built.user_ids.tolist() == wanted.user_ids.tolist() and built.name == "shop"
+    assert (
+        built.fingerprint == wanted.fingerprint
+        and built.user_ids.tolist() == wanted.user_ids.tolist()
+        and built.name == "shop"
+    )
     np.testing.assert_array_equal(built.train_timestamps, wanted.train_timestamps)
 
 
 def test_columns_are_named(tmp_path):
-    path = written(tmp_path / "shop.parquet", who=USERS, what=ITEMS, stars=[5, 4, 3, 2, 1], when=[None, *TIMES[1:]])
+    path = written(
+        tmp_path / "shop.parquet",
+        who=USERS,
+        what=ITEMS,
+        stars=[5, 4, 3, 2, 1],
+        when=[None, *TIMES[1:]],
+    )
     frame = read_table(path, {"user": "who", "item": "what", "rating": 2, "timestamp": "when"})
-    assert frame["rating"].tolist() == [5, 4, 3, 2, 1] and frame["timestamp"].isna().tolist() == [True] + 4 * [False]
-    assert frame.index.tolist() == [1, 2, 3, 4, 5] and frame.attrs["path"] == str(path) and frame["user"].dtype == np.int64
-    with pytest.raises(UserError, match="a header without a user and an item: say with --columns which of who, what, stars, when are which"):
+    assert frame["rating"].tolist() == [5, 4, 3, 2, 1] and frame["timestamp"].isna().tolist() == [
+        True
+    ] + 4 * [False]
+    assert (
+        frame.index.tolist() == [1, 2, 3, 4, 5]
+        and frame.attrs["path"] == str(path)
+        and frame["user"].dtype == np.int64
+    )
+    with pytest.raises(
+        UserError,
+        match="a header without a user and an item: say with --columns which of who, what, stars, when are which",
+    ):
         read_table(path)
 
 
@@ -58,14 +86,38 @@ def test_columns_are_named(tmp_path):
     "columns, message",
     {
         "no rows": ({"user": np.array([], int), "item": np.array([], int)}, "the file has no rows"),
-        "negative id": ({"user": [1, -2], "item": [1, 2]}, "row 2: user -2, item 2: one is blank, negative or not finite"),
-        "blank text": ({"user": ["a", None], "item": [1, 2]}, "row 2: user '', item 2: one is blank"),
-        "blank number": ({"user": pd.array([1, None], "Int64"), "item": [1, 2]}, "row 2: user '', item 2: one is blank"),
-        "infinite rating": ({"user": [1, 2], "item": [1, 2], "rating": [np.inf, 1]}, "row 1: user 1, item 1, rating inf: one is"),
-        "blank rating": ({"user": [1, 2], "item": [1, 2], "rating": [1, np.nan]}, "row 2: user 2, item 2, rating nan: one is"),
-        "fractions": ({"user": [1.5, 2], "item": [1, 2]}, "the users are float64, or too large, and neither integers nor text"),
-        "huge id": ({"user": np.array([1, 2**63], np.uint64), "item": [1, 2]}, "the users are uint64, or too large"),
-        "words for a rating": ({"user": [1], "item": [1], "rating": ["good"]}, "the rating column is not of numbers"),
+        "negative id": (
+            {"user": [1, -2], "item": [1, 2]},
+            "row 2: user -2, item 2: one is blank, negative or not finite",
+        ),
+        "blank text": (
+            {"user": ["a", None], "item": [1, 2]},
+            "row 2: user '', item 2: one is blank",
+        ),
+        "blank number": (
+            {"user": pd.array([1, None], "Int64"), "item": [1, 2]},
+            "row 2: user '', item 2: one is blank",
+        ),
+        "infinite rating": (
+            {"user": [1, 2], "item": [1, 2], "rating": [np.inf, 1]},
+            "row 1: user 1, item 1, rating inf: one is",
+        ),
+        "blank rating": (
+            {"user": [1, 2], "item": [1, 2], "rating": [1, np.nan]},
+            "row 2: user 2, item 2, rating nan: one is",
+        ),
+        "fractions": (
+            {"user": [1.5, 2], "item": [1, 2]},
+            "the users are float64, or too large, and neither integers nor text",
+        ),
+        "huge id": (
+            {"user": np.array([1, 2**63], np.uint64), "item": [1, 2]},
+            "the users are uint64, or too large",
+        ),
+        "words for a rating": (
+            {"user": [1], "item": [1], "rating": ["good"]},
+            "the rating column is not of numbers",
+        ),
     }.values(),
 )
 def test_faults_are_told(tmp_path, columns, message):
@@ -78,7 +130,11 @@ def test_an_index_is_a_column_and_far_dates_are_read(tmp_path):
     far = np.array(["2900-01-01", "1970-01-01", "1970-01-02"], "datetime64[us]")
     frame = pd.DataFrame({"user": [7, 2, 5], "item": [3, 4, 4], "timestamp": far}).set_index("user")
     frame.to_parquet(tmp_path / "shop.parquet")
-    assert read_table(tmp_path / "shop.parquet")["timestamp"].tolist() == [far[0].astype("datetime64[s]").astype(int), 0, 86400]
+    assert read_table(tmp_path / "shop.parquet")["timestamp"].tolist() == [
+        far[0].astype("datetime64[s]").astype(int),
+        0,
+        86400,
+    ]
 
 
 def test_a_damaged_page_and_equal_names_are_told(tmp_path):

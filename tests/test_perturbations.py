@@ -39,9 +39,15 @@ def test_chunks_of_items_go_through_the_users_once_and_an_item_s_own_keep_their_
     chunks = chunk_triples(triples, len(P), len(Q))
     size = chunks.positive.size
     for item, place, user in zip(chunks.item, chunks.place, chunks.user_of_place):
-        item, place, user = item.ravel(), place.reshape(len(item.ravel()), -1), user.reshape(len(item.ravel()), -1)
+        item, place, user = (
+            item.ravel(),
+            place.reshape(len(item.ravel()), -1),
+            user.reshape(len(item.ravel()), -1),
+        )
         negative = place[:, 0] >= size
-        assert np.all(np.diff(negative.astype(int)) >= 0) and all(np.all(np.diff(user[negative == which, 0]) >= 0) for which in (False, True))
+        assert np.all(np.diff(negative.astype(int)) >= 0) and all(
+            np.all(np.diff(user[negative == which, 0]) >= 0) for which in (False, True)
+        )
         for each in np.unique(item):
             own = place[item == each].ravel()
             own = own[own < 2 * size]
@@ -61,7 +67,9 @@ def test_full_gradient_agrees_with_finite_differences(problem):
 
 def test_batch_gradient_is_the_sum_over_triples(problem):
     P, Q, triples = problem()
-    loss, dP, dQ = perturbations.batch_gradient(tf.constant(P), tf.constant(Q), *map(tf.constant, triples))
+    loss, dP, dQ = perturbations.batch_gradient(
+        tf.constant(P), tf.constant(Q), *map(tf.constant, triples)
+    )
     wanted = oracles.dense_gradient(P, Q, *triples)
     for ours, oracle in zip((loss, dP, dQ), wanted):
         np.testing.assert_allclose(ours, oracle, rtol=1e-5, atol=1e-5)
@@ -105,7 +113,9 @@ def test_trajectory_reads_prefixes_of_one_run(problem):
 
 def test_one_iteration_of_bim_is_a_quarter_of_fgsm(problem):
     P, Q, triples = problem()
-    np.testing.assert_allclose(4 * bim(P, Q, triples, 0.4, 1).user, fgsm(P, Q, triples, 0.4).user, atol=1e-6)
+    np.testing.assert_allclose(
+        4 * bim(P, Q, triples, 0.4, 1).user, fgsm(P, Q, triples, 0.4).user, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -113,7 +123,11 @@ def test_every_attack_keeps_its_promises(problem, name):
     P, Q, triples = problem(seed=5)
     before, attack = (P.copy(), Q.copy()), ATTACKS[name]
     delta = attack(P, Q, triples, epsilon=0.7)
-    assert delta.user.shape == P.shape and delta.item.shape == Q.shape and delta.user.dtype == np.float32
+    assert (
+        delta.user.shape == P.shape
+        and delta.item.shape == Q.shape
+        and delta.user.dtype == np.float32
+    )
     for side in delta:
         if name in ("bim", "pgd"):
             assert np.abs(side).max() <= 0.7
@@ -126,7 +140,10 @@ def test_every_attack_keeps_its_promises(problem, name):
     zero = attack(P, Q, triples, epsilon=0.0)
     assert not zero.user.any() and not zero.item.any()
     if name != "noise":
-        assert oracles.dense_gradient(P + delta.user, Q + delta.item, *triples)[0] > oracles.dense_gradient(P, Q, *triples)[0]
+        assert (
+            oracles.dense_gradient(P + delta.user, Q + delta.item, *triples)[0]
+            > oracles.dense_gradient(P, Q, *triples)[0]
+        )
 
 
 @pytest.mark.parametrize("name", ["fgsm", "bim", "bim-l2"])
@@ -138,7 +155,12 @@ def test_rows_without_gradient_stay_zero(problem, name):
 
 
 @settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 10**6), epsilon=st.floats(0, 20), ball=st.sampled_from(["linf", "l2"]), iterations=st.integers(0, 6))
+@given(
+    seed=st.integers(0, 10**6),
+    epsilon=st.floats(0, 20),
+    ball=st.sampled_from(["linf", "l2"]),
+    iterations=st.integers(0, 6),
+)
 def test_the_budget_holds(seed, epsilon, ball, iterations):
     rng = np.random.default_rng(seed)
     P, Q = rng.normal(size=(6, 3)), rng.normal(size=(8, 3))
@@ -197,7 +219,11 @@ def test_bad_arguments_are_told(problem, change):
 
 def pair(p=(3.0, 4.0), liked=(1.0, 0.0), other=(0.0, 1.0)):
     """One user and one triple: its loss falls along (liked - other) for the user, along p for the liked item and against p for the other."""
-    return np.array([p], np.float32), np.array([liked, other], np.float32), (np.array([0]), np.array([0]), np.array([1]))
+    return (
+        np.array([p], np.float32),
+        np.array([liked, other], np.float32),
+        (np.array([0]), np.array([0]), np.array([1])),
+    )
 
 
 def assert_close(delta, user, item, atol=1e-6):
@@ -212,7 +238,9 @@ def test_fgsm_by_hand():
 
 def test_fgsm_takes_its_gradient_where_it_starts_and_returns_its_own_step_alone():
     P, Q, triples = pair()
-    start = Perturbation(np.array([[-3.0, -5.0]]), np.array([[0.0, 0.0], [1.0, 0.0]]))  # p = (0, -1), q_0 - q_1 = (0, -1)
+    start = Perturbation(
+        np.array([[-3.0, -5.0]]), np.array([[0.0, 0.0], [1.0, 0.0]])
+    )  # p = (0, -1), q_0 - q_1 = (0, -1)
     assert_close(fgsm(P, Q, triples, 0.5, init=start), [[0, 0.5]], [[0, 0.5], [0, -0.5]])
 
 
@@ -226,9 +254,19 @@ def test_fgsm_spends_its_whole_budget_on_every_row_with_a_gradient(problem):
 def test_two_steps_by_hand_end_on_the_edge_of_either_ball():
     """A step of 3 along (-1, 1) / sqrt 2 and along (3, 4) / 5, cut to a budget of 1."""
     r = np.sqrt(0.5)
-    assert_close(bim(*pair(), epsilon=1.0, iterations=1, step_size=3.0), [[-1, 1]], [[-1, -1], [1, 1]])
-    assert_close(bim(*pair(), epsilon=1.0, iterations=1, step_size=3.0, ball="l2"), [[-r, r]], [[-0.6, -0.8], [0.6, 0.8]])
-    assert_close(bim(*pair(), epsilon=1.0, iterations=1, step_size=0.5), [[-r / 2, r / 2]], [[-0.3, -0.4], [0.3, 0.4]])
+    assert_close(
+        bim(*pair(), epsilon=1.0, iterations=1, step_size=3.0), [[-1, 1]], [[-1, -1], [1, 1]]
+    )
+    assert_close(
+        bim(*pair(), epsilon=1.0, iterations=1, step_size=3.0, ball="l2"),
+        [[-r, r]],
+        [[-0.6, -0.8], [0.6, 0.8]],
+    )
+    assert_close(
+        bim(*pair(), epsilon=1.0, iterations=1, step_size=0.5),
+        [[-r / 2, r / 2]],
+        [[-0.3, -0.4], [0.3, 0.4]],
+    )
 
 
 @pytest.mark.parametrize("ball", ["linf", "l2"])
@@ -240,20 +278,41 @@ def test_the_default_step_is_a_quarter_of_the_budget(ball):
 
 def test_projections_by_hand():
     rows = tf.constant([[3.0, 4.0], [0.3, -0.4], [0.0, 0.0]])
-    np.testing.assert_allclose(perturbations.project_l2(rows, 1.0), [[0.6, 0.8], [0.3, -0.4], [0, 0]], rtol=1e-6)
-    np.testing.assert_allclose(perturbations.project_linf(tf.constant([[3.0, -4.0], [0.3, -0.4]]), 1.0), [[1, -1], [0.3, -0.4]], rtol=1e-6)
-    np.testing.assert_allclose(perturbations.normalize_rows(rows), [[0.6, 0.8], [0.6, -0.8], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(
+        perturbations.project_l2(rows, 1.0), [[0.6, 0.8], [0.3, -0.4], [0, 0]], rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        perturbations.project_linf(tf.constant([[3.0, -4.0], [0.3, -0.4]]), 1.0),
+        [[1, -1], [0.3, -0.4]],
+        rtol=1e-6,
+    )
+    np.testing.assert_allclose(
+        perturbations.normalize_rows(rows), [[0.6, 0.8], [0.6, -0.8], [0, 0]], rtol=1e-6
+    )
     small = tf.constant([[3e-5, 4e-5], [3e-7, 4e-7]])  # below 1e-6 a row counts as nearly zero
-    np.testing.assert_allclose(perturbations.normalize_rows(small), [[0.6, 0.8], [0.3, 0.4]], rtol=1e-5)
+    np.testing.assert_allclose(
+        perturbations.normalize_rows(small), [[0.6, 0.8], [0.3, 0.4]], rtol=1e-5
+    )
 
 
 def test_the_loss_by_hand_is_held_at_80_from_there_on():
-    for margin, loss in ((0.0, np.log(2)), (np.log(3), np.log(4 / 3)), (-79.0, 79), (-80.5, 80), (-1000.0, 80), (1e9, 0)):
+    for margin, loss in (
+        (0.0, np.log(2)),
+        (np.log(3), np.log(4 / 3)),
+        (-79.0, 79),
+        (-80.5, 80),
+        (-1000.0, 80),
+        (1e9, 0),
+    ):
         assert float(perturbations.bpr_loss(tf.constant([margin]))) == pytest.approx(loss, rel=1e-6)
-    assert float(perturbations.bpr_loss(tf.constant([[0.0, 0.0], [0.0, -90.0]]))) == pytest.approx(3 * np.log(2) + 80)
+    assert float(perturbations.bpr_loss(tf.constant([[0.0, 0.0], [0.0, -90.0]]))) == pytest.approx(
+        3 * np.log(2) + 80
+    )
 
 
-@pytest.mark.parametrize("margin, slope", [(-79.5, -1), (-80.5, 0), (0.0, -1 / 2), (np.log(3), -1 / 4)])
+@pytest.mark.parametrize(
+    "margin, slope", [(-79.5, -1), (-80.5, 0), (0.0, -1 / 2), (np.log(3), -1 / 4)]
+)
 def test_beyond_the_clip_the_gradient_is_frozen(margin, slope):
     P, Q, triples = pair((1.0, 0.0), (margin, 0.0), (0.0, 0.0))
     dP, dQ = full(P, Q, triples)
@@ -269,28 +328,41 @@ def test_pgd_is_bim_from_its_start(problem):
     P, Q, triples = problem(seed=6)
     start = uniform_start(P, Q, seed=7, init_range=0.02)
     assert_close(pgd(P, Q, triples, 0.5, 0, seed=7, init_range=0.02), *start, atol=0)
-    from_start, flat = pgd(P, Q, triples, 0.5, 2, seed=7, init_range=0.02), bim(P, Q, triples, 0.5, 2)
-    assert_close(from_start, *next(trajectory(P, Q, triples, 0.5, init=start, read_at=(2,))), atol=0)
-    assert not np.allclose(from_start.user, flat.user, atol=1e-3) and not np.allclose(from_start.item, flat.item, atol=1e-3)
+    from_start, flat = (
+        pgd(P, Q, triples, 0.5, 2, seed=7, init_range=0.02),
+        bim(P, Q, triples, 0.5, 2),
+    )
+    assert_close(
+        from_start, *next(trajectory(P, Q, triples, 0.5, init=start, read_at=(2,))), atol=0
+    )
+    assert not np.allclose(from_start.user, flat.user, atol=1e-3) and not np.allclose(
+        from_start.item, flat.item, atol=1e-3
+    )
 
 
 def test_the_first_projection_mends_a_start_beyond_the_budget(problem):
     P, Q, triples = problem()
     start = uniform_start(P, Q, seed=1)
     held = pgd(P, Q, triples, 0.01, 1, step_size=0.0, seed=1)
-    assert_close(held, np.clip(start.user, -0.01, 0.01), np.clip(start.item, -0.01, 0.01), atol=1e-7)
+    assert_close(
+        held, np.clip(start.user, -0.01, 0.01), np.clip(start.item, -0.01, 0.01), atol=1e-7
+    )
 
 
 def test_a_uniform_start_fills_its_range_and_is_drawn_apart_for_users_and_items():
     P = Q = np.zeros((300, 20), np.float32)
     start = uniform_start(P, Q, seed=3, init_range=0.2)
     for side in start:
-        assert side.min() == pytest.approx(-0.2, abs=1e-3) and side.max() == pytest.approx(0.2, abs=1e-3)
+        assert side.min() == pytest.approx(-0.2, abs=1e-3) and side.max() == pytest.approx(
+            0.2, abs=1e-3
+        )
         assert side.std() == pytest.approx(0.2 / np.sqrt(3), rel=0.05) and abs(side.mean()) < 0.01
     assert not np.array_equal(start.user, start.item)
     other = uniform_start(P, Q, seed=4, init_range=0.2)
     assert not np.array_equal(start.user, other.user) and not np.array_equal(start.item, other.item)
-    np.testing.assert_array_equal(uniform_start(P, Q, seed=3).user * 4, start.user)  # the default range is 0.05
+    np.testing.assert_array_equal(
+        uniform_start(P, Q, seed=3).user * 4, start.user
+    )  # the default range is 0.05
     for bad in (-0.1, float("nan")):
         with pytest.raises(ValueError, match="init_range"):
             uniform_start(P, Q, init_range=bad)
@@ -299,13 +371,18 @@ def test_a_uniform_start_fills_its_range_and_is_drawn_apart_for_users_and_items(
 def test_a_grid_from_a_start_is_read_from_one_run(problem):
     P, Q, triples = problem(seed=8)
     start = uniform_start(P, Q, seed=2)
-    for stop, delta in zip((0, 2, 2, 5), trajectory(P, Q, triples, 0.4, init=start, read_at=(0, 2, 2, 5))):
+    for stop, delta in zip(
+        (0, 2, 2, 5), trajectory(P, Q, triples, 0.4, init=start, read_at=(0, 2, 2, 5))
+    ):
         assert_close(delta, *pgd(P, Q, triples, 0.4, stop, seed=2), atol=0)
 
 
 def test_fixed_columns_do_not_move_and_the_others_have_the_whole_budget():
     fixed = np.array([False, True]), np.array([True, False])
-    for attack in (fgsm, lambda *a, **k: next(trajectory(*a, step_size=2.0, ball="l2", read_at=(1,), **k))):
+    for attack in (
+        fgsm,
+        lambda *a, **k: next(trajectory(*a, step_size=2.0, ball="l2", read_at=(1,), **k)),
+    ):
         assert_close(attack(*pair(), epsilon=2.0, fixed=fixed), [[-2, 0]], [[0, -2], [0, 2]])
     with pytest.raises(ValueError, match="fixed must be"):
         fgsm(*pair(), fixed=(np.zeros(2), np.zeros(3)))

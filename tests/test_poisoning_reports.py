@@ -14,7 +14,16 @@ from rows import write
 
 
 def row(seed, attack="none", defense="none", **more):
-    base = {"dataset": "gowalla", "model": "WRMF", "epoch": 50, "attack": attack, "seed": seed, "k": 50, "profiles": attack[:3], "group": "head"}
+    base = {
+        "dataset": "gowalla",
+        "model": "WRMF",
+        "epoch": 50,
+        "attack": attack,
+        "seed": seed,
+        "k": 50,
+        "profiles": attack[:3],
+        "group": "head",
+    }
     metrics = {
         "Recall": 0.29,
         "Precision": 0.04,
@@ -32,9 +41,15 @@ def row(seed, attack="none", defense="none", **more):
 def rows(tmp_path):
     made = [row(seed, target_HR=0.10 + seed / 100) for seed in (0, 1)]
     made += [row(seed, "recsys20", target_HR=0.14 + seed / 100) for seed in (0, 1)]
-    made += [row(0, attack, "low_rank", patch="300", rank=80, target_HR=0.12) for attack in ("none", "recsys20")]
+    made += [
+        row(0, attack, "low_rank", patch="300", rank=80, target_HR=0.12)
+        for attack in ("none", "recsys20")
+    ]
     rng = np.random.default_rng(0)
-    users = {name: np.array([rng.random(50) < key[name] for key in made], np.float32) for name in ("target_HR", "HR")}
+    users = {
+        name: np.array([rng.random(50) < key[name] for key in made], np.float32)
+        for name in ("target_HR", "HR")
+    }
     write(tmp_path, LAYOUT, made, {}, users, {"published": True})
     return tmp_path
 
@@ -42,44 +57,75 @@ def rows(tmp_path):
 def test_summary_puts_published_beside_measured(rows):
     table = tables.summary(read_results(rows)).set_index(["defense", "attack", "metric"])
     cell = table.loc[("none", "recsys20", "target_HR")]
-    assert cell["mean"] == pytest.approx(0.145) and cell["sd"] == pytest.approx(0.01 / np.sqrt(2)) and cell["seeds"] == 2
-    assert cell["published"] == 0.1415 and cell["difference"] == pytest.approx(100 * (0.145 / 0.1415 - 1))
+    assert (
+        cell["mean"] == pytest.approx(0.145)
+        and cell["sd"] == pytest.approx(0.01 / np.sqrt(2))
+        and cell["seeds"] == 2
+    )
+    assert cell["published"] == 0.1415 and cell["difference"] == pytest.approx(
+        100 * (0.145 / 0.1415 - 1)
+    )
     single = table.loc[("low_rank", "none", "target_HR")]
     assert single["published"] == 0.0987 and np.isnan(single["sd"])
-    assert list(dict.fromkeys(table.index.get_level_values("defense"))) == ["none", "low_rank"]  # what was not done comes first
+    assert list(dict.fromkeys(table.index.get_level_values("defense"))) == [
+        "none",
+        "low_rank",
+    ]  # what was not done comes first
 
 
 def test_reports_show_what_is_there(rows):
     table = read_results(rows)
     text = tables.poison_report(table, rows)
     assert "0.1415 / 0.1450 ± 0.0071 (+2.5%)" in text and "contradicts itself" in text
-    assert "| gowalla | WRMF | head | recsys20 |" in text  # before and after, from the users' own values
+    assert (
+        "| gowalla | WRMF | head | recsys20 |" in text
+    )  # before and after, from the users' own values
     defended = tables.defense_report(table, "Table II")
-    assert "| low_rank | 300 | 80 | recsys20 |" in defended and "0.1091 / 0.1200 (+10.0%)" in defended and "EFD" in defended
+    assert (
+        "| low_rank | 300 | 80 | recsys20 |" in defended
+        and "0.1091 / 0.1200 (+10.0%)" in defended
+        and "EFD" in defended
+    )
     for figure in (plots.poison_figure, plots.defense_figure):
         assert len(figure(tables.summary(table)).axes) == 2
 
 
 def test_attacks_are_compared_user_by_user_over_the_means_of_seeds(rows):
-    cells = tables.before_and_after(read_results(rows), rows).split("| gowalla | WRMF | head | recsys20 |")[1].split("|")
+    cells = (
+        tables.before_and_after(read_results(rows), rows)
+        .split("| gowalla | WRMF | head | recsys20 |")[1]
+        .split("|")
+    )
     rng = np.random.default_rng(0)
     for place, probabilities in enumerate(([0.10, 0.11, 0.14, 0.15], [0.75] * 4)):
-        users = np.array([rng.random(50) < p for p in (*probabilities, *[(0.12, 0.75)[place]] * 2)], np.float64)
+        users = np.array(
+            [rng.random(50) < p for p in (*probabilities, *[(0.12, 0.75)[place]] * 2)], np.float64
+        )
         before, after = users[:2].mean(0), users[2:4].mean(0)
         told, p = cells[2 * place].strip(), float(cells[2 * place + 1])
-        assert told == f"{before.mean():.4f} -> {after.mean():.4f} ({100 * (after.mean() / before.mean() - 1):+.1f}%)"
+        assert (
+            told
+            == f"{before.mean():.4f} -> {after.mean():.4f} ({100 * (after.mean() / before.mean() - 1):+.1f}%)"
+        )
         flipped = (np.random.default_rng(1).choice([-1, 1], (4000, 50)) * (after - before)).mean(1)
-        assert p == pytest.approx((np.abs(flipped) >= abs((after - before).mean()) - 1e-12).mean(), abs=0.04)
+        assert p == pytest.approx(
+            (np.abs(flipped) >= abs((after - before).mean()) - 1e-12).mean(), abs=0.04
+        )
 
 
 def test_each_group_of_targets_has_a_test_of_its_own(tmp_path):
     """The attack reaches 40 users of 50 with the head's targets, of whom it had 5, and nobody with the tail's."""
-    made = [row(0, attack, group=group) for group in ("head", "tail") for attack in ("none", "recsys20")]
+    made = [
+        row(0, attack, group=group) for group in ("head", "tail") for attack in ("none", "recsys20")
+    ]
     reached = np.zeros((4, 50), np.float32)
     reached[0, :5] = reached[1, :40] = 1
     write(tmp_path, LAYOUT, made, {}, {"target_HR": reached, "HR": np.ones((4, 50), np.float32)})
     lines = tables.before_and_after(read_results(tmp_path), tmp_path).splitlines()
-    head, tail = (next(line.split("|") for line in lines if f"| {group} |" in line) for group in ("head", "tail"))
+    head, tail = (
+        next(line.split("|") for line in lines if f"| {group} |" in line)
+        for group in ("head", "tail")
+    )
     assert head[5].strip().startswith("0.1000 -> 0.8000 (+700.0%)") and float(head[6]) < 0.01
     assert tail[5].strip() == "0.0000 -> 0.0000 (+0.0%)" and float(tail[6]) == 1
 
@@ -87,28 +133,60 @@ def test_each_group_of_targets_has_a_test_of_its_own(tmp_path):
 def test_the_printed_tables_are_those_of_the_paper():
     table = published.lowrank()
     assert len(table) == 14 * 4 + 8 * 2
-    cell = table[(table["patch"] == "full") & (table["rank"] == 5000) & (table["attack"] == "recsys20") & (table["metric"] == "target_HR")]
+    cell = table[
+        (table["patch"] == "full")
+        & (table["rank"] == 5000)
+        & (table["attack"] == "recsys20")
+        & (table["metric"] == "target_HR")
+    ]
     assert cell["published"].item() == 0.1226
-    both = table[(table["attack"] == "recsys19+recsys20") & (table["defense"] == "low_rank") & (table["metric"] == "target_HR")]
+    both = table[
+        (table["attack"] == "recsys19+recsys20")
+        & (table["defense"] == "low_rank")
+        & (table["metric"] == "target_HR")
+    ]
     assert both["published"].item() == 0.1569
 
 
 def test_detectors_are_averaged_over_folds(tmp_path):
     scores = {"precision": 1.0, "F1": 1.0, "AUROC": 1.0, "AUPRC": 1.0}
-    named = {"dataset": "gowalla", "attack": "recsys20", "profiles": "x", "sampling": "imbalanced", "seed": 0, "components": 20}
+    named = {
+        "dataset": "gowalla",
+        "attack": "recsys20",
+        "profiles": "x",
+        "sampling": "imbalanced",
+        "seed": 0,
+        "components": 20,
+    }
     recalls = {"poly2": (0.8, 0.9), "linear": (0.5, 0.6)}
-    rows = [named | scores | {"kernel": kernel, "fold": fold, "recall": r} for kernel, values in recalls.items() for fold, r in enumerate(values)]
-    layout = Layout(("dataset", "attack", "profiles", "sampling", "kernel", "components", "fold", "seed"), DETECTION)
+    rows = [
+        named | scores | {"kernel": kernel, "fold": fold, "recall": r}
+        for kernel, values in recalls.items()
+        for fold, r in enumerate(values)
+    ]
+    layout = Layout(
+        ("dataset", "attack", "profiles", "sampling", "kernel", "components", "fold", "seed"),
+        DETECTION,
+    )
     frame = write(tmp_path, layout, rows)
-    assert detection.over_folds(frame)["recall", "mean"]["imbalanced", "poly2", 20] == pytest.approx(0.85)
+    assert detection.over_folds(frame)["recall", "mean"][
+        "imbalanced", "poly2", 20
+    ] == pytest.approx(0.85)
     assert "highest recall by poly2 at 20 components, 0.8500" in detection.report(frame)
     assert len(plots.detection_figure(frame).axes) == 1
 
 
 def test_curves_over_rank_share_and_length():
     points = (("none", None, None), ("low_rank", 50.0, 0.0), ("low_rank", 100.0, 100.0))
-    grid = [(attack, length, point) for attack in ("none", "recsys19") for length in (5, 10) for point in points]
-    base = pd.DataFrame([row(0, a, d, model=f"PMF({n})", rank=r, share=s, RMSE=0.9) for a, n, (d, r, s) in grid])
+    grid = [
+        (attack, length, point)
+        for attack in ("none", "recsys19")
+        for length in (5, 10)
+        for point in points
+    ]
+    base = pd.DataFrame(
+        [row(0, a, d, model=f"PMF({n})", rank=r, share=s, RMSE=0.9) for a, n, (d, r, s) in grid]
+    )
     for name in LAYOUT.columns:
         base[name] = base.get(name, np.nan if name not in ("patch", "kernel") else "")
     for over in ("rank", "share", "dim"):
@@ -119,7 +197,9 @@ def test_curves_over_rank_share_and_length():
 def test_published_values_stand_beside_the_papers_setting_alone(rows):
     table = read_results(rows)
     table.attrs["statistics"] = {"published": False}
-    assert tables.summary(table)["published"].isna().all() and "contradicts itself" not in tables.poison_report(table, rows)
+    assert tables.summary(table)[
+        "published"
+    ].isna().all() and "contradicts itself" not in tables.poison_report(table, rows)
     figure = plots.poison_figure(tables.summary(table))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["measured"]
 
@@ -127,5 +207,13 @@ def test_published_values_stand_beside_the_papers_setting_alone(rows):
 def test_bars_of_several_recommenders_are_told_apart(rows):
     table = tables.summary(read_results(rows)).query("defense == 'none'")
     first = plots.poison_figure(table).axes[0].get_xticklabels()
-    both = plots.poison_figure(pd.concat([table, table.assign(model="other")])).axes[0].get_xticklabels()
-    assert len(both) == 2 * len(first) and len({text.get_text() for text in both}) == len(both) and both[-1].get_text().endswith(", other")
+    both = (
+        plots.poison_figure(pd.concat([table, table.assign(model="other")]))
+        .axes[0]
+        .get_xticklabels()
+    )
+    assert (
+        len(both) == 2 * len(first)
+        and len({text.get_text() for text in both}) == len(both)
+        and both[-1].get_text().endswith(", other")
+    )

@@ -8,7 +8,9 @@ from advrec_tf import BPRMF, data, evaluation
 from advrec_tf.recommenders import PMF, WRMF, MostPopular, Random
 from advrec_tf.recommenders.pmf import rmse
 
-pytestmark = pytest.mark.skipif("ADVREC_DATA_DIR" not in os.environ, reason="ADVREC_DATA_DIR is not set")
+pytestmark = pytest.mark.skipif(
+    "ADVREC_DATA_DIR" not in os.environ, reason="ADVREC_DATA_DIR is not set"
+)
 
 SIZES = {  # users, items, train, test, test items that train never saw
     "ml-1m": (6040, 3706, 994169, 6040, 2),
@@ -21,14 +23,22 @@ SIZES = {  # users, items, train, test, test items that train never saw
 @pytest.mark.parametrize("name", SIZES)
 def test_sizes(name):
     built = data.load(name)
-    assert (built.n_users, built.n_items, len(built.train_users), len(built.test_users), built.unseen_test_items) == SIZES[name]
+    assert (
+        built.n_users,
+        built.n_items,
+        len(built.train_users),
+        len(built.test_users),
+        built.unseen_test_items,
+    ) == SIZES[name]
 
 
 def test_the_random_recommender_is_the_published_one():
     built = data.load("ml-1m")
     measured = evaluation.metrics(Random(0).top_k(built), built)
     assert measured["SE"] == pytest.approx(11.8066, abs=0.01) and measured["ICov"] == 3706
-    assert measured["RE"] == pytest.approx(0.0028, abs=0.002) and measured["EFD"] == pytest.approx(0.0031, abs=0.002)
+    assert measured["RE"] == pytest.approx(0.0028, abs=0.002) and measured["EFD"] == pytest.approx(
+        0.0031, abs=0.002
+    )
 
 
 def test_a_few_epochs_on_ml_100k_beat_popularity():
@@ -38,23 +48,36 @@ def test_a_few_epochs_on_ml_100k_beat_popularity():
     model.fit(built, epochs=20, verbose=0)
     popular = MostPopular(built)
     trained, popularity = (
-        evaluation.rank_metrics(evaluation.ranks_of_test_items(m.user_embedding, m.item_embedding, built))["HR@10"] for m in (model, popular)
+        evaluation.rank_metrics(
+            evaluation.ranks_of_test_items(m.user_embedding, m.item_embedding, built)
+        )["HR@10"]
+        for m in (model, popular)
     )
     assert trained > 1.2 * popularity > 0.03
 
 
 @pytest.mark.parametrize(
     "k, protocol, users, items, density",
-    [(10, "single_pass", 6040, 3260, 0.0507), (100, "single_pass", 2945, 1927, 0.1387), (100, "iterated", 2828, 1919, 0.1428)],
+    [
+        (10, "single_pass", 6040, 3260, 0.0507),
+        (100, "single_pass", 2945, 1927, 0.1387),
+        (100, "iterated", 2828, 1919, 0.1428),
+    ],
 )
 def test_the_sub_samples_are_the_published_ones(k, protocol, users, items, density):
     core = data.k_core(data.load("ml-1m"), k, protocol)
-    assert (core.n_users, core.n_items) == (users, items) and round(core.statistics()["density"], 4) == density
+    assert (core.n_users, core.n_items) == (users, items) and round(
+        core.statistics()["density"], 4
+    ) == density
 
 
 def test_the_published_targets_are_of_gowallas_head():
     built = data.load("gowalla")
-    assert set(data.choose_targets(built)) == {259, 2272, 3010, 6737, 7690} <= set(data.popularity_groups(built)["head"].tolist())
+    assert (
+        set(data.choose_targets(built))
+        == {259, 2272, 3010, 6737, 7690}
+        <= set(data.popularity_groups(built)["head"].tolist())
+    )
 
 
 def test_wrmf_and_pmf_serve_ml_100k_as_well_as_they_should():

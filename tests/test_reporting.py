@@ -15,7 +15,17 @@ from rows import write
 def row(**values):
     metrics = dict.fromkeys(NAMES, 0.1) | {"ICov": 7}
     norms = {"user_norm": 2.0, "item_norm": 1.0, "user_shift": 0.5, "item_shift": 0.5}
-    base = {"dataset": "ml-1m", "model": "BPR-MF", "selection": "", "epoch": 3, "attack": "", "ball": "", "start": "", "seed": 0, "k": 10}
+    base = {
+        "dataset": "ml-1m",
+        "model": "BPR-MF",
+        "selection": "",
+        "epoch": 3,
+        "attack": "",
+        "ball": "",
+        "start": "",
+        "seed": 0,
+        "k": 10,
+    }
     return base | metrics | norms | values
 
 
@@ -23,13 +33,34 @@ def table_rows():
     rows = [row(model="Random", epoch=None, RE=0.01)]
     for model in ("BPR-MF", "AMF"):
         for seed in (0, 1):
-            for epoch, selection, re in ((3, "published", 0.05), (5, "best", 0.09 + 0.02 * seed), (9, "last", 0.07)):
+            for epoch, selection, re in (
+                (3, "published", 0.05),
+                (5, "best", 0.09 + 0.02 * seed),
+                (9, "last", 0.07),
+            ):
                 own = {"model": model, "epoch": epoch, "selection": selection, "seed": seed}
                 rows.append(row(**own, RE=re))
-                for attack, ball, start in (("bim", "linf", "zero"), ("pgd", "linf", "uniform"), ("bim", "l2", "zero")):
-                    rows += [row(**own, attack=attack, ball=ball, start=start, epsilon=0.5, iterations=n, RE=re / n) for n in (1, 2, 4)]
+                for attack, ball, start in (
+                    ("bim", "linf", "zero"),
+                    ("pgd", "linf", "uniform"),
+                    ("bim", "l2", "zero"),
+                ):
+                    rows += [
+                        row(
+                            **own,
+                            attack=attack,
+                            ball=ball,
+                            start=start,
+                            epsilon=0.5,
+                            iterations=n,
+                            RE=re / n,
+                        )
+                        for n in (1, 2, 4)
+                    ]
                 for start in ("clean", "after_pgd"):
-                    rows.append(row(**own, attack="fgsm", start=start, epsilon=0.5, iterations=1, RE=re / 2))
+                    rows.append(
+                        row(**own, attack="fgsm", start=start, epsilon=0.5, iterations=1, RE=re / 2)
+                    )
     return rows
 
 
@@ -40,17 +71,27 @@ def frame(tmp_path):
 
 def test_accumulation_is_the_trapezoid_mean():
     assert table1_tables.accumulate([1], [4.0]) == 4
-    assert table1_tables.accumulate([10, 1, 20], [1.0, 3.0, 2.0]) == pytest.approx((9 * 2 + 10 * 1.5) / 19)
+    assert table1_tables.accumulate([10, 1, 20], [1.0, 3.0, 2.0]) == pytest.approx(
+        (9 * 2 + 10 * 1.5) / 19
+    )
     grid = np.array([1, *range(10, 301, 10)])
     assert table1_tables.accumulate(grid, 2.0 * grid + 1) == pytest.approx(2 * 150.5 + 1)
 
 
 def test_table1_beside_the_published_one(frame):
-    table = table1_tables.table1(table1_tables.cells(frame)).set_index(["model", "selection", "metric", "column"])
+    table = table1_tables.table1(table1_tables.cells(frame)).set_index(
+        ["model", "selection", "metric", "column"]
+    )
     cell = table.loc["BPR-MF", "best", "RE", "bim"]
     wanted = [re * ((1 + 1 / 2) / 2 + (1 / 2 + 1 / 4)) / 3 for re in (0.09, 0.11)]
-    assert cell["mean"] == pytest.approx(np.mean(wanted)) and cell["sd"] == pytest.approx(np.std(wanted, ddof=1)) and cell["seeds"] == 2
-    assert cell["published"] == 0.0353 and cell["difference"] == pytest.approx(100 * (np.mean(wanted) - 0.0353) / 0.0353)
+    assert (
+        cell["mean"] == pytest.approx(np.mean(wanted))
+        and cell["sd"] == pytest.approx(np.std(wanted, ddof=1))
+        and cell["seeds"] == 2
+    )
+    assert cell["published"] == 0.0353 and cell["difference"] == pytest.approx(
+        100 * (np.mean(wanted) - 0.0353) / 0.0353
+    )
     assert pd.isna(table.loc["BPR-MF", "best", "RE", "bim l2"]["published"])
 
 
@@ -64,37 +105,87 @@ def test_published_cells_stand_beside_their_own_setting_only(frame):
 
 def test_a_cell_is_inside_by_its_difference_or_by_the_interval_over_seeds(frame):
     cells = table1_tables.cells(frame)
-    own = (cells["column"] == "initial") & (cells["model"] == "BPR-MF") & (cells["selection"] == "best")
-    for values, inside in (((0.0926, 0.0927), True), ((0.09, 0.0982), True), ((0.0929, 0.0930), False), ((0.084, 0.0841), True)):
+    own = (
+        (cells["column"] == "initial")
+        & (cells["model"] == "BPR-MF")
+        & (cells["selection"] == "best")
+    )
+    for values, inside in (
+        ((0.0926, 0.0927), True),
+        ((0.09, 0.0982), True),
+        ((0.0929, 0.0930), False),
+        ((0.084, 0.0841), True),
+    ):
         cells.loc[own & (cells["metric"] == "RE"), "value"] = values  # .0884 is printed
-        found = table1_tables.table1(cells).set_index(["model", "selection", "metric", "column"]).loc["BPR-MF", "best", "RE", "initial"]
+        found = (
+            table1_tables.table1(cells)
+            .set_index(["model", "selection", "metric", "column"])
+            .loc["BPR-MF", "best", "RE", "initial"]
+        )
         assert found["inside"] == inside, values
         reach = 12.7062 * abs(values[1] - values[0]) / 2  # Student's t of one degree of freedom
-        assert found["high"] - found["mean"] == pytest.approx(reach, rel=1e-4) == found["mean"] - found["low"]
+        assert (
+            found["high"] - found["mean"]
+            == pytest.approx(reach, rel=1e-4)
+            == found["mean"] - found["low"]
+        )
     text = table1_tables.table1_report(cells, frame)
     assert text.count("FGSM after PGD): BPR-MF, RE, initial: ") == 1  # of the published epoch
     cells.loc[own & (cells["metric"] == "RE"), "value"] = (0.09305, 0.09315)
-    assert "- outside (best, FGSM after PGD): BPR-MF, RE, initial: 0.0884 / 0.0931 [" in table1_tables.table1_report(cells, frame)  # +5.1%
+    assert (
+        "- outside (best, FGSM after PGD): BPR-MF, RE, initial: 0.0884 / 0.0931 ["
+        in table1_tables.table1_report(cells, frame)
+    )  # +5.1%
 
 
 def test_agreement_counts_what_is_near_inside_or_either():
     """Of 4 cells 1 is near alone, 1 is inside alone, 1 both and 1 neither; FGSM's differs by its gradient."""
-    columns = {"initial": (104, 103, 105), "bim": (110, 99, 121), "pgd": (100, 99, 101), "fgsm": (110, 109, 111), "fgsm after pgd": (95, 90, 101)}
-    lines = [{"dataset": "ml-1m", "model": "AMF", "selection": "best", "metric": "RE", "column": column, "mean": mean, "low": low, "high": high,
-              "sd": 1.0, "published": 100.0, "difference": mean - 100.0} for column, (mean, low, high) in columns.items()]  # fmt: skip
+    columns = {
+        "initial": (104, 103, 105),
+        "bim": (110, 99, 121),
+        "pgd": (100, 99, 101),
+        "fgsm": (110, 109, 111),
+        "fgsm after pgd": (95, 90, 101),
+    }
+    lines = [
+        {
+            "dataset": "ml-1m",
+            "model": "AMF",
+            "selection": "best",
+            "metric": "RE",
+            "column": column,
+            "mean": mean,
+            "low": low,
+            "high": high,
+            "sd": 1.0,
+            "published": 100.0,
+            "difference": mean - 100.0,
+        }
+        for column, (mean, low, high) in columns.items()
+    ]
     table = pd.DataFrame(lines)
     table["inside"] = table["column"] != "fgsm"
     text = table1_tables.agreement(table)
     assert "| ml-1m | best | of Eq. 4 | 2 of 4 | 2 of 4 | 3 of 4 |" in text
-    assert "| ml-1m | best | after PGD | 3 of 4 | 3 of 4 | 4 of 4 |" in text and "outside (" not in text
-    assert "| ml-1m | last | of Eq. 4 | 2 of 4 | 2 of 4 | 3 of 4 |" in table1_tables.agreement(table.assign(selection="last"))
+    assert (
+        "| ml-1m | best | after PGD | 3 of 4 | 3 of 4 | 4 of 4 |" in text
+        and "outside (" not in text
+    )
+    assert "| ml-1m | last | of Eq. 4 | 2 of 4 | 2 of 4 | 3 of 4 |" in table1_tables.agreement(
+        table.assign(selection="last")
+    )
     assert table1_tables.agreement(table.assign(published=np.nan)) == ""
 
 
 def test_a_further_draw_of_an_attack_is_a_cell_of_its_own_and_no_part_of_the_table(frame):
-    again = frame[(frame["attack"] == "bim") & (frame["selection"] == "best")].assign(draw=1.0, RE=0.5)
+    again = frame[(frame["attack"] == "bim") & (frame["selection"] == "best")].assign(
+        draw=1.0, RE=0.5
+    )
     cells = table1_tables.cells(pd.concat([frame, again]).reset_index(drop=True))
-    assert set(cells.loc[cells["draw"] == 1, "column"]) == {"bim", "bim l2"} and cells.loc[cells["draw"] == 1, "value"].max() == 7
+    assert (
+        set(cells.loc[cells["draw"] == 1, "column"]) == {"bim", "bim l2"}
+        and cells.loc[cells["draw"] == 1, "value"].max() == 7
+    )
     before = table1_tables.table1(table1_tables.cells(frame))
     cells.attrs.update(frame.attrs)
     pd.testing.assert_frame_equal(table1_tables.table1(cells), before)
@@ -106,7 +197,9 @@ def test_the_report_shows_published_measured_and_difference(frame):
     assert "0.0884 / 0.1000 [-0.0271, 0.2271] (+13.1%)" in report
     assert "| @10 | fgsm after pgd | bim l2 | MostPopular | Random |" in report
     assert report.count("| 0.0100 |") == 6  # Random's RE beside every selection of both models
-    assert "| ml-1m | AMF | fgsm |  | clean | 0.5 | 25% | 50% | 0.500 (25%) | 0.500 (50%) |" in report
+    assert (
+        "| ml-1m | AMF | fgsm |  | clean | 0.5 | 25% | 50% | 0.500 (25%) | 0.500 (50%) |" in report
+    )
     assert report.index("BPR-MF, best") < report.index("BPR-MF, last") < report.index("AMF, best")
     assert "ICov: distinct items" in report and "linf: each element" in report
 
@@ -114,7 +207,10 @@ def test_the_report_shows_published_measured_and_difference(frame):
 def test_the_figure_has_a_panel_a_model(frame, tmp_path):
     cells = table1_tables.cells(frame)
     figure = table1_plots.table1_figure(table1_tables.table1(cells), cells)
-    assert [axis.get_title() for axis in figure.axes] == ["BPR-MF on ml-1m, best", "AMF on ml-1m, best"]
+    assert [axis.get_title() for axis in figure.axes] == [
+        "BPR-MF on ml-1m, best",
+        "AMF on ml-1m, best",
+    ]
     figure.draw_without_rendering()  # with its layout
     plots.save_figure(figure, tmp_path / "table1.png")
     assert (tmp_path / "table1.png").read_bytes().startswith(b"\x89PNG")
@@ -124,12 +220,22 @@ def test_the_published_table_is_whole():
     table = published.table1()
     assert len(table) == 2 * 6 * 2 * 4 and not table["published"].isna().any()
     at = table.set_index(["model", "metric", "dataset", "column"])["published"]
-    assert at["AMF", "nDCG", "lastfm", "pgd"] == 0.1030 and at["BPR-MF", "ICov", "ml-1m", "fgsm"] == 2433
+    assert (
+        at["AMF", "nDCG", "lastfm", "pgd"] == 0.1030
+        and at["BPR-MF", "ICov", "ml-1m", "fgsm"] == 2433
+    )
 
 
 def test_a_sample_that_chose_the_best_epoch_is_told_with_its_interval():
     """HR@10 .1 of 400 of 1,600: 1.96 sqrt(.1 .9 / 400 (1 - 1/4)) = .0255."""
-    frame = pd.DataFrame({"selection": ["best", "best", "last"], "attack": ["", "bim", ""], "RE": [0.1, 0.02, 0.3], "k": 10})
+    frame = pd.DataFrame(
+        {
+            "selection": ["best", "best", "last"],
+            "attack": ["", "bim", ""],
+            "RE": [0.1, 0.02, 0.3],
+            "k": 10,
+        }
+    )
     known = "400 of 1600 users, who tell an HR@10 of 0.1000 to within 0.0255"
     for sample, users, tested, rows, told in (
         (400, 1600, 1600, frame, known),
@@ -140,5 +246,10 @@ def test_a_sample_that_chose_the_best_epoch_is_told_with_its_interval():
         (None, 1600, 1600, frame, ""),
         (1600, 1700, 1600, frame, ""),
     ):
-        rows.attrs.update(config={"BPR-MF": {"eval_users": sample} if sample else {}}, statistics={"test": tested, "users": users})
-        assert told in table1_tables.chosen_on(rows) and bool(told) == bool(table1_tables.chosen_on(rows))
+        rows.attrs.update(
+            config={"BPR-MF": {"eval_users": sample} if sample else {}},
+            statistics={"test": tested, "users": users},
+        )
+        assert told in table1_tables.chosen_on(rows) and bool(told) == bool(
+            table1_tables.chosen_on(rows)
+        )

@@ -14,31 +14,55 @@ LAYOUT = Layout(("model", "seed"), ("nDCG", "ICov"))
 
 
 def job(seed, name="made"):
-    MADE[name] = [{"model": m, "seed": seed, "nDCG": 1 / (3 + seed), "ICov": seed} for m in "ab"], {"nDCG": np.full((2, 4), seed, np.float32)}
+    MADE[name] = (
+        [{"model": m, "seed": seed, "nDCG": 1 / (3 + seed), "ICov": seed} for m in "ab"],
+        {"nDCG": np.full((2, 4), seed, np.float32)},
+    )
     return Job("rows:made", [{"model": m, "seed": seed} for m in "ab"], {"name": name})
 
 
 def run(folder, seeds=(0, 1), config=None, statistics=None):
     """Measures what is not there; returns the seeds that were measured."""
     measured = []
-    with recorded_run(folder, config or {"epochs": 5, "grid": (1, 2)}, statistics or {"density": 0.25}, {}, LAYOUT) as results:
+    with recorded_run(
+        folder, config or {"epochs": 5, "grid": (1, 2)}, statistics or {"density": 0.25}, {}, LAYOUT
+    ) as results:
         for seed in seeds:
             each = job(seed)
             if each not in results:
                 measured.append(seed)
-                results.add(each, measure(each.function, each.points, each.arguments, results.path_of(each), results.binding))
+                results.add(
+                    each,
+                    measure(
+                        each.function,
+                        each.points,
+                        each.arguments,
+                        results.path_of(each),
+                        results.binding,
+                    ),
+                )
     return measured
 
 
 def test_rows_come_back_as_they_were_whatever_the_order(tmp_path):
     for name, seeds in (("a", (0, 1, 2)), ("b", (2, 0, 1))):
         assert run(tmp_path / name, seeds) == list(seeds) and run(tmp_path / name, seeds) == []
-    assert (tmp_path / "a" / "results.csv").read_bytes() == (tmp_path / "b" / "results.csv").read_bytes()
+    assert (tmp_path / "a" / "results.csv").read_bytes() == (
+        tmp_path / "b" / "results.csv"
+    ).read_bytes()
     frame = read_results(tmp_path / "a")
-    assert tuple(frame.columns) == ("dataset", *LAYOUT.columns) and set(frame["dataset"]) == {"a"}  # which rows without one have by their folder
+    assert tuple(frame.columns) == ("dataset", *LAYOUT.columns) and set(frame["dataset"]) == {
+        "a"
+    }  # which rows without one have by their folder
     assert frame["nDCG"].tolist() == [1 / 3, 1 / 4, 1 / 5] * 2
-    assert frame.attrs["statistics"] == {"density": 0.25} and frame.attrs["config"] == {"epochs": 5, "grid": [1, 2]}
-    assert {(row["model"], row["seed"]): users["nDCG"].tolist() for row, users in read_users(tmp_path / "a")}["b", 2] == [2] * 4
+    assert frame.attrs["statistics"] == {"density": 0.25} and frame.attrs["config"] == {
+        "epochs": 5,
+        "grid": [1, 2],
+    }
+    assert {
+        (row["model"], row["seed"]): users["nDCG"].tolist()
+        for row, users in read_users(tmp_path / "a")
+    }["b", 2] == [2] * 4
 
 
 def test_a_run_is_recorded_and_its_config_is_kept(tmp_path):
@@ -50,8 +74,16 @@ def test_a_run_is_recorded_and_its_config_is_kept(tmp_path):
         run(tmp_path, config={"epochs": 6, "grid": (1, 2)})
     assert run(tmp_path) == []
     record = json.loads((tmp_path / "config.json").read_text())
-    assert len(record["runs"]) == 3 and {"wall_seconds", "peak_memory_mb", "commit", "versions", "flags"} <= set(record["runs"][0])
-    assert "grid.b 2 there, 3 here" in str(pytest.raises(UserError, _two_settings, tmp_path / "deep").value)
+    assert len(record["runs"]) == 3 and {
+        "wall_seconds",
+        "peak_memory_mb",
+        "commit",
+        "versions",
+        "flags",
+    } <= set(record["runs"][0])
+    assert "grid.b 2 there, 3 here" in str(
+        pytest.raises(UserError, _two_settings, tmp_path / "deep").value
+    )
 
 
 def _two_settings(folder):
@@ -66,14 +98,20 @@ def test_without_a_row_nothing_is_bound(tmp_path):
 
 def test_results_of_another_version_are_told(tmp_path):
     run(tmp_path)
-    with pytest.raises(UserError, match="columns are not those"), recorded_run(tmp_path, {"epochs": 5, "grid": (1, 2)}, {}, {}, Layout(("a",), ())):
+    with (
+        pytest.raises(UserError, match="columns are not those"),
+        recorded_run(tmp_path, {"epochs": 5, "grid": (1, 2)}, {}, {}, Layout(("a",), ())),
+    ):
         pass
 
 
 def test_a_result_is_on_disk_before_anybody_is_told(tmp_path):
     """The client dies after a job has ended: the next one finds its rows."""
     each = job(0)
-    with pytest.raises(KeyboardInterrupt), recorded_run(tmp_path, {"epochs": 5, "grid": (1, 2)}, {}, {}, LAYOUT) as results:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        recorded_run(tmp_path, {"epochs": 5, "grid": (1, 2)}, {}, {}, LAYOUT) as results,
+    ):
         measure(each.function, each.points, each.arguments, results.path_of(each), results.binding)
         raise KeyboardInterrupt
     assert not (tmp_path / "results.csv").exists()
@@ -89,14 +127,21 @@ def test_jobs_of_another_config_never_mix_in(tmp_path):
             run(tmp_path, config={"epochs": 6})
 
 
-@pytest.mark.parametrize("damage", ["cut in half", "empty", "text for a number", "gone", "cut at a line", "flipped"])
+@pytest.mark.parametrize(
+    "damage", ["cut in half", "empty", "text for a number", "gone", "cut at a line", "flipped"]
+)
 def test_damaged_results_are_told_and_come_back(tmp_path, capsys, damage):
     run(tmp_path)
     path = tmp_path / "results.csv"
     whole = path.read_bytes()
     lines = whole.splitlines(keepends=True)
-    damaged = {"cut in half": whole[: len(whole) // 2], "empty": b"", "text for a number": whole.replace(b"0.25", b"x.25"),
-               "cut at a line": b"".join(lines[:3]), "flipped": whole.replace(b"b,1", b"a,9")}  # fmt: skip
+    damaged = {
+        "cut in half": whole[: len(whole) // 2],
+        "empty": b"",
+        "text for a number": whole.replace(b"0.25", b"x.25"),
+        "cut at a line": b"".join(lines[:3]),
+        "flipped": whole.replace(b"b,1", b"a,9"),
+    }
     path.unlink() if damage == "gone" else path.write_bytes(damaged[damage])
     if damage != "gone":
         with pytest.raises(UserError, match="its content is not what was written"):
@@ -105,11 +150,15 @@ def test_damaged_results_are_told_and_come_back(tmp_path, capsys, damage):
     assert ("its content is not what was written" in capsys.readouterr().err) == (damage != "gone")
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"null", b"[]", b'{"config": {"epochs": 6}, "runs": []}', None])
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b"null", b"[]", b'{"config": {"epochs": 6}, "runs": []}', None]
+)
 def test_a_damaged_config_lets_nothing_else_in(tmp_path, capsys, damage):
     run(tmp_path)
     whole = (tmp_path / "results.csv").read_bytes()
-    (tmp_path / "config.json").unlink() if damage is None else (tmp_path / "config.json").write_bytes(damage)
+    (tmp_path / "config.json").unlink() if damage is None else (
+        tmp_path / "config.json"
+    ).write_bytes(damage)
     assert run(tmp_path) == [] and (tmp_path / "results.csv").read_bytes() == whole
     assert "config.json does not say" in capsys.readouterr().err
     (tmp_path / "config.json").write_bytes(damage or b"")
@@ -145,12 +194,20 @@ def test_a_death_between_two_renames_loses_nothing(tmp_path, monkeypatch):
 def test_three_hundred_flips_over_every_file_of_a_run(tmp_path):
     """One line, or the same rows; never a traceback, and never other content."""
     run(tmp_path)
-    whole = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file() and path.name != ".lock"}
+    whole = {
+        path: path.read_bytes()
+        for path in sorted(tmp_path.rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }
     rng, rows = np.random.default_rng(0), read_results(tmp_path)
     for _ in range(300):
         path = list(whole)[rng.integers(len(whole))]
         at, bit = rng.integers(len(whole[path])), rng.integers(8)
-        cut = whole[path][:at] if rng.random() < 0.3 else whole[path][:at] + bytes([whole[path][at] ^ 1 << bit]) + whole[path][at + 1 :]
+        cut = (
+            whole[path][:at]
+            if rng.random() < 0.3
+            else whole[path][:at] + bytes([whole[path][at] ^ 1 << bit]) + whole[path][at + 1 :]
+        )
         path.write_bytes(cut)
         for read in (read_results, run):
             try:

@@ -12,7 +12,12 @@ from advrec_tf import data, evaluation
 from advrec_tf.errors import UserError
 from advrec_tf.recommenders import AdversarialWRMF, Ensemble, WRMFSettings
 from advrec_tf.recommenders.adversarial_wrmf import SIZES, explained
-from advrec_tf.recommenders.settings import RECOMMENDERS, EnsembleSettings, FitWRMFSettings, check_size
+from advrec_tf.recommenders.settings import (
+    RECOMMENDERS,
+    EnsembleSettings,
+    FitWRMFSettings,
+    check_size,
+)
 from advrec_tf.recommenders.wrmf import weighted_gradient
 
 
@@ -25,7 +30,14 @@ def problem(seed=0, users=6, items=9, dim=3):
     rng = np.random.default_rng(seed)
     p, q = (rng.normal(0, 0.7, (n, dim)).astype(np.float32) for n in (users, items))
     rows, ids = np.nonzero(rng.random((users - 1, items)) < 0.4)  # the last user clicks nothing
-    return p, q, rows.astype(np.int32), ids.astype(np.int32), np.ones(len(rows), np.float32), np.full(len(rows), 5, np.float32)
+    return (
+        p,
+        q,
+        rows.astype(np.int32),
+        ids.astype(np.int32),
+        np.ones(len(rows), np.float32),
+        np.full(len(rows), 5, np.float32),
+    )
 
 
 @pytest.mark.parametrize("block", [1, 2, 5, 512, None])
@@ -56,7 +68,13 @@ def test_the_adversary_is_the_gradient_at_a_length_of_each_users_own(shop, sizes
     model, asked = AdversarialWRMF(40, 25, 4, 0, sizes=sizes, epsilon=0.2), []
 
     def noted(p, q, *pairs):
-        asked.append((np.array(p), np.array(q), *(np.array(part) for part in weighted_gradient(p, q, *pairs)[1:])))
+        asked.append(
+            (
+                np.array(p),
+                np.array(q),
+                *(np.array(part) for part in weighted_gradient(p, q, *pairs)[1:]),
+            )
+        )
         return weighted_gradient(p, q, *pairs)
 
     monkeypatch.setattr("advrec_tf.recommenders.adversarial_wrmf.weighted_gradient", noted)
@@ -64,10 +82,15 @@ def test_the_adversary_is_the_gradient_at_a_length_of_each_users_own(shop, sizes
     batch = [tf.constant(part[0]) for part in model.batches(shop, 64, 0)]
     model._update(*batch)
     (p, q, dp, dq), (moved_p, moved_q, _, _) = asked
-    steps, directions = np.linalg.norm(moved_p - p, axis=1), dp / np.linalg.norm(dp, axis=1, keepdims=True)
+    steps, directions = (
+        np.linalg.norm(moved_p - p, axis=1),
+        dp / np.linalg.norm(dp, axis=1, keepdims=True),
+    )
     np.testing.assert_allclose(moved_p - p, steps[:, None] * directions, atol=1e-6)
     assert steps.mean() == pytest.approx(0.2 * np.linalg.norm(p, axis=1).mean(), rel=1e-4)
-    np.testing.assert_allclose(np.linalg.norm(moved_q - q, axis=1), 0.2 * np.linalg.norm(q, axis=1).mean(), rtol=1e-3)
+    np.testing.assert_allclose(
+        np.linalg.norm(moved_q - q, axis=1), 0.2 * np.linalg.norm(q, axis=1).mean(), rtol=1e-3
+    )
     size = np.linalg.norm(p, axis=1) if sizes == "norm" else np.array(explained(p, q, *batch[1:]))
     np.testing.assert_allclose(steps / steps.sum(), size / size.sum(), atol=1e-5)
 
@@ -106,8 +129,14 @@ def test_robust_recommenders_learn_and_go_on_where_they_stood(shop, name, tmp_pa
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
     losses = whole.fit(shop, initial_epoch=6, epochs=40, verbose=0).history["loss"]
     if name == "ensemble":
-        random = np.random.default_rng(0).normal(size=(40, 2)), np.random.default_rng(1).normal(size=(25, 2))
-        found, chance = (evaluation.poisoning_metrics(*factors, shop, (1,), 5)["Recall"] for factors in (whole.factors, random))
+        random = (
+            np.random.default_rng(0).normal(size=(40, 2)),
+            np.random.default_rng(1).normal(size=(25, 2)),
+        )
+        found, chance = (
+            evaluation.poisoning_metrics(*factors, shop, (1,), 5)["Recall"]
+            for factors in (whole.factors, random)
+        )
         assert found > chance
     else:
         assert losses[-1] < 0.9 * losses[0]
@@ -117,7 +146,11 @@ def test_every_base_votes_for_as_many_unknown_items_of_every_user(shop):
     model = EnsembleSettings(votes=4, users=9).build(shop, 0)
     model.fit(shop, epochs=2, verbose=0)
     votes, identity = model.factors
-    assert np.all(votes.sum(axis=1) == 2 * 10 * 4) and votes.max() <= 20 and not votes[shop.train_users, shop.train_items].any()
+    assert (
+        np.all(votes.sum(axis=1) == 2 * 10 * 4)
+        and votes.max() <= 20
+        and not votes[shop.train_users, shop.train_items].any()
+    )
     np.testing.assert_array_equal(identity, np.eye(25))
     other = EnsembleSettings(votes=4, users=9).build(shop, 1)
     other.fit(shop, epochs=2, verbose=0)
@@ -129,7 +162,9 @@ def test_a_base_is_solved_in_closed_form(shop):
     Y, X = rng.normal(size=(25, 3)), shop.matrix()
     solved, W = model._solved(Y, X), 1 + 3 * (X.toarray() > 0)
     for user in range(5):
-        expected = np.linalg.solve(Y.T @ (W[user][:, None] * Y) + 0.5 * np.eye(3), Y.T @ (W[user] * X.toarray()[user]))
+        expected = np.linalg.solve(
+            Y.T @ (W[user][:, None] * Y) + 0.5 * np.eye(3), Y.T @ (W[user] * X.toarray()[user])
+        )
         np.testing.assert_allclose(solved[user], expected, rtol=1e-8)
 
 
@@ -191,8 +226,17 @@ def test_more_fakes_are_never_better_and_none_leave_what_is_sure(shop):
     model = EnsembleSettings(votes=5, users=9).build(shop, 0)
     model.fit(shop, epochs=30, verbose=0)
     votes = model.factors[0]
-    found = [evaluation.certified_votes(votes, 300, 9, fakes, shop, (1, 5), 5) for fakes in (0, 1, 2, 5, 50)]
+    found = [
+        evaluation.certified_votes(votes, 300, 9, fakes, shop, (1, 5), 5)
+        for fakes in (0, 1, 2, 5, 50)
+    ]
     measured = evaluation.poisoning_metrics(*model.factors, shop, (1, 5), 5)
-    sure, entered = ([each[name] for each in found] for name in ("certified_HR", "certified_target_HR"))
-    assert sorted(sure, reverse=True) == sure and sorted(entered) == entered and sure[0] > sure[-1] == 0
+    sure, entered = (
+        [each[name] for each in found] for name in ("certified_HR", "certified_target_HR")
+    )
+    assert (
+        sorted(sure, reverse=True) == sure
+        and sorted(entered) == entered
+        and sure[0] > sure[-1] == 0
+    )
     assert sure[0] <= measured["HR"] and entered[0] >= measured["target_HR"]

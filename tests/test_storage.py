@@ -15,14 +15,22 @@ from advrec_tf.files import locked, replacing, write_text
 
 def arrays():
     rng = np.random.default_rng(0)
-    return {"P": rng.normal(size=(7, 3)).astype(np.float32), "epoch": np.int64(5), "text": np.array(["a", "bc"]), "empty": np.empty(0)}
+    return {
+        "P": rng.normal(size=(7, 3)).astype(np.float32),
+        "epoch": np.int64(5),
+        "text": np.array(["a", "bc"]),
+        "empty": np.empty(0),
+    }
 
 
 def test_arrays_come_back_and_give_the_same_bytes(tmp_path):
     for name in ("a.npz", "b.npz"):
         storage.save(tmp_path / name, arrays())
     read = storage.load(tmp_path / "a.npz")
-    assert set(read) == set(arrays()) and (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    assert (
+        set(read) == set(arrays())
+        and (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    )
     for name, value in arrays().items():
         np.testing.assert_array_equal(read[name], value)
     with np.load(tmp_path / "a.npz") as plain:  # any other reader of .npz
@@ -37,7 +45,10 @@ def test_every_flip_and_every_truncation_is_told(tmp_path):
     storage.save(path, arrays())
     whole = path.read_bytes()
     for at in range(len(whole)):
-        for damaged in (whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :], whole[:at]):
+        for damaged in (
+            whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :],
+            whole[:at],
+        ):
             path.write_bytes(damaged)
             with pytest.raises(UserError, match="a.npz: its content is not what was written"):
                 storage.load(path)
@@ -63,7 +74,11 @@ def test_the_cache_builds_once_and_notices_tampering(tmp_path, capsys):
     original = path.read_bytes()
     np.savez(path, x=np.arange(5.0) + 1, y=[[1, 2]])
     np.testing.assert_array_equal(storage.cached(tmp_path, {"a": 1}, build)["x"], np.arange(5.0))
-    assert len(built) == 2 and "not what was written; it is computed again" in capsys.readouterr().err and path.read_bytes() == original
+    assert (
+        len(built) == 2
+        and "not what was written; it is computed again" in capsys.readouterr().err
+        and path.read_bytes() == original
+    )
     storage.cached(tmp_path, {"a": 2}, build)
     assert len(built) == 3
 
@@ -73,7 +88,10 @@ def test_one_process_computes_and_the_other_waits(tmp_path, monkeypatch):
     held = []
 
     def build():
-        with pytest.raises(UserError, match="in use"), locked(storage.entry(tmp_path, {"a": 1}).with_suffix(""), patience=0):
+        with (
+            pytest.raises(UserError, match="in use"),
+            locked(storage.entry(tmp_path, {"a": 1}).with_suffix(""), patience=0),
+        ):
             held.append("free")
         return {"x": np.zeros(1)}
 
@@ -83,9 +101,18 @@ def test_one_process_computes_and_the_other_waits(tmp_path, monkeypatch):
 
 def test_a_digest_tells_names_types_shapes_and_contents():
     base = {"x": np.arange(4)}
-    others = [{"y": np.arange(4)}, {"x": np.arange(4.0)}, {"x": np.arange(4).reshape(2, 2)}, {"x": np.arange(1, 5)}]
+    others = [
+        {"y": np.arange(4)},
+        {"x": np.arange(4.0)},
+        {"x": np.arange(4).reshape(2, 2)},
+        {"x": np.arange(1, 5)},
+    ]
     assert len({storage.digest(each) for each in (base, *others)}) == 5
-    assert storage.hashed({"a": 1, "b": 2}) == storage.hashed({"b": 2, "a": 1}) != storage.hashed({"a": 1, "b": 3})
+    assert (
+        storage.hashed({"a": 1, "b": 2})
+        == storage.hashed({"b": 2, "a": 1})
+        != storage.hashed({"a": 1, "b": 3})
+    )
     assert len(storage.hashed({}, 20)) == 20
 
 
@@ -115,7 +142,10 @@ def test_nothing_is_written_to_a_file_in_place(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_names_the_file(tmp_path):
-    with pytest.raises(OSError, match=r"No space left on device: .*weights.npz"), replacing(tmp_path / "weights.npz"):
+    with (
+        pytest.raises(OSError, match=r"No space left on device: .*weights.npz"),
+        replacing(tmp_path / "weights.npz"),
+    ):
         raise OSError(28, "No space left on device")
     with pytest.raises(FileNotFoundError, match="elsewhere"), replacing(tmp_path / "weights.npz"):
         (tmp_path / "elsewhere").read_text()
@@ -136,7 +166,9 @@ def test_threads_that_write_one_file_do_not_meet(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert not failed and (tmp_path / "f").read_text() in texts and len(list(tmp_path.iterdir())) == 1
+    assert (
+        not failed and (tmp_path / "f").read_text() in texts and len(list(tmp_path.iterdir())) == 1
+    )
 
 
 def test_a_folder_in_use_is_told(tmp_path):

@@ -42,14 +42,20 @@ def test_lists_ranks_and_certificates_have_the_same_bytes(factors, monkeypatch):
     shop, P, Q = factors
 
     def found():
-        yield from (evaluation.top_k(P, Q, shop, 5), evaluation.ranks_of_test_items(P, Q, shop), evaluation.target_ranks(P, Q, shop, (1, 7)))
+        yield from (
+            evaluation.top_k(P, Q, shop, 5),
+            evaluation.ranks_of_test_items(P, Q, shop),
+            evaluation.target_ranks(P, Q, shop, (1, 7)),
+        )
         yield from (evaluation.certified_radii(P, Q, shop, ball) for ball in ("l2", "linf"))
 
     one, two, four = bytes_by_count(found, monkeypatch)
     assert one == two == four != []
 
 
-@pytest.mark.parametrize("more", [{}, {"ball": "l2", "budget": "row"}, {"fixed": True}, {"through": True}], ids=str)
+@pytest.mark.parametrize(
+    "more", [{}, {"ball": "l2", "unit": "row"}, {"fixed": True}, {"through": True}], ids=str
+)
 def test_attacks_of_several_blocks_a_part_have_the_same_bytes(more):
     shop = data.synthetic(n_users=700, n_items=300, per_user=60, seed=2)
     rng = np.random.default_rng(1)
@@ -70,7 +76,7 @@ def test_attacks_of_several_blocks_a_part_have_the_same_bytes(more):
 
 def test_every_member_of_the_ensemble_has_the_same_bytes(factors, monkeypatch):
     shop, P, Q = factors
-    form = perturbations.form_of(P, Q, "relative", data.sample_triples(shop, 0))
+    form = perturbations.normalized_factors(P, Q, "relative", data.sample_triples(shop, 0))
 
     def found():
         yield single_user.alone(form, shop, form.sizes(0.1), "l2", 10, Schedule(3, 4.0, 0.2))
@@ -130,12 +136,21 @@ def test_threads_work_at_once_and_a_failure_leaves_what_has_not_begun():
 
 def test_who_asks_for_threads_has_them_wherever_the_results_are_taken():
     with threads(2):
-        found = side_by_side(lambda n: threading.current_thread() is threading.main_thread(), range(3))
+        found = side_by_side(
+            lambda n: threading.current_thread() is threading.main_thread(), range(3)
+        )
     assert list(found) == [False, False, False]
 
 
-@pytest.mark.parametrize("workers, wanted", [(2, [2]), (5, [5]), (2, [1, 1]), (5, [3, 2]), (99, [8])])
+@pytest.mark.parametrize(
+    "workers, wanted", [(2, [2]), (5, [5]), (2, [1, 1]), (5, [3, 2]), (99, [8])]
+)
 def test_a_job_has_the_workers_that_no_other_needs(workers, wanted):
-    found = [result for _, result in sorted(answers("cluster_jobs:own_threads", [{} for _ in wanted], workers).items())]
+    found = [
+        result
+        for _, result in sorted(
+            answers("cluster_jobs:own_threads", [{} for _ in wanted], workers).items()
+        )
+    ]
     assert found == wanted
     assert jobs.called(0, "cluster_jobs:own_threads", {}, 0, 3)[1] == 3

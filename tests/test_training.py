@@ -17,11 +17,17 @@ AMF = AMFSettings(embedding_dim=6, batch_size=64, first_epoch=6)
 
 
 def train(data, folder, settings=BPRMF, epochs=12, keep_epochs=(3, 6), save_every=4, **more):
-    return recommenders.train(data, settings, 0, folder, epochs, keep_epochs, save_every, progress=False, **more)
+    return recommenders.train(
+        data, settings, 0, folder, epochs, keep_epochs, save_every, progress=False, **more
+    )
 
 
 def contents(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file() and p.name != ".lock"}
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(Path(folder).rglob("*"))
+        if p.is_file() and p.name != ".lock"
+    }
 
 
 class Killed(Exception):
@@ -56,21 +62,34 @@ def test_a_killed_training_ends_in_the_same_bytes(small, tmp_path, monkeypatch):
 def test_what_is_kept(small, tmp_path):
     folder = train(small, tmp_path)
     assert sorted(p.name for p in folder.iterdir() if p.name != ".lock") == [
-        "epoch-0003.npz", "epoch-0006.npz", "epoch-0012.npz", "history.csv", "state.npz",
-    ]  # fmt: skip
+        "epoch-0003.npz",
+        "epoch-0006.npz",
+        "epoch-0012.npz",
+        "history.csv",
+        "state.npz",
+    ]
     history = pd.read_csv(folder / "history.csv")
-    assert history["epoch"].tolist() == list(range(1, 13)) and history["loss"].iloc[-1] < history["loss"].iloc[0]
+    assert (
+        history["epoch"].tolist() == list(range(1, 13))
+        and history["loss"].iloc[-1] < history["loss"].iloc[0]
+    )
     best, P, Q = recommenders.selected_factors(folder, "best", 12)
     assert best == history["epoch"][history["HR@10"].idxmax()]
     measured = evaluation.rank_metrics(evaluation.ranks_of_test_items(P, Q, small))
-    assert measured["HR@10"] == history["HR@10"].max() and measured["nDCG@10"] == pytest.approx(history["nDCG@10"][best - 1])
+    assert measured["HR@10"] == history["HR@10"].max() and measured["nDCG@10"] == pytest.approx(
+        history["nDCG@10"][best - 1]
+    )
     assert recommenders.selected_factors(folder, "last", 12)[0] == 12
     assert recommenders.selected_factors(folder, "epoch:3", 12)[0] == 3
 
 
 def test_amf_starts_from_bprmf_with_its_optimiser(small, tmp_path):
     folder = train(small, tmp_path)
-    amf = train(small, tmp_path, AMFSettings(embedding_dim=6, batch_size=64, first_epoch=6, adversarial_weight=0.0))
+    amf = train(
+        small,
+        tmp_path,
+        AMFSettings(embedding_dim=6, batch_size=64, first_epoch=6, adversarial_weight=0.0),
+    )
     whole, warm = (storage.load(recommenders.epoch_file(each, 12)) for each in (folder, amf))
     # Without the adversarial term, AMF from epoch 6 is BPR-MF gone on.
     for name in whole:
@@ -87,13 +106,24 @@ def test_a_longer_training_goes_on(small, tmp_path):
 
 
 def test_the_first_of_equally_good_epochs_is_the_best(small, tmp_path, monkeypatch):
-    monkeypatch.setattr("advrec_tf.recommenders.trainer.rank_metrics", lambda ranks: {"HR@10": 0.5, "nDCG@10": 0.3})
+    monkeypatch.setattr(
+        "advrec_tf.recommenders.trainer.rank_metrics", lambda ranks: {"HR@10": 0.5, "nDCG@10": 0.3}
+    )
     assert recommenders.selected_factors(train(small, tmp_path, epochs=4), "best", 4)[0] == 1
 
 
 def test_the_folder_follows_data_settings_and_seed(small, tmp_path):
-    settings = (BPRMF, BPRMFSettings(embedding_dim=7), AMF, AMFSettings(embedding_dim=6, batch_size=64, epsilon=0.2))
-    folders = {recommenders.model_folder(tmp_path, small, each, seed) for each in settings for seed in (0, 1)}
+    settings = (
+        BPRMF,
+        BPRMFSettings(embedding_dim=7),
+        AMF,
+        AMFSettings(embedding_dim=6, batch_size=64, epsilon=0.2),
+    )
+    folders = {
+        recommenders.model_folder(tmp_path, small, each, seed)
+        for each in settings
+        for seed in (0, 1)
+    }
     assert len(folders) == 8
 
 
@@ -101,13 +131,20 @@ def test_faults_are_told(small, tmp_path):
     with pytest.raises(UserError, match="has not been trained"):
         train(small, tmp_path, AMF)
     folder = train(small, tmp_path, epochs=4)
-    for selection, epochs, message in (("epoch:2", 4, "were not kept"), ("best", 0, "own best was not kept")):
+    for selection, epochs, message in (
+        ("epoch:2", 4, "were not kept"),
+        ("best", 0, "own best was not kept"),
+    ):
         with pytest.raises(UserError, match=message):
             recommenders.selected_factors(folder, selection, epochs)
     with pytest.raises(UserError, match="epoch 2 has passed"):
         train(small, tmp_path, keep_epochs=(2,))
     with pytest.raises(UserError, match="no epoch was evaluated"):
-        recommenders.selected_factors(train(small, tmp_path, BPRMFSettings(4, batch_size=64, eval_every=9), epochs=2), "best", 2)
+        recommenders.selected_factors(
+            train(small, tmp_path, BPRMFSettings(4, batch_size=64, eval_every=9), epochs=2),
+            "best",
+            2,
+        )
     with pytest.raises(UserError, match="learning_rate must be a number from 0 up, not nan"):
         BPRMFSettings(4, learning_rate=float("nan"))
     with pytest.raises(UserError, match="batch_size must be at least 1"):
@@ -138,14 +175,22 @@ def test_a_file_is_whole_or_as_before(tmp_path):
 def test_a_sample_of_users_chooses_the_best_epoch(small, tmp_path):
     folder = train(small, tmp_path, BPRMFSettings(6, batch_size=64, eval_users=30))
     users, part = data.sample_users(small, 30)
-    assert len(set(users)) == part.n_users == 30 and users.tolist() == data.sample_users(small, 30)[0].tolist()
+    assert (
+        len(set(users)) == part.n_users == 30
+        and users.tolist() == data.sample_users(small, 30)[0].tolist()
+    )
     epoch, P, Q = recommenders.selected_factors(folder, "best", 12)
     measured = pd.read_csv(folder / "history.csv").set_index("epoch")["HR@10"]
     tested = np.isin(small.test_users, users)
     hits = evaluation.ranks_of_test_items(P, Q, small)[tested] <= 10
     assert measured[epoch] == measured.max() == pytest.approx(hits.mean())
-    assert folder.parent != train(small, tmp_path).parent  # all of them train the model that they always did
-    assert "eval_users" not in BPRMF.identity and AMFSettings(eval_users=30).identity["start"]["eval_users"] == 30
+    assert (
+        folder.parent != train(small, tmp_path).parent
+    )  # all of them train the model that they always did
+    assert (
+        "eval_users" not in BPRMF.identity
+        and AMFSettings(eval_users=30).identity["start"]["eval_users"] == 30
+    )
     assert data.sample_users(small, 80) == data.sample_users(small, None) == (slice(None), small)
 
 
@@ -161,13 +206,19 @@ def test_evaluations_are_as_far_apart_as_sizes_say(tmp_path):
 
 def test_a_sample_is_of_users_who_are_tested():
     clicks = pd.DataFrame({"user": np.repeat(np.arange(40), 3), "item": np.tile([0, 1, 2], 40)})
-    built = data.Interactions.from_frames(clicks, pd.DataFrame({"user": [3, 9, 20, 31], "item": [4, 5, 6, 4]}))
+    built = data.Interactions.from_frames(
+        clicks, pd.DataFrame({"user": [3, 9, 20, 31], "item": [4, 5, 6, 4]})
+    )
     users, part = data.sample_users(built, 3)
     assert set(users) < {3, 9, 20, 31} and len(part.test_users) == 3
     assert data.sample_users(built, 4)[1] is built
 
 
-@pytest.mark.parametrize("wrong", [{"eval_users": 0}, {"eval_users": -5}, {"eval_every": 0}, {"eval_every": "often"}], ids=str)
+@pytest.mark.parametrize(
+    "wrong",
+    [{"eval_users": 0}, {"eval_users": -5}, {"eval_every": 0}, {"eval_every": "often"}],
+    ids=str,
+)
 def test_settings_of_evaluations_are_checked(wrong):
     with pytest.raises(UserError, match="BPR-MF: eval_.* must be at least 1, not"):
         BPRMFSettings(**wrong)
@@ -175,9 +226,20 @@ def test_settings_of_evaluations_are_checked(wrong):
 
 def test_a_model_that_is_not_trained_need_not_be_evaluated(small, tmp_path):
     """A leaderboard of BPR-MF alone, whose AMF has no epoch that would be."""
-    given = {"preset": "quick", "epochs": "9", "bprmf_epochs": "8", "amf_start": "5", "eval_every": "5", "model_selection": ["best"]}
-    (study,) = perturbed.studies(flags.values("table1", given) | {"experiment": "table1"}, [small], tmp_path)
+    given = {
+        "preset": "quick",
+        "epochs": "9",
+        "bprmf_epochs": "8",
+        "amf_start": "5",
+        "eval_every": "5",
+        "model_selection": ["best"],
+    }
+    (study,) = perturbed.studies(
+        flags.values("table1", given) | {"experiment": "table1"}, [small], tmp_path
+    )
     how = runner.Running(progress=False, save_every=1)
-    assert [len(batch) for batch in trainings.train(study, how, ("BPR-MF",))] == [len(study.seeds)] * 2
+    assert [len(batch) for batch in trainings.train(study, how, ("BPR-MF",))] == [
+        len(study.seeds)
+    ] * 2
     with pytest.raises(UserError, match="none of AMF's epochs 6 to 9 is evaluated"):
         next(trainings.train(study, how))

@@ -26,12 +26,37 @@ def ranked(seeds=3) -> pd.DataFrame:
             for threat, ball, rho in (comparison.CLEAN, *comparison.GOALS):
                 ranks = np.where(rng.random(USERS) < left, rng.integers(1, 11, USERS), 0)
                 certified = np.where(rng.random(USERS) < 0.5, ranks, 0) if threat else None
-                row = {"entry": entry, "seed": seed, "threat": threat, "ball": ball, "rho": rho, "k": 10, "masked": "", "budget": "relative"}
-                row |= {"users": np.float32(user_ranks.ndcg_of(ranks)), "factors": "f", "ICov": 100.0, "EFD": 0.1, "SE": 8.0, "HR": 0.5}
-                rows.append(row | {"certified_users": None if certified is None else np.float32(user_ranks.ndcg_of(certified))})
+                row = {
+                    "entry": entry,
+                    "seed": seed,
+                    "threat": threat,
+                    "ball": ball,
+                    "rho": rho,
+                    "k": 10,
+                    "masked": "",
+                    "budget": "relative",
+                }
+                row |= {
+                    "users": np.float32(user_ranks.ndcg_of(ranks)),
+                    "factors": "f",
+                    "ICov": 100.0,
+                    "EFD": 0.1,
+                    "SE": 8.0,
+                    "HR": 0.5,
+                }
+                rows.append(
+                    row
+                    | {
+                        "certified_users": None
+                        if certified is None
+                        else np.float32(user_ranks.ndcg_of(certified))
+                    }
+                )
     frame = pd.DataFrame(rows)
-    means = {name: frame[users].map(lambda each: np.nan if each is None else each.mean()) for name, users in
-             (("nDCG", "users"), ("certified_nDCG", "certified_users"))}  # fmt: skip
+    means = {
+        name: frame[users].map(lambda each: np.nan if each is None else each.mean())
+        for name, users in (("nDCG", "users"), ("certified_nDCG", "certified_users"))
+    }
     return frame.assign(**means).reindex(columns=[*summary.DETAILS, *summary.USERS])
 
 
@@ -57,12 +82,18 @@ def test_what_is_read_is_what_was_written(tmp_path):
     assert read["users"].isna().tolist() == rows["users"].isna().tolist()
     for row in range(len(rows)):
         if row != 3:
-            np.testing.assert_array_equal(np.float32(read.loc[row, "users"]), rows.loc[row, "users"])
+            np.testing.assert_array_equal(
+                np.float32(read.loc[row, "users"]), rows.loc[row, "users"]
+            )
         if rows.loc[row, "threat"] == "test":
-            np.testing.assert_array_equal(np.float32(read.loc[row, "certified_users"]), rows.loc[row, "certified_users"])
+            np.testing.assert_array_equal(
+                np.float32(read.loc[row, "certified_users"]), rows.loc[row, "certified_users"]
+            )
         else:
             assert read.loc[row, "certified_users"] is None
-    assert {by: quarter.tolist() for by, quarter in quarters.items()} == {by: quarter.tolist() for by, quarter in QUARTERS.items()}
+    assert {by: quarter.tolist() for by, quarter in quarters.items()} == {
+        by: quarter.tolist() for by, quarter in QUARTERS.items()
+    }
     with np.load(tmp_path / "users.npz") as plain:  # any other reader
         assert plain["ranks"].shape == (USERS, len(rows) - 1) and plain["ranks"].dtype == np.uint8
     content = bytearray((tmp_path / "users.npz").read_bytes())
@@ -86,8 +117,13 @@ def test_tests_and_groups_can_be_made_again_from_what_ships(tmp_path):
         path.unlink()
     again = read_board(target)
     assert sorted(path.name for path in target.iterdir()) == ["users.npz", "worst.csv.gz"]
-    for name, made in (("tests", comparison.compared(again.rows, FIRST)), ("groups", front.protected(*again))):
-        pd.testing.assert_frame_equal(shipped[name].drop(columns="dataset"), made, rtol=1e-4, atol=1e-12, check_dtype=False)
+    for name, made in (
+        ("tests", comparison.compared(again.rows, FIRST)),
+        ("groups", front.protected(*again)),
+    ):
+        pd.testing.assert_frame_equal(
+            shipped[name].drop(columns="dataset"), made, rtol=1e-4, atol=1e-12, check_dtype=False
+        )
     assert not comparison.compared(again.rows, "AMF").empty
 
 
@@ -96,7 +132,18 @@ def test_a_board_of_real_size_is_small(tmp_path):
     rng = np.random.default_rng(0)
     base = np.where(rng.random(2000) < 0.1, rng.integers(1, 11, 2000), 0)
     rows = [np.where(rng.random(2000) < 0.95, base, 0) for _ in range(200)]
-    frame = pd.DataFrame({"users": [user_ranks.ndcg_of(row) for row in rows], "certified_users": None, "threat": "test"})
+    frame = pd.DataFrame(
+        {
+            "users": [user_ranks.ndcg_of(row) for row in rows],
+            "certified_users": None,
+            "threat": "test",
+        }
+    )
     user_ranks.write_users(tmp_path, user_ranks.Board(frame, {}))
     assert (tmp_path / "users.npz").stat().st_size < 0.06 * 2000 * 200
-    assert set(storage.load(tmp_path / "users.npz")) == {"ranks", "certified", "rows of ranks", "rows of certified"}
+    assert set(storage.load(tmp_path / "users.npz")) == {
+        "ranks",
+        "certified",
+        "rows of ranks",
+        "rows of certified",
+    }

@@ -19,12 +19,34 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 from advrec_tf import data, evaluation, leaderboard, perturbations  # noqa: E402
-from advrec_tf.defenses import Svm, detection, low_rank, project, projection, reconstruct, unsupervised_scores  # noqa: E402
+from advrec_tf.defenses import (
+    Svm,
+    detection,
+    low_rank,
+    project,
+    projection,
+    reconstruct,
+    unsupervised_scores,
+)  # noqa: E402
 from advrec_tf.perturbations.losses import Schedule  # noqa: E402
-from advrec_tf.poisoning import RecSys19Settings, RecSys20Settings, bilevel, gan, heuristic, likeness, zeroth_order  # noqa: E402
+from advrec_tf.poisoning import (
+    RecSys19Settings,
+    RecSys20Settings,
+    bilevel,
+    gan,
+    heuristic,
+    likeness,
+    zeroth_order,
+)  # noqa: E402
 from advrec_tf.poisoning.likeness import VERSION as LIKENESS  # noqa: E402
 from advrec_tf.poisoning.settings import GanSettings  # noqa: E402
-from advrec_tf.recommenders import AMFSettings, BPRMFSettings, MarginMFSettings, PMFSettings, WRMFSettings  # noqa: E402
+from advrec_tf.recommenders import (
+    AMFSettings,
+    BPRMFSettings,
+    MarginMFSettings,
+    PMFSettings,
+    WRMFSettings,
+)  # noqa: E402
 
 SMALL = {"embedding_dim": 4, "batch_size": 64}
 
@@ -47,24 +69,44 @@ def trained(settings):
 
 def perturbed():
     P, Q = factors()
-    points = [p for name in perturbations.ATTACKS for ball in perturbations.BALLS for p in perturbations.points(name, [0.3], (2, 5), ball)]
+    points = [
+        p
+        for name in perturbations.EMBEDDING_ATTACKS
+        for ball in perturbations.BALLS
+        for p in perturbations.points(name, [0.3], (2, 5), ball)
+    ]
     points += perturbations.points("fgsm", [0.3], start="after_pgd")
-    return [x for _, delta in perturbations.perturbed(P, Q, data.sample_triples(shop(), 0), points, 4) for x in delta]
+    return [
+        x
+        for _, delta in perturbations.perturbed(P, Q, data.sample_triples(shop(), 0), points, 4)
+        for x in delta
+    ]
 
 
 def ensembles():
     P, Q = factors()
     problem = ensemble.Problem(P, Q, shop(), 2, 4)
-    moved = [members[name](problem, 0.1, ball) for members in ensemble.MEMBERS.values() for name in members for ball in perturbations.BALLS]
+    moved = [
+        members[name](problem, 0.1, ball)
+        for members in ensemble.MEMBERS.values()
+        for name in members
+        for ball in perturbations.BALLS
+    ]
     return [np.linalg.norm(x) for delta in moved for x in delta] + [
-        single_user.alone(problem.form, shop(), problem.form.sizes(0.1), "l2", 4, Schedule(5, 4.0, 0.2))
+        single_user.alone(
+            problem.form, shop(), problem.form.sizes(0.1), "l2", 4, Schedule(5, 4.0, 0.2)
+        )
     ]
 
 
 def measured():
     P, Q = factors()
     lists = evaluation.top_k(P, Q, shop(), 4)
-    return [lists, *evaluation.metrics(lists, shop()).values(), evaluation.poisoning_metrics(P, Q, shop(), (1, 2), 4)["target_rank"]]
+    return [
+        lists,
+        *evaluation.metrics(lists, shop()).values(),
+        evaluation.poisoning_metrics(P, Q, shop(), (1, 2), 4)["target_rank"],
+    ]
 
 
 def rebuilt():
@@ -79,7 +121,12 @@ def rebuilt():
 def detected(tmp_path):
     interactions = shop("80:20")
     fakes = heuristic("bandwagon", interactions, 8, (1, 2), 0)
-    return [Svm(fakes, "linear", 3, folds=4).judged(fakes.stacked_on(interactions), 40, tmp_path)[1], unsupervised_scores(interactions, 3)]
+    return [
+        Svm(fakes, "linear", 3, folds=4).flag_users(fakes.stacked_on(interactions), 40, tmp_path)[
+            1
+        ],
+        unsupervised_scores(interactions, 3),
+    ]
 
 
 def attacked(make, settings, tmp_path):
@@ -89,28 +136,88 @@ def attacked(make, settings, tmp_path):
 
 CASES = {
     "BPR-MF": (lambda t: trained(BPRMFSettings(**SMALL)), BPRMFSettings.version, (1, 0.28158798)),
-    "AMF": (lambda t: trained(AMFSettings(**SMALL, adversary="pgd")), AMFSettings.version, (1, 0.71231317)),
+    "AMF": (
+        lambda t: trained(AMFSettings(**SMALL, adversary="pgd")),
+        AMFSettings.version,
+        (1, 0.71231317),
+    ),
     "WRMF": (lambda t: trained(WRMFSettings(**SMALL)), WRMFSettings.version, (2, 1.9982784)),
-    "WRMF by als": (lambda t: trained(WRMFSettings(**SMALL, solver="als")), WRMFSettings.version, (2, 9.9658068)),
+    "WRMF by als": (
+        lambda t: trained(WRMFSettings(**SMALL, solver="als")),
+        WRMFSettings.version,
+        (2, 9.9658068),
+    ),
     "PMF": (lambda t: trained(PMFSettings(**SMALL)), PMFSettings.version, (1, 1.9159258)),
-    "MarginMF": (lambda t: trained(MarginMFSettings(**SMALL)), MarginMFSettings.version, (1, 22.16321)),
+    "MarginMF": (
+        lambda t: trained(MarginMFSettings(**SMALL)),
+        MarginMFSettings.version,
+        (1, 22.16321),
+    ),
     "perturbations": (lambda t: perturbed(), perturbations.VERSION, (1, 10.59859)),
     "evaluation": (lambda t: measured(), evaluation.VERSION, (1, 208.30808)),
-    "certificates": (lambda t: [evaluation.certified_radii(*factors(), shop(), ball, 4) for ball in perturbations.BALLS], evaluation.CERTIFICATES,
-                     (3, 0.44885107)),
+    "certificates": (
+        lambda t: [
+            evaluation.certified_radii(*factors(), shop(), ball, 4) for ball in perturbations.BALLS
+        ],
+        evaluation.CERTIFICATES,
+        (3, 0.44885107),
+    ),
     "low rank": (lambda t: rebuilt(), low_rank.VERSION, (1, 25.970328)),
     "detection": (detected, detection.VERSION, (1, 23.874202)),
-    "RecSys20": (lambda t: attacked(bilevel.attack, RecSys20Settings(5, (1, 2), WRMFSettings(**SMALL), 4, 2, click_limit=9, k=4), t),
-                 RecSys20Settings.version, (2, 6.8549252)),
-    "RecSys19": (lambda t: attacked(zeroth_order.attack, RecSys19Settings(5, (1, 2), WRMFSettings(**SMALL), gan_epochs=1, base_epochs=1,
-                                                                          probe_epochs=1, directions=2, k=4), t / "a" / "b"),
-                 RecSys19Settings.version, (2, 20.064895)),
-    "RecSys19's GAN": (lambda t: attacked(gan.attack, GanSettings(5), t), GanSettings.version, (2, 19.317609)),
-    "likeness": (lambda t: list(likeness(heuristic("bandwagon", shop("80:20"), 8, (1, 2), 0), shop("80:20")).values()), LIKENESS, (2, 10.413814)),
-    "data": (lambda t: [x for n in (0, 1) for x in (*data.sample_triples(shop(), n), *data.shuffled_batches(shop(), 9, n, n), shop().test_items)],
-             BPRMFSettings.version, (1, 1268.0574)),
+    "RecSys20": (
+        lambda t: attacked(
+            bilevel.attack,
+            RecSys20Settings(5, (1, 2), WRMFSettings(**SMALL), 4, 2, click_limit=9, k=4),
+            t,
+        ),
+        RecSys20Settings.version,
+        (2, 6.8549252),
+    ),
+    "RecSys19": (
+        lambda t: attacked(
+            zeroth_order.attack,
+            RecSys19Settings(
+                5,
+                (1, 2),
+                WRMFSettings(**SMALL),
+                gan_epochs=1,
+                base_epochs=1,
+                probe_epochs=1,
+                directions=2,
+                k=4,
+            ),
+            t / "a" / "b",
+        ),
+        RecSys19Settings.version,
+        (2, 20.064895),
+    ),
+    "RecSys19's GAN": (
+        lambda t: attacked(gan.attack, GanSettings(5), t),
+        GanSettings.version,
+        (2, 19.317609),
+    ),
+    "likeness": (
+        lambda t: list(
+            likeness(heuristic("bandwagon", shop("80:20"), 8, (1, 2), 0), shop("80:20")).values()
+        ),
+        LIKENESS,
+        (2, 10.413814),
+    ),
+    "data": (
+        lambda t: [
+            x
+            for n in (0, 1)
+            for x in (
+                *data.sample_triples(shop(), n),
+                *data.shuffled_batches(shop(), 9, n, n),
+                shop().test_items,
+            )
+        ],
+        BPRMFSettings.version,
+        (1, 1268.0574),
+    ),
     "robustness": (lambda t: ensembles(), leaderboard.VERSION, (6, 109.34736)),
-}  # fmt: skip
+}
 
 
 def figure(made):
@@ -124,7 +231,9 @@ def figure(made):
 def test_whoever_changes_the_bytes_bumps_the_version(tmp_path, name):
     make, version, (known, expected) = CASES[name]
     assert version == known, f"{name} is of another version now: print its figure anew"
-    assert figure(make(tmp_path)) == pytest.approx(expected, rel=2e-6), f"{name} gives other values: bump its version"
+    assert figure(make(tmp_path)) == pytest.approx(expected, rel=2e-6), (
+        f"{name} gives other values: bump its version"
+    )
 
 
 if __name__ == "__main__":

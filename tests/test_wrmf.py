@@ -41,7 +41,13 @@ class AdamOracle:
             m, v = self.moments.get(place, (0, 0))
             m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
             self.moments[place] = m, v
-            new.append(value - self.rate * m / (1 - 0.9**self.step) / (np.sqrt(v / (1 - 0.999**self.step)) + 1e-8))
+            new.append(
+                value
+                - self.rate
+                * m
+                / (1 - 0.9**self.step)
+                / (np.sqrt(v / (1 - 0.999**self.step)) + 1e-8)
+            )
         return new
 
 
@@ -50,7 +56,9 @@ def test_the_loss_over_all_pairs_is_the_dense_one(small, problem, feedback):
     P, Q, _ = problem(n_users=small.n_users, n_items=small.n_items)
     targets, weights = targets_and_weights(small, 20, feedback)
     pairs = small.train_users, small.train_items, targets, weights
-    filled = [np.append(part, value).astype(part.dtype) for part, value in zip(pairs, (0, 0, 0, 1))]  # a pair without effect
+    filled = [
+        np.append(part, value).astype(part.dtype) for part, value in zip(pairs, (0, 0, 0, 1))
+    ]  # a pair without effect
     loss, dp, dq = weighted_gradient(tf.constant(P), tf.constant(Q), *map(tf.constant, filled))
     expected = dense_gradient(P.astype(float), Q.astype(float), *dense(small, targets, weights))
     for mine, theirs in zip((loss, dp, dq), expected):
@@ -90,11 +98,18 @@ def test_als_solves_each_row_exactly_and_its_loss_only_falls(small):
     assert losses == sorted(losses, reverse=True) and losses[0] > losses[-1]
     for item in (0, 7, 31):
         A = (P * W[:, item, None]).T @ P + 3 * np.eye(5)
-        np.testing.assert_allclose(Q[item], np.linalg.solve(A, P.T @ (W[:, item] * X[:, item])), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            Q[item], np.linalg.solve(A, P.T @ (W[:, item] * X[:, item])), rtol=1e-3, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize(
-    "kind", [lambda d: WRMF(d.n_users, d.n_items, 4), lambda d: PMF(d.n_users, d.n_items, 4), lambda d: WRMF(d.n_users, d.n_items, 4, solver="als")]
+    "kind",
+    [
+        lambda d: WRMF(d.n_users, d.n_items, 4),
+        lambda d: PMF(d.n_users, d.n_items, 4),
+        lambda d: WRMF(d.n_users, d.n_items, 4, solver="als"),
+    ],
 )
 def test_fit_goes_on_where_it_stopped(small, kind):
     once, twice = kind(small), kind(small)
@@ -123,7 +138,10 @@ def test_models_save_and_load(small, tmp_path, model_class):
 def test_user_batches_hold_every_user_with_all_his_pairs(n_users, batch_size, seed):
     interactions = data.synthetic(n_users=n_users, n_items=15, per_user=5, seed=1)
     targets = np.arange(1, len(interactions.train_users) + 1, dtype=np.float32)
-    first, second = (data.user_batches(interactions, targets, 2 * targets, batch_size, seed, epoch) for epoch in (0, 1))
+    first, second = (
+        data.user_batches(interactions, targets, 2 * targets, batch_size, seed, epoch)
+        for epoch in (0, 1)
+    )
     assert [part.shape for part in first] == [part.shape for part in second]
     assert sorted(first.users[first.users >= 0]) == list(range(n_users))
     found = []
@@ -143,10 +161,16 @@ def test_pmf_agrees_with_the_oracle(small, biases):
     speed = [np.zeros_like(x) for x in (P, Q, b, c)]
     for epoch in range(2):
         for users, items, ratings, present in zip(*model.batches(small, 100, epoch)):
-            error = present * (ratings - mean - np.sum(P[users] * Q[items], axis=1) - b[users] - c[items])
+            error = present * (
+                ratings - mean - np.sum(P[users] * Q[items], axis=1) - b[users] - c[items]
+            )
             steps = [np.zeros_like(x) for x in (P, Q, b, c)]
-            np.add.at(steps[0], users, -2 * error[:, None] * Q[items] + 0.4 * present[:, None] * P[users])
-            np.add.at(steps[1], items, -2 * error[:, None] * P[users] + 0.4 * present[:, None] * Q[items])
+            np.add.at(
+                steps[0], users, -2 * error[:, None] * Q[items] + 0.4 * present[:, None] * P[users]
+            )
+            np.add.at(
+                steps[1], items, -2 * error[:, None] * P[users] + 0.4 * present[:, None] * Q[items]
+            )
             if biases:
                 np.add.at(steps[2], users, -2 * error + 0.4 * present * b[users])
                 np.add.at(steps[3], items, -2 * error + 0.4 * present * c[items])
@@ -157,7 +181,9 @@ def test_pmf_agrees_with_the_oracle(small, biases):
     np.testing.assert_allclose(p @ q.T, P @ Q.T + b[:, None] + c, atol=1e-4)
     assert float(model.mean) == pytest.approx(mean, rel=1e-6)
     predicted = np.clip(mean + (p @ q.T)[small.test_users, small.test_items], 1, 5)
-    assert rmse(p, q, mean, small) == pytest.approx(np.sqrt(np.mean((predicted - small.test_ratings) ** 2)))
+    assert rmse(p, q, mean, small) == pytest.approx(
+        np.sqrt(np.mean((predicted - small.test_ratings) ** 2))
+    )
 
 
 def test_wrmf_beats_popularity_by_far():
@@ -166,13 +192,21 @@ def test_wrmf_beats_popularity_by_far():
     model.compile()
     model.fit(interactions, epochs=60, batch_size=150, verbose=0)
     popular = np.ones((interactions.n_users, 1)), interactions.item_counts[:, None]
-    trained, popularity = (evaluation.metrics(evaluation.top_k(*f, interactions), interactions)["nDCG"] for f in (model.factors, popular))
+    trained, popularity = (
+        evaluation.metrics(evaluation.top_k(*f, interactions), interactions)["nDCG"]
+        for f in (model.factors, popular)
+    )
     assert trained > 2 * popularity
 
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: WRMF(3, 3, feedback="votes"), lambda: WRMF(3, 3, weight=0), lambda: WRMF(3, 3, solver="newton"), lambda: PMF(3, 3, regularization=-1)],
+    [
+        lambda: WRMF(3, 3, feedback="votes"),
+        lambda: WRMF(3, 3, weight=0),
+        lambda: WRMF(3, 3, solver="newton"),
+        lambda: PMF(3, 3, regularization=-1),
+    ],
 )
 def test_bad_settings_are_told(make):
     with pytest.raises(ValueError, match="must be|a number"):
@@ -192,12 +226,23 @@ def test_coupled_adam_steps_rows_without_a_gradient(small):
 
 def rated_shop(small, scale=0.2):
     """The small data with ratings from 0 to 1, some of them 0."""
-    return replace(small, train_ratings=((small.train_ratings - 1) / 4 * scale * 5).astype(np.float32))
+    return replace(
+        small, train_ratings=((small.train_ratings - 1) / 4 * scale * 5).astype(np.float32)
+    )
 
 
 def test_targets_and_weights_by_hand(small):
-    three = replace(small, train_users=np.int32([0, 0, 1]), train_items=np.int32([0, 1, 0]), train_ratings=np.float32([0, 0.5, 1]))
-    wanted = {"binary": ([1, 1, 1], [7, 7, 7]), "values": ([0, 0.5, 1], [1, 7, 7]), "weights": ([1, 1, 1], [1, 4, 7])}
+    three = replace(
+        small,
+        train_users=np.int32([0, 0, 1]),
+        train_items=np.int32([0, 1, 0]),
+        train_ratings=np.float32([0, 0.5, 1]),
+    )
+    wanted = {
+        "binary": ([1, 1, 1], [7, 7, 7]),
+        "values": ([0, 0.5, 1], [1, 7, 7]),
+        "weights": ([1, 1, 1], [1, 4, 7]),
+    }
     for feedback, (targets, weights) in wanted.items():
         found = targets_and_weights(three, 7, feedback)
         np.testing.assert_allclose(found[0], targets)
@@ -207,7 +252,16 @@ def test_targets_and_weights_by_hand(small):
 @pytest.mark.parametrize("feedback", ["binary", "values", "weights"])
 def test_als_solves_the_problem_that_weight_and_feedback_describe(small, feedback):
     shop = rated_shop(small)
-    model = WRMF(shop.n_users, shop.n_items, 4, seed=2, solver="als", weight=5.0, feedback=feedback, regularization=0.7)
+    model = WRMF(
+        shop.n_users,
+        shop.n_items,
+        4,
+        seed=2,
+        solver="als",
+        weight=5.0,
+        feedback=feedback,
+        regularization=0.7,
+    )
     before = model.factors[1].astype(float)
     model.compile()
     model.fit(shop, epochs=1)
@@ -215,10 +269,14 @@ def test_als_solves_the_problem_that_weight_and_feedback_describe(small, feedbac
     P, Q = (x.astype(float) for x in model.factors)
     for user in (0, 11, 79):  # users first, from the items' start
         A = (before * W[user, :, None]).T @ before + 0.7 * np.eye(4)
-        np.testing.assert_allclose(P[user], np.linalg.solve(A, before.T @ (W[user] * X[user])), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            P[user], np.linalg.solve(A, before.T @ (W[user] * X[user])), rtol=1e-3, atol=1e-4
+        )
     for item in (0, 30, 49):
         A = (P * W[:, item, None]).T @ P + 0.7 * np.eye(4)
-        np.testing.assert_allclose(Q[item], np.linalg.solve(A, P.T @ (W[:, item] * X[:, item])), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            Q[item], np.linalg.solve(A, P.T @ (W[:, item] * X[:, item])), rtol=1e-3, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("feedback", ["values", "weights"])
@@ -229,14 +287,23 @@ def test_sgd_sees_weight_and_feedback(small, feedback):
     model.compile(jit_compile=False, run_eagerly=True)
     P, Q = (x.astype(float) for x in model.factors)
     wanted = dense_gradient(P, Q, *dense(shop, *targets_and_weights(shop, 5.0, feedback)))[0]
-    assert model.fit(shop, epochs=1, batch_size=200, verbose=0).history["loss"][0] == pytest.approx(wanted, rel=1e-5)
+    assert model.fit(shop, epochs=1, batch_size=200, verbose=0).history["loss"][0] == pytest.approx(
+        wanted, rel=1e-5
+    )
 
 
 def test_coupled_adam_agrees_with_the_oracle_when_the_decay_matters():
     optimizer, oracle = CoupledAdam(0.05, decay=0.3), AdamOracle(0.3, 0.05)
-    variable, values = keras.Variable(np.float32([[1.0, -2.0], [3.0, 0.0]])), (np.array([[1.0, -2.0], [3.0, 0.0]]),)
+    variable, values = (
+        keras.Variable(np.float32([[1.0, -2.0], [3.0, 0.0]])),
+        (np.array([[1.0, -2.0], [3.0, 0.0]]),),
+    )
     optimizer.build([variable])
-    for gradient in ([[0.5, 0.0], [-1.0, 0.0]], [[0.0, 2.0], [0.0, 0.0]], [[-3.0, 0.1], [0.2, 0.0]]):
+    for gradient in (
+        [[0.5, 0.0], [-1.0, 0.0]],
+        [[0.0, 2.0], [0.0, 0.0]],
+        [[-3.0, 0.1], [0.2, 0.0]],
+    ):
         optimizer.apply([tf.constant(gradient)], [variable])
         values = oracle(values, (np.array(gradient),))
     np.testing.assert_allclose(variable.numpy(), values[0], rtol=1e-5)
@@ -251,10 +318,22 @@ def test_the_epsilon_of_adam_is_beside_the_root():
 
 def test_what_is_trained_by_default():
     optimizer, momentum = CoupledAdam().get_config(), PMF.default_optimizer().get_config()
-    assert [optimizer[name] for name in ("learning_rate", "decay", "beta_1", "beta_2", "epsilon")] == pytest.approx([0.01, 1e-5, 0.9, 0.999, 1e-8])
-    assert (momentum["learning_rate"], momentum["momentum"], momentum["nesterov"]) == (pytest.approx(0.002), 0.8, False)
+    assert [
+        optimizer[name] for name in ("learning_rate", "decay", "beta_1", "beta_2", "epsilon")
+    ] == pytest.approx([0.01, 1e-5, 0.9, 0.999, 1e-8])
+    assert (momentum["learning_rate"], momentum["momentum"], momentum["nesterov"]) == (
+        pytest.approx(0.002),
+        0.8,
+        False,
+    )
     wrmf, pmf = WRMF(3, 3), PMF(3, 3)
-    assert (wrmf.embedding_dim, wrmf.weight, wrmf.feedback, wrmf.solver, wrmf.regularization) == (128, 20, "binary", "sgd", 10)
+    assert (wrmf.embedding_dim, wrmf.weight, wrmf.feedback, wrmf.solver, wrmf.regularization) == (
+        128,
+        20,
+        "binary",
+        "sgd",
+        10,
+    )
     assert (pmf.embedding_dim, pmf.regularization, pmf.biases) == (10, 0.1, False)
 
 
@@ -262,12 +341,18 @@ def test_what_is_trained_by_default():
 def test_factors_start_normal_with_deviation_a_tenth(model_class):
     drawn = [rows for seed in (0, 1) for rows in model_class(300, 300, 10, seed=seed).factors]
     assert len({rows.tobytes() for rows in drawn}) == 4
-    assert all(rows.std() == pytest.approx(0.1, rel=0.05) and np.abs(rows).max() > 0.25 for rows in drawn)
+    assert all(
+        rows.std() == pytest.approx(0.1, rel=0.05) and np.abs(rows).max() > 0.25 for rows in drawn
+    )
 
 
 @pytest.mark.parametrize("model_class", [WRMF, PMF])
 def test_the_order_of_training_follows_the_seed_and_the_epoch(small, model_class):
-    orders = [model_class(small.n_users, small.n_items, 2, seed=seed).batches(small, 30, epoch).users for seed in (0, 1) for epoch in (0, 1)]
+    orders = [
+        model_class(small.n_users, small.n_items, 2, seed=seed).batches(small, 30, epoch).users
+        for seed in (0, 1)
+        for epoch in (0, 1)
+    ]
     assert len({order.tobytes() for order in orders}) == 4
 
 
@@ -275,7 +360,9 @@ def test_the_order_of_training_follows_the_seed_and_the_epoch(small, model_class
 def test_one_step_of_pmf_by_hand(biases):
     """One rating 5 beside one of 1: the mean is 3 and, at p = q = 1, the errors are 1 and -3."""
     frame = pd.DataFrame({"user": [0, 1], "item": [0, 1], "rating": [5.0, 1.0]})
-    two = data.Interactions.from_frames(frame, pd.DataFrame({"user": [0], "item": [1], "rating": [2.0]}))
+    two = data.Interactions.from_frames(
+        frame, pd.DataFrame({"user": [0], "item": [1], "rating": [2.0]})
+    )
     model = PMF(2, 2, 1, regularization=0.5, biases=biases)
     model.compile(keras.optimizers.SGD(0.1), jit_compile=False, run_eagerly=True)
     for variable in (model.user_embedding, model.item_embedding):
@@ -293,5 +380,10 @@ def test_one_step_of_pmf_by_hand(biases):
 
 def test_the_error_of_predictions_beyond_the_scale_by_hand(small):
     """Predicted 3 + 9, cut to the highest train rating 5, and 3 - 1: the errors are 1 and -1."""
-    two = replace(small, test_users=np.int32([0, 1]), test_items=np.int32([0, 0]), test_ratings=np.float32([4, 3]))
+    two = replace(
+        small,
+        test_users=np.int32([0, 1]),
+        test_items=np.int32([0, 0]),
+        test_ratings=np.float32([4, 3]),
+    )
     assert rmse(np.float32([[9], [-1]]), np.float32([[1]]), 3.0, two) == pytest.approx(1)

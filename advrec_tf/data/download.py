@@ -45,7 +45,9 @@ def verify(path: Path, remote: Remote) -> None:
     """Raises UserError when a file is not the public one."""
     found = checksum(path, remote.algorithm)
     if found != remote.checksum:
-        raise UserError(f"{path}: wrong checksum {found} instead of {remote.checksum}: remove the file and fetch {remote.url} again")
+        raise UserError(
+            f"{path}: wrong checksum {found} instead of {remote.checksum}: remove the file and fetch {remote.url} again"
+        )
 
 
 def fetch(remote: Remote, folder: Path, progress: bool = True) -> Path:
@@ -62,7 +64,9 @@ def fetch(remote: Remote, folder: Path, progress: bool = True) -> Path:
             _download(remote.url, partial, progress)
             if checksum(partial, remote.algorithm) != remote.checksum:
                 partial.unlink()
-                raise UserError(f"{remote.url}: the download has a wrong checksum and was removed; run the command again")
+                raise UserError(
+                    f"{remote.url}: the download has a wrong checksum and was removed; run the command again"
+                )
             os.replace(partial, target)
             return target
     except (urllib.error.URLError, OSError) as error:
@@ -84,8 +88,14 @@ def _download(url: str, partial: Path, progress: bool) -> None:
     with response:
         resumed = response.status == 206
         left = response.length or 0
-        bar = tqdm(total=have * resumed + left or None, initial=have * resumed, unit="B", unit_scale=True, desc=partial.stem,
-                   disable=None if progress else True)  # fmt: skip
+        bar = tqdm(
+            total=have * resumed + left or None,
+            initial=have * resumed,
+            unit="B",
+            unit_scale=True,
+            desc=partial.stem,
+            disable=None if progress else True,
+        )
         with bar, open(partial, "ab" if resumed else "wb") as file:
             while block := response.read(1 << 16):
                 file.write(block)
@@ -98,8 +108,14 @@ def _download(url: str, partial: Path, progress: bool) -> None:
 def unpack_member(archive: Path, member: str, target: Path) -> None:
     """Writes one named member of a zip file to `target`, and nothing else anywhere."""
     try:
-        with zipfile.ZipFile(archive) as opened, opened.open(member) as source, replacing(target) as temporary:
+        with (
+            zipfile.ZipFile(archive) as opened,
+            opened.open(member) as source,
+            replacing(target) as temporary,
+        ):
             with open(temporary, "wb") as file:
                 shutil.copyfileobj(source, file)
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
-        raise UserError(f"{archive}: not a usable zip file ({error}): remove it and fetch it again") from None
+        raise UserError(
+            f"{archive}: not a usable zip file ({error}): remove it and fetch it again"
+        ) from None

@@ -31,15 +31,21 @@ class Interactions:
     user_ids: np.ndarray  # [n_users], integers or numpy texts
     item_ids: np.ndarray  # [n_items]
     duplicates: int = 0  # interactions that repeated an earlier pair and were collapsed
-    train_timestamps: np.ndarray | None = None  # float64 [N], NaN where unknown; None where the data have none
+    train_timestamps: np.ndarray | None = (
+        None  # float64 [N], NaN where unknown; None where the data have none
+    )
     train_ratings: np.ndarray | None = None  # float32 [N]; None where the data have none
     test_ratings: np.ndarray | None = None  # float32 [M]; None where the test data have none
-    registered: bool = False  # whether this is a public data set, loaded by its name, of the published sizes
+    registered: bool = (
+        False  # whether this is a public data set, loaded by its name, of the published sizes
+    )
 
     @cached_property
     def indptr(self) -> np.ndarray:
         """int64 [n_users + 1]: the train pairs of user u stand at indptr[u] : indptr[u + 1]."""
-        return np.concatenate([[0], np.cumsum(np.bincount(self.train_users, minlength=self.n_users))])
+        return np.concatenate(
+            [[0], np.cumsum(np.bincount(self.train_users, minlength=self.n_users))]
+        )
 
     @cached_property
     def has_one_test_item_each(self) -> bool:
@@ -60,7 +66,9 @@ class Interactions:
     def matrix(self, ratings: bool = False) -> sparse.csr_matrix:
         """The train interactions as ones, or their ratings: float32 [users, items].  Raises UserError for ratings that are not there."""
         values = self._ratings() if ratings else np.ones(len(self.train_users), np.float32)
-        return sparse.csr_matrix((values, self.train_items, self.indptr), shape=(self.n_users, self.n_items))
+        return sparse.csr_matrix(
+            (values, self.train_items, self.indptr), shape=(self.n_users, self.n_items)
+        )
 
     def _ratings(self) -> np.ndarray:
         if self.train_ratings is None:
@@ -91,8 +99,13 @@ class Interactions:
         """
         held_out = leave_one_out(self.train_users, self.train_items, self.train_timestamps, seed)
         if not held_out.any():
-            raise UserError(f"{self.name}: no user has two training interactions, so none can be held out")
-        parts: dict[str, Any] = {"test_users": self.train_users[held_out], "test_items": self.train_items[held_out]}
+            raise UserError(
+                f"{self.name}: no user has two training interactions, so none can be held out"
+            )
+        parts: dict[str, Any] = {
+            "test_users": self.train_users[held_out],
+            "test_items": self.train_items[held_out],
+        }
         for name in ("users", "items", "timestamps", "ratings"):
             values = getattr(self, f"train_{name}")
             parts[f"train_{name}"] = None if values is None else values[~held_out]
@@ -114,7 +127,11 @@ class Interactions:
     @cached_property
     def ratings_fingerprint(self) -> str:
         """The same with the train ratings, for what is trained on them."""
-        ratings = b"" if self.train_ratings is None else np.ascontiguousarray(self.train_ratings, dtype="<f4").tobytes()
+        ratings = (
+            b""
+            if self.train_ratings is None
+            else np.ascontiguousarray(self.train_ratings, dtype="<f4").tobytes()
+        )
         return hashlib.sha256(self.fingerprint.encode() + ratings).hexdigest()
 
     @cached_property
@@ -127,7 +144,9 @@ class Interactions:
         interactions = len(self.train_users) + len(self.test_users)
         counts = np.sort(self.item_counts)[::-1]
         ranks = np.arange(1, self.n_items + 1)
-        gini = float(np.sum((self.n_items + 1 - 2 * ranks) * counts) / (self.n_items * counts.sum()))
+        gini = float(
+            np.sum((self.n_items + 1 - 2 * ranks) * counts) / (self.n_items * counts.sum())
+        )
         return {
             "users": self.n_users,
             "items": self.n_items,
@@ -138,14 +157,22 @@ class Interactions:
             "size": self.n_users * self.n_items,
             "shape": self.n_users / self.n_items,
             "popularity Gini": gini,
-            "share of the most popular 10%": float(counts[: -(-self.n_items // 10)].sum() / counts.sum()),
+            "share of the most popular 10%": float(
+                counts[: -(-self.n_items // 10)].sum() / counts.sum()
+            ),
             "duplicates collapsed": self.duplicates,
             "test items never in train": self.unseen_test_items,
         }
 
     @classmethod
     def from_frames(
-        cls, train: pd.DataFrame, test: pd.DataFrame | None = None, *, name: str = "frame", split: str | None = None, seed: int = 0
+        cls,
+        train: pd.DataFrame,
+        test: pd.DataFrame | None = None,
+        *,
+        name: str = "frame",
+        split: str | None = None,
+        seed: int = 0,
     ) -> "Interactions":
         """Builds a data set from frames with columns user, item and, optionally, rating and timestamp.
 
@@ -157,7 +184,9 @@ class Interactions:
         """
         frames = [train] if test is None else [train, test]
         both = pd.concat([frame[["user", "item"]] for frame in frames])
-        (users, user_ids), (items, item_ids) = (_numbered(both[column], train.attrs.get("path", name)) for column in ("user", "item"))
+        (users, user_ids), (items, item_ids) = (
+            _numbered(both[column], train.attrs.get("path", name)) for column in ("user", "item")
+        )
         is_test = np.arange(len(both)) >= len(train)
         times, values = (_column(frames, field) for field in ("timestamp", "rating"))
         kept = _latest_of_pairs(users, items, is_test, times)
@@ -166,24 +195,46 @@ class Interactions:
         elif split == "80:20":
             is_test[kept] = one_in_five(users[kept], seed)
         else:
-            is_test[kept] = leave_one_out(users[kept], items[kept], times[kept] if _splits_by_time(train, split) else None, seed)
+            is_test[kept] = leave_one_out(
+                users[kept],
+                items[kept],
+                times[kept] if _splits_by_time(train, split) else None,
+                seed,
+            )
         if not is_test[kept].any():
-            raise UserError(f"{train.attrs.get('path', name)}: no user has two different interactions, so nobody can be tested")
+            raise UserError(
+                f"{train.attrs.get('path', name)}: no user has two different interactions, so nobody can be tested"
+            )
         parts = kept[~is_test[kept]], kept[is_test[kept]]  # each by user and item, as `kept` is
-        train_users, train_items, test_users, test_items = (ids[chosen].astype(np.int32) for chosen in parts for ids in (users, items))
+        train_users, train_items, test_users, test_items = (
+            ids[chosen].astype(np.int32) for chosen in parts for ids in (users, items)
+        )
         return cls(
-            name, len(user_ids), len(item_ids), train_users, train_items, test_users, test_items, user_ids, item_ids, len(both) - len(kept),
+            name,
+            len(user_ids),
+            len(item_ids),
+            train_users,
+            train_items,
+            test_users,
+            test_items,
+            user_ids,
+            item_ids,
+            len(both) - len(kept),
             train_timestamps=times[parts[0]] if "timestamp" in train else None,
             train_ratings=values[parts[0]].astype(np.float32) if "rating" in train else None,
-            test_ratings=values[parts[1]].astype(np.float32) if all("rating" in frame for frame in frames) else None,
-        )  # fmt: skip
+            test_ratings=values[parts[1]].astype(np.float32)
+            if all("rating" in frame for frame in frames)
+            else None,
+        )
 
 
 def _numbered(column: pd.Series, source: str) -> tuple[np.ndarray, np.ndarray]:
     """The place of every id among the sorted ones, int64 [N], and these: integers, or texts that np.load takes back."""
     codes, ids = pd.factorize(column)
     if codes.min(initial=0) < 0:
-        raise UserError(f"{source}, line {column.index[np.argmin(codes)]}: the {column.name} is missing")
+        raise UserError(
+            f"{source}, line {column.index[np.argmin(codes)]}: the {column.name} is missing"
+        )
     ids = np.asarray(ids)
     if ids.dtype.kind not in "iu":
         ids = ids.astype(np.int64 if pd.api.types.infer_dtype(ids) == "integer" else str)
@@ -193,10 +244,17 @@ def _numbered(column: pd.Series, source: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _column(frames: list[pd.DataFrame], field: str) -> np.ndarray:
     """A column of several frames in one, float64, NaN where a frame does not have it."""
-    return np.concatenate([frame[field].to_numpy(np.float64) if field in frame else np.full(len(frame), np.nan) for frame in frames])
+    return np.concatenate(
+        [
+            frame[field].to_numpy(np.float64) if field in frame else np.full(len(frame), np.nan)
+            for frame in frames
+        ]
+    )
 
 
-def _latest_of_pairs(users: np.ndarray, items: np.ndarray, is_test: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
+def _latest_of_pairs(
+    users: np.ndarray, items: np.ndarray, is_test: np.ndarray, timestamps: np.ndarray
+) -> np.ndarray:
     """Positions of one interaction for each (user, item) pair of train and of test, in the order of these: the latest, a blank timestamp being the
     oldest."""
     pairs = (is_test * (users.max(initial=0) + 1) + users) * (items.max(initial=0) + 1) + items
@@ -209,11 +267,15 @@ def _splits_by_time(frame: pd.DataFrame, split: str | None) -> bool:
     if split not in (None, "last", "random"):
         raise UserError(f"split {split!r} is neither last nor random nor 80:20")
     if split == "last" and "timestamp" not in frame:
-        raise UserError(f"{frame.attrs.get('path', 'the data')} has no timestamps to split by: use the random split")
+        raise UserError(
+            f"{frame.attrs.get('path', 'the data')} has no timestamps to split by: use the random split"
+        )
     return split != "random" and "timestamp" in frame
 
 
-def _check_test(users: np.ndarray, items: np.ndarray, is_test: np.ndarray, test: pd.DataFrame) -> None:
+def _check_test(
+    users: np.ndarray, items: np.ndarray, is_test: np.ndarray, test: pd.DataFrame
+) -> None:
     pair = users.astype(np.int64) * (items.max() + 1) + items
     faults = (
         (users, "the test user {user} has no train interaction", False),
@@ -223,4 +285,7 @@ def _check_test(users: np.ndarray, items: np.ndarray, is_test: np.ndarray, test:
         bad = np.isin(key[is_test], key[~is_test]) == expected
         if bad.any():
             row = test.iloc[int(np.argmax(bad))]
-            raise UserError(f"{test.attrs.get('path', 'test')}, line {row.name}: " + message.format(user=row["user"], item=row["item"]))
+            raise UserError(
+                f"{test.attrs.get('path', 'test')}, line {row.name}: "
+                + message.format(user=row["user"], item=row["item"])
+            )

@@ -80,7 +80,12 @@ SOURCES = {
     ),
 }
 NAMES = (*SOURCES, "synthetic")
-_SPLIT_FILES = (("trainingset.tsv", "testset.tsv"), ("train.tsv", "test.tsv"), ("train.csv", "test.csv"), ("train.parquet", "test.parquet"))
+_SPLIT_FILES = (
+    ("trainingset.tsv", "testset.tsv"),
+    ("train.tsv", "test.tsv"),
+    ("train.csv", "test.csv"),
+    ("train.parquet", "test.parquet"),
+)
 
 
 def default_data_dir() -> Path:
@@ -121,13 +126,23 @@ def load(
     else:
         own = Path(name)
         if not own.exists():
-            raise UserError(f"data set {name!r} is neither one of {', '.join(NAMES)} nor a file or folder")
-        tables = (own, *([Path(test)] if test is not None else [])) if own.is_file() else _split_tables(own)
+            raise UserError(
+                f"data set {name!r} is neither one of {', '.join(NAMES)} nor a file or folder"
+            )
+        tables = (
+            (own, *([Path(test)] if test is not None else []))
+            if own.is_file()
+            else _split_tables(own)
+        )
         if not tables:
             wanted = " or ".join(" + ".join(pair) for pair in _SPLIT_FILES)
-            raise UserError(f"{own}: the folder holds no {wanted}; name the table itself to have it split")
+            raise UserError(
+                f"{own}: the folder holds no {wanted}; name the table itself to have it split"
+            )
     frames = [read_table(path, columns) for path in tables]
-    built = Interactions.from_frames(*frames, name=name if name in SOURCES else _own_name(name), split=split, seed=seed)
+    built = Interactions.from_frames(
+        *frames, name=name if name in SOURCES else _own_name(name), split=split, seed=seed
+    )
     return replace(built, registered=name in SOURCES and _has_sizes_of(built, SOURCES[name]))
 
 
@@ -138,7 +153,9 @@ def distinct_names(datasets: list[Interactions], paths: list[str]) -> list[Inter
     for data, path in zip(datasets, absolute):
         sharing[data.name].add(path)
     return [
-        replace(data, name=f"{data.name}-{hashlib.sha256(path.encode()).hexdigest()[:6]}") if len(sharing[data.name]) > 1 else data
+        replace(data, name=f"{data.name}-{hashlib.sha256(path.encode()).hexdigest()[:6]}")
+        if len(sharing[data.name]) > 1
+        else data
         for data, path in zip(datasets, absolute)
     ]
 
@@ -151,7 +168,10 @@ def _own_name(path: str) -> str:
 
 def _has_sizes_of(data: Interactions, source: Source) -> bool:
     sizes = data.n_users, data.n_items, len(data.train_users) + len(data.test_users)
-    return all(published in (None, size) for published, size in zip((source.users, source.items, source.interactions), sizes))
+    return all(
+        published in (None, size)
+        for published, size in zip((source.users, source.items, source.interactions), sizes)
+    )
 
 
 def _split_tables(folder: Path) -> tuple[Path, ...]:

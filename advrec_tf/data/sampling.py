@@ -24,7 +24,9 @@ def check_negatives(data: Interactions) -> None:
     degree = np.diff(data.indptr)
     if np.any(degree == data.n_items):
         user = data.user_ids[np.argmax(degree == data.n_items)]
-        raise UserError(f"user {user} of {data.name} knows every item: there is no negative to sample")
+        raise UserError(
+            f"user {user} of {data.name} knows every item: there is no negative to sample"
+        )
 
 
 def sample_triples(data: Interactions, seed: int | list[int]) -> Triples:
@@ -70,7 +72,14 @@ class UserBatches(NamedTuple):
     weights: np.ndarray  # float32 [steps, N]
 
 
-def user_batches(data: Interactions, targets: np.ndarray, weights: np.ndarray, batch_size: int, seed: int, epoch: int) -> UserBatches:
+def user_batches(
+    data: Interactions,
+    targets: np.ndarray,
+    weights: np.ndarray,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+) -> UserBatches:
     """All users once, in an order drawn from (seed, epoch).  targets, weights: float32 [train pairs]
 
     All epochs have arrays of the same shape: of the orders drawn, the first is taken in which no batch has more pairs than
@@ -88,7 +97,9 @@ def user_batches(data: Interactions, targets: np.ndarray, weights: np.ndarray, b
     users = np.full(steps * batch_size, -1, np.int32)
     users[: data.n_users] = shuffled
     order = np.argsort(place, kind="stable")
-    at = np.repeat(np.arange(steps) * width - (np.cumsum(sizes) - sizes), sizes) + np.arange(len(order))
+    at = np.repeat(np.arange(steps) * width - (np.cumsum(sizes) - sizes), sizes) + np.arange(
+        len(order)
+    )
 
     def laid_out(values, filler, kind):
         flat = np.full(steps * width, filler, kind)
@@ -96,7 +107,12 @@ def user_batches(data: Interactions, targets: np.ndarray, weights: np.ndarray, b
         return flat.reshape(steps, width)
 
     pairs = laid_out(place % batch_size, 0, np.int32), laid_out(data.train_items, 0, np.int32)
-    return UserBatches(users.reshape(steps, -1), *pairs, laid_out(targets, 0, np.float32), laid_out(weights, 1, np.float32))
+    return UserBatches(
+        users.reshape(steps, -1),
+        *pairs,
+        laid_out(targets, 0, np.float32),
+        laid_out(weights, 1, np.float32),
+    )
 
 
 def _most_pairs(data: Interactions, batch_size: int) -> int:

@@ -5,7 +5,9 @@ import numpy as np
 from advrec_tf.data.seeds import generator
 
 
-def leave_one_out(users: np.ndarray, items: np.ndarray, timestamps: np.ndarray | None, seed: int) -> np.ndarray:
+def leave_one_out(
+    users: np.ndarray, items: np.ndarray, timestamps: np.ndarray | None, seed: int
+) -> np.ndarray:
     """Marks one interaction of every user who has at least two (section 4.4, "Evaluation Protocol").
 
     With timestamps it is the latest one; a blank (NaN) timestamp is older than every known one, and of several with the
@@ -39,7 +41,11 @@ def one_in_five(users: np.ndarray, seed: int) -> np.ndarray:
     """
     order = np.lexsort((generator(seed).random(len(users)), users))
     counts = np.bincount(users)
-    place = np.arange(len(users)) - np.repeat(np.cumsum(counts) - counts, counts)  # of an interaction among its user's
+    place = np.arange(len(users)) - np.repeat(
+        np.cumsum(counts) - counts, counts
+    )  # of an interaction among its user's
     held_out = np.zeros(len(users), bool)
-    held_out[order] = place < np.where(counts > 1, np.maximum(1, np.rint(counts / 5)), 0)[users[order]]
+    held_out[order] = (
+        place < np.where(counts > 1, np.maximum(1, np.rint(counts / 5)), 0)[users[order]]
+    )
     return held_out

@@ -11,7 +11,9 @@ from advrec_tf.errors import UserError
 K_CORES = ("single_pass", "iterated")
 
 
-def k_core(data: Interactions, k: int, protocol: str = "single_pass", seed: int = 0) -> Interactions:
+def k_core(
+    data: Interactions, k: int, protocol: str = "single_pass", seed: int = 0
+) -> Interactions:
     """The sub-sample without users and items of fewer than k interactions, train and test counted together (section 5.2).
 
       `single_pass` removes such users, then such items of what is left, once, which gives the densities the paper prints; `iterated`
@@ -23,7 +25,11 @@ def k_core(data: Interactions, k: int, protocol: str = "single_pass", seed: int 
     """
     if protocol not in K_CORES:
         raise ValueError(f"protocol must be one of {', '.join(K_CORES)}, not {protocol!r}")
-    age = generator(seed).random(len(data.train_users)) if data.train_timestamps is None else data.train_timestamps
+    age = (
+        generator(seed).random(len(data.train_users))
+        if data.train_timestamps is None
+        else data.train_timestamps
+    )
     columns = {
         "user": (data.train_users, data.test_users),
         "item": (data.train_items, data.test_items),
@@ -31,7 +37,13 @@ def k_core(data: Interactions, k: int, protocol: str = "single_pass", seed: int 
         "timestamp": (data.train_timestamps, np.full(len(data.test_users), np.nan)),
         "rating": (data.train_ratings, data.test_ratings),
     }
-    both = pd.DataFrame({name: np.concatenate([a, b]) for name, (a, b) in columns.items() if a is not None and b is not None})
+    both = pd.DataFrame(
+        {
+            name: np.concatenate([a, b])
+            for name, (a, b) in columns.items()
+            if a is not None and b is not None
+        }
+    )
     while True:
         before = len(both)
         for column in ("user", "item"):
@@ -43,7 +55,9 @@ def k_core(data: Interactions, k: int, protocol: str = "single_pass", seed: int 
     if not held_out.any():
         raise UserError(f"the {k}-core of {data.name} has no user left with two interactions")
     both = both.assign(user=data.user_ids[both["user"]], item=data.item_ids[both["item"]])
-    return Interactions.from_frames(both[~held_out], both[held_out], name=f"{data.name}-{protocol}-{k}")
+    return Interactions.from_frames(
+        both[~held_out], both[held_out], name=f"{data.name}-{protocol}-{k}"
+    )
 
 
 def sample_users(data: Interactions, count: int | None) -> tuple[np.ndarray | slice, Interactions]:

@@ -7,7 +7,14 @@ from advrec_tf.data.interactions import Interactions
 from advrec_tf.data.seeds import generator
 
 
-def synthetic(n_users: int = 600, n_items: int = 400, per_user: int = 30, rank: int = 6, seed: int = 0, split: str | None = None) -> Interactions:
+def synthetic(
+    n_users: int = 600,
+    n_items: int = 400,
+    per_user: int = 30,
+    rank: int = 6,
+    seed: int = 0,
+    split: str | None = None,
+) -> Interactions:
     """Latent-factor interactions under a power-law popularity.
 
     User u draws about `per_user` distinct items (at least 2) with weights exp(3 p_u . q_i / sqrt(rank)) / popularity rank of i ^ 0.6,
@@ -30,5 +37,10 @@ def synthetic(n_users: int = 600, n_items: int = 400, per_user: int = 30, rank: 
         times.append(np.arange(sizes[u]))
     liking = np.concatenate(likings)
     ratings = 1.0 + np.searchsorted(np.quantile(liking, [0.2, 0.4, 0.6, 0.8]), liking)
-    columns = {"user": np.concatenate(users), "item": np.concatenate(items), "timestamp": np.concatenate(times), "rating": ratings}
+    columns = {
+        "user": np.concatenate(users),
+        "item": np.concatenate(items),
+        "timestamp": np.concatenate(times),
+        "rating": ratings,
+    }
     return Interactions.from_frames(pd.DataFrame(columns), name="synthetic", split=split, seed=seed)

@@ -15,7 +15,17 @@ _LOOKED_AT = 20  # lines below the first that tell whether it is a header
 _SEPARATORS = ("::", "\t", ",", ";", "|", " ")
 _HEADERS = {
     "user": {"user", "userid", "user_id", "uid"},
-    "item": {"item", "itemid", "item_id", "iid", "sid", "movieid", "movie_id", "artistid", "artist_id"},
+    "item": {
+        "item",
+        "itemid",
+        "item_id",
+        "iid",
+        "sid",
+        "movieid",
+        "movie_id",
+        "artistid",
+        "artist_id",
+    },
     "rating": {"rating", "weight", "score", "count"},
     "timestamp": {"timestamp", "time", "unixtime"},
 }
@@ -40,18 +50,26 @@ def read_table(path: Path, columns: dict[str, str | int] | None = None) -> pd.Da
     try:
         text = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from None
+        raise UserError(
+            f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})"
+        ) from None
     if not text:
         raise UserError(f"{path}, line 1: the file is empty")
     first, _, rest = text.partition("\n")
     separator = next((s for s in _SEPARATORS if s in first), ",")
-    names, *below = (_fields(line, separator) for line in (first, *rest.split("\n", _LOOKED_AT)[:_LOOKED_AT]))
+    names, *below = (
+        _fields(line, separator) for line in (first, *rest.split("\n", _LOOKED_AT)[:_LOOKED_AT])
+    )
     header = int(_is_header(names, columns, below))
     positions = _positions(f"{path}, line 1", names, columns, bool(header))
     if header and not rest:
         raise UserError(f"{path}, line 2: there is a header and nothing else")
     sample = below[0] if header else names
-    integer = {name for name in ("user", "item") if positions[name] < len(sample) and _is_integer(sample[positions[name]])}
+    integer = {
+        name
+        for name in ("user", "item")
+        if positions[name] < len(sample) and _is_integer(sample[positions[name]])
+    }
     frame = _parse(text, separator, len(names), positions, header, integer)
     if frame is None or _first_fault(frame, integer) is not None:
         raise UserError(_complaint(path, text, separator, len(names), positions, header, integer))
@@ -71,25 +89,35 @@ def _read_parquet(path: Path, columns: dict[str, str | int] | None) -> pd.DataFr
         positions = _positions(str(path), names, columns, header=True)
         if len(set(names)) < len(names):
             raise UserError(f"{path}: two of its columns have one name")
-        table = parquet.read_table(path, columns=[names[at] for at in positions.values()]).rename_columns(list(positions))
+        table = parquet.read_table(
+            path, columns=[names[at] for at in positions.values()]
+        ).rename_columns(list(positions))
         for at, field in enumerate(positions):
             column = table[field]
             if pyarrow.types.is_temporal(column.type):
-                microseconds = column.cast(pyarrow.timestamp("us"), safe=False).cast(pyarrow.int64())
+                microseconds = column.cast(pyarrow.timestamp("us"), safe=False).cast(
+                    pyarrow.int64()
+                )
                 column = compute.divide(microseconds.cast(pyarrow.float64(), safe=False), 1e6)
             elif pyarrow.types.is_decimal(column.type):
                 column = column.cast(pyarrow.float64())
             table = table.set_column(at, field, column)
     except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a whole Parquet file ({str(error).splitlines()[0]})") from None
+        raise UserError(
+            f"{path}: not a whole Parquet file ({str(error).splitlines()[0]})"
+        ) from None
     frame = table.to_pandas(ignore_metadata=True, split_blocks=True, self_destruct=True)
     if frame.empty:
         raise UserError(f"{path}: the file has no rows")
-    frame = frame[[field for field in FIELDS if field in positions]].apply(_as_text_has_it, args=(path,))
+    frame = frame[[field for field in FIELDS if field in positions]].apply(
+        _as_text_has_it, args=(path,)
+    )
     integer = {field for field in ("user", "item") if frame[field].dtype == np.int64}
     fault = _first_fault(frame, integer)
     if fault is not None:
-        values = ", ".join(f"{name} {value!r}" for name, value in frame.astype(object).iloc[fault].items())
+        values = ", ".join(
+            f"{name} {value!r}" for name, value in frame.astype(object).iloc[fault].items()
+        )
         raise UserError(f"{path}, row {fault + 1}: {values}: one is blank, negative or not finite")
     frame.index = np.arange(len(frame)) + 1
     frame.attrs["path"] = str(path)
@@ -102,7 +130,9 @@ def _as_text_has_it(column: pd.Series, path: Path) -> pd.Series:
     if column.name in FIELDS[:2]:
         if kind.is_numeric_dtype(column) and not blank.any():
             if not kind.is_integer_dtype(column) or column.max() > np.iinfo(np.int64).max:
-                raise UserError(f"{path}: the {column.name}s are {column.dtype}, or too large, and neither integers nor text")
+                raise UserError(
+                    f"{path}: the {column.name}s are {column.dtype}, or too large, and neither integers nor text"
+                )
             return column.astype(np.int64)
         return column.astype(object).where(~blank, "").astype(str)
     if not kind.is_numeric_dtype(column):
@@ -110,24 +140,34 @@ def _as_text_has_it(column: pd.Series, path: Path) -> pd.Series:
     return column.astype(np.float64)
 
 
-def _is_header(names: list[str], columns: dict[str, str | int] | None, below: list[list[str]]) -> bool:
+def _is_header(
+    names: list[str], columns: dict[str, str | int] | None, below: list[list[str]]
+) -> bool:
     """Whether the first line names columns.  below: the fields of the next lines"""
     lower = {name.lower() for name in names}
     if columns is None:
         known = any(lower & _HEADERS[field] for field in ("user", "item"))
     else:
-        known = any(isinstance(where, str) for where in columns.values()) or any(name.lower() in _HEADERS["user"] for name in names[:1])
+        known = any(isinstance(where, str) for where in columns.values()) or any(
+            name.lower() in _HEADERS["user"] for name in names[:1]
+        )
     return known or _is_above_numbers(names, below)
 
 
-def _positions(path: str, names: list[str], columns: dict[str, str | int] | None, header: bool) -> dict[str, int]:
+def _positions(
+    path: str, names: list[str], columns: dict[str, str | int] | None, header: bool
+) -> dict[str, int]:
     """Where each field stands.  path: what complaints begin with"""
     spelled = names
     if columns is None:
         spelled = [name.lower() for name in names]
-        columns = {field: name for field, known in _HEADERS.items() for name in spelled if name in known}
+        columns = {
+            field: name for field, known in _HEADERS.items() for name in spelled if name in known
+        }
         if header and not {"user", "item"} <= columns.keys():
-            raise UserError(f"{path}: a header without a user and an item: say with --columns which of {', '.join(names)} are which")
+            raise UserError(
+                f"{path}: a header without a user and an item: say with --columns which of {', '.join(names)} are which"
+            )
         if not header:
             columns = dict(zip(FIELDS, range(len(names))))
     positions = {}
@@ -137,7 +177,9 @@ def _positions(path: str, names: list[str], columns: dict[str, str | int] | None
         if isinstance(where, str) and where not in spelled:
             raise UserError(f"{path}: there is no column {where!r} among {', '.join(names)}")
         if isinstance(where, str) and spelled.count(where) > 1:
-            raise UserError(f"{path}: {spelled.count(where)} columns have the name {where!r}: say by position with --columns which is the {field}")
+            raise UserError(
+                f"{path}: {spelled.count(where)} columns have the name {where!r}: say by position with --columns which is the {field}"
+            )
         positions[field] = spelled.index(where) if isinstance(where, str) else where
     field_at: dict[int, str] = {}
     for field in dict.fromkeys((*FIELDS[:2], *positions)):
@@ -152,20 +194,34 @@ def _positions(path: str, names: list[str], columns: dict[str, str | int] | None
 def _is_above_numbers(names: list[str], below: list[list[str]]) -> bool:
     """Whether the first line has words, and no number, where the next lines have numbers."""
     columns = [[row[at] for row in below if at < len(row) and row[at]] for at in range(len(names))]
-    above = [name for name, values in zip(names, columns) if values and None not in map(_number, values)]
+    above = [
+        name for name, values in zip(names, columns) if values and None not in map(_number, values)
+    ]
     return any(above) and all(_number(name) is None for name in above)
 
 
-def _parse(text: str, separator: str, width: int, positions: dict[str, int], header: int, integer: set[str]) -> pd.DataFrame | None:
+def _parse(
+    text: str, separator: str, width: int, positions: dict[str, int], header: int, integer: set[str]
+) -> pd.DataFrame | None:
     """The table by pandas' fast reader, or None where a line does not fit."""
     stride = len(separator)  # "::" is read as ":" with an empty column between
     at = {position * stride: field for field, position in positions.items()}
-    types = {p: np.int64 if f in integer else str if f in ("user", "item") else np.float64 for p, f in at.items()}
+    types = {
+        p: np.int64 if f in integer else str if f in ("user", "item") else np.float64
+        for p, f in at.items()
+    }
     try:
         frame = pd.read_csv(
-            io.StringIO(text), sep=separator[0], header=None, skiprows=header, usecols=sorted(at), dtype=types,
-            keep_default_na=False, na_values={p: [""] for p, f in at.items() if f == "timestamp"}, skip_blank_lines=False,
-        )  # fmt: skip
+            io.StringIO(text),
+            sep=separator[0],
+            header=None,
+            skiprows=header,
+            usecols=sorted(at),
+            dtype=types,
+            keep_default_na=False,
+            na_values={p: [""] for p, f in at.items() if f == "timestamp"},
+            skip_blank_lines=False,
+        )
     except (ValueError, OverflowError):  # ParserError is a ValueError
         return None
     # The reader fills short lines and cuts long ones; only a quoted field may hold separators of its own.
@@ -192,10 +248,25 @@ def _first_fault(frame: pd.DataFrame, integer: set[str]) -> int | None:
 
 def _fields(line: str, separator: str) -> list[str]:
     line = line.strip("\r")
-    return [f.strip() for f in (next(csv.reader([line], delimiter=separator), []) if len(separator) == 1 else line.split(separator))]
+    return [
+        f.strip()
+        for f in (
+            next(csv.reader([line], delimiter=separator), [])
+            if len(separator) == 1
+            else line.split(separator)
+        )
+    ]
 
 
-def _complaint(path: Path, text: str, separator: str, width: int, positions: dict[str, int], header: int, integer: set[str]) -> str:
+def _complaint(
+    path: Path,
+    text: str,
+    separator: str,
+    width: int,
+    positions: dict[str, int],
+    header: int,
+    integer: set[str],
+) -> str:
     """Finds the first line that does not fit, slowly, and says why."""
     for number, line in enumerate(text.split("\n")[header:], 1 + header):
         fields = _fields(line, separator)

@@ -2,10 +2,28 @@
 
 from advrec_tf.defenses.detection import KERNELS, Svm, sanitize, unsupervised_scores
 from advrec_tf.defenses.entering import ENTER
-from advrec_tf.defenses.low_rank import PARTIAL, LowRank, Transformation, projection, reconstruct, reconstruct_full
+from advrec_tf.defenses.low_rank import (
+    PARTIAL,
+    LowRank,
+    Transformation,
+    projection,
+    reconstruct,
+    reconstruct_full,
+)
 from advrec_tf.defenses.protocol import Defense, project
 
 __all__ = [
-    "ENTER", "KERNELS", "PARTIAL", "Defense", "LowRank", "Svm", "Transformation", "project", "projection", "reconstruct", "reconstruct_full",
-    "sanitize", "unsupervised_scores",
-]  # fmt: skip
+    "ENTER",
+    "KERNELS",
+    "PARTIAL",
+    "Defense",
+    "LowRank",
+    "Svm",
+    "Transformation",
+    "project",
+    "projection",
+    "reconstruct",
+    "reconstruct_full",
+    "sanitize",
+    "unsupervised_scores",
+]

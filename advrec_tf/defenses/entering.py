@@ -12,7 +12,9 @@ ENTER = ("binarize", "binarize_and_keep", "weights", "dense", "rating_matrix", "
 CHOICES = ("magnitude", "random")
 
 
-def entered(data: Interactions, rebuilt: sparse.csr_matrix, enter: str, threshold: float) -> Interactions:
+def entered(
+    data: Interactions, rebuilt: sparse.csr_matrix, enter: str, threshold: float
+) -> Interactions:
     """The data with their train interactions taken from a reconstruction.
 
     binarize, rating_matrix: a 1 where the reconstruction (of clicks, of ratings) is above the threshold;
@@ -22,15 +24,29 @@ def entered(data: Interactions, rebuilt: sparse.csr_matrix, enter: str, threshol
     """
     if enter == "weights":
         values = np.asarray(rebuilt[data.train_users, data.train_items]).ravel()
-        return replace(data, name=f"{data.name}-low-rank", train_ratings=np.clip(values, 0, 1).astype(np.float32), train_timestamps=None)
+        return replace(
+            data,
+            name=f"{data.name}-low-rank",
+            train_ratings=np.clip(values, 0, 1).astype(np.float32),
+            train_timestamps=None,
+        )
     if enter == "dense":
         return _with_train(data, rebuilt, ratings=True)
     kept = rebuilt > threshold
-    return _with_train(data, kept.maximum(data.matrix() > 0) if enter == "binarize_and_keep" else kept, ratings=False)
+    return _with_train(
+        data,
+        kept.maximum(data.matrix() > 0) if enter == "binarize_and_keep" else kept,
+        ratings=False,
+    )
 
 
 def entered_ratings(
-    data: Interactions, rebuilt: sparse.csr_matrix, share: float = 100, choose: str = "magnitude", keep_originals: bool = False, seed: int = 0
+    data: Interactions,
+    rebuilt: sparse.csr_matrix,
+    share: float = 100,
+    choose: str = "magnitude",
+    keep_originals: bool = False,
+    seed: int = 0,
 ) -> Interactions:
     """The data with ratings from a reconstruction: clipped to the scale, and of the new ones `share` percent.
 
@@ -38,19 +54,36 @@ def entered_ratings(
     The ratings that were there are the reconstructed ones, or stay as they are (`keep_originals`).
     """
     if not 0 <= share <= 100 or choose not in CHOICES:
-        raise UserError(f"the share of new ratings must lie in 0 ... 100 and be chosen by {' or '.join(CHOICES)}, not {share}, {choose}")
+        raise UserError(
+            f"the share of new ratings must lie in 0 ... 100 and be chosen by {' or '.join(CHOICES)}, not {share}, {choose}"
+        )
     low, high = data.rating_scale
     original = data.matrix(ratings=True)
     found = rebuilt.tocoo()
-    is_new = ~np.isin(data.pairs(found.row, found.col), data.pairs(data.train_users, data.train_items)) & (found.data >= low / 2)
+    is_new = ~np.isin(
+        data.pairs(found.row, found.col), data.pairs(data.train_users, data.train_items)
+    ) & (found.data >= low / 2)
     places = np.flatnonzero(is_new)
     count = round(len(places) * share / 100)
-    by = found.data[places] if choose == "magnitude" else np.random.default_rng(seed).random(len(places))
+    by = (
+        found.data[places]
+        if choose == "magnitude"
+        else np.random.default_rng(seed).random(len(places))
+    )
     places = places[np.argsort(-by, kind="stable")[:count]]
-    here = original.data if keep_originals else np.asarray(rebuilt[data.train_users, data.train_items]).ravel()
-    users, items = np.concatenate([data.train_users, found.row[places]]), np.concatenate([data.train_items, found.col[places]])
+    here = (
+        original.data
+        if keep_originals
+        else np.asarray(rebuilt[data.train_users, data.train_items]).ravel()
+    )
+    users, items = (
+        np.concatenate([data.train_users, found.row[places]]),
+        np.concatenate([data.train_items, found.col[places]]),
+    )
     values = np.clip(np.concatenate([here, found.data[places]]), low, high).astype(np.float32)
-    return _with_train(data, sparse.csr_matrix((values, (users, items)), shape=original.shape), ratings=True)
+    return _with_train(
+        data, sparse.csr_matrix((values, (users, items)), shape=original.shape), ratings=True
+    )
 
 
 def _with_train(data: Interactions, matrix: sparse.csr_matrix, ratings: bool) -> Interactions:
@@ -58,5 +91,10 @@ def _with_train(data: Interactions, matrix: sparse.csr_matrix, ratings: bool) ->
     matrix.sort_indices()
     users, items = matrix.nonzero() if not ratings else matrix.tocoo().coords
     values = matrix.tocoo().data.astype(np.float32) if ratings else None
-    parts = {"train_users": users.astype(np.int32), "train_items": items.astype(np.int32), "train_ratings": values, "train_timestamps": None}
+    parts = {
+        "train_users": users.astype(np.int32),
+        "train_items": items.astype(np.int32),
+        "train_ratings": values,
+        "train_timestamps": None,
+    }
     return replace(data, name=f"{data.name}-low-rank", **parts)

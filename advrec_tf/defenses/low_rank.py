@@ -31,7 +31,9 @@ def row_basis(block: np.ndarray | sparse.csr_matrix, rank: int) -> np.ndarray:
     wide: Any = block.astype(kind)
     gram = wide @ wide.T
     gram = gram.toarray() if sparse.issparse(gram) else gram
-    return linalg.eigh(gram, driver="evd", overwrite_a=True, check_finite=False)[1][:, ::-1][:, :rank]
+    return linalg.eigh(gram, driver="evd", overwrite_a=True, check_finite=False)[1][:, ::-1][
+        :, :rank
+    ]
 
 
 def truncated(block: np.ndarray, rank: int) -> np.ndarray:
@@ -44,7 +46,9 @@ def truncated(block: np.ndarray, rank: int) -> np.ndarray:
     return basis @ (basis.T @ block)
 
 
-def reconstruct_strip(strip: sparse.csr_matrix, size: int, rank: int, threshold: float) -> sparse.csr_matrix:
+def reconstruct_strip(
+    strip: sparse.csr_matrix, size: int, rank: int, threshold: float
+) -> sparse.csr_matrix:
     """Low-rank approximations of the patches of one strip of rows, side by side, without what is not above the threshold in magnitude.
 
     Empty rows and columns of a patch stay empty in its approximation, so they are left out of it.  strip: [size, items]
@@ -65,11 +69,20 @@ def reconstruct_strip(strip: sparse.csr_matrix, size: int, rank: int, threshold:
         columns.append(kept_columns[c] + start)
         values.append(low[r, c].astype(np.float32))
     parts = [np.concatenate(part) if part else np.empty(0) for part in (values, rows, columns)]
-    return sparse.csr_matrix((parts[0].astype(np.float32), (parts[1].astype(int), parts[2].astype(int))), shape=strip.shape)
+    return sparse.csr_matrix(
+        (parts[0].astype(np.float32), (parts[1].astype(int), parts[2].astype(int))),
+        shape=strip.shape,
+    )
 
 
 def reconstruct(
-    matrix: sparse.csr_matrix, size: int, rank: int, threshold: float = 0.0, workers: int = 1, seed: int | None = None, partial: str = "keep"
+    matrix: sparse.csr_matrix,
+    size: int,
+    rank: int,
+    threshold: float = 0.0,
+    workers: int = 1,
+    seed: int | None = None,
+    partial: str = "keep",
 ) -> sparse.csr_matrix:
     """The matrix rebuilt from rank-`rank` approximations of its size x size patches, entries not above the threshold in magnitude left out.
 
@@ -78,22 +91,36 @@ def reconstruct(
     that the number of workers changes nothing; dense are only the patches in work, and what is kept of the others is sparse.
     """
     _check(size, rank)
-    orders = [np.arange(n) if seed is None else np.random.default_rng([seed, axis]).permutation(n) for axis, n in enumerate(matrix.shape)]
+    orders = [
+        np.arange(n) if seed is None else np.random.default_rng([seed, axis]).permutation(n)
+        for axis, n in enumerate(matrix.shape)
+    ]
     shuffled = matrix if seed is None else matrix[orders[0]][:, orders[1]]
     if partial == "drop":
         whole = [n // size * size for n in matrix.shape]
         shuffled = shuffled[: whole[0], : whole[1]]
         shuffled.resize(matrix.shape)
     strips = (shuffled[start : start + size] for start in range(0, matrix.shape[0], size))
-    pool = joblib.Parallel(workers, backend="threading", return_as="generator", pre_dispatch=2 * workers)
-    rebuilt = sparse.vstack(list(pool(joblib.delayed(reconstruct_strip)(strip, size, rank, threshold) for strip in strips)), format="csr")
+    pool = joblib.Parallel(
+        workers, backend="threading", return_as="generator", pre_dispatch=2 * workers
+    )
+    rebuilt = sparse.vstack(
+        list(
+            pool(
+                joblib.delayed(reconstruct_strip)(strip, size, rank, threshold) for strip in strips
+            )
+        ),
+        format="csr",
+    )
     if seed is None:
         return rebuilt
     back = [np.argsort(order) for order in orders]
     return rebuilt[back[0]][:, back[1]]
 
 
-def reconstruct_full(matrix: sparse.csr_matrix, ranks: tuple[int, ...], threshold: float = 0.0) -> Iterator[sparse.csr_matrix]:
+def reconstruct_full(
+    matrix: sparse.csr_matrix, ranks: tuple[int, ...], threshold: float = 0.0
+) -> Iterator[sparse.csr_matrix]:
     """`reconstruct` with one patch for the whole matrix, for several ranks at the price of one decomposition; yields them in the order of `ranks`."""
     for rank in ranks:
         _check(max(matrix.shape), rank)
@@ -108,9 +135,16 @@ def reconstruct_full(matrix: sparse.csr_matrix, ranks: tuple[int, ...], threshol
             low.data[np.abs(low.data) <= threshold] = 0
         else:
             right = (inner.T @ basis[:, :rank]).T.astype(basis.dtype)  # [rank, n]
-            low = sparse.vstack([_above(basis[start : start + _ROWS, :rank] @ right, threshold) for start in range(0, inner.shape[0], _ROWS)])
+            low = sparse.vstack(
+                [
+                    _above(basis[start : start + _ROWS, :rank] @ right, threshold)
+                    for start in range(0, inner.shape[0], _ROWS)
+                ]
+            )
         low = low.tocoo()
-        full = sparse.csr_matrix((low.data, (filled[0][low.row], filled[1][low.col])), shape=narrow.shape)
+        full = sparse.csr_matrix(
+            (low.data, (filled[0][low.row], filled[1][low.col])), shape=narrow.shape
+        )
         full.eliminate_zeros()
         yield full.T.tocsr() if flip else full
 
@@ -123,7 +157,9 @@ def _check(size: int, rank: int) -> None:
     if size < 1 or rank < 1:
         raise UserError(f"a patch and its rank must be at least 1, not [{size}, {rank}]")
     if rank > size:
-        raise UserError(f"the rank {rank} is more than the patch size {size}: nothing would be left out")
+        raise UserError(
+            f"the rank {rank} is more than the patch size {size}: nothing would be left out"
+        )
 
 
 def projection(matrix: sparse.csr_matrix, rank: int) -> tuple[np.ndarray, np.ndarray]:
@@ -159,9 +195,13 @@ class LowRank(Defense):
     def __post_init__(self):
         if self.enter not in ENTER or self.choose not in CHOICES or self.partial not in PARTIAL:
             asked = f"{self.enter}, {self.choose}, {self.partial}"
-            raise UserError(f"values enter by {', '.join(ENTER)}, are chosen by {', '.join(CHOICES)} and keep or drop partial patches, not {asked}")
+            raise UserError(
+                f"values enter by {', '.join(ENTER)}, are chosen by {', '.join(CHOICES)} and keep or drop partial patches, not {asked}"
+            )
         if not FLOOR <= self.threshold < math.inf:
-            raise UserError(f"the threshold must be a number from {FLOOR} up, as what is smaller is not kept, not {self.threshold}")
+            raise UserError(
+                f"the threshold must be a number from {FLOOR} up, as what is smaller is not kept, not {self.threshold}"
+            )
 
     @property
     def of_ratings(self) -> bool:
@@ -175,7 +215,13 @@ class LowRank(Defense):
     @property
     def columns(self) -> dict:
         plain = self.enter in ("ratings", LowRank.enter)
-        name = ":".join(["low_rank", *([] if plain else [self.enter]), *(["drop"] if self.partial == "drop" else [])])
+        name = ":".join(
+            [
+                "low_rank",
+                *([] if plain else [self.enter]),
+                *(["drop"] if self.partial == "drop" else []),
+            ]
+        )
         own = {
             "defense": "new ratings" if self.keep_originals else name,
             "patch": "full" if self.patch is None else str(self.patch),
@@ -183,7 +229,9 @@ class LowRank(Defense):
         }
         return own | ({"share": self.share} if self.enter == "ratings" else {})
 
-    def cleaned(self, data: Interactions, n_real: int, cache_dir: Path, workers: int = 1) -> Interactions:
+    def cleaned(
+        self, data: Interactions, n_real: int, cache_dir: Path, workers: int = 1
+    ) -> Interactions:
         """The data with what a reconstruction, which is kept in cache_dir, makes of them."""
         rebuilt = self.rebuilt(data, cache_dir, workers)
         if self.enter == "ratings":
@@ -197,10 +245,16 @@ class LowRank(Defense):
         def build():
             if self.patch is None:
                 return _parts_of(next(reconstruct_full(matrix, (self.rank,), FLOOR)))
-            return _parts_of(reconstruct(matrix, self.patch, self.rank, FLOOR, workers, self.shuffle_seed, self.partial))
+            return _parts_of(
+                reconstruct(
+                    matrix, self.patch, self.rank, FLOOR, workers, self.shuffle_seed, self.partial
+                )
+            )
 
         parts = storage.cached(Path(cache_dir) / "reconstructions", self.identity(data), build)
-        return sparse.csr_matrix((parts["data"], parts["indices"], parts["indptr"]), shape=matrix.shape)
+        return sparse.csr_matrix(
+            (parts["data"], parts["indices"], parts["indptr"]), shape=matrix.shape
+        )
 
     def identity(self, data: Interactions) -> dict:
         """What the reconstruction depends on."""
@@ -241,22 +295,47 @@ class Transformation(Defense):
         of_ratings = data.train_ratings is not None and not self.clicks
         matrix = data.matrix(of_ratings)
         if not 1 <= self.rank <= min(matrix.shape):
-            raise UserError(f"the rank {self.rank} of the transformation must lie in 1 ... {min(matrix.shape)}")
-        fingerprint, width = data.ratings_fingerprint if of_ratings else data.fingerprint, self.widest or min(matrix.shape)
-        identity = {"version": VERSION, "ratings": of_ratings, "data": fingerprint, "vectors": width}
-        found = storage.cached(Path(cache_dir) / "bases", identity, lambda: dict(zip("UV", projection(matrix, width))))
+            raise UserError(
+                f"the rank {self.rank} of the transformation must lie in 1 ... {min(matrix.shape)}"
+            )
+        fingerprint, width = (
+            data.ratings_fingerprint if of_ratings else data.fingerprint,
+            self.widest or min(matrix.shape),
+        )
+        identity = {
+            "version": VERSION,
+            "ratings": of_ratings,
+            "data": fingerprint,
+            "vectors": width,
+        }
+        found = storage.cached(
+            Path(cache_dir) / "bases", identity, lambda: dict(zip("UV", projection(matrix, width)))
+        )
         have = found["U"].shape[1]
         if have < self.rank:
-            print(f"advrec: {data.name} has {have} singular values above 0: a projection of rank {self.rank} is that of rank {have}", file=sys.stderr)
+            print(
+                f"advrec: {data.name} has {have} singular values above 0: a projection of rank {self.rank} is that of rank {have}",
+                file=sys.stderr,
+            )
         return found["U"][:, : self.rank], found["V"][:, : self.rank]
 
 
-def prepare_full(data: Interactions, ranks: tuple[int, ...], cache_dir: Path, position: int = 0) -> None:
+def prepare_full(
+    data: Interactions, ranks: tuple[int, ...], cache_dir: Path, position: int = 0
+) -> None:
     """Puts the reconstructions of the whole matrix of clicks at several ranks into the cache, from one decomposition."""
     entries = {rank: LowRank(None, rank).identity(data) for rank in ranks}
-    missing = [rank for rank in ranks if not storage.entry(Path(cache_dir) / "reconstructions", entries[rank]).exists()]
-    for rank, rebuilt in zip(missing, reconstruct_full(data.matrix(), tuple(missing), FLOOR) if missing else ()):
-        storage.cached(Path(cache_dir) / "reconstructions", entries[rank], partial(_parts_of, rebuilt))
+    missing = [
+        rank
+        for rank in ranks
+        if not storage.entry(Path(cache_dir) / "reconstructions", entries[rank]).exists()
+    ]
+    for rank, rebuilt in zip(
+        missing, reconstruct_full(data.matrix(), tuple(missing), FLOOR) if missing else ()
+    ):
+        storage.cached(
+            Path(cache_dir) / "reconstructions", entries[rank], partial(_parts_of, rebuilt)
+        )
 
 
 def _parts_of(matrix: sparse.csr_matrix) -> dict[str, np.ndarray]:

@@ -32,12 +32,16 @@ class Defense:
         (`perturbations.trajectory(through=...)`).  data: as they were before `cleaned`"""
         return None
 
-    def transformed(self, P: np.ndarray, Q: np.ndarray, data: Interactions, cache_dir: Path) -> tuple[np.ndarray, np.ndarray]:
+    def transformed(
+        self, P: np.ndarray, Q: np.ndarray, data: Interactions, cache_dir: Path
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The factors that users are served from.  data: as they were before `cleaned`"""
         found = self.bases(data, cache_dir)
         return (P, Q) if found is None else project(P, Q, *found)
 
 
-def project(A: np.ndarray, B: np.ndarray, U: np.ndarray, V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def project(
+    A: np.ndarray, B: np.ndarray, U: np.ndarray, V: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """A' = U U^T A and B' = V V^T B, without the square matrices.  (Eq. 2)  A: [users, D], B: [items, D], U: [users, k], V: [items, k]"""
     return (U @ (U.T @ A)).astype(A.dtype), (V @ (V.T @ B)).astype(B.dtype)

@@ -18,7 +18,12 @@ _ROUNDING = 2.0**-24  # of a number in single precision
 
 
 def certified_radii(
-    P: np.ndarray, Q: np.ndarray, data: Interactions, ball: str = "l2", k: int = 10, units: tuple[npt.ArrayLike, npt.ArrayLike] = (1, 1)
+    P: np.ndarray,
+    Q: np.ndarray,
+    data: Interactions,
+    ball: str = "l2",
+    k: int = 10,
+    units: tuple[npt.ArrayLike, npt.ArrayLike] = (1, 1),
 ) -> np.ndarray:
     """The k smallest certified radii of every test row: float64 [M, k], ascending.
 
@@ -50,12 +55,17 @@ def certified_radii(
     if not data.has_one_test_item_each:
         raise ValueError("certificates need one test item a user")
     P, Q = (np.asarray(x, np.float64) for x in (P, Q))
-    own = [np.broadcast_to(np.asarray(unit, np.float64).reshape(-1, 1), (len(x), 1)) for unit, x in zip(units, (P, Q))]
+    own = [
+        np.broadcast_to(np.asarray(unit, np.float64).reshape(-1, 1), (len(x), 1))
+        for unit, x in zip(units, (P, Q))
+    ]
     P = np.divide(P, own[0], out=np.zeros_like(P), where=own[0] > 0)  # a row of no size is 0
     return np.concatenate(list(_nearest(P, Q, own[1][:, 0], data, ball, k)))
 
 
-def _nearest(P: np.ndarray, Q: np.ndarray, units: np.ndarray, data: Interactions, ball: str, k: int) -> Iterator[np.ndarray]:
+def _nearest(
+    P: np.ndarray, Q: np.ndarray, units: np.ndarray, data: Interactions, ball: str, k: int
+) -> Iterator[np.ndarray]:
     """The k smallest radii [B, k] in blocks of test rows; train items and the test item itself are no rivals (infinite)."""
     step, shelf = block_starts(data).step, _Shelf.of(Q, units)
 
@@ -63,8 +73,12 @@ def _nearest(P: np.ndarray, Q: np.ndarray, units: np.ndarray, data: Interactions
         users, items = (ids[start : start + step] for ids in (data.test_users, data.test_items))
         closeness = -_least_ratios(P[users], items, shelf)
         rows = np.arange(len(users))
-        known = np.concatenate([data.train_items[data.indptr[u] : data.indptr[u + 1]] for u in users])
-        closeness[np.repeat(rows, np.diff(data.indptr)[users]), known] = closeness[rows, items] = -np.inf
+        known = np.concatenate(
+            [data.train_items[data.indptr[u] : data.indptr[u + 1]] for u in users]
+        )
+        closeness[np.repeat(rows, np.diff(data.indptr)[users]), known] = closeness[
+            rows, items
+        ] = -np.inf
         return _smallest(closeness, P[users], Q, units, items, ball, k)
 
     return side_by_side(nearest, range(0, len(data.test_users), step))
@@ -80,7 +94,9 @@ class _Shelf(NamedTuple):
     @classmethod
     def of(cls, Q: np.ndarray, units: np.ndarray) -> "_Shelf":
         norms = np.linalg.norm(Q, axis=1, keepdims=True)
-        return cls(*((x / (norms.max() or 1.0)).astype(np.float32) for x in (Q, norms, units[:, None])))
+        return cls(
+            *((x / (norms.max() or 1.0)).astype(np.float32) for x in (Q, norms, units[:, None]))
+        )
 
 
 def _least_ratios(p: np.ndarray, items: np.ndarray, shelf: _Shelf) -> np.ndarray:
@@ -90,7 +106,9 @@ def _least_ratios(p: np.ndarray, items: np.ndarray, shelf: _Shelf) -> np.ndarray
     direction = np.divide(p, length, out=np.zeros_like(p), where=length > 0).astype(np.float32)
     length = length.astype(np.float32)
     both = 1 + norms[items]  # at least the sum of the norms of both items
-    wrong = np.float32((p.shape[1] + 6) * _ROUNDING) * both  # how much m may be; |d|^2, and m^2 of such an m, together twice this and the sum
+    wrong = (
+        np.float32((p.shape[1] + 6) * _ROUNDING) * both
+    )  # how much m may be; |d|^2, and m^2 of such an m, together twice this and the sum
     margin = np.sum(direction * rows[items], axis=1, keepdims=True) - wrong - direction @ rows.T
     across = (-2 * rows[items]) @ rows.T  # becomes |d|^2 - m^2, then h, then h + s r
     across += np.square(norms).T
@@ -103,7 +121,15 @@ def _least_ratios(p: np.ndarray, items: np.ndarray, shelf: _Shelf) -> np.ndarray
     return np.divide(margin, across, out=margin)
 
 
-def _smallest(closeness: np.ndarray, p: np.ndarray, Q: np.ndarray, units: np.ndarray, items: np.ndarray, ball: str, k: int) -> np.ndarray:
+def _smallest(
+    closeness: np.ndarray,
+    p: np.ndarray,
+    Q: np.ndarray,
+    units: np.ndarray,
+    items: np.ndarray,
+    ball: str,
+    k: int,
+) -> np.ndarray:
     """The k smallest radii [B, k].  closeness: [B, I], of every rival not below -g, -inf for what is none"""
     found, left, count = np.full((len(p), k), np.inf), np.arange(len(p)), 2 * k
     slack = (1 - 16 * _ROUNDING) / (np.sqrt(Q.shape[1]) if ball == "linf" else 1)
@@ -113,7 +139,9 @@ def _smallest(closeness: np.ndarray, p: np.ndarray, Q: np.ndarray, units: np.nda
         radii = _radii(p[left], Q, units, items[left], rivals, np.isfinite(close), ball, k)
         nearest = np.sort(radii, axis=1)[:, :k]
         g = np.maximum(-close[:, -1].astype(np.float64), 0)
-        beyond = slack * np.linalg.norm(p[left], axis=1) * np.sin(np.arctan(g))  # no rival that is left out is nearer
+        beyond = (
+            slack * np.linalg.norm(p[left], axis=1) * np.sin(np.arctan(g))
+        )  # no rival that is left out is nearer
         done = (nearest[:, -1] <= beyond) | np.isinf(g) | (count == len(Q))
         found[left[done], : nearest.shape[1]] = nearest[done]
         left, count = left[~done], 4 * count
@@ -128,7 +156,9 @@ def _radii(p, Q, units, items, rivals, there, ball: str, k: int) -> np.ndarray:
     radii = np.where(margins > 0, np.inf, 0)
     for at in _pairs(there & (margins > 0) & (np.sum(margins <= 0, axis=1, keepdims=True) < k)):
         user, own, rival = p[at[0]], items[at[0]], rivals[at]
-        radii[at] = (_l2_radii if ball == "l2" else _linf_radii)(user, Q[own] - Q[rival], units[own] + units[rival], margins[at])
+        radii[at] = (_l2_radii if ball == "l2" else _linf_radii)(
+            user, Q[own] - Q[rival], units[own] + units[rival], margins[at]
+        )
     return radii
 
 
@@ -157,7 +187,9 @@ def _linf_radii(user: np.ndarray, d: np.ndarray, s: np.ndarray, margin: np.ndarr
     for _ in range(HALVINGS):
         middle = (least + most) / 2
         e = middle[:, None]
-        worst = margin + np.sum(np.minimum(wide * e**2 - e * plus, -wide * e**2 - e * minus), axis=1)
+        worst = margin + np.sum(
+            np.minimum(wide * e**2 - e * plus, -wide * e**2 - e * minus), axis=1
+        )
         least, most = np.where(worst > 0, middle, least), np.where(worst > 0, most, middle)
     return least
 

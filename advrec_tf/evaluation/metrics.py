@@ -25,7 +25,9 @@ def per_user_metrics(lists: np.ndarray, data: Interactions) -> dict[str, np.ndar
     tested = np.flatnonzero(n_test)
     lists, n_test = _checked(lists, data)[tested], n_test[tested]
     k = lists.shape[1]
-    hit = np.isin(data.pairs(tested[:, None], lists), data.pairs(data.test_users, data.test_items)) & (lists >= 0)  # [T, K]
+    hit = np.isin(
+        data.pairs(tested[:, None], lists), data.pairs(data.test_users, data.test_items)
+    ) & (lists >= 0)  # [T, K]
     discount = 1 / np.log2(np.arange(2, k + 2))  # [K]
     ideal = np.cumsum(discount)[np.minimum(n_test, k) - 1]
     hits = hit.sum(axis=1)
@@ -49,7 +51,9 @@ def metrics(lists: np.ndarray, data: Interactions) -> dict[str, float]:
     return {**means, "SE": _entropy(shown), "ICov": int(np.count_nonzero(shown))}
 
 
-def resampled_metrics(lists: np.ndarray, data: Interactions, resamples: int = 200, seed: int = 0, block: int = 50) -> np.ndarray:
+def resampled_metrics(
+    lists: np.ndarray, data: Interactions, resamples: int = 200, seed: int = 0, block: int = 50
+) -> np.ndarray:
     """The six metrics of users drawn with replacement, as many as there are: a bootstrap, with the same draws for all lists of the same users.
 
     Fewer users are in a draw than there are, so its ICov lies below that of all users; its deviation is what counts, and so are differences
@@ -57,14 +61,28 @@ def resampled_metrics(lists: np.ndarray, data: Interactions, resamples: int = 20
     """
     lists, rng, found = _checked(lists, data), np.random.default_rng(seed), []
     rows, places = np.nonzero(lists >= 0)
-    listed = sparse.csr_matrix((np.ones(len(rows)), (rows, lists[rows, places])), (data.n_users, data.n_items))
-    tested, own = np.bincount(data.test_users, minlength=data.n_users) > 0, np.column_stack(list(per_user_metrics(lists, data).values()))
+    listed = sparse.csr_matrix(
+        (np.ones(len(rows)), (rows, lists[rows, places])), (data.n_users, data.n_items)
+    )
+    tested, own = (
+        np.bincount(data.test_users, minlength=data.n_users) > 0,
+        np.column_stack(list(per_user_metrics(lists, data).values())),
+    )
     for start in range(0, resamples, block):
-        drawn = (rng.integers(0, data.n_users, data.n_users) for _ in range(min(block, resamples - start)))
-        times = np.stack([np.bincount(users, minlength=data.n_users) for users in drawn]).astype(np.float64)  # [block, U]
+        drawn = (
+            rng.integers(0, data.n_users, data.n_users)
+            for _ in range(min(block, resamples - start))
+        )
+        times = np.stack([np.bincount(users, minlength=data.n_users) for users in drawn]).astype(
+            np.float64
+        )  # [block, U]
         means = times[:, tested] @ own / np.maximum(times[:, tested].sum(axis=1), 1)[:, None]
         shown = (listed.T @ times.T).T  # [block, I]
-        found.append(np.column_stack([means, [_entropy(each) for each in shown], np.count_nonzero(shown, axis=1)]))
+        found.append(
+            np.column_stack(
+                [means, [_entropy(each) for each in shown], np.count_nonzero(shown, axis=1)]
+            )
+        )
     return np.concatenate(found)
 
 
@@ -83,7 +101,10 @@ def novelty(data: Interactions) -> np.ndarray:
 def rank_metrics(ranks: np.ndarray, k: int = 10) -> dict[str, float]:
     """HR@k and nDCG@k from the ranks of one test item a user.  ranks: int [M], from 1 -> {name: value}"""
     hit = ranks <= k
-    return {f"HR@{k}": float(hit.mean()), f"nDCG@{k}": float(np.where(hit, 1 / np.log2(ranks + 1), 0).mean())}
+    return {
+        f"HR@{k}": float(hit.mean()),
+        f"nDCG@{k}": float(np.where(hit, 1 / np.log2(ranks + 1), 0).mean()),
+    }
 
 
 def _checked(lists: np.ndarray, data: Interactions) -> np.ndarray:

@@ -29,7 +29,9 @@ def top_k(P: np.ndarray, Q: np.ndarray, data: Interactions, k: int = 10) -> np.n
     Raises ValueError for factors that are not finite or do not fit the data, and for a k outside 1 ... items.
     """
     _check_length(k, data)
-    return np.concatenate(list(of_blocks(lambda start, scores: _lists(scores, start, data, k), P, Q, data)))
+    return np.concatenate(
+        list(of_blocks(lambda start, scores: _lists(scores, start, data, k), P, Q, data))
+    )
 
 
 def top_k_of_scores(blocks: Iterable[np.ndarray], data: Interactions, k: int) -> np.ndarray:
@@ -55,7 +57,9 @@ def _lists(scores: np.ndarray, start: int, data: Interactions, k: int) -> np.nda
     return np.where(np.isneginf(values), -1, items).astype(np.int32)
 
 
-def strongest(scores: np.ndarray, count: int, losing: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def strongest(
+    scores: np.ndarray, count: int, losing: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The items of every row's highest scores, best first, and these scores; of equal ones those that are `losing` come last, the others by id.
 
     The `count` highest are no lower than the `count`-th of the maxima of disjoint parts, and stand in parts that reach it: few scores are looked
@@ -78,10 +82,16 @@ def strongest(scores: np.ndarray, count: int, losing: np.ndarray | None = None) 
     found = np.flatnonzero((values >= least[rows][:, None]) & (items < n_items))
     rows, items, values = rows[found // items.shape[1]], items.ravel()[found], values.ravel()[found]
     places = np.arange(len(rows)) - np.searchsorted(rows, rows)
-    keys = np.full((len(scores), places.max() + 1), complex(np.inf, np.inf))  # sorted by their real parts, equal ones by the others
-    keys[rows, places] = -values + 1j * (items if losing is None else items + n_items * losing[rows, items])
+    keys = np.full(
+        (len(scores), places.max() + 1), complex(np.inf, np.inf)
+    )  # sorted by their real parts, equal ones by the others
+    keys[rows, places] = -values + 1j * (
+        items if losing is None else items + n_items * losing[rows, items]
+    )
     keys.sort(axis=1)
-    return keys.imag[:, :count].astype(np.int64) % n_items, 0 - keys.real[:, :count].astype(scores.dtype)
+    return keys.imag[:, :count].astype(np.int64) % n_items, 0 - keys.real[:, :count].astype(
+        scores.dtype
+    )
 
 
 def ranks_of_test_items(P: np.ndarray, Q: np.ndarray, data: Interactions) -> np.ndarray:
@@ -93,7 +103,9 @@ def ranks_of_test_items(P: np.ndarray, Q: np.ndarray, data: Interactions) -> np.
     def ranks_of(start: int, scores: np.ndarray) -> np.ndarray:
         part = slice(*np.searchsorted(data.test_users, [start, start + len(scores)]))
         ranks = np.empty(part.stop - part.start, np.int32)
-        for users, items, at in _one_item_a_user(data.test_users[part] - start, data.test_items[part]):
+        for users, items, at in _one_item_a_user(
+            data.test_users[part] - start, data.test_items[part]
+        ):
             own = scores if len(users) == len(scores) else scores[users]
             ranks[at] = np.count_nonzero(own >= scores[users, items][:, None], axis=1)
         return ranks
@@ -101,7 +113,9 @@ def ranks_of_test_items(P: np.ndarray, Q: np.ndarray, data: Interactions) -> np.
     return np.concatenate(list(of_blocks(ranks_of, P, Q, data)))
 
 
-def _one_item_a_user(users: np.ndarray, items: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _one_item_a_user(
+    users: np.ndarray, items: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Splits sorted test pairs into rounds in which every user occurs at most once."""
     turn = np.arange(len(users)) - np.searchsorted(users, users)
     for n in range(turn.max(initial=-1) + 1):
@@ -109,14 +123,27 @@ def _one_item_a_user(users: np.ndarray, items: np.ndarray) -> Iterator[tuple[np.
         yield users[at], items[at], at
 
 
-def of_blocks(work: Callable[[int, np.ndarray], _T], P: np.ndarray, Q: np.ndarray, data: Interactions, masked: bool = True) -> Iterator[_T]:
+def of_blocks(
+    work: Callable[[int, np.ndarray], _T],
+    P: np.ndarray,
+    Q: np.ndarray,
+    data: Interactions,
+    masked: bool = True,
+) -> Iterator[_T]:
     """Yields work(first user, scores [B, I]) of blocks of users, those of `block_starts`, in this order; side by side where there are threads.
 
     masked: every user's train items are at -inf.  Raises ValueError as `top_k`.
     """
     P, Q = np.asarray(P), np.asarray(Q)
-    if P.ndim != 2 or Q.ndim != 2 or P.shape[1] != Q.shape[1] or (len(P), len(Q)) != (data.n_users, data.n_items):
-        raise ValueError(f"factors {P.shape} and {Q.shape} do not fit {data.n_users} users and {data.n_items} items")
+    if (
+        P.ndim != 2
+        or Q.ndim != 2
+        or P.shape[1] != Q.shape[1]
+        or (len(P), len(Q)) != (data.n_users, data.n_items)
+    ):
+        raise ValueError(
+            f"factors {P.shape} and {Q.shape} do not fit {data.n_users} users and {data.n_items} items"
+        )
     if not (np.isfinite(P).all() and np.isfinite(Q).all()):
         raise ValueError("the factors hold values that are not finite")
     blocks = block_starts(data)

@@ -5,7 +5,11 @@ from scipy import stats
 
 
 def bootstrap_interval(
-    values: np.ndarray, beside: np.ndarray | None = None, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+    values: np.ndarray,
+    beside: np.ndarray | None = None,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """Percentile bootstrap interval, over users, of a per-user metric's mean, or of its ratio to the mean of another.
 
@@ -23,7 +27,9 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def paired_test(first: np.ndarray, second: np.ndarray, resamples: int = 2000, seed: int = 0) -> tuple[float, float]:
+def paired_test(
+    first: np.ndarray, second: np.ndarray, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
     """Mean difference of a per-user metric between two runs and its two-sided p-value under random sign flips.
 
     first, second: [users], the same users in the same order -> (mean of first - second, p)
@@ -32,7 +38,12 @@ def paired_test(first: np.ndarray, second: np.ndarray, resamples: int = 2000, se
     if not difference.any():
         return 0.0, 1.0
     result = stats.permutation_test(
-        (difference,), np.mean, permutation_type="samples", n_resamples=resamples, batch=50, rng=np.random.default_rng(seed)
+        (difference,),
+        np.mean,
+        permutation_type="samples",
+        n_resamples=resamples,
+        batch=50,
+        rng=np.random.default_rng(seed),
     )
     return float(difference.mean()), float(result.pvalue)
 
@@ -42,7 +53,11 @@ def mean_interval(values, confidence: float = 0.95) -> tuple[float, float]:
     values = np.asarray(values, np.float64)
     if len(values) < 2:
         return float("nan"), float("nan")
-    reach = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    reach = (
+        stats.t.ppf((1 + confidence) / 2, len(values) - 1)
+        * values.std(ddof=1)
+        / np.sqrt(len(values))
+    )
     return float(values.mean() - reach), float(values.mean() + reach)
 
 

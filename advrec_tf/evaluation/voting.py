@@ -26,7 +26,14 @@ def untouched_share(users: int, sampled: int, fakes: int) -> float:
 
 
 def certified_votes(
-    votes: np.ndarray, bases: int, sampled: int, fakes: int, data: Interactions, targets: tuple[int, ...], k: int, confidence: float = 0.999
+    votes: np.ndarray,
+    bases: int,
+    sampled: int,
+    fakes: int,
+    data: Interactions,
+    targets: tuple[int, ...],
+    k: int,
+    confidence: float = 0.999,
 ) -> dict[str, float]:
     """Bounds, over tested users, of HR@k and target HR@k of the ensemble of ALL bases there can be, whatever so many fake users do.
 
@@ -39,15 +46,25 @@ def certified_votes(
     """
     low, high = share_bounds(bases, data.n_items, confidence)
     s, counts = untouched_share(data.n_users, sampled, fakes), np.rint(votes).astype(int)
-    test_starts, tested = np.searchsorted(data.test_users, np.arange(data.n_users + 1)), np.unique(data.test_users)
+    test_starts, tested = (
+        np.searchsorted(data.test_users, np.arange(data.n_users + 1)),
+        np.unique(data.test_users),
+    )
     sure, entered = 0, 0
     for user in tested:
         unknown = np.ones(data.n_items, bool)
         unknown[data.train_items[data.indptr[user] : data.indptr[user + 1]]] = False
-        at_least, at_most = np.where(unknown, s * low[counts[user]], -1), np.where(unknown, s * high[counts[user]] + 1 - s, -1)
+        at_least, at_most = (
+            np.where(unknown, s * low[counts[user]], -1),
+            np.where(unknown, s * high[counts[user]] + 1 - s, -1),
+        )
         highest, lowest = np.sort(at_most)[::-1], np.sort(at_least)[::-1]
         own = data.test_items[test_starts[user] : test_starts[user + 1]]
         # An item's own upper bound reaches its lower one, so it counts itself among those that can.
-        sure += any(np.count_nonzero(highest >= at_least[item]) <= k for item in own if unknown[item])
-        entered += any(unknown[target] and np.count_nonzero(lowest > at_most[target]) < k for target in targets)
+        sure += any(
+            np.count_nonzero(highest >= at_least[item]) <= k for item in own if unknown[item]
+        )
+        entered += any(
+            unknown[target] and np.count_nonzero(lowest > at_most[target]) < k for target in targets
+        )
     return {"certified_HR": sure / len(tested), "certified_target_HR": entered / len(tested)}

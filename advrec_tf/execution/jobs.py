@@ -20,7 +20,14 @@ from joblib.externals.loky import ProcessPoolExecutor
 from advrec_tf.errors import UserError
 from advrec_tf.execution import clusters
 from advrec_tf.execution.clusters import Done
-from advrec_tf.execution.startup import at_work, one_thread_for_numpy, peak_memory_mb, start_tensorflow, start_worker, stops_held
+from advrec_tf.execution.startup import (
+    at_work,
+    one_thread_for_numpy,
+    peak_memory_mb,
+    start_tensorflow,
+    start_worker,
+    stops_held,
+)
 from advrec_tf.execution.threads import threads
 
 BACKENDS = ("loky", "dask", "ray")
@@ -34,7 +41,7 @@ def ignored(_: Any) -> None:
     """A result that is on disk."""
 
 
-class Call(NamedTuple):
+class Task(NamedTuple):
     """A function by its name "module:name", so that this process need not import TensorFlow only to hand it on; its arguments, to which `position`
     comes, where its progress bar goes; and what this process does with its result."""
 
@@ -43,7 +50,9 @@ class Call(NamedTuple):
     done: Callable[[Any], None] = ignored
 
 
-Flow = Iterator[list[Call]]  # of batches: the next is asked for, and begins, when all of the one before are done
+Stages = Iterator[
+    list[Task]
+]  # of batches: the next is asked for, and begins, when all of the one before are done
 
 
 class Pool(Protocol):
@@ -51,7 +60,7 @@ class Pool(Protocol):
 
     room: int  # how many it takes at a time
 
-    def submit(self, number: int, call: Call, waiting: int) -> None:
+    def submit(self, number: int, call: Task, waiting: int) -> None:
         """Begins a call; waiting: how many others could begin."""
         ...
 
@@ -60,7 +69,13 @@ class Pool(Protocol):
         ...
 
 
-def run(flows: Iterable[Flow], workers: int, backend: str = "loky", folder: Path = Path(), share: clusters.Share = clusters.ONE_THREAD) -> None:
+def run(
+    flows: Iterable[Stages],
+    workers: int,
+    backend: str = "loky",
+    folder: Path = Path(),
+    share: clusters.ResourceRequest = clusters.ONE_THREAD,
+) -> None:
     """Runs all flows at once, at most `workers` calls at a time, in the order in which they may begin.
 
     `backend`: processes here (loky), which end when this one does, or a cluster that runs already (dask, ray) with as many workers as that has.  A
@@ -69,10 +84,14 @@ def run(flows: Iterable[Flow], workers: int, backend: str = "loky", folder: Path
     """
     one_thread_for_numpy()
     waiting = deque(each for flow in flows for each in _next_batch(flow))
-    running: dict[int, tuple[Call, _Batch]] = {}
+    running: dict[int, tuple[Task, _Batch]] = {}
     if not waiting:
         return
-    with _processes(workers) if backend == "loky" else clusters.pool(backend, called, folder, share) as pool:
+    with (
+        _processes(workers)
+        if backend == "loky"
+        else clusters.pool(backend, called, folder, share) as pool
+    ):
         count = 0
         while waiting or running:
             while waiting and len(running) < pool.room:
@@ -92,11 +111,11 @@ def run(flows: Iterable[Flow], workers: int, backend: str = "loky", folder: Path
 class _Batch:
     """What a flow has begun."""
 
-    flow: Flow
+    flow: Stages
     left: int  # calls that are not done
 
 
-def _next_batch(flow: Flow) -> list[tuple[Call, _Batch]]:
+def _next_batch(flow: Stages) -> list[tuple[Task, _Batch]]:
     """The calls of a flow's next batch that is not empty."""
     calls = next(filter(None, flow), [])
     batch = _Batch(flow, len(calls))
@@ -120,7 +139,9 @@ def _processes(workers: int) -> Iterator[Pool]:
         pool.interrupt()
         if not isinstance(error, BrokenProcessPool):
             raise
-        raise UserError("a worker process was killed, perhaps for want of memory: run again, with fewer --workers if so") from None
+        raise UserError(
+            "a worker process was killed, perhaps for want of memory: run again, with fewer --workers if so"
+        ) from None
     finally:
         pool.end()
 
@@ -134,15 +155,19 @@ class _Processes:
         self._executors: dict[int, ProcessPoolExecutor] = {}
         self._running: dict[Future[Done], tuple[int, int]] = {}  # place, threads
 
-    def submit(self, number: int, call: Call, waiting: int) -> None:
+    def submit(self, number: int, call: Task, waiting: int) -> None:
         left = self.room - sum(threads for _, threads in self._running.values())
         own = min(MOST_THREADS, max(1, -(-left // (1 + waiting))))
         place = min(self._free)
         self._free.remove(place)
         with stops_held():  # a worker that is just starting could only answer with a traceback
             if place not in self._executors:
-                self._executors[place] = ProcessPoolExecutor(1, timeout=IDLE, initializer=start_worker)
-            future = self._executors[place].submit(called, number, call.function, call.arguments, place, own)
+                self._executors[place] = ProcessPoolExecutor(
+                    1, timeout=IDLE, initializer=start_worker
+                )
+            future = self._executors[place].submit(
+                called, number, call.function, call.arguments, place, own
+            )
         self._running[future] = place, own
 
     def next(self) -> Done:
@@ -152,7 +177,9 @@ class _Processes:
 
     def interrupt(self) -> None:
         """Stops the calls that run, and gives them time to remove what they have begun."""
-        processes = [number for executor in self._executors.values() for number in list(executor._processes)]
+        processes = [
+            number for executor in self._executors.values() for number in list(executor._processes)
+        ]
         for number in processes:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGTERM)

@@ -24,9 +24,35 @@ from advrec_tf.version import __version__
 LIBRARIES = ("tensorflow", "keras", "numpy", "pandas", "scipy")  # whose versions a run records
 
 # Whatever else the columns of a results.csv are, they are numbers.
-TEXTS = ("dataset", "model", "selection", "attack", "ball", "start", "profiles", "group", "defense", "patch", "sampling", "kernel", "detector",
-         "tested_on", "by", "order", "column", "metric", "first", "second", "entry", "factors", "threat", "budget", "member", "masked",
-         "source")  # fmt: skip
+TEXTS = (
+    "dataset",
+    "model",
+    "selection",
+    "attack",
+    "ball",
+    "start",
+    "profiles",
+    "group",
+    "defense",
+    "patch",
+    "sampling",
+    "kernel",
+    "detector",
+    "tested_on",
+    "by",
+    "order",
+    "column",
+    "metric",
+    "first",
+    "second",
+    "entry",
+    "factors",
+    "threat",
+    "budget",
+    "member",
+    "masked",
+    "source",
+)
 
 
 class Layout(NamedTuple):
@@ -53,11 +79,16 @@ class Job(NamedTuple):
     files: tuple[Path, ...] = ()
 
 
-def measure(function: str, points: list[dict], arguments: dict, path: Path, binding: str, position: int = 0) -> list[dict]:
+def measure(
+    function: str, points: list[dict], arguments: dict, path: Path, binding: str, position: int = 0
+) -> list[dict]:
     """Runs one job, in whichever process, and keeps its result at `path` before anybody is told of it."""
     rows, users = jobs.named(function)(points=points, **arguments, position=position)
     text = json.dumps(rows, default=lambda value: value.item())
-    storage.save(path, {"rows": np.frombuffer(text.encode(), np.uint8), "binding": np.array(binding), **users})
+    storage.save(
+        path,
+        {"rows": np.frombuffer(text.encode(), np.uint8), "binding": np.array(binding), **users},
+    )
     return rows
 
 
@@ -76,19 +107,33 @@ class Results:
             if trusted and _is_whole(path):
                 frame = pd.read_csv(path, dtype=str, keep_default_na=False)
                 if tuple(frame.columns) != layout.columns:
-                    raise UserError(f"{path}: its columns are not those of this version; move the file away")
+                    raise UserError(
+                        f"{path}: its columns are not those of this version; move the file away"
+                    )
                 self._take(frame.to_dict("records"))
             else:
-                told = "its content is not what was written" if trusted else "config.json does not say what it was measured with"
-                print(f"advrec: {path}: {told}; what its jobs did not keep is measured again", file=sys.stderr)
+                told = (
+                    "its content is not what was written"
+                    if trusted
+                    else "config.json does not say what it was measured with"
+                )
+                print(
+                    f"advrec: {path}: {told}; what its jobs did not keep is measured again",
+                    file=sys.stderr,
+                )
         for path in sorted((self.folder / "jobs").glob("*.npz")):
             try:
                 kept = storage.load(path)
             except UserError:
-                print(f"advrec: {path}: its content is not what was written; it is measured again", file=sys.stderr)
+                print(
+                    f"advrec: {path}: its content is not what was written; it is measured again",
+                    file=sys.stderr,
+                )
                 continue
             if str(kept["binding"]) != binding:
-                raise UserError(f"{folder} holds results of another config, which {path.name} was measured with: choose another --output_dir")
+                raise UserError(
+                    f"{folder} holds results of another config, which {path.name} was measured with: choose another --output_dir"
+                )
             self._take(_rows_of(kept))
             self._done.add(path)
         if self._rows:
@@ -113,8 +158,17 @@ class Results:
             self._rows[tuple(texts[name] for name in self.layout.keys)] = texts
 
     def _write(self) -> None:
-        ordered = sorted(self._rows, key=lambda key: [(0, float(part), "") if _is_number(part) else (1, 0.0, part) for part in key])
-        text = pd.DataFrame([self._rows[key] for key in ordered], columns=self.layout.columns).to_csv(index=False).encode()
+        ordered = sorted(
+            self._rows,
+            key=lambda key: [
+                (0, float(part), "") if _is_number(part) else (1, 0.0, part) for part in key
+            ],
+        )
+        text = (
+            pd.DataFrame([self._rows[key] for key in ordered], columns=self.layout.columns)
+            .to_csv(index=False)
+            .encode()
+        )
         path = self.folder / "results.csv"
         there = path.read_bytes() if path.exists() and _is_whole(path) else None
         if there == text:
@@ -148,12 +202,18 @@ def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
     where there is none; a table without a sum beside it is read as it is.
     """
     path = Path(folder) / name
-    if not path.exists() and (packed := path.with_name(f"{name}.gz")).exists():  # as the largest are published
+    if (
+        not path.exists() and (packed := path.with_name(f"{name}.gz")).exists()
+    ):  # as the largest are published
         path = packed
     if not path.exists():
-        raise UserError(f"{path} is not there: --experiment={path.parent.parent.name} --dataset={path.parent.name} makes it")
+        raise UserError(
+            f"{path} is not there: --experiment={path.parent.parent.name} --dataset={path.parent.name} makes it"
+        )
     if path.with_suffix(".sha256").exists() and not _is_whole(path):
-        raise UserError(f"{path}: its content is not what was written: the command that made it mends it")
+        raise UserError(
+            f"{path}: its content is not what was written: the command that made it mends it"
+        )
     columns = pd.read_csv(path, nrows=0).columns
     texts = {name: str for name in TEXTS if name in columns}
     blanks = {name: [""] for name in columns if name not in texts}
@@ -181,7 +241,10 @@ def read_users(folder: Path | str) -> list[tuple[dict, dict[str, np.ndarray]]]:
     for path in sorted((Path(folder) / "jobs").glob("*.npz")):
         kept = storage.load(path)
         users = {name: values for name, values in kept.items() if name not in ("rows", "binding")}
-        found += [(row, {name: values[place] for name, values in users.items()}) for place, row in enumerate(_rows_of(kept))]
+        found += [
+            (row, {name: values[place] for name, values in users.items()})
+            for place, row in enumerate(_rows_of(kept))
+        ]
     return found
 
 
@@ -201,7 +264,12 @@ def _is_number(text: str) -> bool:
 
 @contextlib.contextmanager
 def recorded_run(
-    folder: Path, config: dict, statistics: dict | None, flags: dict | None, layout: Layout, command: Sequence[str] = ()
+    folder: Path,
+    config: dict,
+    statistics: dict | None,
+    flags: dict | None,
+    layout: Layout,
+    command: Sequence[str] = (),
 ) -> Iterator[Results]:
     """Opens the results of a folder for one run: locked, and of this configuration or of none yet.
 
@@ -212,18 +280,32 @@ def recorded_run(
     with locked(folder):
         path, asked = folder / "config.json", json.loads(json.dumps(config))
         table = folder / "results.csv"
-        if table.exists() and not table.with_suffix(".sha256").exists() and not (folder / "jobs").exists():
-            raise UserError(f"{table} is of an earlier version, or of another program: move it away or choose another --output_dir")
-        there = read_record(path) if path.exists() and (folder / "results.csv").exists() else None  # without a row nothing is bound to its settings
+        if (
+            table.exists()
+            and not table.with_suffix(".sha256").exists()
+            and not (folder / "jobs").exists()
+        ):
+            raise UserError(
+                f"{table} is of an earlier version, or of another program: move it away or choose another --output_dir"
+            )
+        there = (
+            read_record(path) if path.exists() and (folder / "results.csv").exists() else None
+        )  # without a row nothing is bound to its settings
         before = there["config"] if there else {}
         for name in sorted({*asked, *before}) if there else ():
             old, new = before.get(name), asked.get(name)
             if old != new:
-                raise UserError(f"{folder} holds results of another config ({_difference(name, old, new)}): choose another --output_dir")
+                raise UserError(
+                    f"{folder} holds results of another config ({_difference(name, old, new)}): choose another --output_dir"
+                )
         results = Results(folder, layout, storage.hashed(asked, 64), trusted=there is not None)
         started = time.time()
         run = _surroundings(started) | {"command": list(command), "flags": flags, "ended": False}
-        record = {"config": asked, "runs": [*(there["runs"] if there else []), run], "statistics": statistics}
+        record = {
+            "config": asked,
+            "runs": [*(there["runs"] if there else []), run],
+            "statistics": statistics,
+        }
         write_record(path, record)
         try:
             yield results
@@ -244,7 +326,15 @@ def _difference(name: str, old: Any, new: Any) -> str:
 def write_record(path: Path, record: dict, indent: int | None = 1) -> None:
     """Writes a config.json with its seal."""
     plain = json.loads(json.dumps(record, default=str))
-    write_text(path, json.dumps({**plain, "sha256": storage.hashed(plain, 64)}, indent=indent, separators=None if indent else (",", ":")) + "\n")
+    write_text(
+        path,
+        json.dumps(
+            {**plain, "sha256": storage.hashed(plain, 64)},
+            indent=indent,
+            separators=None if indent else (",", ":"),
+        )
+        + "\n",
+    )
 
 
 def read_record(path: Path) -> dict | None:
@@ -259,7 +349,9 @@ def read_record(path: Path) -> dict | None:
 
 def _surroundings(started: float) -> dict:
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True
+        ).stdout.strip()
     except OSError:  # no git here
         commit = ""
     return {

@@ -11,8 +11,8 @@ from tqdm import tqdm
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.execution import jobs
-from advrec_tf.execution.clusters import Share
-from advrec_tf.execution.jobs import Call, Flow
+from advrec_tf.execution.clusters import ResourceRequest
+from advrec_tf.execution.jobs import Stages, Task
 from advrec_tf.execution.results import Job, Layout, Results, recorded_run
 
 
@@ -54,7 +54,7 @@ class Study(Protocol):
         ...
 
 
-def nothing(*_: Any) -> Flow:
+def nothing(*_: Any) -> Stages:
     """Of an experiment that needs nothing before."""
     yield from ()
 
@@ -77,13 +77,21 @@ class Experiment(NamedTuple):
     studies: Callable[[dict[str, Any], list[Interactions], Path], Sequence[Any]]
     jobs: Callable[[Any], list[Job]]
     report: Callable[[list[Path]], None]
-    prepare: Callable[[Any, Running], Flow] = nothing
-    prepare_jobs: Callable[[list[Job]], list[Call]] = lambda _: []
-    parts: Callable[[dict[str, Any], Interactions], tuple[list[Interactions], int]] = lambda values, data: ([data], 0)
+    prepare: Callable[[Any, Running], Stages] = nothing
+    prepare_jobs: Callable[[list[Job]], list[Task]] = lambda _: []
+    parts: Callable[[dict[str, Any], Interactions], tuple[list[Interactions], int]] = (
+        lambda values, data: ([data], 0)
+    )
     split: Callable[[Any], list[Any]] = whole
 
 
-def run(name: str, experiment: Experiment, values: dict[str, Any], studies: Sequence[Any], command: list[str]) -> None:
+def run(
+    name: str,
+    experiment: Experiment,
+    values: dict[str, Any],
+    studies: Sequence[Any],
+    command: list[str],
+) -> None:
     """Measures what is not measured yet, and has the report written; a run that is killed at any moment goes on from there.
 
     What is prepared and measured waits for what it needs alone, over all data sets.  command: its words, which the record keeps
@@ -93,15 +101,32 @@ def run(name: str, experiment: Experiment, values: dict[str, Any], studies: Sequ
         opened = []
         for study in studies:
             statistics = study.data.statistics() | {"published": study.published}
-            run = recorded_run(output_dir / name / study.data.name, study.config, statistics, values, experiment.layout, command)
+            run = recorded_run(
+                output_dir / name / study.data.name,
+                study.config,
+                statistics,
+                values,
+                experiment.layout,
+                command,
+            )
             opened.append(stack.enter_context(run))
         with contextlib.closing(Bar(name, how.progress)) as bar:
-            flows = [_flow(experiment, part, results, how, bar) for results, study in zip(opened, studies) for part in experiment.split(study)]
-            jobs.run(flows, values["workers"], values["backend"], output_dir, Share(values["job_threads"], values["job_memory"]))
+            flows = [
+                _flow(experiment, part, results, how, bar)
+                for results, study in zip(opened, studies)
+                for part in experiment.split(study)
+            ]
+            jobs.run(
+                flows,
+                values["workers"],
+                values["backend"],
+                output_dir,
+                ResourceRequest(values["job_threads"], values["job_memory"]),
+            )
         experiment.report([results.folder for results in opened])
 
 
-def _flow(experiment: Experiment, study: Any, results: Results, how: Running, bar: "Bar") -> Flow:
+def _flow(experiment: Experiment, study: Any, results: Results, how: Running, bar: "Bar") -> Stages:
     """What a study needs, and then its points, whose rows are taken as they come."""
     yield from experiment.prepare(study, how)
     asked = experiment.jobs(study)
@@ -111,7 +136,7 @@ def _flow(experiment: Experiment, study: Any, results: Results, how: Running, ba
     yield [_measuring(job, results, bar) for job in left]
 
 
-def _measuring(job: Job, results: Results, bar: "Bar") -> Call:
+def _measuring(job: Job, results: Results, bar: "Bar") -> Task:
     def taken(rows: list[dict]) -> None:
         if len(rows) != len(job.points):
             raise UserError(f"{job.function} gave {len(rows)} rows for {len(job.points)} points")
@@ -119,7 +144,11 @@ def _measuring(job: Job, results: Results, bar: "Bar") -> Call:
         bar.update()
 
     own = {name: value for name, value in job._asdict().items() if name != "files"}
-    return Call("advrec_tf.execution.results:measure", {**own, "path": results.path_of(job), "binding": results.binding}, taken)
+    return Task(
+        "advrec_tf.execution.results:measure",
+        {**own, "path": results.path_of(job), "binding": results.binding},
+        taken,
+    )
 
 
 class Bar:
@@ -134,7 +163,10 @@ class Bar:
         if self.shown is None:
             self.shown = tqdm(total=asked, initial=done, desc=self.name, disable=self.disable)
         elif not self.shown.disable:
-            self.shown.total, self.shown.initial = self.shown.total + asked, self.shown.initial + done
+            self.shown.total, self.shown.initial = (
+                self.shown.total + asked,
+                self.shown.initial + done,
+            )
             self.shown.n = self.shown.last_print_n = self.shown.n + done
             self.shown.refresh()
 

@@ -67,7 +67,14 @@ def peak_memory_mb() -> int:
     """Most memory this process has held; where the system tells it, without what its parent had held when it was started."""
     status = Path("/proc/self/status")
     if status.exists():
-        return int(dict(line.split(":", 1) for line in status.read_text().splitlines())["VmHWM"].split()[0]) // 1024
+        return (
+            int(
+                dict(line.split(":", 1) for line in status.read_text().splitlines())[
+                    "VmHWM"
+                ].split()[0]
+            )
+            // 1024
+        )
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024 if resource else 0
 
 
@@ -78,7 +85,9 @@ def start_tensorflow() -> None:
     """
     quiet_tensorflow()
     tensorflow = importlib.import_module("tensorflow")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # functions are traced anew for other sizes, of which it warns
+    logging.getLogger("tensorflow").setLevel(
+        logging.ERROR
+    )  # functions are traced anew for other sizes, of which it warns
     with contextlib.suppress(RuntimeError):  # it runs already, as it was started first
         tensorflow.config.threading.set_intra_op_parallelism_threads(1)
         tensorflow.config.threading.set_inter_op_parallelism_threads(1)
@@ -122,7 +131,9 @@ def start_worker() -> None:
     for number in _STOPS:
         signal.signal(number, stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
-    tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system, which outlives a process that is killed
+    tqdm.set_lock(
+        threading.RLock()
+    )  # its own is a semaphore of the system, which outlives a process that is killed
     start_tensorflow()
 
 

@@ -50,7 +50,9 @@ def load(path: Path | str) -> Arrays:
     with open(path, "rb") as file:
         seal = _seal(file)
         if file.read() != seal:
-            raise UserError(f"{path}: its content is not what was written: remove it, and the same command makes it again")
+            raise UserError(
+                f"{path}: its content is not what was written: remove it, and the same command makes it again"
+            )
         file.seek(0)
         with np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
@@ -90,7 +92,9 @@ def write_csv(path: Path | str, frame: pd.DataFrame, **how: Any) -> None:
 
 def hashed(identity: Any, length: int = 16) -> str:
     """The first hex digits of a hash of plain values, whatever the order of their names."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:length]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[
+        :length
+    ]
 
 
 def digest(arrays: dict[str, Any]) -> str:
@@ -120,7 +124,10 @@ def cached(folder: Path | str, identity: dict, build: Callable[[], dict[str, Any
             try:
                 return load(path)
             except UserError:
-                print(f"advrec: {path}: its content is not what was written; it is computed again", file=sys.stderr)
+                print(
+                    f"advrec: {path}: its content is not what was written; it is computed again",
+                    file=sys.stderr,
+                )
         arrays = build()
         save(path, arrays)
         return {name: np.asarray(value) for name, value in arrays.items()}

@@ -31,7 +31,9 @@ def several_threads() -> bool:
 
 def side_by_side(function: Callable[[_A], _B], arguments: Iterable[_A]) -> Iterator[_B]:
     """function(argument) of all arguments, in their order; no more results are held than there are threads, and one."""
-    return _in_pool(function, arguments, _threads) if several_threads() else map(function, arguments)
+    return (
+        _in_pool(function, arguments, _threads) if several_threads() else map(function, arguments)
+    )
 
 
 def _in_pool(function: Callable[[_A], _B], arguments: Iterable[_A], count: int) -> Iterator[_B]:

@@ -22,7 +22,12 @@ from advrec_tf.reporting import web
 from advrec_tf.reporting.plots import png
 from advrec_tf.reporting.vocabulary import BASELINES, number
 
-COLORS = {name: f"C{place}" for place, name in enumerate((*dict.fromkeys(name for own in ensemble.MEMBERS.values() for name in own), "alone"))}
+COLORS = {
+    name: f"C{place}"
+    for place, name in enumerate(
+        (*dict.fromkeys(name for own in ensemble.MEMBERS.values() for name in own), "alone")
+    )
+}
 OWN_NORM = (
     "Epsilon bounds each row of a perturbation (l2) or each of its elements (linf), as a share of that row's own norm. "
     "So not even a factor on one user's row changes a figure."
@@ -71,15 +76,26 @@ class Audit(NamedTuple):
         """The findings, a line each."""
         found = [f"Beware: {warning}." for warning in self.warnings]
         for threat, size in self.half.items():
-            where = f"at epsilon {size:.4g}" if np.isfinite(size) else "at no epsilon that was tried"
-            found.append(f"Half of nDCG@{self.facts['k']} is gone under an attacker who {THREATS[threat]} {where}.")
+            where = (
+                f"at epsilon {size:.4g}" if np.isfinite(size) else "at no epsilon that was tried"
+            )
+            found.append(
+                f"Half of nDCG@{self.facts['k']} is gone under an attacker who {THREATS[threat]} {where}."
+            )
         return "\n".join(found)
 
 
-def audit(P: np.ndarray, Q: np.ndarray, data: Interactions, k: int = 10, seed: int = 0, budget: str = "relative") -> Audit:
+def audit(
+    P: np.ndarray,
+    Q: np.ndarray,
+    data: Interactions,
+    k: int = 10,
+    seed: int = 0,
+    budget: str = "relative",
+) -> Audit:
     """Measures factors as `--experiment=robustness` does an entry.  P: [U, D], Q: [I, D], rows in the order of `data`'s ids.
 
-    Biases are factors too: with item biases b append ones to P and b to Q.  budget: relative or row (free of scale, see `perturbations.form_of`) or
+    Biases are factors too: with item biases b append ones to P and b to Q.  budget: relative or row (free of scale, see `perturbations.normalized_factors`) or
     absolute.  Raises ValueError for factors that do not fit.
     """
     P, Q, norm = auditing.checked(P, Q, data)
@@ -87,13 +103,28 @@ def audit(P: np.ndarray, Q: np.ndarray, data: Interactions, k: int = 10, seed: i
     for job in auditing.jobs(P, Q, data, k, seed, budget):
         own, users = jobs.named(job.function)(points=job.points, **job.arguments)
         rows += own
-        kept += [(row, {name: values[place] for name, values in users.items()}) for place, row in enumerate(own)]
-    return of_results(facts_of(P, Q, data, norm, k, seed, budget), pd.DataFrame(rows, columns=leaderboard.LAYOUT.columns), kept)
+        kept += [
+            (row, {name: values[place] for name, values in users.items()})
+            for place, row in enumerate(own)
+        ]
+    return of_results(
+        facts_of(P, Q, data, norm, k, seed, budget),
+        pd.DataFrame(rows, columns=leaderboard.LAYOUT.columns),
+        kept,
+    )
 
 
-def facts_of(P: np.ndarray, Q: np.ndarray, data: Interactions, norm: float, k: int, seed: int, budget: str) -> dict[str, Any]:
+def facts_of(
+    P: np.ndarray, Q: np.ndarray, data: Interactions, norm: float, k: int, seed: int, budget: str
+) -> dict[str, Any]:
     """What is audited."""
-    facts = {"data": data.name, "users": data.n_users, "items": data.n_items, "dimension": P.shape[1], "mean row norm": norm}
+    facts = {
+        "data": data.name,
+        "users": data.n_users,
+        "items": data.n_items,
+        "dimension": P.shape[1],
+        "mean row norm": norm,
+    }
     return facts | {"k": k, "seed": seed, "budget": budget}
 
 
@@ -110,7 +141,9 @@ def of_results(facts: dict[str, Any], rows: pd.DataFrame, kept: Kept) -> Audit:
     ]
     warnings += [f"an ensemble may be too weak: {doubt}" for doubt in summary.doubts(worst)]
     half = summary.half(worst).loc[FACTORS].to_dict()
-    return Audit(facts, rows, worst[list(summary.DETAILS)], summary.quartiles(worst), half, warnings)
+    return Audit(
+        facts, rows, worst[list(summary.DETAILS)], summary.quartiles(worst), half, warnings
+    )
 
 
 def _figure(members: pd.DataFrame) -> Figure:
@@ -118,12 +151,25 @@ def _figure(members: pd.DataFrame) -> Figure:
 
     def draw(axis: Axes, threat: str) -> None:
         for name, part in own[own["threat"] == threat].groupby("member"):
-            axis.plot(part["rho"], part["nDCG"], "o-", color=COLORS[str(name)], markersize=3, label=str(name))
+            axis.plot(
+                part["rho"],
+                part["nDCG"],
+                "o-",
+                color=COLORS[str(name)],
+                markersize=3,
+                label=str(name),
+            )
         bound = own[own["threat"] == CERTIFICATE]
         if len(bound):
             axis.plot(bound["rho"], bound["nDCG"], ":", color="black", label="certified")
         for entry, part in members[members["rho"] == 0].groupby("entry"):
-            axis.axhline(part["nDCG"].mean(), color=COLORS.get(str(entry), "black"), linestyle="--", linewidth=1, label=f"{entry}, clean")
+            axis.axhline(
+                part["nDCG"].mean(),
+                color=COLORS.get(str(entry), "black"),
+                linestyle="--",
+                linewidth=1,
+                label=f"{entry}, clean",
+            )
 
     return board_page.by_threat(summary.threats(own), draw, "nDCG")
 
@@ -134,17 +180,41 @@ def _page(result: Audit) -> str:
     clean = result.worst[result.worst["threat"] == ""].iloc[0]
     parts = [
         web.listed(result.summary.split("\n")),
-        web.paragraph({"relative": summary.EXPLAINED, "row": OWN_NORM, "absolute": ABSOLUTE}[result.facts["budget"]]),
-        web.paragraph("Clean: " + ", ".join(f"{name} {number(clean[name], name)}" for name in ("nDCG", "HR", "EFD", "SE", "ICov")) + "."),
+        web.paragraph(
+            {"relative": summary.EXPLAINED, "row": OWN_NORM, "absolute": ABSOLUTE}[
+                result.facts["budget"]
+            ]
+        ),
+        web.paragraph(
+            "Clean: "
+            + ", ".join(
+                f"{name} {number(clean[name], name)}"
+                for name in ("nDCG", "HR", "EFD", "SE", "ICov")
+            )
+            + "."
+        ),
         web.section("What was audited", facts, _plain, "which"),
-        web.picture(png(result.figure), "nDCG over epsilon, a panel for each threat, a line for each attack, dotted the certified bound"),
-        web.paragraph("Noise is random and of the same size: what survives it but not an attack is lost to direction, not to size."),
+        web.picture(
+            png(result.figure),
+            "nDCG over epsilon, a panel for each threat, a line for each attack, dotted the certified bound",
+        ),
+        web.paragraph(
+            "Noise is random and of the same size: what survives it but not an attack is lost to direction, not to size."
+        ),
     ]
     for name, part in result.groups[result.groups["ball"] != "linf"].groupby("by"):
         wide = part.pivot_table(index=["threat", "rho"], columns="quartile", values="nDCG")
-        wide.index = pd.Index([f"{threat} {rho:.4g}" if threat else "clean" for threat, rho in wide.index])
-        parts.append(web.section(f"For whom: nDCG by quartile of {name} (1: least)", wide, number, "threat, epsilon"))
-    points = result.members.set_index("threat")[["entry", "ball", "rho", "member", "nDCG", "HR", "ICov", "EFD", "SE"]]
+        wide.index = pd.Index(
+            [f"{threat} {rho:.4g}" if threat else "clean" for threat, rho in wide.index]
+        )
+        parts.append(
+            web.section(
+                f"For whom: nDCG by quartile of {name} (1: least)", wide, number, "threat, epsilon"
+            )
+        )
+    points = result.members.set_index("threat")[
+        ["entry", "ball", "rho", "member", "nDCG", "HR", "ICov", "EFD", "SE"]
+    ]
     parts.append(web.section("All points", points, _plain, "threat"))
     return web.document("How much perturbation do these factors stand?", result.verdict, parts)
 

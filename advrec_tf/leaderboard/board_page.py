@@ -32,7 +32,15 @@ def figure(rows: pd.DataFrame) -> Figure:
             means = part.groupby("rho")[["nDCG", "certified_nDCG"]].mean()
             marker, color = "osD^v*"[place % 6], f"C{place % 10}"
             line = "-" if place < 10 else "--"  # where colours begin again
-            axis.plot(means.index, means["nDCG"], f"{marker}{line}", color=color, markersize=3, linewidth=1.2, label=str(entry))
+            axis.plot(
+                means.index,
+                means["nDCG"],
+                f"{marker}{line}",
+                color=color,
+                markersize=3,
+                linewidth=1.2,
+                label=str(entry),
+            )
             if threat in ("test", "alone"):
                 axis.plot(means.index, means["certified_nDCG"], ":", color=color, linewidth=1)
         levels(axis, rows[rows["threat"] == ""].groupby("entry")["nDCG"].mean())
@@ -44,7 +52,13 @@ def levels(axis: Axes, unperturbed: pd.Series) -> None:
     """What recommenders that learn next to nothing have unperturbed, as levels.  unperturbed: nDCG by entry"""
     for name in BASELINES:
         if name in unperturbed:
-            axis.axhline(unperturbed[name], color="black", linestyle="--", linewidth=1, label=f"{name}, clean")
+            axis.axhline(
+                unperturbed[name],
+                color="black",
+                linestyle="--",
+                linewidth=1,
+                label=f"{name}, clean",
+            )
 
 
 def by_threat(there: Collection[str], draw: Callable[[Axes, str], None], what: str) -> Figure:
@@ -61,7 +75,9 @@ def by_threat(there: Collection[str], draw: Callable[[Axes, str], None], what: s
     return picture
 
 
-def html_page(rows: pd.DataFrame, picture: bytes, dataset: str, first: list[str], compared: list[str]) -> str:
+def html_page(
+    rows: pd.DataFrame, picture: bytes, dataset: str, first: list[str], compared: list[str]
+) -> str:
     """Return one self-contained page.
 
     picture: a PNG of `figure`; first: sentences that stand above all others; compared: HTML of one
@@ -83,8 +99,21 @@ def records(rows: pd.DataFrame, config: dict[str, Any]) -> dict[str, dict[str, A
     """
     found, run = {}, (config.get("runs") or [{}])[-1]
     for (entry, seed), part in rows.groupby(["entry", "seed"]):
-        figures = part[[*(name for name in COLUMNS if name not in ("entry", "seed")), "masked"]].replace({np.nan: None}).to_dict("records")
-        about = {"entry": entry, "seed": int(seed), "factors": part["factors"].iloc[0], "threats": THREATS}
-        about |= {"config": config.get("config"), "statistics": config.get("statistics"), **{n: run.get(n) for n in ("commit", "versions", "flags")}}
+        figures = (
+            part[[*(name for name in COLUMNS if name not in ("entry", "seed")), "masked"]]
+            .replace({np.nan: None})
+            .to_dict("records")
+        )
+        about = {
+            "entry": entry,
+            "seed": int(seed),
+            "factors": part["factors"].iloc[0],
+            "threats": THREATS,
+        }
+        about |= {
+            "config": config.get("config"),
+            "statistics": config.get("statistics"),
+            **{n: run.get(n) for n in ("commit", "versions", "flags")},
+        }
         found[f"{entry} {seed}".replace("/", "-")] = about | {"figures": figures}
     return found

@@ -7,7 +7,15 @@ import pandas as pd
 
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import holm, mean_interval, mean_test
-from advrec_tf.evaluation.verdicts import Claim, Estimate, Relation, Replication, Verdict, Word, judge
+from advrec_tf.evaluation.verdicts import (
+    Claim,
+    Estimate,
+    Relation,
+    Replication,
+    Verdict,
+    Word,
+    judge,
+)
 from advrec_tf.leaderboard import CERTIFICATE
 
 Condition = tuple[str, str, float]  # threat, ball, epsilon
@@ -24,9 +32,24 @@ ACCURACY, BOUND, COVERAGE = 0.97, 1.5, 0.5
 DIRECTIONS = ("better", "worse", "undecided", "not tested")
 LEVEL = 0.05  # of corrected p values, and of all intervals of one kind together
 COLUMNS = [
-    "first", "second", "threat", "ball", "rho", "seeds", "first_nDCG", "second_nDCG", "difference",
-    "low", "high", "p_users", "over_users", "low_seeds", "high_seeds", "p_seeds", "over_seeds",
-]  # fmt: skip
+    "first",
+    "second",
+    "threat",
+    "ball",
+    "rho",
+    "seeds",
+    "first_nDCG",
+    "second_nDCG",
+    "difference",
+    "low",
+    "high",
+    "p_users",
+    "over_users",
+    "low_seeds",
+    "high_seeds",
+    "p_seeds",
+    "over_seeds",
+]
 
 
 def title_of(condition: Condition) -> str:
@@ -69,7 +92,9 @@ def compared(rows: pd.DataFrame, first: str) -> pd.DataFrame:
 
     rows: of `leaderboard.tidy`, with users' own nDCG.
     """
-    pairs = [pair for condition in CONDITIONS for pair in _pairs(at(rows, condition), condition, first)]
+    pairs = [
+        pair for condition in CONDITIONS for pair in _pairs(at(rows, condition), condition, first)
+    ]
     of_seeds = [matrix.mean(axis=1) if several else np.empty(0) for *_, several, matrix in pairs]
     of_users = [matrix.mean(axis=0) for *_, matrix in pairs]
     found = pd.DataFrame([pair[:-2] for pair in pairs], columns=COLUMNS[:8])
@@ -126,7 +151,9 @@ def entry_of(tests: pd.DataFrame, asked: str | None = None) -> str:
     names = sorted(tests["first"].unique())
     if len(names) != 1 or asked not in (None, names[0]):
         wanted = "one entry" if asked is None else asked
-        raise UserError(f"tests.csv is about {', '.join(names)}, not about {wanted}: run the experiment again")
+        raise UserError(
+            f"tests.csv is about {', '.join(names)}, not about {wanted}: run the experiment again"
+        )
     return str(names[0])
 
 
@@ -165,8 +192,17 @@ def _above_all(counts: dict[str, int]) -> Word:
 def summary(rows: pd.DataFrame, tests: pd.DataFrame) -> str:
     """Say under which conditions an entry fails to keep more nDCG than every other, and its ranks."""
     first, found = entry_of(tests), standing(rows, tests)
-    ranks = found["condition"] + " (" + found["rank"].astype(str) + " of " + found["entries"].astype(str) + ")"
-    users, trainings = ((found[f"verdict {kind}"] == Word.FAILS.value) for kind in ("over_users", "over_seeds"))
+    ranks = (
+        found["condition"]
+        + " ("
+        + found["rank"].astype(str)
+        + " of "
+        + found["entries"].astype(str)
+        + ")"
+    )
+    users, trainings = (
+        (found[f"verdict {kind}"] == Word.FAILS.value) for kind in ("over_users", "over_seeds")
+    )
     holds = ~trainings & (found["verdict over_users"] == Word.HOLDS.value)
     text = f"{first} fails under {(users | trainings).sum()} of {len(found)} conditions"
     if (users | trainings).any():
@@ -194,7 +230,12 @@ def goals(rows: pd.DataFrame, first: str) -> list[Verdict]:
     clean, certified = at(rows, CLEAN), at(rows, CERTIFIED)
     asked = (
         ("clean nDCG", "BPR-MF", clean.set_index(["entry", "seed"])["nDCG"], ACCURACY),
-        (f"nDCG, {title_of(CERTIFIED)}", "AMF", certified.set_index(["entry", "seed"])["nDCG"], BOUND),
+        (
+            f"nDCG, {title_of(CERTIFIED)}",
+            "AMF",
+            certified.set_index(["entry", "seed"])["nDCG"],
+            BOUND,
+        ),
         ("ICov", "BPR-MF", clean.set_index(["entry", "seed"])["ICov"], COVERAGE),
     )
     cases = []

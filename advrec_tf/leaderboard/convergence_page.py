@@ -13,13 +13,22 @@ def gains(rows: pd.DataFrame) -> pd.DataFrame:
 
     `lower`: by how many percent the better of the last two lowers what the attack leaves; 0 where neither does.  rows: of `robustness.convergence`
     """
-    effort = rows["steps"].astype(int).astype(str) + " x " + rows["restarts"].astype(int).astype(str)
+    effort = (
+        rows["steps"].astype(int).astype(str) + " x " + rows["restarts"].astype(int).astype(str)
+    )
     wide = rows.assign(effort=effort).pivot(index=_PLACE, columns="effort", values="nDCG")
     steps = int(rows.loc[rows["steps"] > 0, "steps"].min())
-    names = {"0 x 0": "clean", f"{steps} x 1": "attack", f"{10 * steps} x 1": "ten times the steps", f"{steps} x 10": "ten restarts"}
+    names = {
+        "0 x 0": "clean",
+        f"{steps} x 1": "attack",
+        f"{10 * steps} x 1": "ten times the steps",
+        f"{steps} x 10": "ten restarts",
+    }
     wide = wide.rename(columns=names)[list(names.values())]
     best = wide[["attack", "ten times the steps", "ten restarts"]].min(axis=1)
-    lower = 100 * (1 - best / wide["attack"].where(wide["attack"] > 0, 1)).where(wide["attack"] > 0, 0)
+    lower = 100 * (1 - best / wide["attack"].where(wide["attack"] > 0, 1)).where(
+        wide["attack"] > 0, 0
+    )
     return wide.assign(lower=lower).reset_index()
 
 
@@ -29,9 +38,22 @@ def report(rows: pd.DataFrame, dataset: str) -> str:
     converged = int((found["lower"] < CLOSE).sum())
     lines = []
     for row in found.to_dict("records"):
-        cells = [number(row[name]) for name in ("clean", "attack", "ten times the steps", "ten restarts")]
-        lines.append([row["entry"], str(row["seed"]), f"{row['rho']:g}", *cells, f"{row['lower']:.1f}%"])
-    head = ["entry", "seed", "epsilon", "clean", "attack", "ten times the steps", "ten restarts", "lower"]
+        cells = [
+            number(row[name]) for name in ("clean", "attack", "ten times the steps", "ten restarts")
+        ]
+        lines.append(
+            [row["entry"], str(row["seed"]), f"{row['rho']:g}", *cells, f"{row['lower']:.1f}%"]
+        )
+    head = [
+        "entry",
+        "seed",
+        "epsilon",
+        "clean",
+        "attack",
+        "ten times the steps",
+        "ten restarts",
+        "lower",
+    ]
     return "\n".join(
         [
             f"# Has the attack on held-out items converged on {dataset}?\n",

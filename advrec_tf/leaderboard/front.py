@@ -11,7 +11,16 @@ from advrec_tf.evaluation import holm
 from advrec_tf.evaluation.verdicts import Verdict
 from advrec_tf.leaderboard import comparison
 from advrec_tf.leaderboard.board_page import levels
-from advrec_tf.leaderboard.comparison import CERTIFIED, CLEAN, CONDITIONS, COVERAGE, GOALS, LEVEL, at, title_of
+from advrec_tf.leaderboard.comparison import (
+    CERTIFIED,
+    CLEAN,
+    CONDITIONS,
+    COVERAGE,
+    GOALS,
+    LEVEL,
+    at,
+    title_of,
+)
 from advrec_tf.leaderboard.summary import GROUPS, VERDICT_AT
 from advrec_tf.reporting.plots import legend, panels
 from advrec_tf.reporting.vocabulary import BASELINES, markdown, number
@@ -34,7 +43,9 @@ LESS = (
     "intervals, which hold together for all tests of their kind, and the p over trainings."
 )
 FEW = 10  # users with a hit in a quartile, below which the variance of its share says nothing
-ALT = "Worst over clean nDCG, a panel for each condition, a point for each entry, the front as a line"
+ALT = (
+    "Worst over clean nDCG, a panel for each condition, a point for each entry, the front as a line"
+)
 
 
 def protected(rows: pd.DataFrame, quarters: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -50,12 +61,25 @@ def protected(rows: pd.DataFrame, quarters: dict[str, np.ndarray]) -> pd.DataFra
     for place in (("test", "l2", VERDICT_AT), CERTIFIED):
         left = _mean_users(at(rows, place))
         for entry, by in ((entry, by) for entry in left for by in quarters):
-            ratios = [_ratio(left[entry][quarters[by] == n], still[entry][quarters[by] == n]) for n in range(1, 5)]
-            difference, deviation = ratios[3][0] - ratios[0][0], np.hypot(ratios[0][1], ratios[3][1])
+            ratios = [
+                _ratio(left[entry][quarters[by] == n], still[entry][quarters[by] == n])
+                for n in range(1, 5)
+            ]
+            difference, deviation = (
+                ratios[3][0] - ratios[0][0],
+                np.hypot(ratios[0][1], ratios[3][1]),
+            )
             shares = {f"quartile {n}": share for n, (share, _) in enumerate(ratios, 1)}
             named = {"entry": entry, "by": by, "of": title_of(place)}
             lines.append({**named, **shares, "difference": difference, "deviation": deviation})
-    columns = ["entry", "by", "of", *(f"quartile {n}" for n in range(1, 5)), "difference", "deviation"]
+    columns = [
+        "entry",
+        "by",
+        "of",
+        *(f"quartile {n}" for n in range(1, 5)),
+        "difference",
+        "deviation",
+    ]
     return _tested(pd.DataFrame(lines, columns=columns))
 
 
@@ -68,7 +92,10 @@ def _tested(differences: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mean_users(rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    return {str(entry): np.array(part["users"].tolist(), np.float64).mean(axis=0) for entry, part in comparison.with_users(rows).groupby("entry")}
+    return {
+        str(entry): np.array(part["users"].tolist(), np.float64).mean(axis=0)
+        for entry, part in comparison.with_users(rows).groupby("entry")
+    }
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> tuple[float, float]:
@@ -77,7 +104,9 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> tuple[float, float]:
         return np.nan, np.nan
     ratio = above.mean() / below.mean()
     deviation = np.std(above - ratio * below) / below.mean() / np.sqrt(len(below))
-    return float(ratio), float(deviation) if np.count_nonzero(below) >= FEW and deviation > 0 else np.nan
+    return float(ratio), float(deviation) if np.count_nonzero(
+        below
+    ) >= FEW and deviation > 0 else np.nan
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -85,11 +114,17 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 
     A star marks an ICov below COVERAGE of BPR-MF's.
     """
-    means = pd.DataFrame({title_of(each): at(rows, each).groupby("entry")["nDCG"].mean() for each in CONDITIONS})
+    means = pd.DataFrame(
+        {title_of(each): at(rows, each).groupby("entry")["nDCG"].mean() for each in CONDITIONS}
+    )
     coverage = at(rows, CLEAN).groupby("entry")["ICov"].mean()
     marks = [" *" if value < COVERAGE * coverage.get("BPR-MF", 0) else "" for value in coverage]
     shown = means.sort_values(title_of(GOALS[2]), ascending=False).map(number)
-    return shown.assign(ICov=pd.Series([number(value, "ICov") + mark for value, mark in zip(coverage, marks)], coverage.index))
+    return shown.assign(
+        ICov=pd.Series(
+            [number(value, "ICov") + mark for value, mark in zip(coverage, marks)], coverage.index
+        )
+    )
 
 
 def _signed(value: float) -> str:
@@ -106,8 +141,13 @@ class Table(NamedTuple):
     @property
     def markdown(self) -> str:
         """As a part of a page."""
-        lines = [[str(name), *map(str, row)] for name, row in zip(self.table.index, self.table.to_numpy(object))]
-        return f"\n## {self.title}\n\n{self.note}\n\n" + markdown([self.table.index.name or "", *self.table.columns], lines)
+        lines = [
+            [str(name), *map(str, row)]
+            for name, row in zip(self.table.index, self.table.to_numpy(object))
+        ]
+        return f"\n## {self.title}\n\n{self.note}\n\n" + markdown(
+            [self.table.index.name or "", *self.table.columns], lines
+        )
 
 
 def tables(rows: pd.DataFrame, tests: pd.DataFrame) -> list[Table]:
@@ -146,8 +186,18 @@ def _shares(verdicts: list[Verdict]) -> pd.DataFrame:
         low, high = part.interval
         interval = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
         p = "-" if np.isnan(verdict.p) else f"{verdict.p:.1g}"
-        lines.append((verdict.claim.check, f"{part.mean:.2f}{interval}", str(part.count), p, verdict.word.value))
-    return pd.DataFrame(lines, columns=["goal", "mean", "trainings", "p", "verdict"]).set_index("goal")
+        lines.append(
+            (
+                verdict.claim.check,
+                f"{part.mean:.2f}{interval}",
+                str(part.count),
+                p,
+                verdict.word.value,
+            )
+        )
+    return pd.DataFrame(lines, columns=["goal", "mean", "trainings", "p", "verdict"]).set_index(
+        "goal"
+    )
 
 
 def tables_of_groups(groups: pd.DataFrame) -> list[Table]:
@@ -155,14 +205,18 @@ def tables_of_groups(groups: pd.DataFrame) -> list[Table]:
     found, note = (
         [],
         (
-            "Share of nDCG by quartile (1: least), fourth less first [interval over users], p. Both are for "
+            "ResourceRequest of nDCG by quartile (1: least), fourth less first [interval over users], p. Both are for "
             f"all {groups['p'].notna().sum()} such tests of this page: p corrected (Holm), intervals that hold "
             f"together in {1 - LEVEL:.0%} of samples (Bonferroni)."
         ),
     )
     for by, part in groups.groupby("by", sort=False):
-        shares = part[[f"quartile {n}" for n in range(1, 5)]].map(lambda share: "-" if np.isnan(share) else f"{share:.2f}")
-        shown = shares.assign(**{"4 less 1": part.apply(_spread, axis=1)}).set_index(part["entry"] + ", " + part["of"])
+        shares = part[[f"quartile {n}" for n in range(1, 5)]].map(
+            lambda share: "-" if np.isnan(share) else f"{share:.2f}"
+        )
+        shown = shares.assign(**{"4 less 1": part.apply(_spread, axis=1)}).set_index(
+            part["entry"] + ", " + part["of"]
+        )
         found.append(Table(f"Whom factors protect, by {by}", note, shown))
     return found
 
@@ -190,13 +244,22 @@ def _style(rows: pd.DataFrame) -> dict[str, dict]:
 
     Entries that differ in that alone share a colour.  rows: with `leaderboard.SPEC`
     """
-    specs = rows[~rows["entry"].isin(BASELINES)].drop_duplicates("entry").set_index("entry").sort_index()
+    specs = (
+        rows[~rows["entry"].isin(BASELINES)]
+        .drop_duplicates("entry")
+        .set_index("entry")
+        .sort_index()
+    )
     factors = list(zip(specs["source"], specs["truncated_to"].fillna(0)))
     distinct, found = list(dict.fromkeys(factors)), {}
     for entry, pair, normalized in zip(specs.index, factors, specs["normalized"]):
         index = distinct.index(pair)
         color = f"C{index % 10}"
-        found[entry] = {"color": color, "marker": "osD^v*<>"[index % 8], "markerfacecolor": "white" if normalized else color}
+        found[entry] = {
+            "color": color,
+            "marker": "osD^v*<>"[index % 8],
+            "markerfacecolor": "white" if normalized else color,
+        }
     return found
 
 
@@ -212,10 +275,22 @@ def front_figure(rows: pd.DataFrame) -> Figure:
     style, clean = _style(rows), at(rows, CLEAN).groupby("entry")["nDCG"]
     for axis, place in zip(axes.flat, (*GOALS, CERTIFIED)):
         left = at(rows, place).groupby("entry")["nDCG"]
-        points = pd.DataFrame({"x": clean.mean(), "y": left.mean(), "dx": clean.std(), "dy": left.std()}).dropna(subset=["x", "y"])
+        points = pd.DataFrame(
+            {"x": clean.mean(), "y": left.mean(), "dx": clean.std(), "dy": left.std()}
+        ).dropna(subset=["x", "y"])
         for entry in (each for each in style if each in points.index):
             x, y, dx, dy = points.loc[entry].fillna(0)
-            axis.errorbar(x, y, dy, dx, linestyle="", markersize=5, elinewidth=0.8, label=entry, **style[entry])
+            axis.errorbar(
+                x,
+                y,
+                dy,
+                dx,
+                linestyle="",
+                markersize=5,
+                elinewidth=0.8,
+                label=entry,
+                **style[entry],
+            )
         line = front(points.drop(index=list(BASELINES), errors="ignore"))
         axis.step(line["x"], line["y"], where="post", color="#999999", linewidth=0.8, zorder=0)
         levels(axis, clean.mean())
@@ -241,8 +316,17 @@ def groups_figure(groups: pd.DataFrame, rows: pd.DataFrame) -> Figure:
         for axis, by in zip(row, GROUPS):
             own = groups[(groups["of"] == kind) & (groups["by"] == by)].set_index("entry")
             for entry in (each for each in style if each in own.index):
-                axis.plot(range(1, 5), own.loc[entry, [f"quartile {n}" for n in range(1, 5)]], markersize=4, linewidth=1, label=entry, **style[entry])
-            axis.set(title=kind, xticks=range(1, 5), xlabel=f"quartile of {by}", ylabel="share of nDCG")
+                axis.plot(
+                    range(1, 5),
+                    own.loc[entry, [f"quartile {n}" for n in range(1, 5)]],
+                    markersize=4,
+                    linewidth=1,
+                    label=entry,
+                    **style[entry],
+                )
+            axis.set(
+                title=kind, xticks=range(1, 5), xlabel=f"quartile of {by}", ylabel="share of nDCG"
+            )
             axis.set_ylim(bottom=0)
     legend(picture, axes, "outside lower center", columns=3)
     return picture

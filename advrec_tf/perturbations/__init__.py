@@ -8,18 +8,65 @@ from typing import Any
 
 from advrec_tf.execution.startup import quiet_tensorflow
 from advrec_tf.perturbations.arguments import BALLS, Perturbation
-from advrec_tf.perturbations.canonical import BUDGETS, Form, canonical, common, equal_users, form_of, low_rank
-from advrec_tf.perturbations.presets import ATTACKS, PGD_INIT, VERSION, Attack, default_step, noise, points, uniform_start
+from advrec_tf.perturbations.canonical import (
+    UNITS,
+    NormalizedFactors,
+    canonical,
+    normalize_users,
+    normalized_factors,
+    quantized_canonical,
+    truncate,
+)
+from advrec_tf.perturbations.presets import (
+    EMBEDDING_ATTACKS,
+    PGD_INIT,
+    VERSION,
+    Attack,
+    default_step,
+    noise,
+    points,
+    uniform_start,
+)
 
 _LAZY = dict.fromkeys(
-    ("ascend", "ascended", "bim", "fgsm", "normalize_rows", "perturbed", "pgd", "project_l2", "project_linf", "trajectory"), "attacks"
+    (
+        "ascend",
+        "ascended",
+        "bim",
+        "fgsm",
+        "normalize_rows",
+        "perturbed",
+        "pgd",
+        "project_l2",
+        "project_linf",
+        "trajectory",
+    ),
+    "attacks",
 )
-_LAZY |= dict.fromkeys(("TripleChunks", "batch_gradient", "bpr_loss", "chunk_triples", "full_gradient"), "gradient")
+_LAZY |= dict.fromkeys(
+    ("TripleChunks", "batch_gradient", "bpr_loss", "chunk_triples", "full_gradient"), "gradient"
+)
 
 __all__ = [
-    "ATTACKS", "BALLS", "BUDGETS", "PGD_INIT", "VERSION", "Attack", "Form", "Perturbation", "canonical", "common", "default_step", "equal_users",
-    "form_of", "low_rank", "noise", "points", "uniform_start", *_LAZY,
-]  # fmt: skip
+    "EMBEDDING_ATTACKS",
+    "BALLS",
+    "UNITS",
+    "PGD_INIT",
+    "VERSION",
+    "Attack",
+    "NormalizedFactors",
+    "Perturbation",
+    "canonical",
+    "quantized_canonical",
+    "default_step",
+    "normalize_users",
+    "normalized_factors",
+    "truncate",
+    "noise",
+    "points",
+    "uniform_start",
+    *_LAZY,
+]
 
 
 def __getattr__(name: str) -> Any:

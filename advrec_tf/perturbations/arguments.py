@@ -20,13 +20,17 @@ def checked_factors(P, Q, kind: npt.DTypeLike = np.float32) -> tuple[np.ndarray,
     """P and Q as numbers of a kind.  Raises ValueError for shapes that do not fit and for values that are not finite."""
     P, Q = (np.asarray(x, kind) for x in (P, Q))
     if P.ndim != 2 or Q.ndim != 2 or P.shape[1] != Q.shape[1]:
-        raise ValueError(f"factors must be [users, dim] and [items, dim], not {P.shape} and {Q.shape}")
+        raise ValueError(
+            f"factors must be [users, dim] and [items, dim], not {P.shape} and {Q.shape}"
+        )
     if not (np.isfinite(P).all() and np.isfinite(Q).all()):
         raise ValueError("the factors hold values that are not finite")
     return P, Q
 
 
-def checked_budget(epsilon: float, step_size: float | None, ball: str) -> tuple[float, float | None]:
+def checked_budget(
+    epsilon: float, step_size: float | None, ball: str
+) -> tuple[float, float | None]:
     """Epsilon and step size, if one is given, in single precision.  Raises ValueError for what is no budget."""
     if ball not in BALLS:
         raise ValueError(f"ball must be one of {', '.join(BALLS)}, not {ball!r}")
@@ -40,5 +44,7 @@ def checked_iterations(read_at: Iterable[int]) -> list[int]:
     """Increasing whole numbers from 0 up.  Raises ValueError for anything else."""
     counts = list(read_at)
     if not counts or any(int(n) != n or n < 0 for n in counts) or counts != sorted(counts):
-        raise ValueError(f"iterations must be whole numbers from 0 up, increasing and at least one, not {counts}")
+        raise ValueError(
+            f"iterations must be whole numbers from 0 up, increasing and at least one, not {counts}"
+        )
     return [int(n) for n in counts]

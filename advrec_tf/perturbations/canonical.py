@@ -11,8 +11,10 @@ import numpy as np
 from advrec_tf.errors import UserError
 from advrec_tf.perturbations.arguments import Perturbation, checked_factors
 
-BUDGETS = ("absolute", "relative", "row")
-_STEP = 2.0**-22  # of a column's largest number: above what double precision leaves open, near the end of single precision
+UNITS = ("absolute", "relative", "row")
+_STEP = (
+    2.0**-22
+)  # of a column's largest number: above what double precision leaves open, near the end of single precision
 _RANK = 1e-5  # of the largest singular value: below, a direction is rounding of single precision
 _BLOCK = 1 << 10  # triples whose margins are taken at once, as many as a core's cache holds
 
@@ -25,10 +27,12 @@ def canonical(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     balanced = _balance(*checked_factors(P, Q, np.float64))
     missing = ((0, 0), (0, P.shape[1] - balanced.user.shape[1]))
-    return np.pad(balanced.user, missing).astype(np.float32), np.pad(balanced.item, missing).astype(np.float32)
+    return np.pad(balanced.user, missing).astype(np.float32), np.pad(balanced.item, missing).astype(
+        np.float32
+    )
 
 
-def common(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def quantized_canonical(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`canonical` with a largest singular value of 1 and coarser numbers, float32 [users, r], [items, r]: the same bytes for P A, Q A^-T + 1 b^T but
     for rare ties, so that not even rounding, which attacks with signs in them amplify, tells a scale, a basis or a shift.
 
@@ -45,7 +49,7 @@ def _coarse(table: np.ndarray) -> np.ndarray:
     return (np.round(table / step) * step).astype(np.float32)
 
 
-def low_rank(P: np.ndarray, Q: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
+def truncate(P: np.ndarray, Q: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
     """The factors of `rank` whose scores, less each user's mean, are closest to those of P and Q (Eckart and Young 1936): float32 [users, r],
     [items, r], the first columns of `canonical`, all of them where there are fewer.
 
@@ -57,7 +61,7 @@ def low_rank(P: np.ndarray, Q: np.ndarray, rank: int) -> tuple[np.ndarray, np.nd
     return user[:, :rank], item[:, :rank]
 
 
-def equal_users(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def normalize_users(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """P with every user's row divided by the norm of his scores of all items, Q's mean row taken off, and Q: the same lists.
 
     No list changes by a factor on a user's row, but the relative budget, a share of the root mean square of all rows, takes a short one first.  In
@@ -92,12 +96,14 @@ def _balance(P: np.ndarray, Q: np.ndarray) -> _Balanced:
         raise UserError("the factors give every item the same score")
     roots, left, right = np.sqrt(values[:rank]), left[:, :rank], right[:rank].T
     item = (B @ right) * roots
-    signs = np.sign(item[np.abs(item).argmax(axis=0), np.arange(rank)])  # singular vectors have none of their own
+    signs = np.sign(
+        item[np.abs(item).argmax(axis=0), np.arange(rank)]
+    )  # singular vectors have none of their own
     user, item, left, right = (A @ left) * roots * signs, item * signs, left * signs, right * signs
     return _Balanced(user, item, (left / roots).T @ R, (right / roots).T @ T)
 
 
-class Form(NamedTuple):
+class NormalizedFactors(NamedTuple):
     """Factors as an attack sees them under a budget, and the way back.
 
     user [U, r], item [I, r]: float32; units: what epsilon 1 is in the rows of each, [1, 1] or [N, 1].
@@ -111,7 +117,9 @@ class Form(NamedTuple):
 
     def sizes(self, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
         """A budget or step as the length that the rows of both tables have."""
-        user, item = (np.asarray(np.float32(epsilon) * unit.astype(np.float32)) for unit in self.units)
+        user, item = (
+            np.asarray(np.float32(epsilon) * unit.astype(np.float32)) for unit in self.units
+        )
         return user, item
 
     def scaled(self, delta: Perturbation) -> Perturbation:
@@ -119,22 +127,27 @@ class Form(NamedTuple):
         user, item = (unit.astype(np.float32) * part for unit, part in zip(self.units, delta))
         return Perturbation(user, item)
 
-    def back(self, delta: Perturbation) -> Perturbation:
+    def to_original(self, delta: Perturbation) -> Perturbation:
         """A perturbation of this form as one of the factors that were given: the lists are the same."""
         if self.back_to is None:
             return delta
         user, item = (part.astype(np.float64) @ to for part, to in zip(delta, self.back_to))
         return Perturbation((self.factors * user).astype(np.float32), item.astype(np.float32))
 
-    def forward(self, delta: Perturbation) -> Perturbation:
+    def from_original(self, delta: Perturbation) -> Perturbation:
         """The other way, for what lies in the span of the factors."""
         if self.back_to is None:
             return delta
-        user, item = (np.asarray(part, np.float64) @ np.linalg.pinv(to) for part, to in zip(delta, self.back_to))
+        user, item = (
+            np.asarray(part, np.float64) @ np.linalg.pinv(to)
+            for part, to in zip(delta, self.back_to)
+        )
         return Perturbation((user / self.factors).astype(np.float32), item.astype(np.float32))
 
 
-def form_of(P: np.ndarray, Q: np.ndarray, budget: str = "absolute", triples=None) -> Form:
+def normalized_factors(
+    P: np.ndarray, Q: np.ndarray, unit: str = "absolute", triples=None
+) -> NormalizedFactors:
     """P and Q as they are (absolute), or in canonical form with the margins of the triples divided by their standard deviation, so that no scale
     saturates a loss.
 
@@ -143,12 +156,12 @@ def form_of(P: np.ndarray, Q: np.ndarray, budget: str = "absolute", triples=None
     triples: three int arrays [N] (user, positive, negative), or None where no loss is taken.
     Raises ValueError as `canonical`, and for another budget.
     """
-    if budget not in BUDGETS:
-        raise ValueError(f"budget must be one of {', '.join(BUDGETS)}, not {budget!r}")
-    if budget == "absolute":
-        return Form(*checked_factors(P, Q), (np.ones((1, 1)), np.ones((1, 1))))
+    if unit not in UNITS:
+        raise ValueError(f"unit must be one of {', '.join(UNITS)}, not {unit!r}")
+    if unit == "absolute":
+        return NormalizedFactors(*checked_factors(P, Q), (np.ones((1, 1)), np.ones((1, 1))))
     (wide, tall), factors = checked_factors(P, Q, np.float64), np.ones((1, 1))
-    if budget == "row":
+    if unit == "row":
         factors = _score_norms(wide, tall)
         wide = wide / factors
     balanced = _balance(wide, tall)
@@ -156,8 +169,18 @@ def form_of(P: np.ndarray, Q: np.ndarray, budget: str = "absolute", triples=None
     root = np.sqrt(spread)
     tables = [(table / root).astype(np.float32) for table in (balanced.user, balanced.item)]
     norms = [np.linalg.norm(table, axis=1, keepdims=True) for table in tables]
-    units = norms if budget == "row" else [np.sqrt(np.mean(np.square(each), keepdims=True)) for each in norms]
-    return Form(tables[0], tables[1], (units[0], units[1]), (balanced.to_user * root, balanced.to_item * root), factors)
+    units = (
+        norms
+        if unit == "row"
+        else [np.sqrt(np.mean(np.square(each), keepdims=True)) for each in norms]
+    )
+    return NormalizedFactors(
+        tables[0],
+        tables[1],
+        (units[0], units[1]),
+        (balanced.to_user * root, balanced.to_item * root),
+        factors,
+    )
 
 
 def _spread(P: np.ndarray, Q: np.ndarray, triples) -> float:
@@ -166,5 +189,7 @@ def _spread(P: np.ndarray, Q: np.ndarray, triples) -> float:
     margins = np.empty(len(users))
     for start in range(0, len(users), _BLOCK):
         part = slice(start, start + _BLOCK)
-        margins[part] = np.einsum("nd,nd->n", P[users[part]], Q[positives[part]] - Q[negatives[part]])
+        margins[part] = np.einsum(
+            "nd,nd->n", P[users[part]], Q[positives[part]] - Q[negatives[part]]
+        )
     return float(margins.std()) or 1.0

@@ -10,7 +10,7 @@ import numpy as np
 
 from advrec_tf import evaluation, perturbations
 from advrec_tf.data import Interactions, Triples, sample_triples
-from advrec_tf.perturbations import Form, Perturbation
+from advrec_tf.perturbations import NormalizedFactors, Perturbation
 from advrec_tf.perturbations.losses import Schedule, SmoothDCG, Softmax, anneal, frank_wolfe
 
 BIM_STEPS = 25  # with the papers' step size
@@ -33,7 +33,7 @@ class Problem:
     data: Interactions
     seed: int = 0
     k: int = 10
-    budget: str = "relative"
+    unit: str = "relative"
 
     @cached_property
     def triples(self) -> Triples:
@@ -44,8 +44,8 @@ class Problem:
         return perturbations.chunk_triples(self.triples, self.data.n_users, self.data.n_items)
 
     @cached_property
-    def form(self) -> Form:
-        return perturbations.form_of(self.P, self.Q, self.budget, self.triples)
+    def form(self) -> NormalizedFactors:
+        return perturbations.normalized_factors(self.P, self.Q, self.unit, self.triples)
 
     def loss(self, threat: str) -> SmoothDCG:
         """The smooth DCG of what is to sink under a threat: every user's list, its first items
@@ -78,7 +78,9 @@ def _noise(problem: Problem, rho: float, ball: str, draw: int = 0) -> Perturbati
 
 
 def _bim(problem: Problem, rho: float, ball: str) -> Perturbation:
-    return next(perturbations.ascended(problem.form, problem.chunks, rho, None, ball, None, (BIM_STEPS,)))
+    return next(
+        perturbations.ascended(problem.form, problem.chunks, rho, None, ball, None, (BIM_STEPS,))
+    )
 
 
 def _softmax(problem: Problem, rho: float, ball: str) -> Perturbation:
@@ -98,7 +100,9 @@ def _smooth_dcg(threat: str) -> Callable[[Problem, float, str], Perturbation]:
     return member
 
 
-def restarted(problem: Problem, threat: str, rho: float, ball: str, schedule: Schedule, count: int) -> Perturbation:
+def restarted(
+    problem: Problem, threat: str, rho: float, ball: str, schedule: Schedule, count: int
+) -> Perturbation:
     """Return the best of `count` annealed attacks.
 
     The first starts at zero. The others start at noise, with a random first temperature and random
@@ -139,7 +143,7 @@ def ensemble(
     ball: str = "l2",
     seed: int = 0,
     k: int = 10,
-    budget: str = "relative",
+    unit: str = "relative",
 ) -> Iterator[tuple[str, Perturbation]]:
     """Every member of a threat's ensemble with its perturbation of P and Q, and noise of the same
     size, which none of them should fall behind.
@@ -149,5 +153,8 @@ def ensemble(
     """
     if threat not in MEMBERS:
         raise ValueError(f"threat must be one of {', '.join(MEMBERS)}, not {threat!r}")
-    problem = Problem(P, Q, data, seed, k, budget)
-    return ((name, problem.form.back(member(problem, rho, ball))) for name, member in MEMBERS[threat].items())
+    problem = Problem(P, Q, data, seed, k, unit)
+    return (
+        (name, problem.form.to_original(member(problem, rho, ball)))
+        for name, member in MEMBERS[threat].items()
+    )

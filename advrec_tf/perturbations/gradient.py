@@ -20,7 +20,9 @@ def bpr_loss(margins: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.nn.softplus(-tf.clip_by_value(margins, -80.0, 1e8)))
 
 
-def batch_gradient(p: tf.Tensor, q: tf.Tensor, users: tf.Tensor, positives: tf.Tensor, negatives: tf.Tensor):
+def batch_gradient(
+    p: tf.Tensor, q: tf.Tensor, users: tf.Tensor, positives: tf.Tensor, negatives: tf.Tensor
+):
     """Loss of a mini-batch of triples and its gradient, dense in the rows given.
 
     p: [N, D], q: [M, D], ids: [B] into them -> loss, [N, D], [M, D].  Made for a mini-batch's own rows.
@@ -52,7 +54,9 @@ class TripleChunks(NamedTuple):
     user_of_place: np.ndarray  # int32 [PARTS, T, BLOCK, CHUNK]
 
 
-def chunk_triples(triples: tuple[np.ndarray, np.ndarray, np.ndarray], n_users: int, n_items: int) -> TripleChunks:
+def chunk_triples(
+    triples: tuple[np.ndarray, np.ndarray, np.ndarray], n_users: int, n_items: int
+) -> TripleChunks:
     """Sorts triples by user and their items by item, once for all iterations of an attack, or for several attacks on the same triples.
 
     triples: int arrays [N] of users, positives, negatives; memory is O(N), with no D in it.
@@ -68,14 +72,24 @@ def chunk_triples(triples: tuple[np.ndarray, np.ndarray, np.ndarray], n_users: i
     size = user.size * CHUNK
     positive, negative = np.zeros((2, size), np.int32)
     positive[places], negative[places] = positives, negatives
-    starts = np.cumsum(np.concatenate([[0], counts, counts]), dtype=np.int32)  # of users' positives, then of their negatives
-    entries = np.concatenate([places, places + size]), np.concatenate([positives, negatives]), starts
+    starts = np.cumsum(
+        np.concatenate([[0], counts, counts]), dtype=np.int32
+    )  # of users' positives, then of their negatives
+    entries = (
+        np.concatenate([places, places + size]),
+        np.concatenate([positives, negatives]),
+        starts,
+    )
     place, user_of_place, item = _by_item(entries, n_users, n_items, size)
     shape = *user.shape, CHUNK
-    return TripleChunks(user, positive.reshape(shape), negative.reshape(shape), item, place, user_of_place)
+    return TripleChunks(
+        user, positive.reshape(shape), negative.reshape(shape), item, place, user_of_place
+    )
 
 
-def _by_item(entries: tuple[np.ndarray, ...], n_users: int, n_items: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _by_item(
+    entries: tuple[np.ndarray, ...], n_users: int, n_items: int, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`place`, `user_of_place` and `item` of chunks of a sparse matrix's entries, each its place; rows are users with positives, then with negatives.
 
     Its columns are sorted in linear time, and in the order of rows.
@@ -84,29 +98,55 @@ def _by_item(entries: tuple[np.ndarray, ...], n_users: int, n_items: int, size: 
     places, item = _places(np.diff(columns.indptr))
     place, user_of_place = np.zeros((2, PARTS, item.size // PARTS, CHUNK), np.int32)
     place[:] = 2 * size  # the zero after the coefficients of positives and negatives
-    place.reshape(-1)[places], user_of_place.reshape(-1)[places] = columns.data, columns.indices % n_users
+    place.reshape(-1)[places], user_of_place.reshape(-1)[places] = (
+        columns.data,
+        columns.indices % n_users,
+    )
     # Neighbours read users that are near each other, as a million users fit no cache; an item's own chunks, positives first, keep their order.
-    order = np.argsort(user_of_place[..., 0] + np.where(place[..., 0] < size, 0, n_users), axis=1, kind="stable")
-    place, user_of_place = (np.take_along_axis(x, order[..., None], 1).reshape(*item.shape, CHUNK) for x in (place, user_of_place))
-    return place, user_of_place, np.take_along_axis(item.reshape(PARTS, -1), order, 1).reshape(item.shape)
+    order = np.argsort(
+        user_of_place[..., 0] + np.where(place[..., 0] < size, 0, n_users), axis=1, kind="stable"
+    )
+    place, user_of_place = (
+        np.take_along_axis(x, order[..., None], 1).reshape(*item.shape, CHUNK)
+        for x in (place, user_of_place)
+    )
+    return (
+        place,
+        user_of_place,
+        np.take_along_axis(item.reshape(PARTS, -1), order, 1).reshape(item.shape),
+    )
 
 
 def unchunked(chunks: TripleChunks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The triples that `chunk_triples` laid out, by user; without those whose items are equal, which no loss sees."""
     positives, negatives = (np.asarray(ids).ravel() for ids in (chunks.positive, chunks.negative))
     there = positives != negatives
-    return np.repeat(np.asarray(chunks.user).ravel(), CHUNK)[there], positives[there], negatives[there]
+    return (
+        np.repeat(np.asarray(chunks.user).ravel(), CHUNK)[there],
+        positives[there],
+        negatives[there],
+    )
 
 
 def _check(triples, n_users: int, n_items: int) -> None:
     arrays = tuple(np.asarray(ids) for ids in triples)
-    if len(arrays) != 3 or any(a.ndim != 1 or len(a) != len(arrays[0]) for a in arrays) or not len(arrays[0]):
-        raise ValueError("triples must be three arrays (users, positives, negatives) of one length, not empty")
-    for ids, bound, what in zip(arrays, (n_users, n_items, n_items), ("user", "positive", "negative")):
+    if (
+        len(arrays) != 3
+        or any(a.ndim != 1 or len(a) != len(arrays[0]) for a in arrays)
+        or not len(arrays[0])
+    ):
+        raise ValueError(
+            "triples must be three arrays (users, positives, negatives) of one length, not empty"
+        )
+    for ids, bound, what in zip(
+        arrays, (n_users, n_items, n_items), ("user", "positive", "negative")
+    ):
         if not np.issubdtype(ids.dtype, np.integer):
             raise ValueError(f"{what} ids must be integers, not {ids.dtype}")
         if ids.min() < 0 or ids.max() >= bound:
-            raise ValueError(f"{what} ids must lie in 0 ... {bound - 1}, not {ids.min()} ... {ids.max()}")
+            raise ValueError(
+                f"{what} ids must lie in 0 ... {bound - 1}, not {ids.min()} ... {ids.max()}"
+            )
 
 
 def _places(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -121,7 +161,9 @@ def _places(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     places = np.arange(counts.sum(), dtype=np.int32)
     places += np.repeat((CHUNK * first_chunk - first_entry).astype(np.int32), counts)
     row_of_chunk = np.zeros(PARTS * size, np.int32)
-    row_of_chunk[np.arange(chunks.sum()) + np.repeat(first_chunk - before, chunks)] = np.repeat(np.arange(len(counts)), chunks)
+    row_of_chunk[np.arange(chunks.sum()) + np.repeat(first_chunk - before, chunks)] = np.repeat(
+        np.arange(len(counts)), chunks
+    )
     return places, row_of_chunk.reshape(PARTS, -1, BLOCK)
 
 
@@ -141,7 +183,9 @@ def _by_users(p, q, user, positive, negative) -> tuple[tf.Tensor, tf.Tensor]:
 
     def block(step, dp, slopes):
         rows = tf.gather(p, user[step])  # [BLOCK, D]
-        difference = tf.gather(q, positive[step]) - tf.gather(q, negative[step])  # [BLOCK, CHUNK, D]
+        difference = tf.gather(q, positive[step]) - tf.gather(
+            q, negative[step]
+        )  # [BLOCK, CHUNK, D]
         margins = tf.einsum("ctd,cd->ct", difference, rows)
         with tf.GradientTape() as tape:
             tape.watch(margins)
@@ -151,7 +195,11 @@ def _by_users(p, q, user, positive, negative) -> tuple[tf.Tensor, tf.Tensor]:
         dp = tf.tensor_scatter_nd_add(dp, user[step][:, None], sums)
         return step + 1, dp, tf.tensor_scatter_nd_update(slopes, [[step]], slope[None])
 
-    return tf.while_loop(lambda step, *_: step < tf.shape(user)[0], block, (0, tf.zeros_like(p), tf.zeros(tf.shape(positive))))[1:]
+    return tf.while_loop(
+        lambda step, *_: step < tf.shape(user)[0],
+        block,
+        (0, tf.zeros_like(p), tf.zeros(tf.shape(positive))),
+    )[1:]
 
 
 def _coefficients(slopes: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -171,7 +219,9 @@ def _by_items(p, q, coefficients, item, place, user_of_place) -> tf.Tensor:
     return tf.while_loop(lambda step, *_: step < tf.shape(item)[0], block, (0, tf.zeros_like(q)))[1]
 
 
-compiled = functools.partial(tf.function, jit_compile=True, reduce_retracing=True)  # of several sizes in one process
+compiled = functools.partial(
+    tf.function, jit_compile=True, reduce_retracing=True
+)  # of several sizes in one process
 _of_users, _of_items = compiled(_by_users), compiled(_by_items)
 _joined = compiled(_coefficients)
 
@@ -210,14 +260,23 @@ def _in_parts(side: tuple[np.ndarray, ...], n_rows: int) -> list[Part]:
     for part, (first, end) in enumerate(zip(firsts.tolist(), ends.tolist())):
         start = min(first, n_rows - size)
         local = np.maximum(rows[part] - start, 0)  # padded chunks have row 0, and add nothing
-        found.append(Part((tf.identity(local), *(tf.identity(x[part]) for x in side[1:])), start, size, slice(first - start, end - start)))
+        found.append(
+            Part(
+                (tf.identity(local), *(tf.identity(x[part]) for x in side[1:])),
+                start,
+                size,
+                slice(first - start, end - start),
+            )
+        )
     return found
 
 
 def gradient_in_threads(factors: Sequence[tf.Tensor], parts: Parts) -> tuple[tf.Tensor, tf.Tensor]:
     """`full_gradient` in P and Q, and its bytes: parts of users, and then of items, side by side.  Not to be traced."""
     p, q = factors
-    by_part, slopes = zip(*side_by_side(lambda part: _of_users(part.of(p), q, *part.chunks), parts.users))
+    by_part, slopes = zip(
+        *side_by_side(lambda part: _of_users(part.of(p), q, *part.chunks), parts.users)
+    )
     dp = _whole(by_part, parts.users)
     del by_part  # as large as dp
     return dp, _items_in_threads(p, q, slopes, parts.items)
@@ -225,7 +284,10 @@ def gradient_in_threads(factors: Sequence[tf.Tensor], parts: Parts) -> tuple[tf.
 
 def _items_in_threads(p, q, slopes: Sequence[tf.Tensor], items: list[Part]) -> tf.Tensor:
     coefficients = _joined(slopes)
-    return _whole(side_by_side(lambda part: _of_items(p, part.of(q), coefficients, *part.chunks), items), items)
+    return _whole(
+        side_by_side(lambda part: _of_items(p, part.of(q), coefficients, *part.chunks), items),
+        items,
+    )
 
 
 def _whole(gradients: Iterable[tf.Tensor], parts: list[Part]) -> tf.Tensor:

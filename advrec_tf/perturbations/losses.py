@@ -13,7 +13,7 @@ from scipy import sparse
 
 from advrec_tf.data import Interactions
 from advrec_tf.evaluation import of_blocks, strongest
-from advrec_tf.perturbations import Form, Perturbation
+from advrec_tf.perturbations import NormalizedFactors, Perturbation
 
 RIVALS = 20  # the strongest of each user's that a smooth DCG sees
 CUTOFF, FADE = 4, 3  # ranks beyond k at which an item's weight begins to fade, and how fast
@@ -65,7 +65,14 @@ class SmoothDCG:
     order; k: length of the lists.
     """
 
-    def __init__(self, form: Form, data: Interactions, sunk: np.ndarray, weights: np.ndarray, k: int):
+    def __init__(
+        self,
+        form: NormalizedFactors,
+        data: Interactions,
+        sunk: np.ndarray,
+        weights: np.ndarray,
+        k: int,
+    ):
         self.data, self.sunk, self.weights, self.k = data, sunk, weights.astype(np.float32), k
         self.count, self.tau = min(max(RIVALS, 2 * k), data.n_items), 1.0
         self.user_weights = np.ones((len(sunk), 1, 1), np.float32)
@@ -88,8 +95,13 @@ class SmoothDCG:
         """
         if side == 0:
             return self._slopes(self.margins) @ Q
-        sinking, rivals = (np.einsum("ud,und->un", P, Q[items]) for items in (np.maximum(self.sunk, 0), self.rivals))
-        margins = np.where(np.isfinite(self.margins), sinking[:, :, None] - rivals[:, None, :], np.inf)
+        sinking, rivals = (
+            np.einsum("ud,und->un", P, Q[items])
+            for items in (np.maximum(self.sunk, 0), self.rivals)
+        )
+        margins = np.where(
+            np.isfinite(self.margins), sinking[:, :, None] - rivals[:, None, :], np.inf
+        )
         return self._slopes(margins).T @ P
 
     def _strongest(self, start: int, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +114,9 @@ class SmoothDCG:
         users, columns = np.nonzero(known)
         scores[users, sunk[users, columns]] = -np.inf
         rivals, highest = strongest(scores, self.count)
-        return rivals, np.where(np.isfinite(highest)[:, None, :], values[:, :, None] - highest[:, None, :], np.inf)
+        return rivals, np.where(
+            np.isfinite(highest)[:, None, :], values[:, :, None] - highest[:, None, :], np.inf
+        )
 
     def _slopes(self, margins: np.ndarray) -> sparse.csr_matrix:
         """The derivative of the loss in every score, [U, I]: of every pair's, minus for the item
@@ -112,7 +126,9 @@ class SmoothDCG:
         values = np.concatenate([-slopes.sum(axis=2), slopes.sum(axis=1)], axis=1)  # [U, n + R]
         columns = np.concatenate([np.maximum(self.sunk, 0), self.rivals], axis=1)
         rows = np.repeat(np.arange(self.data.n_users), columns.shape[1])
-        return sparse.csr_matrix((values.ravel(), (rows, columns.ravel())), shape=(self.data.n_users, self.data.n_items))
+        return sparse.csr_matrix(
+            (values.ravel(), (rows, columns.ravel())), shape=(self.data.n_users, self.data.n_items)
+        )
 
     def pairs(self, margins: np.ndarray) -> np.ndarray:
         """By how much the loss of each pair falls with its margin, up to a factor that all share,
@@ -142,7 +158,7 @@ def spread_of(margins: np.ndarray) -> float:
 
 
 def frank_wolfe(
-    form: Form,
+    form: NormalizedFactors,
     gradient: Callable,
     sizes: tuple,
     ball: str,
@@ -179,7 +195,7 @@ class Schedule(NamedTuple):
         return relative * self.first * (self.last / self.first) ** share, momentum
 
 
-def relative_size(form: Form, sizes: tuple, ball: str) -> float:
+def relative_size(form: NormalizedFactors, sizes: tuple, ball: str) -> float:
     """The largest l2 norm that a row of a perturbation may have over the row norms of the factors,
     root mean squares, averaged over both tables.
     """
@@ -187,11 +203,20 @@ def relative_size(form: Form, sizes: tuple, ball: str) -> float:
     for table, size in zip((form.user, form.item), sizes):
         elements = table.shape[1] if ball == "linf" else 1
         squares = np.sum(np.square(table, dtype=np.float64), axis=1)
-        found.append(np.sqrt(elements * np.mean(np.square(size, dtype=np.float64)) / squares.mean()))
+        found.append(
+            np.sqrt(elements * np.mean(np.square(size, dtype=np.float64)) / squares.mean())
+        )
     return float(np.mean(found))
 
 
-def anneal(form: Form, loss: SmoothDCG, sizes: tuple, ball: str, schedule: Schedule, start: Perturbation) -> tuple[float, Perturbation]:
+def anneal(
+    form: NormalizedFactors,
+    loss: SmoothDCG,
+    sizes: tuple,
+    ball: str,
+    schedule: Schedule,
+    start: Perturbation,
+) -> tuple[float, Perturbation]:
     """Return the lowest DCG among the iterates of Frank-Wolfe steps on a smooth DCG whose
     temperature falls, and the iterate that has it. The search ends where no DCG is left.
     """

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from advrec_tf.perturbations.arguments import Perturbation, checked_budget
-from advrec_tf.perturbations.canonical import form_of
+from advrec_tf.perturbations.canonical import normalized_factors
 
 PGD_INIT = 0.05
 VERSION = 1  # of the attacks, one more whenever their bytes change
@@ -28,24 +28,40 @@ class Attack(NamedTuple):
     draw: Callable[..., Perturbation] | None = None
 
 
-def uniform_start(P: np.ndarray, Q: np.ndarray, seed: int = 0, init_range: float = PGD_INIT) -> Perturbation:
+def uniform_start(
+    P: np.ndarray, Q: np.ndarray, seed: int = 0, init_range: float = PGD_INIT
+) -> Perturbation:
     """PGD's start: every element uniform in [-init_range, init_range], whatever epsilon is; the first projection mends it."""
     if not (np.isfinite(init_range) and init_range >= 0):
         raise ValueError(f"init_range must be a number from 0 up, not {init_range}")
     rng = np.random.default_rng(seed)
-    return Perturbation(*(rng.uniform(-init_range, init_range, np.shape(x)).astype(np.float32) for x in (P, Q)))
+    return Perturbation(
+        *(rng.uniform(-init_range, init_range, np.shape(x)).astype(np.float32) for x in (P, Q))
+    )
 
 
-def noise(P: np.ndarray, Q: np.ndarray, epsilon: float = 0.5, seed: int | list[int] = 0, budget: str = "absolute") -> Perturbation:
-    """Random baseline: Gaussian rows scaled to l2 norm epsilon, the budget of FGSM, in the units of `budget` (`form_of`)."""
-    form = form_of(P, Q, budget)
+def noise(
+    P: np.ndarray,
+    Q: np.ndarray,
+    epsilon: float = 0.5,
+    seed: int | list[int] = 0,
+    unit: str = "absolute",
+) -> Perturbation:
+    """Random baseline: Gaussian rows scaled to l2 norm epsilon, the budget of FGSM, in the units of `budget` (`normalized_factors`)."""
+    form = normalized_factors(P, Q, unit)
     length, _ = checked_budget(epsilon, None, "l2")
     rng = np.random.default_rng(seed)
     rows = (rng.standard_normal(x.shape, np.float32) for x in (form.user, form.item))
-    return form.back(form.scaled(Perturbation(*(np.float32(length) * x / np.linalg.norm(x, axis=1, keepdims=True) for x in rows))))
+    return form.to_original(
+        form.scaled(
+            Perturbation(
+                *(np.float32(length) * x / np.linalg.norm(x, axis=1, keepdims=True) for x in rows)
+            )
+        )
+    )
 
 
-ATTACKS = {
+EMBEDDING_ATTACKS = {
     "noise": Attack(iterated=False, draw=noise),
     "fgsm": Attack("clean", step=1.0, iterated=False),
     "bim": Attack("zero"),
@@ -55,20 +71,37 @@ ATTACKS = {
 
 def default_step(attack: str, epsilon: float, step_size: float | None = None) -> float:
     """The step size of an attack: the one given, if it is iterated, else its own share of epsilon."""
-    return step_size if step_size is not None and ATTACKS[attack].iterated else float(epsilon * ATTACKS[attack].step)
+    return (
+        step_size
+        if step_size is not None and EMBEDDING_ATTACKS[attack].iterated
+        else float(epsilon * EMBEDDING_ATTACKS[attack].step)
+    )
 
 
 def points(
-    attack: str, epsilons: Sequence[float], iterations: Sequence[int] = (1,), ball: str = "linf", step_size: float | None = None, start: str = "",
-    budget: str = "absolute",
-) -> list[dict]:  # fmt: skip
+    attack: str,
+    epsilons: Sequence[float],
+    iterations: Sequence[int] = (1,),
+    ball: str = "linf",
+    step_size: float | None = None,
+    start: str = "",
+    unit: str = "absolute",
+) -> list[dict]:
     """The key columns of one attack at every budget and, if it is iterated, every number of iterations; what means nothing to it is left out.
 
     start: where it starts in place of its own start: "after_NAME" is where an attack of that name has ended.
     """
-    kind, found = ATTACKS[attack], []
+    kind, found = EMBEDDING_ATTACKS[attack], []
     for epsilon, count in product(map(float, epsilons), iterations if kind.iterated else (1,)):
-        steps = {"start": start or kind.start, "step_size": default_step(attack, epsilon, step_size), "iterations": count}
-        point = {"attack": attack, "epsilon": epsilon} | ({"ball": ball} if kind.iterated else {}) | ({} if kind.draw else steps)
-        found.append(point | ({} if budget == "absolute" else {"budget": budget}))
+        steps = {
+            "start": start or kind.start,
+            "step_size": default_step(attack, epsilon, step_size),
+            "iterations": count,
+        }
+        point = (
+            {"attack": attack, "epsilon": epsilon}
+            | ({"ball": ball} if kind.iterated else {})
+            | ({} if kind.draw else steps)
+        )
+        found.append(point | ({} if unit == "absolute" else {"unit": unit}))
     return found

@@ -5,11 +5,20 @@ import numpy as np
 from advrec_tf.data import Interactions
 from advrec_tf.evaluation import block_starts, strongest
 from advrec_tf.execution.threads import side_by_side
-from advrec_tf.perturbations import Form
-from advrec_tf.perturbations.losses import RIVALS, Schedule, linear_maximiser, logistic, relative_size, spread_of
+from advrec_tf.perturbations import NormalizedFactors
+from advrec_tf.perturbations.losses import (
+    RIVALS,
+    Schedule,
+    linear_maximiser,
+    logistic,
+    relative_size,
+    spread_of,
+)
 
 
-def alone(form: Form, data: Interactions, sizes: tuple, ball: str, k: int, schedule: Schedule) -> np.ndarray:
+def alone(
+    form: NormalizedFactors, data: Interactions, sizes: tuple, ball: str, k: int, schedule: Schedule
+) -> np.ndarray:
     """The worst rank found of every test item, int [M], when its user is the only one that matters:
     all items' rows serve to harm him.
 
@@ -21,11 +30,15 @@ def alone(form: Form, data: Interactions, sizes: tuple, ball: str, k: int, sched
     search finds no more than there is, so the certificate holds; it may miss what there is.
     """
     step, relative = block_starts(data).step, relative_size(form, sizes, ball)
-    user_sizes, item_sizes = (np.broadcast_to(size, (len(x), 1)) for size, x in zip(sizes, (form.user, form.item)))
+    user_sizes, item_sizes = (
+        np.broadcast_to(size, (len(x), 1)) for size, x in zip(sizes, (form.user, form.item))
+    )
 
     def ranks(start: int) -> np.ndarray:
         search = _Search(form, data, ball, item_sizes[:, 0], slice(start, start + step))
-        return search.ranks(user_sizes, k, [schedule.at(n, relative) for n in range(schedule.steps + 1)])
+        return search.ranks(
+            user_sizes, k, [schedule.at(n, relative) for n in range(schedule.steps + 1)]
+        )
 
     return np.concatenate(list(side_by_side(ranks, range(0, len(data.test_users), step))))
 
@@ -33,12 +46,21 @@ def alone(form: Form, data: Interactions, sizes: tuple, ball: str, k: int, sched
 class _Search:
     """The search for a block of test rows."""
 
-    def __init__(self, form: Form, data: Interactions, ball: str, reach: np.ndarray, block: slice):
+    def __init__(
+        self,
+        form: NormalizedFactors,
+        data: Interactions,
+        ball: str,
+        reach: np.ndarray,
+        block: slice,
+    ):
         self.Q, self.data, self.ball, self.reach = form.item, data, ball, reach
         self.users, self.items = data.test_users[block], data.test_items[block]
         self.P = form.user[self.users]
 
-    def ranks(self, user_sizes: np.ndarray, k: int, schedule: list[tuple[float, float]]) -> np.ndarray:
+    def ranks(
+        self, user_sizes: np.ndarray, k: int, schedule: list[tuple[float, float]]
+    ) -> np.ndarray:
         """The worst rank found of every row.  schedule: temperature and momentum of every step"""
         left, delta = np.arange(len(self.users)), np.zeros_like(self.P)
         worst, spread = np.zeros(len(self.users), np.int64), 0.0
@@ -50,8 +72,12 @@ class _Search:
             if not inside.any():
                 break
             left = left[inside]
-            gradient = self._gradient(left, rivals[inside], margins[inside] / (tau * spread), along[inside])
-            step = linear_maximiser(gradient, user_sizes[self.users[left]], self.ball).astype(np.float32)
+            gradient = self._gradient(
+                left, rivals[inside], margins[inside] / (tau * spread), along[inside]
+            )
+            step = linear_maximiser(gradient, user_sizes[self.users[left]], self.ball).astype(
+                np.float32
+            )
             delta[left] = momentum * delta[left] + (1 - momentum) * step
         return worst
 
@@ -63,8 +89,12 @@ class _Search:
         rows, users, items = np.arange(len(left)), self.users[left], self.items[left]
         scores = moved @ self.Q.T + dual[:, None] * self.reach  # [B, I]
         own = scores[rows, items] - 2 * dual * self.reach[items]
-        known = np.concatenate([self.data.train_items[self.data.indptr[u] : self.data.indptr[u + 1]] for u in users])
-        scores[np.repeat(rows, np.diff(self.data.indptr)[users]), known] = scores[rows, items] = -np.inf
+        known = np.concatenate(
+            [self.data.train_items[self.data.indptr[u] : self.data.indptr[u + 1]] for u in users]
+        )
+        scores[np.repeat(rows, np.diff(self.data.indptr)[users]), known] = scores[
+            rows, items
+        ] = -np.inf
         rivals, highest = strongest(scores, min(RIVALS, self.data.n_items))
         along = moved / np.maximum(dual, 1e-30)[:, None] if self.ball == "l2" else np.sign(moved)
         return (
@@ -74,11 +104,17 @@ class _Search:
             along,
         )
 
-    def _gradient(self, left: np.ndarray, rivals: np.ndarray, margins: np.ndarray, along: np.ndarray) -> np.ndarray:
+    def _gradient(
+        self, left: np.ndarray, rivals: np.ndarray, margins: np.ndarray, along: np.ndarray
+    ) -> np.ndarray:
         """Of the smooth rank in the user's row, up to a factor for each user. margins: over the
         temperature, infinite where there is no rival
         """
         _, weights = logistic(margins)
         items, total = self.items[left], weights.sum(axis=1)
         lengths = np.sum(weights * (self.reach[rivals] + self.reach[items][:, None]), axis=1)
-        return np.einsum("br,brd->bd", weights, self.Q[rivals]) - total[:, None] * self.Q[items] + lengths[:, None] * along
+        return (
+            np.einsum("br,brd->bd", weights, self.Q[rivals])
+            - total[:, None] * self.Q[items]
+            + lengths[:, None] * along
+        )

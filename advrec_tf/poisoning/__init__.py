@@ -9,7 +9,7 @@ from typing import Any
 from advrec_tf.execution.startup import quiet_tensorflow
 from advrec_tf.poisoning.heuristics import HEURISTICS, heuristic
 from advrec_tf.poisoning.likeness import LIKENESS, likeness
-from advrec_tf.poisoning.making import ATTACKS, Plan, folder_of, make
+from advrec_tf.poisoning.making import POISONING_ATTACKS, Plan, folder_of, make
 from advrec_tf.poisoning.profiles import Profiles
 from advrec_tf.poisoning.settings import RecSys19Settings, RecSys20Settings
 from advrec_tf.poisoning.trajectory import read_trajectory
@@ -17,9 +17,19 @@ from advrec_tf.poisoning.trajectory import read_trajectory
 _LEARNT = ("bilevel", "gan", "zeroth_order")
 
 __all__ = [
-    "ATTACKS", "HEURISTICS", "LIKENESS", "Plan", "Profiles", "RecSys19Settings", "RecSys20Settings", "folder_of", "heuristic", "likeness",
-    "make", "read_trajectory",
-]  # fmt: skip
+    "POISONING_ATTACKS",
+    "HEURISTICS",
+    "LIKENESS",
+    "Plan",
+    "Profiles",
+    "RecSys19Settings",
+    "RecSys20Settings",
+    "folder_of",
+    "heuristic",
+    "likeness",
+    "make",
+    "read_trajectory",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -29,7 +29,9 @@ def initial_profiles(data: Interactions, fakes: int, click_limit: int) -> np.nda
     clicks = np.diff(data.indptr)
     users = np.flatnonzero((clicks > 0) & (clicks <= click_limit))[:fakes]
     if len(users) < fakes:
-        raise UserError(f"{len(users)} users of {data.name} have at most {click_limit} clicks, fewer than the {fakes} fakes that start from them")
+        raise UserError(
+            f"{len(users)} users of {data.name} have at most {click_limit} clicks, fewer than the {fakes} fakes that start from them"
+        )
     X = np.zeros((fakes, data.n_items), np.float32)
     for row, user in enumerate(users):
         X[row, data.train_items[data.indptr[user] : data.indptr[user + 1]]] = 1
@@ -44,7 +46,9 @@ def binarised(X: np.ndarray, settings: RecSys20Settings, start: np.ndarray) -> n
     clicked = X > settings.threshold
     if settings.most_changes is not None:
         distance = np.where(clicked != (start > 0), np.abs(X - start), 0)
-        clicked = np.where(strongest(distance, np.full(len(X), settings.most_changes)) > 0, clicked, start > 0)
+        clicked = np.where(
+            strongest(distance, np.full(len(X), settings.most_changes)) > 0, clicked, start > 0
+        )
     if settings.click_targets:
         X = X.copy()
         X[:, list(settings.targets)] = np.inf
@@ -62,9 +66,13 @@ class Surrogate:
 
     def __init__(self, data: Interactions, settings: RecSys20Settings, seed: int):
         self.data, self.real, self.settings, self.seed = data, data, settings, seed
-        self.empty = replace(data, n_users=data.n_users + settings.fakes)  # the fakes have no pairs of their own here
+        self.empty = replace(
+            data, n_users=data.n_users + settings.fakes
+        )  # the fakes have no pairs of their own here
         self.model = self._untrained(seed)
-        self.unroller = self._als() if settings.surrogate.solver == "als" else Unroller(self.model.optimizer)
+        self.unroller = (
+            self._als() if settings.surrogate.solver == "als" else Unroller(self.model.optimizer)
+        )
 
     def _als(self) -> AlsUnroller:
         wrmf = self.settings.surrogate
@@ -78,7 +86,9 @@ class Surrogate:
         if self.settings.defense is None:
             return X
         with tempfile.TemporaryDirectory() as scratch:
-            stacked = Profiles.from_matrix("fakes", X, self.real, self.settings.targets).stacked_on(self.real)
+            stacked = Profiles.from_matrix("fakes", X, self.real, self.settings.targets).stacked_on(
+                self.real
+            )
             cleaned = self.settings.defense.cleaned(stacked, self.real.n_users, Path(scratch))
         ours = cleaned.train_users < self.real.n_users
         pairs = {"train_users": cleaned.train_users[ours], "train_items": cleaned.train_items[ours]}
@@ -102,20 +112,33 @@ class Surrogate:
         first = settings.epochs - settings.unrolled_epochs
         model.seed = self.seed if seed is None else seed
         start = self._untrained(model.seed)  # the model itself is kept: it is compiled
-        for variable, value in zip((*model.weights, *model.optimizer.variables), (*start.weights, *start.optimizer.variables)):
+        for variable, value in zip(
+            (*model.weights, *model.optimizer.variables),
+            (*start.weights, *start.optimizer.variables),
+        ):
             variable.assign(value)
         if first:
-            stacked = Profiles.from_matrix("fakes", X, self.data, settings.targets).stacked_on(self.data)
+            stacked = Profiles.from_matrix("fakes", X, self.data, settings.targets).stacked_on(
+                self.data
+            )
             model.fit(stacked, epochs=first, batch_size=wrmf.batch_size, verbose=0)
         X = tf.constant(X)
         W = tf.where(X > 0, wrmf.weight, 1.0) if W is None else tf.constant(W)
         way = self.unroller
-        loss, P, Q, gradient = self._by_sweeps(way, X, W) if isinstance(way, AlsUnroller) else self._by_steps(way, first, X, W)
+        loss, P, Q, gradient = (
+            self._by_sweeps(way, X, W)
+            if isinstance(way, AlsUnroller)
+            else self._by_steps(way, first, X, W)
+        )
         if not math.isfinite(loss):
-            raise UserError(f"the surrogate's loss is {loss}: a smaller learning rate of the surrogate may help")
+            raise UserError(
+                f"the surrogate's loss is {loss}: a smaller learning rate of the surrogate may help"
+            )
         return loss, P.numpy(), Q.numpy(), gradient.numpy()
 
-    def _by_sweeps(self, unroller: AlsUnroller, X: tf.Tensor, W: tf.Tensor) -> tuple[float, tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _by_sweeps(
+        self, unroller: AlsUnroller, X: tf.Tensor, W: tf.Tensor
+    ) -> tuple[float, tf.Tensor, tf.Tensor, tf.Tensor]:
         """The last sweeps of alternating least squares, forth and back."""
         before, Q = [], tf.identity(self.model.item_embedding.value)
         for _ in range(self.settings.unrolled_epochs):
@@ -129,14 +152,28 @@ class Surrogate:
             gradient, dP = gradient + dX, tf.zeros_like(dP)
         return loss, P, Q, gradient
 
-    def _by_steps(self, unroller: Unroller, first: int, X: tf.Tensor, W: tf.Tensor) -> tuple[float, tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _by_steps(
+        self, unroller: Unroller, first: int, X: tf.Tensor, W: tf.Tensor
+    ) -> tuple[float, tf.Tensor, tf.Tensor, tf.Tensor]:
         """The last epochs of stochastic gradient descent, forth and back."""
         settings, wrmf, model = self.settings, self.settings.surrogate, self.model
-        moments = [slot.value for slots in (model.optimizer._momentums, model.optimizer._velocities) for slot in slots]
-        state = State(*(tf.identity(value) for value in (model.user_embedding.value, model.item_embedding.value, *moments)))
+        moments = [
+            slot.value
+            for slots in (model.optimizer._momentums, model.optimizer._velocities)
+            for slot in slots
+        ]
+        state = State(
+            *(
+                tf.identity(value)
+                for value in (model.user_embedding.value, model.item_embedding.value, *moments)
+            )
+        )
         step = int(model.optimizer.iterations) + 1
         epochs = [
-            unrolled_batches(self.empty, settings.fakes, wrmf.weight, wrmf.batch_size, model.seed, epoch) for epoch in range(first, settings.epochs)
+            unrolled_batches(
+                self.empty, settings.fakes, wrmf.weight, wrmf.batch_size, model.seed, epoch
+            )
+            for epoch in range(first, settings.epochs)
         ]
         before, last = unroller.train(state, step, epochs, X, W)
         loss, dP, dQ = adversarial_loss(last.P, last.Q, self.data.n_users, settings.targets)
@@ -144,7 +181,14 @@ class Surrogate:
         return loss, last.P, last.Q, unroller.backward(before, step, epochs, X, W, cotangent)
 
 
-def attack(data: Interactions, settings: RecSys20Settings, seed: int, folder: Path, outer_epochs: int = 30, progress: bool = True) -> Profiles:
+def attack(
+    data: Interactions,
+    settings: RecSys20Settings,
+    seed: int,
+    folder: Path,
+    outer_epochs: int = 30,
+    progress: bool = True,
+) -> Profiles:
     """Fake profiles whose training makes a recommender show the targets; the best so far is in `folder` after every outer epoch.
 
     Each outer epoch trains a fresh surrogate on the current profiles, takes the gradient of the adversarial loss with respect to them, scales its
@@ -170,10 +214,19 @@ def attack(data: Interactions, settings: RecSys20Settings, seed: int, folder: Pa
         )
         for epoch in bar:
             seen = surrogate.shown(X)
-            loss, P, Q, gradient = surrogate.trained_and_differentiated(seen, seed=1000 * seed + epoch if settings.fresh_seeds else seed)
+            loss, P, Q, gradient = surrogate.trained_and_differentiated(
+                seen, seed=1000 * seed + epoch if settings.fresh_seeds else seed
+            )
             measured = poisoning_metrics(P, Q, data, settings.targets, settings.k)
-            bar.set_postfix({"target HR": f"{measured['target_HR']:.4f}", "HR": f"{measured['HR']:.4f}"})
-            row = [epoch, loss, *(measured[name] for name in ("target_HR", "HR", "Recall")), float(X.sum()) / len(X)]
+            bar.set_postfix(
+                {"target HR": f"{measured['target_HR']:.4f}", "HR": f"{measured['HR']:.4f}"}
+            )
+            row = [
+                epoch,
+                loss,
+                *(measured[name] for name in ("target_HR", "HR", "Recall")),
+                float(X.sum()) / len(X),
+            ]
             profiles = Profiles.from_matrix(settings.name, X, data, settings.targets)
             norms = np.linalg.norm(gradient, axis=1, keepdims=True)
             buffer = settings.momentum * buffer + gradient / np.maximum(norms, 1e-12)

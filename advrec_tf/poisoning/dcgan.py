@@ -17,7 +17,11 @@ def image_shape(n_items: int) -> tuple[int, int]:
     """
     heights = range(max(1, math.isqrt(n_items // 2)), math.isqrt(n_items) + 2)
     shapes = [(height, -(-n_items // height)) for height in heights]
-    return min((s for s in shapes if s[0] <= s[1] <= 2 * s[0]), key=lambda s: (s[0] * s[1], s[1] - s[0]), default=(1, n_items))
+    return min(
+        (s for s in shapes if s[0] <= s[1] <= 2 * s[0]),
+        key=lambda s: (s[0] * s[1], s[1] - s[0]),
+        default=(1, n_items),
+    )
 
 
 def to_images(profiles: np.ndarray, highest: float = 5.0) -> np.ndarray:
@@ -54,7 +58,12 @@ def generator(height: int, width: int, seed: int) -> keras.Model:
     ]
     for number, (filters, size) in enumerate(zip((*FILTERS[-2::-1], 1), sizes[-2::-1]), 1):
         layers += [keras.layers.BatchNormalization(), keras.layers.ReLU()]
-        layers += [keras.layers.Conv2DTranspose(filters, 5, 2, "same", kernel_initializer=_normal(seed, number)), Cropped(*size)]
+        layers += [
+            keras.layers.Conv2DTranspose(
+                filters, 5, 2, "same", kernel_initializer=_normal(seed, number)
+            ),
+            Cropped(*size),
+        ]
     return keras.Sequential([keras.Input((NOISE,)), *layers, keras.layers.Activation("tanh")])
 
 
@@ -62,7 +71,11 @@ def discriminator(height: int, width: int, seed: int) -> keras.Model:
     """Images [N, H, W, 1] -> logits [N, 1] of being real, by four convolutions that halve the sides."""
     layers = []
     for number, filters in enumerate(FILTERS):
-        layers.append(keras.layers.Conv2D(filters, 5, 2, "same", kernel_initializer=_normal(seed, 10 + number)))
+        layers.append(
+            keras.layers.Conv2D(
+                filters, 5, 2, "same", kernel_initializer=_normal(seed, 10 + number)
+            )
+        )
         layers += [keras.layers.BatchNormalization()] if number else []
         layers.append(keras.layers.LeakyReLU(0.2))
     layers += [keras.layers.Flatten(), keras.layers.Dense(1, kernel_initializer=_normal(seed, 20))]
@@ -76,7 +89,15 @@ def _normal(seed: int, number: int) -> keras.initializers.Initializer:
 class DCGAN:
     """Generator and discriminator with their optimisers, Adam(2e-4, beta_1 = .5), both trained on every mini-batch, on the usual logistic losses."""
 
-    def __init__(self, height: int, width: int, seed: int, learning_rate: float = 2e-4, beta_1: float = 0.5, highest: float = 5.0):
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        seed: int,
+        learning_rate: float = 2e-4,
+        beta_1: float = 0.5,
+        highest: float = 5.0,
+    ):
         self.seed, self.highest = seed, highest
         self.models = generator(height, width, seed), discriminator(height, width, seed)
         self.optimizers = tuple(keras.optimizers.Adam(learning_rate, beta_1) for _ in self.models)
@@ -86,7 +107,9 @@ class DCGAN:
 
     @property
     def variables(self) -> list:
-        return [variable for part in (*self.models, *self.optimizers) for variable in part.variables]
+        return [
+            variable for part in (*self.models, *self.optimizers) for variable in part.variables
+        ]
 
     def _step(self, images, noise):
         """One mini-batch for both.  images: [B, H, W, 1], noise: [B, 100] -> the generator's and the discriminator's loss"""
@@ -95,8 +118,12 @@ class DCGAN:
             made = make(noise, training=True)
             real, fake = judge(images, training=True), judge(made, training=True)
             losses = _logistic(fake, 1.0), _logistic(real, 1.0) + _logistic(fake, 0.0)
-        for tape, loss, model, optimizer in zip((first, second), losses, self.models, self.optimizers):
-            optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+        for tape, loss, model, optimizer in zip(
+            (first, second), losses, self.models, self.optimizers
+        ):
+            optimizer.apply(
+                tape.gradient(loss, model.trainable_variables), model.trainable_variables
+            )
         return losses
 
     def epoch(self, profiles: np.ndarray, epoch: int, batch_size: int) -> np.ndarray:
@@ -108,7 +135,9 @@ class DCGAN:
         for start in range(0, len(profiles) - batch_size + 1, batch_size):
             noise = rng.standard_normal((batch_size, NOISE), np.float32)
             images = to_images(profiles[order[start : start + batch_size]], self.highest)
-            losses.append([float(loss) for loss in self.step(tf.constant(images), tf.constant(noise))])
+            losses.append(
+                [float(loss) for loss in self.step(tf.constant(images), tf.constant(noise))]
+            )
         return np.mean(losses, axis=0)
 
     def state(self) -> dict[str, np.ndarray]:
@@ -127,9 +156,15 @@ class DCGAN:
         Batch norm takes the statistics of this very batch, as in training: after so few steps its running averages lag behind, and
         profiles made with them rate several times as many items.
         """
-        noise = np.random.default_rng([self.seed, 1 << 20]).standard_normal((count, NOISE), np.float32)
-        return to_profiles(self.models[0](tf.constant(noise), training=True).numpy(), n_items, self.highest)
+        noise = np.random.default_rng([self.seed, 1 << 20]).standard_normal(
+            (count, NOISE), np.float32
+        )
+        return to_profiles(
+            self.models[0](tf.constant(noise), training=True).numpy(), n_items, self.highest
+        )
 
 
 def _logistic(logits, label: float):
-    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(label * tf.ones_like(logits), logits))
+    return tf.reduce_mean(
+        tf.nn.sigmoid_cross_entropy_with_logits(label * tf.ones_like(logits), logits)
+    )

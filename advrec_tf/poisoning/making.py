@@ -14,7 +14,7 @@ from advrec_tf.poisoning.profiles import Profiles
 from advrec_tf.poisoning.settings import LEARNED, MODULES, LearnedSettings
 from advrec_tf.poisoning.trajectory import Trajectory, own_folder
 
-ATTACKS = (*LEARNED, *HEURISTICS)
+POISONING_ATTACKS = (*LEARNED, *HEURISTICS)
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,20 @@ def folder_of(data: Interactions, name: str, plan: Plan, k: int, folder: Path) -
 def _settings(name: str, plan: Plan, k: int) -> LearnedSettings:
     common: dict[str, Any] = {"fakes": plan.fakes, "targets": plan.targets, "k": k}
     own = {field.name for field in fields(LEARNED[name])}
-    return LEARNED[name](**{key: value for key, value in common.items() if key in own}, **plan.learned[name])
+    return LEARNED[name](
+        **{key: value for key, value in common.items() if key in own}, **plan.learned[name]
+    )
 
 
-def make(data: Interactions, name: str, plan: Plan, k: int, folder: Path, progress: bool = True, position: int = 0) -> Profiles:
+def make(
+    data: Interactions,
+    name: str,
+    plan: Plan,
+    k: int,
+    folder: Path,
+    progress: bool = True,
+    position: int = 0,
+) -> Profiles:
     """The profiles of an attack; those of a learnt one are in a folder of their own below `folder`, and read if they are finished.
 
     k: length of the lists that a learnt attack looks at
@@ -59,7 +69,13 @@ def make(data: Interactions, name: str, plan: Plan, k: int, folder: Path, progre
     with Trajectory(own) as run:
         if run.finished(steps):
             return run.profiles()
-    write_text(own / "settings.json", json.dumps({**asdict(settings), "outer_epochs": steps, "seed": plan.seed}, indent=1, default=str) + "\n")
+    write_text(
+        own / "settings.json",
+        json.dumps(
+            {**asdict(settings), "outer_epochs": steps, "seed": plan.seed}, indent=1, default=str
+        )
+        + "\n",
+    )
     quiet_tensorflow()
     module = import_module(f"advrec_tf.poisoning.{MODULES[name]}")
     return module.attack(data, settings, plan.seed, own, steps, progress)

@@ -20,7 +20,9 @@ def scale_of(data: Interactions) -> tuple[float, float]:
     """The lowest and the highest rating, 1 and 5 where there are none.  Raises UserError for what is no scale of ratings."""
     low, high = (1.0, highest_rating(data)) if data.train_ratings is None else data.rating_scale
     if not 0 < low <= high <= MOST_RATINGS:
-        raise UserError(f"the ratings of {data.name} run from {low:g} to {high:g}, which is no scale that RecSys19 can imitate (0 to {MOST_RATINGS})")
+        raise UserError(
+            f"the ratings of {data.name} run from {low:g} to {high:g}, which is no scale that RecSys19 can imitate (0 to {MOST_RATINGS})"
+        )
     return low, high
 
 
@@ -34,7 +36,9 @@ def discrete(F: np.ndarray, scale: tuple[float, float] = (1.0, 5.0)) -> np.ndarr
 def strongest(F: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """F with 0 for all but the counts[row] largest entries of each row; of equal ones the first are kept.  F: [N, items], counts: int [N]"""
     places = np.empty(F.shape, int)
-    np.put_along_axis(places, np.argsort(-F, axis=1, kind="stable"), np.arange(F.shape[1])[None], axis=1)
+    np.put_along_axis(
+        places, np.argsort(-F, axis=1, kind="stable"), np.arange(F.shape[1])[None], axis=1
+    )
     return np.where(places < counts[:, None], F, 0)
 
 

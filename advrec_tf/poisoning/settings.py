@@ -35,7 +35,9 @@ class RecSys20Settings:
 
     def __post_init__(self):
         if self.unrolled_epochs > self.epochs:
-            raise UserError(f"--unrolled_epochs ({self.unrolled_epochs}) are more than --surrogate_epochs ({self.epochs})")
+            raise UserError(
+                f"--unrolled_epochs ({self.unrolled_epochs}) are more than --surrogate_epochs ({self.epochs})"
+            )
 
     @property
     def recommender(self) -> Settings:
@@ -73,7 +75,9 @@ class GanSettings:
     learning_rate: float = 2e-4
     beta_1: float = 0.5
     epochs: int = 128  # at most
-    mask: int | None = None  # random entries that a profile may have; else it has as many as a random real user
+    mask: int | None = (
+        None  # random entries that a profile may have; else it has as many as a random real user
+    )
 
     name: ClassVar[str] = "gan"
     version: ClassVar[int] = 2
@@ -154,7 +158,12 @@ LearnedSettings = RecSys20Settings | RecSys19Settings | GanSettings
 
 # Attacks that learn their profiles, each the function `attack` of the module of its name in MODULES.
 _OF_RECSYS20 = (RecSys20Settings, DisguisedRecSys20Settings, AwareRecSys20Settings)
-_OF_STEPS = (RecSys19Settings, RefinedBootstrapSettings, ScoredBootstrapSettings, BlindBootstrapSettings)
+_OF_STEPS = (
+    RecSys19Settings,
+    RefinedBootstrapSettings,
+    ScoredBootstrapSettings,
+    BlindBootstrapSettings,
+)
 LEARNED = {kind.name: kind for kind in (*_OF_RECSYS20, *_OF_STEPS, GanSettings)}
 MODULES = {
     **{kind.name: "bilevel" for kind in _OF_RECSYS20},

@@ -11,7 +11,11 @@ _FAKES = 8  # whose systems over all items are held at a time
 
 def _solve_fakes(Q, gram, x, w, regularization):
     """The rows of fake users from all items.  Q: [I, D], x, w: [f, I] -> [f, D]"""
-    A = gram + regularization * tf.eye(tf.shape(Q)[1]) + tf.matmul((w - 1)[..., None] * Q, Q[None], transpose_a=True)  # [f, D, D]
+    A = (
+        gram
+        + regularization * tf.eye(tf.shape(Q)[1])
+        + tf.matmul((w - 1)[..., None] * Q, Q[None], transpose_a=True)
+    )  # [f, D, D]
     return tf.linalg.cholesky_solve(tf.linalg.cholesky(A), tf.matmul(w * x, Q)[..., None])[..., 0]
 
 
@@ -22,7 +26,11 @@ def _solve_items(P, gram, fakes, x, w, ids, targets, weights, regularization):
     """
     y, dim = tf.gather(P, ids), tf.shape(P)[1]
     outer = tf.reshape(fakes[:, :, None] * fakes[:, None, :], [-1, dim * dim])  # [F, D D]
-    A = gram + regularization * tf.eye(dim) + tf.matmul((weights - 1)[..., None] * y, y, transpose_a=True)
+    A = (
+        gram
+        + regularization * tf.eye(dim)
+        + tf.matmul((weights - 1)[..., None] * y, y, transpose_a=True)
+    )
     A += tf.reshape(tf.matmul(w - 1, outer, transpose_a=True), tf.shape(A))
     b = tf.einsum("bm,bmd->bd", weights * targets, y) + tf.matmul(w * x, fakes, transpose_a=True)
     return tf.linalg.cholesky_solve(tf.linalg.cholesky(A), b[..., None])[..., 0]
@@ -36,7 +44,9 @@ def _with_vjp(solve, n_watched):
         with tf.GradientTape() as tape:
             tape.watch(inputs[:n_watched])
             solved = solve(*inputs)
-        gradients = tape.gradient(solved, inputs[:n_watched], output_gradients=cotangent, unconnected_gradients="zero")
+        gradients = tape.gradient(
+            solved, inputs[:n_watched], output_gradients=cotangent, unconnected_gradients="zero"
+        )
         return [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     return tf.function(solve, reduce_retracing=True), vjp
@@ -48,7 +58,10 @@ class AlsUnroller:
     def __init__(self, data: Interactions, n_fakes: int, weight: float, regularization: float):
         self.n_users, self.n_items, self.n_fakes = data.n_users, data.n_items, n_fakes
         self.regularization = tf.constant(regularization, tf.float32)
-        pairs = (data.train_users, data.train_items, data.n_users), (data.train_items, data.train_users, data.n_items)
+        pairs = (
+            (data.train_users, data.train_items, data.n_users),
+            (data.train_items, data.train_users, data.n_items),
+        )
         self.users, self.items = (list(_all_rows(*each, weight)) for each in pairs)
         self.solve_users, self.users_vjp = _with_vjp(solve_block, 2)
         self.solve_fakes, self.fakes_vjp = _with_vjp(_solve_fakes, 3)
@@ -56,11 +69,18 @@ class AlsUnroller:
 
     def sweep(self, Q: tf.Tensor, X: tf.Tensor, W: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """All users from Q, then all items from them.  Q: [I, D], X, W: [F, I] -> P [U + F, D], Q [I, D]"""
-        P, gram = np.zeros((self.n_users + self.n_fakes, Q.shape[1]), np.float32), tf.matmul(Q, Q, transpose_a=True)
+        P, gram = (
+            np.zeros((self.n_users + self.n_fakes, Q.shape[1]), np.float32),
+            tf.matmul(Q, Q, transpose_a=True),
+        )
         for block in self.users:
-            P[block.rows] = self.solve_users(Q, gram, *map(tf.constant, block[1:]), self.regularization)
+            P[block.rows] = self.solve_users(
+                Q, gram, *map(tf.constant, block[1:]), self.regularization
+            )
         for part in self._fake_parts():
-            P[self.n_users :][part] = self.solve_fakes(Q, gram, X[part], W[part], self.regularization)
+            P[self.n_users :][part] = self.solve_fakes(
+                Q, gram, X[part], W[part], self.regularization
+            )
         P, solved = tf.constant(P), np.zeros(Q.shape, np.float32)
         for block, inputs in self._item_inputs(P, X, W):
             solved[block.rows] = self.solve_items(*inputs)
@@ -79,16 +99,23 @@ class AlsUnroller:
         dP += tf.matmul(P, dgram + tf.transpose(dgram)).numpy()
         before, gram, dgram = tf.zeros_like(Q), tf.matmul(Q, Q, transpose_a=True), 0
         for block in self.users:
-            own, of_gram = self.users_vjp(dP[block.rows], Q, gram, *map(tf.constant, block[1:]), self.regularization)
+            own, of_gram = self.users_vjp(
+                dP[block.rows], Q, gram, *map(tf.constant, block[1:]), self.regularization
+            )
             before, dgram = before + own, dgram + of_gram
         for part in self._fake_parts():
-            own, of_gram, x = self.fakes_vjp(dP[fakes][part], Q, gram, X[part], W[part], self.regularization)
+            own, of_gram, x = self.fakes_vjp(
+                dP[fakes][part], Q, gram, X[part], W[part], self.regularization
+            )
             before, dgram = before + own, dgram + of_gram
             dX[part] += x.numpy()
         return before + tf.matmul(Q, dgram + tf.transpose(dgram)), tf.constant(dX)
 
     def _fake_parts(self):
-        return (slice(start, min(start + _FAKES, self.n_fakes)) for start in range(0, self.n_fakes, _FAKES))
+        return (
+            slice(start, min(start + _FAKES, self.n_fakes))
+            for start in range(0, self.n_fakes, _FAKES)
+        )
 
     def _item_inputs(self, P, X, W):
         gram, fakes = tf.matmul(P, P, transpose_a=True), P[self.n_users :]
@@ -100,5 +127,8 @@ class AlsUnroller:
 def _all_rows(rows, ids, n_rows: int, weight: float):
     """The blocks of all rows: one without pairs gets a pair that has no effect."""
     alone = np.setdiff1d(np.arange(n_rows), rows)
-    targets, weights = (np.r_[np.full(len(rows), value), np.full(len(alone), filler)].astype(np.float32) for value, filler in ((1, 0), (weight, 1)))
+    targets, weights = (
+        np.r_[np.full(len(rows), value), np.full(len(alone), filler)].astype(np.float32)
+        for value, filler in ((1, 0), (weight, 1))
+    )
     return blocks_of(np.r_[rows, alone], np.r_[ids, np.zeros_like(alone)], targets, weights, n_rows)

@@ -12,10 +12,19 @@ class RowAdagrad(keras.optimizers.Adagrad):
     A <- A + g^2, W <- W - learning_rate g / sqrt(A + epsilon), with g summed over a row's duplicates beforehand.
     """
 
-    def __init__(self, learning_rate=0.05, initial_accumulator_value=0.1, epsilon=1e-7, name="row_adagrad", **kwargs):
+    def __init__(
+        self,
+        learning_rate=0.05,
+        initial_accumulator_value=0.1,
+        epsilon=1e-7,
+        name="row_adagrad",
+        **kwargs,
+    ):
         super().__init__(learning_rate, initial_accumulator_value, epsilon, name=name, **kwargs)
 
-    def update_rows(self, variable: keras.Variable, ids: tf.Tensor, rows: tf.Tensor, gradient: tf.Tensor) -> None:
+    def update_rows(
+        self, variable: keras.Variable, ids: tf.Tensor, rows: tf.Tensor, gradient: tf.Tensor
+    ) -> None:
         """Updates variable[ids] = rows in place.  ids: [B], rows, gradient: [B, D]; a row that occurs twice has the same gradient twice."""
         accumulator = self._accumulators[self._get_variable_index(variable)].value
         squares = tf.gather(accumulator, ids) + tf.square(gradient)  # [B, D]

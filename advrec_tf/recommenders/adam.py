@@ -12,7 +12,16 @@ class CoupledAdam(keras.optimizers.Adam):
     W <- W - learning_rate (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + epsilon)
     """
 
-    def __init__(self, learning_rate=0.01, decay=1e-5, beta_1=0.9, beta_2=0.999, epsilon=1e-8, name="coupled_adam", **kwargs):
+    def __init__(
+        self,
+        learning_rate=0.01,
+        decay=1e-5,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        name="coupled_adam",
+        **kwargs,
+    ):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, name=name, **kwargs)
         self.decay = decay
 
@@ -23,14 +32,23 @@ class CoupledAdam(keras.optimizers.Adam):
         velocity = self.beta_2 * velocity + (1 - self.beta_2) * tf.square(gradient)
         # The root has no derivative at 0, where a row has never had a gradient.
         root = tf.sqrt(tf.maximum(velocity / (1 - self.beta_2**step), 1e-30))
-        return value - learning_rate * momentum / (1 - self.beta_1**step) / (root + self.epsilon), momentum, velocity
+        return (
+            value - learning_rate * momentum / (1 - self.beta_1**step) / (root + self.epsilon),
+            momentum,
+            velocity,
+        )
 
     def update_step(self, gradient, variable, learning_rate):
-        momentum, velocity = (slots[self._get_variable_index(variable)] for slots in (self._momentums, self._velocities))
+        momentum, velocity = (
+            slots[self._get_variable_index(variable)]
+            for slots in (self._momentums, self._velocities)
+        )
         step = tf.cast(self.iterations.value + 1, tf.float32)
         places = variable, momentum, velocity
         value, *moments = map(tf.convert_to_tensor, places)
-        for place, tensor in zip(places, self.stepped(value, gradient, *moments, step, learning_rate)):
+        for place, tensor in zip(
+            places, self.stepped(value, gradient, *moments, step, learning_rate)
+        ):
             self.assign(place, tensor)
 
     def get_config(self):

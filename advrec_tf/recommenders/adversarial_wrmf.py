@@ -18,20 +18,37 @@ class AdversarialWRMF(WRMF):
     row (`norm`, as in PamaCF, 2410.22844).  Delta is held fixed in the gradient.
     """
 
-    def __init__(self, *args, sizes: str = "fit", epsilon: float = 0.05, adversarial_weight: float = 1.0, **kwargs):
+    def __init__(
+        self,
+        *args,
+        sizes: str = "fit",
+        epsilon: float = 0.05,
+        adversarial_weight: float = 1.0,
+        **kwargs,
+    ):
         super().__init__(*args, **kwargs)
         if sizes not in SIZES or self.solver != "sgd":
-            raise ValueError(f"sizes must be one of {', '.join(SIZES)} and the solver sgd, not {sizes}, {self.solver}")
+            raise ValueError(
+                f"sizes must be one of {', '.join(SIZES)} and the solver sgd, not {sizes}, {self.solver}"
+            )
         self.sizes, self.epsilon, self.adversarial_weight = sizes, epsilon, adversarial_weight
 
     def _update(self, users, rows, items, targets, weights):
         P, Q = self.user_embedding, self.item_embedding
         p, q = batch_rows(P.value, users), tf.convert_to_tensor(Q.value)
         loss, dp, dq = weighted_gradient(p, q, rows, items, targets, weights)
-        norms, count = tf.norm(p, axis=1), tf.reduce_sum(tf.cast(users >= 0, tf.float32))  # rows of no user are 0
+        norms, count = (
+            tf.norm(p, axis=1),
+            tf.reduce_sum(tf.cast(users >= 0, tf.float32)),
+        )  # rows of no user are 0
         size = norms if self.sizes == "norm" else explained(p, q, rows, items, targets, weights)
-        lengths = tf.reduce_sum(norms) / count * size / tf.maximum(tf.reduce_sum(size) / count, 1e-12)  # [B]
-        user_step, item_step = self.epsilon * lengths[:, None], self.epsilon * tf.reduce_mean(tf.norm(q, axis=1))
+        lengths = (
+            tf.reduce_sum(norms) / count * size / tf.maximum(tf.reduce_sum(size) / count, 1e-12)
+        )  # [B]
+        user_step, item_step = (
+            self.epsilon * lengths[:, None],
+            self.epsilon * tf.reduce_mean(tf.norm(q, axis=1)),
+        )
         moved = p + user_step * tf.nn.l2_normalize(dp, 1), q + item_step * tf.nn.l2_normalize(dq, 1)
         _, more_dp, more_dq = weighted_gradient(*moved, rows, items, targets, weights)
         dp, dq = dp + self.adversarial_weight * more_dp, dq + self.adversarial_weight * more_dq
@@ -39,13 +56,24 @@ class AdversarialWRMF(WRMF):
         return loss
 
     def get_config(self):
-        return {**super().get_config(), "sizes": self.sizes, "epsilon": self.epsilon, "adversarial_weight": self.adversarial_weight}
+        return {
+            **super().get_config(),
+            "sizes": self.sizes,
+            "epsilon": self.epsilon,
+            "adversarial_weight": self.adversarial_weight,
+        }
 
 
 def explained(p, q, rows, items, targets, weights):
     """1 - L_u / (L_u of a zero row), from 0 to 1, 0 for users without clicks.  p: [B, D], q: [I, D]; of the pairs as `weighted_gradient` -> [B]"""
     scores = tf.linalg.matvec(tf.gather(p, rows) * tf.gather(q, items), tf.ones(tf.shape(p)[1]))
-    unclicked = tf.reduce_sum(tf.matmul(p, tf.matmul(q, q, transpose_a=True)) * p, axis=1)  # sum of squared scores over all items
-    losses = unclicked + tf.math.unsorted_segment_sum(weights * tf.square(targets - scores) - tf.square(scores), rows, tf.shape(p)[0])
+    unclicked = tf.reduce_sum(
+        tf.matmul(p, tf.matmul(q, q, transpose_a=True)) * p, axis=1
+    )  # sum of squared scores over all items
+    losses = unclicked + tf.math.unsorted_segment_sum(
+        weights * tf.square(targets - scores) - tf.square(scores), rows, tf.shape(p)[0]
+    )
     at_zero = tf.math.unsorted_segment_sum(weights * tf.square(targets), rows, tf.shape(p)[0])
-    return tf.where(at_zero > 0, tf.clip_by_value(1 - losses / tf.maximum(at_zero, 1e-12), 0.0, 1.0), 0.0)
+    return tf.where(
+        at_zero > 0, tf.clip_by_value(1 - losses / tf.maximum(at_zero, 1e-12), 0.0, 1.0), 0.0
+    )

@@ -21,7 +21,9 @@ class Block(NamedTuple):
     weights: np.ndarray  # float32 [B, M]
 
 
-def blocks_of(rows: np.ndarray, ids: np.ndarray, targets: np.ndarray, weights: np.ndarray, n_rows: int) -> Iterator[Block]:
+def blocks_of(
+    rows: np.ndarray, ids: np.ndarray, targets: np.ndarray, weights: np.ndarray, n_rows: int
+) -> Iterator[Block]:
     """All rows that have pairs, rows of about as many pairs together.  rows, ids, targets, weights: [N]"""
     order = np.argsort(rows, kind="stable")
     counts = np.bincount(rows, minlength=n_rows)
@@ -43,13 +45,19 @@ def blocks_of(rows: np.ndarray, ids: np.ndarray, targets: np.ndarray, weights: n
         )
 
 
-def solve_block(Y, gram, ids, targets, weights, regularization):  # not compiled: TensorFlow runs the functions of all threads in one
+def solve_block(
+    Y, gram, ids, targets, weights, regularization
+):  # not compiled: TensorFlow runs the functions of all threads in one
     """argmin_x sum_i w_i (t_i - x . y_i)^2 + regularization |x|^2 over ALL rows y_i of Y, t = 0 and w = 1 off the pairs.
 
     x = (Y^T Y + sum over the pairs of (w - 1) y y^T + regularization I)^-1 sum w t y.   Y: [N, D], gram = Y^T Y -> [B, D]
     """
     y = tf.gather(Y, ids)  # [B, M, D]
-    A = gram + regularization * tf.eye(tf.shape(Y)[1]) + tf.matmul((weights - 1)[..., None] * y, y, transpose_a=True)  # [B, D, D]
+    A = (
+        gram
+        + regularization * tf.eye(tf.shape(Y)[1])
+        + tf.matmul((weights - 1)[..., None] * y, y, transpose_a=True)
+    )  # [B, D, D]
     b = tf.matmul(y, (weights * targets)[..., None], transpose_a=True)  # [B, D, 1]
     return tf.linalg.cholesky_solve(tf.linalg.cholesky(A), b)[..., 0]
 
@@ -58,14 +66,24 @@ def half_sweep(Y: tf.Tensor, blocks: list[Block], n_rows: int, regularization: f
     """All rows of one side from the other side Y; rows without pairs are 0.  -> [n_rows, D]"""
     gram, solved = tf.matmul(Y, Y, transpose_a=True), np.zeros((n_rows, Y.shape[1]), np.float32)
     strength = tf.constant(regularization, tf.float32)
-    found = side_by_side(lambda block: solve_block(Y, gram, block.ids, block.targets, block.weights, strength).numpy(), blocks)
+    found = side_by_side(
+        lambda block: solve_block(
+            Y, gram, block.ids, block.targets, block.weights, strength
+        ).numpy(),
+        blocks,
+    )
     for block, rows in zip(blocks, found):
         solved[block.rows] = rows
     return tf.constant(solved)
 
 
-def both_sides(data: Interactions, targets: np.ndarray, weights: np.ndarray) -> tuple[list[Block], list[Block]]:
+def both_sides(
+    data: Interactions, targets: np.ndarray, weights: np.ndarray
+) -> tuple[list[Block], list[Block]]:
     """The blocks of users and those of items.  targets, weights: float32 [train pairs]"""
     pairs = data.train_users, data.train_items
-    users, items = (list(blocks_of(*ids, targets, weights, n)) for ids, n in ((pairs, data.n_users), (pairs[::-1], data.n_items)))
+    users, items = (
+        list(blocks_of(*ids, targets, weights, n))
+        for ids, n in ((pairs, data.n_users), (pairs[::-1], data.n_items))
+    )
     return users, items

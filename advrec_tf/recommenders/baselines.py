@@ -31,7 +31,9 @@ class Random:
         rng = np.random.default_rng(self.seed)
         starts = block_starts(data)
         sizes = (min(starts.step, data.n_users - at) for at in starts)
-        return top_k_of_scores((rng.random((size, data.n_items), np.float32) for size in sizes), data, k)
+        return top_k_of_scores(
+            (rng.random((size, data.n_items), np.float32) for size in sizes), data, k
+        )
 
 
 # What stands beside trained models in every table: name -> the recommender of data and seed.

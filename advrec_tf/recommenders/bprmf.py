@@ -21,8 +21,18 @@ class BPRMF(FactorModel):
     default_batch_size = 512
     default_optimizer = RowAdagrad
 
-    def __init__(self, n_users: int, n_items: int, embedding_dim: int = 64, seed: int = 0, **kwargs):
-        super().__init__(n_users, n_items, embedding_dim, seed, keras.initializers.TruncatedNormal, 0.01, **kwargs)
+    def __init__(
+        self, n_users: int, n_items: int, embedding_dim: int = 64, seed: int = 0, **kwargs
+    ):
+        super().__init__(
+            n_users,
+            n_items,
+            embedding_dim,
+            seed,
+            keras.initializers.TruncatedNormal,
+            0.01,
+            **kwargs,
+        )
         # Scratch: the place in the mini-batch that stands for a user or item; only what was just written is read.
         self._user_slot = tf.Variable(tf.zeros([n_users], tf.int32), trainable=False)
         self._item_slot = tf.Variable(tf.zeros([n_items], tf.int32), trainable=False)
@@ -46,8 +56,14 @@ class BPRMF(FactorModel):
         """One mini-batch: the rows of the batch are gathered, every id is renamed to the place in the batch that stands for it
         (duplicates share one, so their gradients add up there), and the rows are updated.  ids: [B] -> loss"""
         items = tf.concat([positives, negatives], axis=0)  # [2B]
-        user_place, item_place = self._places(self._user_slot, users), self._places(self._item_slot, items)
-        p, q = tf.gather(self.user_embedding.value, users), tf.gather(self.item_embedding.value, items)  # [B, D], [2B, D]
+        user_place, item_place = (
+            self._places(self._user_slot, users),
+            self._places(self._item_slot, items),
+        )
+        p, q = (
+            tf.gather(self.user_embedding.value, users),
+            tf.gather(self.item_embedding.value, items),
+        )  # [B, D], [2B, D]
         loss, dp, dq = self.loss_gradient(p, q, user_place, *tf.split(item_place, 2))
         embeddings = (self.user_embedding, self.item_embedding)
         if isinstance(self.optimizer, RowAdagrad):
@@ -56,7 +72,10 @@ class BPRMF(FactorModel):
             self.optimizer.iterations.assign_add(1)
         else:
             # Rows that stand for nothing have no gradient, so duplicates add nothing here.
-            dense = [tf.math.unsorted_segment_sum(g, ids, e.shape[0]) for g, ids, e in zip((dp, dq), (users, items), embeddings)]
+            dense = [
+                tf.math.unsorted_segment_sum(g, ids, e.shape[0])
+                for g, ids, e in zip((dp, dq), (users, items), embeddings)
+            ]
             self.optimizer.apply(dense, embeddings)
         return loss
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:  # reading checkpoints needs no TensorFlow
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
     # Optimiser variables by place: their names contain the model's, which differs between a model and its warm start.
     own = {variable.name: variable for variable in model.weights}
-    return own | {f"optimizer.{place}": variable for place, variable in enumerate(model.optimizer.variables)}
+    return own | {
+        f"optimizer.{place}": variable for place, variable in enumerate(model.optimizer.variables)
+    }
 
 
 def capture(model: keras.Model) -> dict[str, np.ndarray]:
@@ -32,7 +34,9 @@ def restore(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
         variable.assign(arrays[name])
 
 
-def selected_factors(folder: Path, selection: str, epochs: int) -> tuple[int, np.ndarray, np.ndarray]:
+def selected_factors(
+    folder: Path, selection: str, epochs: int
+) -> tuple[int, np.ndarray, np.ndarray]:
     """The epoch and its factors P, Q: `best` (highest test HR@10 so far), `last`, or `epoch:N`.
 
     Raises UserError when those weights were not kept.
@@ -40,12 +44,18 @@ def selected_factors(folder: Path, selection: str, epochs: int) -> tuple[int, np
     if selection == "best":
         state = storage.load(folder / "state.npz")
         if "best.epoch" not in state:
-            raise UserError(f"{folder}: no epoch was evaluated, so none is best: lower --eval_every")
+            raise UserError(
+                f"{folder}: no epoch was evaluated, so none is best: lower --eval_every"
+            )
         if int(state["best.epoch"]) > epochs:
-            raise UserError(f"{folder}: the best epoch is {state['best.epoch']}, after the {epochs} asked for, whose own best was not kept")
+            raise UserError(
+                f"{folder}: the best epoch is {state['best.epoch']}, after the {epochs} asked for, whose own best was not kept"
+            )
         return int(state["best.epoch"]), state["best.user_embedding"], state["best.item_embedding"]
     epoch = epochs if selection == "last" else int(selection.removeprefix("epoch:"))
     if not epoch_file(folder, epoch).exists():
-        raise UserError(f"{folder}: the weights of epoch {epoch} were not kept: name it in --keep_epochs before training")
+        raise UserError(
+            f"{folder}: the weights of epoch {epoch} were not kept: name it in --keep_epochs before training"
+        )
     arrays = storage.load(epoch_file(folder, epoch))
     return epoch, arrays["user_embedding"], arrays["item_embedding"]

@@ -16,13 +16,29 @@ class FactorModel(keras.Model):
     """
 
     def __init__(
-        self, n_users: int, n_items: int, embedding_dim: int, seed: int, initializer: type[keras.initializers.Initializer], stddev: float, **kwargs
+        self,
+        n_users: int,
+        n_items: int,
+        embedding_dim: int,
+        seed: int,
+        initializer: type[keras.initializers.Initializer],
+        stddev: float,
+        **kwargs,
     ):
         super().__init__(**kwargs)
-        self.n_users, self.n_items, self.embedding_dim, self.seed = n_users, n_items, embedding_dim, seed
+        self.n_users, self.n_items, self.embedding_dim, self.seed = (
+            n_users,
+            n_items,
+            embedding_dim,
+            seed,
+        )
 
         def embedding(n_rows, name, seed):
-            return self.add_weight(shape=(n_rows, embedding_dim), initializer=initializer(stddev=stddev, seed=seed), name=name)
+            return self.add_weight(
+                shape=(n_rows, embedding_dim),
+                initializer=initializer(stddev=stddev, seed=seed),
+                name=name,
+            )
 
         self.user_embedding = embedding(n_users, "user_embedding", 2 * seed)
         self.item_embedding = embedding(n_items, "item_embedding", 2 * seed + 1)
@@ -41,15 +57,25 @@ class FactorModel(keras.Model):
     def call(self, inputs):
         """(users, items), int [B] each -> scores [B]."""
         users, items = inputs
-        return tf.reduce_sum(tf.gather(self.user_embedding.value, users) * tf.gather(self.item_embedding.value, items), axis=-1)
+        return tf.reduce_sum(
+            tf.gather(self.user_embedding.value, users)
+            * tf.gather(self.item_embedding.value, items),
+            axis=-1,
+        )
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
         """Mini-batch updates, one after the other.  data: the arrays of `batches`"""
-        return mini_batches([part for part in tf.nest.flatten(data) if part is not None], self._update)
+        return mini_batches(
+            [part for part in tf.nest.flatten(data) if part is not None], self._update
+        )
 
     def compile(self, optimizer=None, jit_compile=True, **kwargs):
         """Prepares training, by default with the model's own optimiser; any other Keras optimiser gets the dense gradient."""
-        super().compile(optimizer=self.default_optimizer() if optimizer is None else optimizer, jit_compile=jit_compile, **kwargs)
+        super().compile(
+            optimizer=self.default_optimizer() if optimizer is None else optimizer,
+            jit_compile=jit_compile,
+            **kwargs,
+        )
         self.optimizer.build(self.trainable_variables)
 
     def compile_from_config(self, config):
@@ -65,12 +91,22 @@ class FactorModel(keras.Model):
         if not isinstance(x, Interactions):
             return super().fit(x, batch_size=batch_size, initial_epoch=initial_epoch, **kwargs)
         if (x.n_users, x.n_items) != (self.n_users, self.n_items):
-            raise ValueError(f"the model is for {self.n_users} users x {self.n_items} items, the data have {x.n_users} x {x.n_items}")
-        return super().fit(self._epochs(x, batch_size), steps_per_epoch=1, initial_epoch=initial_epoch, shuffle=False, **kwargs)
+            raise ValueError(
+                f"the model is for {self.n_users} users x {self.n_items} items, the data have {x.n_users} x {x.n_items}"
+            )
+        return super().fit(
+            self._epochs(x, batch_size),
+            steps_per_epoch=1,
+            initial_epoch=initial_epoch,
+            shuffle=False,
+            **kwargs,
+        )
 
     def fit_by(self, epoch_of, initial_epoch: int, epochs: int, callbacks=None, verbose=0):
         """`fit` of a model without mini-batches: epoch_of(number) trains one epoch and returns its loss, and callbacks are told as by Keras."""
-        listeners = keras.callbacks.CallbackList(callbacks, add_history=True, model=self, verbose=verbose, epochs=epochs, steps=1)
+        listeners = keras.callbacks.CallbackList(
+            callbacks, add_history=True, model=self, verbose=verbose, epochs=epochs, steps=1
+        )
         listeners.on_train_begin()
         for epoch in range(initial_epoch, epochs):
             listeners.on_epoch_begin(epoch)
@@ -87,14 +123,23 @@ class FactorModel(keras.Model):
         numbers = itertools.count(int(self.optimizer.iterations) // self.steps(data, batch_size))
         epochs = (self.batches(data, batch_size, epoch) for epoch in numbers)
         first = next(epochs)
-        signature = tf.nest.map_structure(lambda part: tf.TensorSpec([None, *part.shape[1:]], part.dtype), first)
+        signature = tf.nest.map_structure(
+            lambda part: tf.TensorSpec([None, *part.shape[1:]], part.dtype), first
+        )
         options = tf.data.Options()
         options.autotune.enabled = False
-        dataset = tf.data.Dataset.from_generator(lambda: itertools.chain([first], epochs), output_signature=signature)
+        dataset = tf.data.Dataset.from_generator(
+            lambda: itertools.chain([first], epochs), output_signature=signature
+        )
         return dataset.prefetch(1).with_options(options)
 
     def get_config(self):
-        sizes = {"n_users": self.n_users, "n_items": self.n_items, "embedding_dim": self.embedding_dim, "seed": self.seed}
+        sizes = {
+            "n_users": self.n_users,
+            "n_items": self.n_items,
+            "embedding_dim": self.embedding_dim,
+            "seed": self.seed,
+        }
         return {**super().get_config(), **sizes}
 
 

@@ -36,11 +36,17 @@ def factors_of(model: Any) -> tuple[np.ndarray, np.ndarray]:
             if len(biases) != len(Q):
                 raise UserError(f"{bias} are {len(biases)} where {item} has {len(Q)} rows")
             return np.column_stack([P, np.ones(len(P), P.dtype)]), np.column_stack([Q, biases])
-    raise UserError(f"no factors of users and items among {', '.join(sorted(map(str, own))[:12]) or 'nothing'}")
+    raise UserError(
+        f"no factors of users and items among {', '.join(sorted(map(str, own))[:12]) or 'nothing'}"
+    )
 
 
 def _table(values: Any, name: str) -> np.ndarray:
-    if not isinstance(values, np.ndarray) or values.ndim not in (1, 2) or values.dtype.kind not in "fiu":
+    if (
+        not isinstance(values, np.ndarray)
+        or values.ndim not in (1, 2)
+        or values.dtype.kind not in "fiu"
+    ):
         raise UserError(f"{name} is no table of numbers")
     return values
 
@@ -65,7 +71,9 @@ def read_factors(paths: list[str]) -> tuple[np.ndarray, np.ndarray]:
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     except Exception as error:  # whatever a damaged file makes its reader raise
-        raise UserError(f"{path}: not a file of factors ({' '.join(str(error).split()) or type(error).__name__})") from None
+        raise UserError(
+            f"{path}: not a file of factors ({' '.join(str(error).split()) or type(error).__name__})"
+        ) from None
 
 
 def _npz(path: Path) -> dict[str, np.ndarray | None]:
@@ -84,7 +92,10 @@ def _pickle(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         found = _Inert(file).load()
     own = found if isinstance(found, dict) else getattr(found, "__dict__", {})
-    return {str(name): value.values if isinstance(value, _Array) else value for name, value in own.items()}
+    return {
+        str(name): value.values if isinstance(value, _Array) else value
+        for name, value in own.items()
+    }
 
 
 class _Thing:
@@ -147,10 +158,12 @@ class _Inert(pickle.Unpickler):
     """Reads arrays of plain numbers, texts and what holds them; of everything else only attributes.  No class but those here is touched."""
 
     STANDING_IN = {
-        ("numpy", "dtype"): _Kind, ("_codecs", "encode"): _encoded, ("numpy", "ndarray"): _Thing,
+        ("numpy", "dtype"): _Kind,
+        ("_codecs", "encode"): _encoded,
+        ("numpy", "ndarray"): _Thing,
         **{(f"numpy.{core}.multiarray", "_reconstruct"): _Array for core in ("core", "_core")},
         **{(f"numpy.{core}.numeric", "_frombuffer"): _values for core in ("core", "_core")},
-    }  # fmt: skip
+    }
 
     def find_class(self, module: str, name: str) -> Any:
         return self.STANDING_IN.get((module, name), _Thing)

@@ -31,15 +31,33 @@ class MarginMF(FactorModel):
     default_batch_size = 512
 
     def __init__(
-        self, n_users: int, n_items: int, embedding_dim: int = 32, seed: int = 0, *, rho: float = 0.05, exponent: float = 0.1,
-        regularization: float = 30.0, weight: float = 2.0, **kwargs,
-    ):  # fmt: skip
-        super().__init__(n_users, n_items, embedding_dim, seed, keras.initializers.RandomNormal, 0.1, **kwargs)
+        self,
+        n_users: int,
+        n_items: int,
+        embedding_dim: int = 32,
+        seed: int = 0,
+        *,
+        rho: float = 0.05,
+        exponent: float = 0.1,
+        regularization: float = 30.0,
+        weight: float = 2.0,
+        **kwargs,
+    ):
+        super().__init__(
+            n_users, n_items, embedding_dim, seed, keras.initializers.RandomNormal, 0.1, **kwargs
+        )
         for name, value in (("rho", rho), ("exponent", exponent)):
             if not 0 <= value < float("inf"):
                 raise ValueError(f"{name} must be a number from 0 up, not {value}")
-        self.rho, self.exponent, self.regularization, self.weight = rho, exponent, regularization, weight
-        self.input_embedding = self.add_weight(shape=(n_items, embedding_dim), initializer="zeros", name="input_embedding")
+        self.rho, self.exponent, self.regularization, self.weight = (
+            rho,
+            exponent,
+            regularization,
+            weight,
+        )
+        self.input_embedding = self.add_weight(
+            shape=(n_items, embedding_dim), initializer="zeros", name="input_embedding"
+        )
         self.user_embedding.trainable = False  # they follow from what each has clicked
 
     @staticmethod
@@ -53,22 +71,50 @@ class MarginMF(FactorModel):
     def batches(self, data: Interactions, batch_size: int, epoch: int) -> tuple[np.ndarray, ...]:
         """Of some users each: their pairs (rows, items, and whether there is one), and the item of every user that is held out, -1 for none."""
         degree, ones = np.diff(data.indptr), np.ones(len(data.train_users), np.float32)
-        users, rows, items, present, _ = user_batches(data, ones, ones, batch_size, self.seed, epoch)
-        places = data.indptr[:-1] + (generator([self.seed, epoch, 1]).random(data.n_users) * degree).astype(np.int64)
-        held = np.where(degree > 1, data.train_items[np.minimum(places, len(data.train_items) - 1)], -1)
+        users, rows, items, present, _ = user_batches(
+            data, ones, ones, batch_size, self.seed, epoch
+        )
+        places = data.indptr[:-1] + (
+            generator([self.seed, epoch, 1]).random(data.n_users) * degree
+        ).astype(np.int64)
+        held = np.where(
+            degree > 1, data.train_items[np.minimum(places, len(data.train_items) - 1)], -1
+        )
         return rows, items, present, np.where(users >= 0, held[users], -1).astype(np.int32)
 
-    def fit(self, x=None, batch_size: int | None = None, initial_epoch: int = 0, *, callbacks=None, **kwargs):
+    def fit(
+        self,
+        x=None,
+        batch_size: int | None = None,
+        initial_epoch: int = 0,
+        *,
+        callbacks=None,
+        **kwargs,
+    ):
         """As `FactorModel.fit`, at first from ALS on; users' factors are made anew after every epoch."""
         if not isinstance(x, Interactions):
             return super().fit(x, batch_size, initial_epoch, callbacks=callbacks, **kwargs)
         if not int(self.optimizer.iterations):
             self._start(x)
         serving = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: self.serve(x))
-        return super().fit(x, batch_size, initial_epoch, callbacks=[serving, *tf.nest.flatten(callbacks or [])], **kwargs)
+        return super().fit(
+            x,
+            batch_size,
+            initial_epoch,
+            callbacks=[serving, *tf.nest.flatten(callbacks or [])],
+            **kwargs,
+        )
 
     def _start(self, data: Interactions) -> None:
-        als = WRMF(self.n_users, self.n_items, self.embedding_dim, self.seed, weight=self.weight, solver="als", regularization=self.regularization)
+        als = WRMF(
+            self.n_users,
+            self.n_items,
+            self.embedding_dim,
+            self.seed,
+            weight=self.weight,
+            solver="als",
+            regularization=self.regularization,
+        )
         als.compile()
         als.fit(data, epochs=SWEEPS)
         Q = als.factors[1].astype(np.float64)
@@ -76,12 +122,16 @@ class MarginMF(FactorModel):
         _, values, basis = np.linalg.svd(Q, full_matrices=False)
         empty = basis[values <= EMPTY * values[0]]
         at_random = self.item_embedding.numpy() @ empty.T @ empty
-        self.item_embedding.assign(ITEM_NORM / max(np.linalg.norm(Q, axis=1).mean(), TINY) * Q + at_random)
+        self.item_embedding.assign(
+            ITEM_NORM / max(np.linalg.norm(Q, axis=1).mean(), TINY) * Q + at_random
+        )
         self.input_embedding.assign(INPUT_SIZE / max(np.abs(W).mean(), TINY) * W)
 
     def serve(self, data: Interactions) -> None:
         """Makes the factors of users of what each of them has clicked."""
-        self.user_embedding.assign(tf.nn.l2_normalize(data.matrix() @ self.input_embedding.numpy(), axis=1))
+        self.user_embedding.assign(
+            tf.nn.l2_normalize(data.matrix() @ self.input_embedding.numpy(), axis=1)
+        )
 
     def _update(self, rows, items, present, held):
         trained = [self.input_embedding, self.item_embedding]
@@ -94,17 +144,25 @@ class MarginMF(FactorModel):
     def batch_loss(self, W, Q, rows, items, present, held):
         """The loss of a mini-batch.  W, Q: [I, D]; of its pairs, rows, items and presence: [N]; held: [B]"""
         at = tf.maximum(held, 0)
-        history = tf.math.unsorted_segment_sum(present[:, None] * tf.gather(W, items), rows, tf.shape(held)[0]) - tf.gather(W, at)
+        history = tf.math.unsorted_segment_sum(
+            present[:, None] * tf.gather(W, items), rows, tf.shape(held)[0]
+        ) - tf.gather(W, at)
         margins = worst_margins(tf.nn.l2_normalize(history, 1), Q, at, self.rho)
         known = tf.scatter_nd(tf.stack([rows, items], 1), present, tf.shape(margins))
         rivals = tf.where(known > 0, -np.inf, -margins)  # the item held out is known, too
         log_share = -tf.math.softplus(tf.reduce_logsumexp(rivals, 1))
-        losses = -tf.math.expm1(self.exponent * log_share) / self.exponent if self.exponent else -log_share
+        losses = (
+            -tf.math.expm1(self.exponent * log_share) / self.exponent
+            if self.exponent
+            else -log_share
+        )
         tested = tf.cast(held >= 0, tf.float32)
         return tf.math.divide_no_nan(tf.reduce_sum(tested * losses), tf.reduce_sum(tested))
 
     def get_config(self):
-        own = {name: getattr(self, name) for name in ("rho", "exponent", "regularization", "weight")}
+        own = {
+            name: getattr(self, name) for name in ("rho", "exponent", "regularization", "weight")
+        }
         return {**super().get_config(), **own}
 
 

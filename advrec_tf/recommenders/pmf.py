@@ -20,16 +20,27 @@ class PMF(FactorModel):
     default_batch_size = 1000
 
     def __init__(
-        self, n_users: int, n_items: int, embedding_dim: int = 10, seed: int = 0, *, regularization: float = 0.1, biases: bool = False, **kwargs
+        self,
+        n_users: int,
+        n_items: int,
+        embedding_dim: int = 10,
+        seed: int = 0,
+        *,
+        regularization: float = 0.1,
+        biases: bool = False,
+        **kwargs,
     ):
-        super().__init__(n_users, n_items, embedding_dim, seed, keras.initializers.RandomNormal, 0.1, **kwargs)
+        super().__init__(
+            n_users, n_items, embedding_dim, seed, keras.initializers.RandomNormal, 0.1, **kwargs
+        )
         if not 0 <= regularization < float("inf"):
             raise ValueError(f"regularization must be a number from 0 up, not {regularization}")
         self.regularization, self.biases = regularization, biases
         self.mean = self.add_weight(shape=(), initializer="zeros", trainable=False, name="mean")
         if biases:
             self.user_bias, self.item_bias = (
-                self.add_weight(shape=(n,), initializer="zeros", name=name) for n, name in ((n_users, "user_bias"), (n_items, "item_bias"))
+                self.add_weight(shape=(n,), initializer="zeros", name=name)
+                for n, name in ((n_users, "user_bias"), (n_items, "item_bias"))
             )
 
     @staticmethod
@@ -43,7 +54,9 @@ class PMF(FactorModel):
         if not self.biases:
             return P, Q
         ones = [np.ones((len(x), 1), np.float32) for x in (P, Q)]
-        return np.hstack([P, self.user_bias.numpy()[:, None], ones[0]]), np.hstack([Q, ones[1], self.item_bias.numpy()[:, None]])
+        return np.hstack([P, self.user_bias.numpy()[:, None], ones[0]]), np.hstack(
+            [Q, ones[1], self.item_bias.numpy()[:, None]]
+        )
 
     @staticmethod
     def steps(data: Interactions, batch_size: int) -> int:
@@ -62,22 +75,42 @@ class PMF(FactorModel):
 
     def _update(self, users, items, ratings, present):
         with tf.GradientTape() as tape:
-            p, q = tf.gather(self.user_embedding.value, users), tf.gather(self.item_embedding.value, items)  # [B, D]
-            predicted, priors = self.mean.value + tf.einsum("bd,bd->b", p, q), tf.reduce_sum(p**2 + q**2, axis=1)
+            p, q = (
+                tf.gather(self.user_embedding.value, users),
+                tf.gather(self.item_embedding.value, items),
+            )  # [B, D]
+            predicted, priors = (
+                self.mean.value + tf.einsum("bd,bd->b", p, q),
+                tf.reduce_sum(p**2 + q**2, axis=1),
+            )
             if self.biases:
-                bias = tf.gather(self.user_bias.value, users), tf.gather(self.item_bias.value, items)
+                bias = (
+                    tf.gather(self.user_bias.value, users),
+                    tf.gather(self.item_bias.value, items),
+                )
                 predicted, priors = predicted + sum(bias), priors + bias[0] ** 2 + bias[1] ** 2
-            loss = tf.reduce_sum(present * ((ratings - predicted) ** 2 + self.regularization * priors))
+            loss = tf.reduce_sum(
+                present * ((ratings - predicted) ** 2 + self.regularization * priors)
+            )
         variables = [variable.value for variable in self.trainable_variables]
-        self.optimizer.apply([tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)], self.trainable_variables)
+        self.optimizer.apply(
+            [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)],
+            self.trainable_variables,
+        )
         return loss
 
     def get_config(self):
-        return {**super().get_config(), "regularization": self.regularization, "biases": self.biases}
+        return {
+            **super().get_config(),
+            "regularization": self.regularization,
+            "biases": self.biases,
+        }
 
 
 def rmse(P: np.ndarray, Q: np.ndarray, mean: float, data: Interactions) -> float:
     """Root mean squared error of the test ratings, predictions clipped to the range of the training ratings."""
-    predicted = mean + np.einsum("nd,nd->n", P[data.test_users], Q[data.test_items], dtype=np.float64)
+    predicted = mean + np.einsum(
+        "nd,nd->n", P[data.test_users], Q[data.test_items], dtype=np.float64
+    )
     clipped = np.clip(predicted, *data.rating_scale)
     return float(np.sqrt(np.mean((clipped - data.test_ratings) ** 2)))

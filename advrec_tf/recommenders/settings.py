@@ -43,8 +43,16 @@ class Settings:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
-                raise UserError(f"{self.name}: {field.name} must be a number from 0 up, not {value}")
-            if field.name in ("embedding_dim", "batch_size", "iterations", "eval_every", "eval_users") and value not in (AUTO, None):
+                raise UserError(
+                    f"{self.name}: {field.name} must be a number from 0 up, not {value}"
+                )
+            if field.name in (
+                "embedding_dim",
+                "batch_size",
+                "iterations",
+                "eval_every",
+                "eval_users",
+            ) and value not in (AUTO, None):
                 if not isinstance(value, int) or value < 1:
                     raise UserError(f"{self.name}: {field.name} must be at least 1, not {value}")
 
@@ -87,7 +95,11 @@ class BPRMFSettings(Settings):
 
     @property
     def identity(self) -> dict:
-        return {name: value for name, value in super().identity.items() if name != "eval_users" or value is not None}
+        return {
+            name: value
+            for name, value in super().identity.items()
+            if name != "eval_users" or value is not None
+        }
 
     def build(self, data: Interactions, seed: int) -> keras.Model:
         """BPRMF with Adagrad on the rows of a mini-batch."""
@@ -115,7 +127,9 @@ class AMFSettings(BPRMFSettings):
 
     @property
     def start(self) -> BPRMFSettings:
-        return BPRMFSettings(**{field.name: getattr(self, field.name) for field in fields(BPRMFSettings)})
+        return BPRMFSettings(
+            **{field.name: getattr(self, field.name) for field in fields(BPRMFSettings)}
+        )
 
     @property
     def identity(self) -> dict:
@@ -126,7 +140,17 @@ class AMFSettings(BPRMFSettings):
         from advrec_tf.recommenders.adagrad import RowAdagrad
         from advrec_tf.recommenders.amf import AMF
 
-        own = {name: getattr(self, name) for name in ("adversary", "epsilon", "adversarial_weight", "iterations", "step_size", "ball")}
+        own = {
+            name: getattr(self, name)
+            for name in (
+                "adversary",
+                "epsilon",
+                "adversarial_weight",
+                "iterations",
+                "step_size",
+                "ball",
+            )
+        }
         model = AMF(data.n_users, data.n_items, self.embedding_dim, seed, **own)
         model.compile(RowAdagrad(self.learning_rate))
         return model
@@ -157,7 +181,9 @@ class WRMFSettings(Settings):
         from advrec_tf.recommenders.adam import CoupledAdam
         from advrec_tf.recommenders.wrmf import WRMF
 
-        own = {name: getattr(self, name) for name in ("weight", "feedback", "solver", "regularization")}
+        own = {
+            name: getattr(self, name) for name in ("weight", "feedback", "solver", "regularization")
+        }
         model = WRMF(data.n_users, data.n_items, self.embedding_dim, seed, **own)
         model.compile(CoupledAdam(self.learning_rate, self.decay))
         return model
@@ -186,7 +212,14 @@ class PMFSettings(Settings):
 
         from advrec_tf.recommenders.pmf import PMF
 
-        model = PMF(data.n_users, data.n_items, self.embedding_dim, seed, regularization=self.regularization, biases=self.biases)
+        model = PMF(
+            data.n_users,
+            data.n_items,
+            self.embedding_dim,
+            seed,
+            regularization=self.regularization,
+            biases=self.biases,
+        )
         model.compile(keras.optimizers.SGD(self.learning_rate, self.momentum))
         return model
 
@@ -212,7 +245,10 @@ class FitWRMFSettings(WRMFSettings):
         from advrec_tf.recommenders.adam import CoupledAdam
         from advrec_tf.recommenders.adversarial_wrmf import AdversarialWRMF
 
-        own = {name: getattr(self, name) for name in ("weight", "feedback", "sizes", "epsilon", "adversarial_weight")}
+        own = {
+            name: getattr(self, name)
+            for name in ("weight", "feedback", "sizes", "epsilon", "adversarial_weight")
+        }
         model = AdversarialWRMF(data.n_users, data.n_items, self.embedding_dim, seed, **own)
         model.compile(CoupledAdam(self.learning_rate, self.decay))
         return model
@@ -246,10 +282,14 @@ class MarginMFSettings(Settings):
 
         from advrec_tf.recommenders.margin_mf import MarginMF
 
-        own = {name: getattr(self, name) for name in ("rho", "exponent", "regularization", "weight")}
+        own = {
+            name: getattr(self, name) for name in ("rho", "exponent", "regularization", "weight")
+        }
         model = MarginMF(data.n_users, data.n_items, self.embedding_dim, seed, **own)
         steps = self.epochs * model.steps(data, self.batch_size)
-        model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)))
+        model.compile(
+            keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(self.learning_rate, steps))
+        )
         return model
 
 
@@ -259,7 +299,9 @@ MOST_VOTES = 50_000_000  # that an ensemble holds
 def check_size(n_users: int, n_items: int) -> None:
     """Raises UserError for more than MOST_VOTES users x items or items x items, which an ensemble holds."""
     if max(n_users, n_items) * n_items > MOST_VOTES:
-        raise UserError(f"an ensemble holds at most {MOST_VOTES} votes, not {n_users} users x {n_items} items, or items x items")
+        raise UserError(
+            f"an ensemble holds at most {MOST_VOTES} votes, not {n_users} users x {n_items} items, or items x items"
+        )
 
 
 @dataclass(frozen=True)
@@ -281,22 +323,36 @@ class EnsembleSettings(Settings):
         from advrec_tf.recommenders.ensemble import Ensemble
 
         check_size(data.n_users, data.n_items)
-        own = {name: getattr(self, name) for name in ("users", "votes", "weight", "regularization", "sweeps")}
-        model = Ensemble(data.n_users, data.n_items, seed, dim=self.embedding_dim, bases=self.BASES, **own)
+        own = {
+            name: getattr(self, name)
+            for name in ("users", "votes", "weight", "regularization", "sweeps")
+        }
+        model = Ensemble(
+            data.n_users, data.n_items, seed, dim=self.embedding_dim, bases=self.BASES, **own
+        )
         model.compile()
         return model
 
 
 # What can be poisoned, by the name that flags give it.
 RECOMMENDERS: dict[str, type[Settings]] = {
-    "wrmf": WRMFSettings, "pmf": PMFSettings, "wrmf_fit": FitWRMFSettings, "wrmf_norm": NormWRMFSettings, "ensemble": EnsembleSettings,
-}  # fmt: skip
+    "wrmf": WRMFSettings,
+    "pmf": PMFSettings,
+    "wrmf_fit": FitWRMFSettings,
+    "wrmf_norm": NormWRMFSettings,
+    "ensemble": EnsembleSettings,
+}
 
 
 def model_folder(models_dir: Path | str, data: Interactions, settings: Settings, seed: int) -> Path:
     """models_dir/<data set>/<hash of data and settings>/seed=N, where the weights of one training live."""
     fingerprint = data.ratings_fingerprint if settings.reads_ratings else data.fingerprint
-    return Path(models_dir) / data.name / storage.hashed({"data": fingerprint, **settings.identity}, 12) / f"seed={seed}"
+    return (
+        Path(models_dir)
+        / data.name
+        / storage.hashed({"data": fingerprint, **settings.identity}, 12)
+        / f"seed={seed}"
+    )
 
 
 def epoch_file(folder: Path | str, epoch: int) -> Path:

@@ -21,9 +21,16 @@ HISTORY = ("epoch", "loss", "HR@10", "nDCG@10")
 
 
 def train(
-    data: Interactions, settings: Settings, seed: int, models_dir: Path, epochs: int, keep_epochs: tuple[int, ...] = (), save_every: int = 50,
-    progress: bool = True, position: int = 0,
-) -> Path:  # fmt: skip
+    data: Interactions,
+    settings: Settings,
+    seed: int,
+    models_dir: Path,
+    epochs: int,
+    keep_epochs: tuple[int, ...] = (),
+    save_every: int = 50,
+    progress: bool = True,
+    position: int = 0,
+) -> Path:
     """Trains up to `epochs` (counted from BPR-MF's first), or goes on where an earlier run stopped; returns the folder.
 
     The folder holds state.npz (all that a resumed run needs and the weights of the epoch of best test HR@10), epoch-N.npz for
@@ -39,7 +46,9 @@ def train(
         keep = sorted({n for n in keep_epochs if settings.first_epoch < n <= epochs} | {epochs})
         for epoch in keep:
             if epoch <= done and not epoch_file(folder, epoch).exists():
-                raise UserError(f"{folder}: epoch {epoch} has passed and its weights were not kept; remove the folder to train again")
+                raise UserError(
+                    f"{folder}: epoch {epoch} has passed and its weights were not kept; remove the folder to train again"
+                )
         if done < epochs:
             if settings.samples_negatives:
                 check_negatives(data)
@@ -47,18 +56,35 @@ def train(
             if start := state or _starting_point(data, settings, seed, models_dir):
                 restore(model, start)
             keeper = _Keeper(data, settings, folder, keep, save_every, state)
-            with tqdm(total=epochs, initial=done, desc=f"{data.name} {settings.name} seed {seed}", unit="epoch", position=position,
-                      disable=None if progress else True) as keeper.bar:  # fmt: skip
-                model.fit(data, batch_size=settings.batch_size, initial_epoch=done, epochs=epochs, verbose=0, callbacks=[keeper])
+            with tqdm(
+                total=epochs,
+                initial=done,
+                desc=f"{data.name} {settings.name} seed {seed}",
+                unit="epoch",
+                position=position,
+                disable=None if progress else True,
+            ) as keeper.bar:
+                model.fit(
+                    data,
+                    batch_size=settings.batch_size,
+                    initial_epoch=done,
+                    epochs=epochs,
+                    verbose=0,
+                    callbacks=[keeper],
+                )
     return folder
 
 
-def _starting_point(data: Interactions, settings: Settings, seed: int, models_dir: Path) -> dict[str, np.ndarray] | None:
+def _starting_point(
+    data: Interactions, settings: Settings, seed: int, models_dir: Path
+) -> dict[str, np.ndarray] | None:
     if settings.start is None:
         return None
     path = epoch_file(model_folder(models_dir, data, settings.start, seed), settings.first_epoch)
     if not path.exists():
-        raise UserError(f"{path}: {settings.name} starts from this epoch of {settings.start.name}, which has not been trained")
+        raise UserError(
+            f"{path}: {settings.name} starts from this epoch of {settings.start.name}, which has not been trained"
+        )
     return load(path)
 
 
@@ -72,21 +98,32 @@ class _Keeper(keras.callbacks.Callback):
         self.folder, self.keep, self.save_every = folder, keep, save_every
         self.shown: dict[str, str] = {}
         self.history = [] if state is None else state["history"].tolist()
-        self.best = {} if state is None else {name: value for name, value in state.items() if name.startswith("best.")}
+        self.best = (
+            {}
+            if state is None
+            else {name: value for name, value in state.items() if name.startswith("best.")}
+        )
 
     def on_epoch_end(self, epoch, logs=None):
         epoch, loss = epoch + 1, float(logs["loss"])
         if not math.isfinite(loss):
-            raise UserError(f"{self.folder}: the loss of epoch {epoch} is {loss}; a smaller --learning_rate may help")
+            raise UserError(
+                f"{self.folder}: the loss of epoch {epoch} is {loss}; a smaller --learning_rate may help"
+            )
         measured = self._evaluate(epoch) if self.eval_every and epoch % self.eval_every == 0 else {}
         self.history.append([epoch, loss, *(measured.get(name, math.nan) for name in HISTORY[2:])])
-        self.shown.update({name: f"{value:.4f}" for name, value in ({"loss": loss} | measured).items()})
+        self.shown.update(
+            {name: f"{value:.4f}" for name, value in ({"loss": loss} | measured).items()}
+        )
         self.bar.set_postfix(self.shown, refresh=False)
         self.bar.update()
         if epoch in self.keep:
             save(epoch_file(self.folder, epoch), capture(self.model))
         if epoch % self.save_every == 0 or epoch == self.keep[-1]:
-            write_csv(self.folder / "history.csv", pd.DataFrame(self.history, columns=HISTORY).astype({"epoch": int}))
+            write_csv(
+                self.folder / "history.csv",
+                pd.DataFrame(self.history, columns=HISTORY).astype({"epoch": int}),
+            )
             state = {"epoch": np.int64(epoch), "history": np.asarray(self.history), **self.best}
             save(self.folder / "state.npz", capture(self.model) | state)
 
@@ -96,5 +133,9 @@ class _Keeper(keras.callbacks.Callback):
         measured = rank_metrics(ranks_of_test_items(P[self.users], Q, self.data))
         if measured["HR@10"] > self.best.get("best.HR", -1):
             named = {f"best.{name}": value for name, value in factors.items()}
-            self.best = {"best.epoch": np.int64(epoch), "best.HR": np.float64(measured["HR@10"]), **named}
+            self.best = {
+                "best.epoch": np.int64(epoch),
+                "best.HR": np.float64(measured["HR@10"]),
+                **named,
+            }
         return measured

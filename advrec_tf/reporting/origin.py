@@ -34,7 +34,10 @@ def line(records: list[Record]) -> str:
         _listed("seed", sorted({seed for run in runs for seed in _seeds(run)})),
     ]
     if all(record.get("shipped") for record in records):
-        parts += [_listed("date", sorted({run["started"][:10] for run in runs})), f"wall time {wall_time(runs)}"]
+        parts += [
+            _listed("date", sorted({run["started"][:10] for run in runs})),
+            f"wall time {wall_time(runs)}",
+        ]
     return f"Measured with: {'; '.join(filter(None, parts))}."
 
 

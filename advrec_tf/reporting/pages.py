@@ -26,5 +26,10 @@ def page(
     write_text(folder / "report.md", text)
     for name, figure in (pictures or {}).items():
         plots.save_figure(figure, folder / name)
-    there = [*(["results.csv"] if (folder / "results.csv").exists() else []), *more, "report.md", *(pictures or {})]
+    there = [
+        *(["results.csv"] if (folder / "results.csv").exists() else []),
+        *more,
+        "report.md",
+        *(pictures or {}),
+    ]
     print(f"{text}\nKept in {folder}: {', '.join(there)}")

@@ -16,7 +16,9 @@ DPI = 150  # of pictures that are saved
 Where: TypeAlias = Literal["outside upper center", "outside lower center"]
 
 
-def panels(rows: int, columns: int, sharex: bool | Literal["col"] = True) -> tuple[Figure, np.ndarray]:
+def panels(
+    rows: int, columns: int, sharex: bool | Literal["col"] = True
+) -> tuple[Figure, np.ndarray]:
     """A figure of this house's size and manner, and its axes [rows, columns]."""
     figure = Figure(figsize=(4.2 * columns, 2.7 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex)
@@ -25,10 +27,27 @@ def panels(rows: int, columns: int, sharex: bool | Literal["col"] = True) -> tup
     return figure, axes
 
 
-def legend(figure: Figure, axes: np.ndarray, where: Where = "outside upper center", columns: int = 6, size: int = 8) -> None:
+def legend(
+    figure: Figure,
+    axes: np.ndarray,
+    where: Where = "outside upper center",
+    columns: int = 6,
+    size: int = 8,
+) -> None:
     """One legend for all panels, of what is drawn in any of them."""
-    entries = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels())}
-    shown = figure.legend(list(entries.values()), list(entries), loc=where, ncols=columns, fontsize=size, frameon=False)
+    entries = {
+        label: handle
+        for axis in axes.flat
+        for handle, label in zip(*axis.get_legend_handles_labels())
+    }
+    shown = figure.legend(
+        list(entries.values()),
+        list(entries),
+        loc=where,
+        ncols=columns,
+        fontsize=size,
+        frameon=False,
+    )
     for text in shown.get_texts():
         text.set_parse_math(False)  # names are anyone's
 
@@ -36,7 +55,13 @@ def legend(figure: Figure, axes: np.ndarray, where: Where = "outside upper cente
 def level(axis: Axes, value: float, label: str, style: str = "--") -> None:
     """A level across a panel, if there is one."""
     if value == value:
-        axis.axhline(value, color=color_of(label.removesuffix(" at .5")), linestyle=style, linewidth=1, label=label)
+        axis.axhline(
+            value,
+            color=color_of(label.removesuffix(" at .5")),
+            linestyle=style,
+            linewidth=1,
+            label=label,
+        )
 
 
 def baselines(axis: Axes, rows: pd.DataFrame, column: str) -> None:
@@ -45,12 +70,29 @@ def baselines(axis: Axes, rows: pd.DataFrame, column: str) -> None:
         level(axis, rows.loc[rows["model"] == name, column].mean(), label, ":")
 
 
-def bars(axis: Axes, places, part: pd.DataFrame, label: str, width: float = 0.7, color: str | None = None) -> None:
+def bars(
+    axis: Axes, places, part: pd.DataFrame, label: str, width: float = 0.7, color: str | None = None
+) -> None:
     """Means with deviations as bars, and the published values, where there are any, as marks."""
-    axis.bar(places, part["mean"], width, yerr=part["sd"].fillna(0), color=color, label=label, error_kw={"linewidth": 0.8})
+    axis.bar(
+        places,
+        part["mean"],
+        width,
+        yerr=part["sd"].fillna(0),
+        color=color,
+        label=label,
+        error_kw={"linewidth": 0.8},
+    )
     printed = part["published"].notna().to_numpy()
     if printed.any():
-        axis.plot(np.asarray(places)[printed], part["published"][printed], "D", color=color_of("published"), markersize=4, label="published")
+        axis.plot(
+            np.asarray(places)[printed],
+            part["published"][printed],
+            "D",
+            color=color_of("published"),
+            markersize=4,
+            label="published",
+        )
 
 
 def png(figure: Figure) -> bytes:

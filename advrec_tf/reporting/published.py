@@ -79,7 +79,20 @@ def lowrank() -> pd.DataFrame:
     tables, texts = [], {"patch": str, "kernel": str}
     for text, dataset, k in ((_LOWRANK_GOWALLA, "gowalla", 50), (_LOWRANK_ML100K, "ml-100k", 10)):
         wide = pd.read_csv(io.StringIO(text), dtype=texts).fillna(dict.fromkeys(texts, ""))
-        wide = wide.assign(dataset=dataset, model="WRMF", group="head", k=k).astype({"rank": float, "components": float})
-        keys = ["dataset", "model", "group", "k", "defense", "patch", "rank", "kernel", "components", "attack"]
+        wide = wide.assign(dataset=dataset, model="WRMF", group="head", k=k).astype(
+            {"rank": float, "components": float}
+        )
+        keys = [
+            "dataset",
+            "model",
+            "group",
+            "k",
+            "defense",
+            "patch",
+            "rank",
+            "kernel",
+            "components",
+            "attack",
+        ]
         tables.append(wide.melt(keys, var_name="metric", value_name="published"))
     return pd.concat(tables, ignore_index=True)

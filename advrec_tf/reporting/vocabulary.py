@@ -5,20 +5,38 @@ import pandas as pd
 
 MODELS = ("BPR-MF", "AMF")
 BASELINES = ("MostPopular", "Random")  # what learns next to nothing, and nothing
-EQUAL = " with equal users"  # after any entry, and its rank: the same lists, of `perturbations.equal_users`
+EQUAL = " with equal users"  # after any entry, and its rank: the same lists, of `perturbations.normalize_users`
 # Whom a leaderboard compares with all others: the highest of `comparison.means` on ML-100K's held-out training interactions, whose board ships.
 DEFENDED = f"SVD 16{EQUAL}"
 INITIAL = ("", "", "")
 FGSM = ("fgsm", "", "clean")
 # (attack, ball, start) -> label
-MULTI_STEP = {("bim", "linf", "zero"): "BIM", ("pgd", "linf", "uniform"): "PGD", ("bim", "l2", "zero"): "BIM, l2 ball"}
-CERTIFICATES = {("certificate", "linf", ""): "certified, linf", ("certificate", "l2", ""): "certified, l2"}
+MULTI_STEP = {
+    ("bim", "linf", "zero"): "BIM",
+    ("pgd", "linf", "uniform"): "PGD",
+    ("bim", "l2", "zero"): "BIM, l2 ball",
+}
+CERTIFICATES = {
+    ("certificate", "linf", ""): "certified, linf",
+    ("certificate", "l2", ""): "certified, l2",
+}
 COLORS = {
-    "FGSM": "#f58518", "BIM": "#4c78a8", "PGD": "#e45756", "BIM, l2 ball": "#72b7b2", "certified, linf": "#54a24b", "certified, l2": "#b279a2",
-    "noise": "#999999", "unperturbed": "#000000", "random": "#9d66c0", "most popular": "#54514d", "measured": "#4c78a8",
-    "published": "#e45756", "real": "#e45756",
-    "fake": "#4c78a8", "no attack": "#444444",
-}  # fmt: skip
+    "FGSM": "#f58518",
+    "BIM": "#4c78a8",
+    "PGD": "#e45756",
+    "BIM, l2 ball": "#72b7b2",
+    "certified, linf": "#54a24b",
+    "certified, l2": "#b279a2",
+    "noise": "#999999",
+    "unperturbed": "#000000",
+    "random": "#9d66c0",
+    "most popular": "#54514d",
+    "measured": "#4c78a8",
+    "published": "#e45756",
+    "real": "#e45756",
+    "fake": "#4c78a8",
+    "no attack": "#444444",
+}
 _MORE_COLORS = ("#bab0ac", "#eeca3b", "#ff9da6", "#9c755f", "#2f4b7c")
 STYLES = ("-", "--", "-.", ":")
 
@@ -46,8 +64,16 @@ def label_of(attack: tuple[str, str, str]) -> str:
 def multi_step(rows: pd.DataFrame) -> dict[tuple[str, str, str], str]:
     """The attacks with iterations that there are rows of, those of the paper first: (attack, ball, start) -> label."""
     iterated = rows[(rows["ball"] != "") & (rows["attack"] != "certificate")]
-    there = list(iterated[["attack", "ball", "start"]].drop_duplicates().itertuples(index=False, name=None))
-    return {attack: label_of(attack) for attack in [*filter(there.__contains__, MULTI_STEP), *(each for each in there if each not in MULTI_STEP)]}
+    there = list(
+        iterated[["attack", "ball", "start"]].drop_duplicates().itertuples(index=False, name=None)
+    )
+    return {
+        attack: label_of(attack)
+        for attack in [
+            *filter(there.__contains__, MULTI_STEP),
+            *(each for each in there if each not in MULTI_STEP),
+        ]
+    }
 
 
 def color_of(label: str) -> str:
@@ -58,7 +84,12 @@ def color_of(label: str) -> str:
 def select(rows: pd.DataFrame, model: str, attack: tuple[str, str, str] = INITIAL) -> pd.DataFrame:
     """The rows of one model under one (attack, ball, start)."""
     name, ball, start = attack
-    return rows[(rows["model"] == model) & (rows["attack"] == name) & (rows["ball"] == ball) & (rows["start"] == start)]
+    return rows[
+        (rows["model"] == model)
+        & (rows["attack"] == name)
+        & (rows["ball"] == ball)
+        & (rows["start"] == start)
+    ]
 
 
 def first_selection(rows: pd.DataFrame) -> pd.DataFrame:
@@ -71,7 +102,12 @@ def first_selection(rows: pd.DataFrame) -> pd.DataFrame:
 def markdown(header: list[str], lines: list[list[str]]) -> str:
     """A Markdown table."""
     rows = [header, ["---"] * len(header), *lines]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows) + "\n"
+    return (
+        "\n".join(
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows
+        )
+        + "\n"
+    )
 
 
 def number(value: float, metric: str = "") -> str:
@@ -83,7 +119,10 @@ def number(value: float, metric: str = "") -> str:
 
 def cell(row: pd.Series) -> str:
     """published / mean [interval over seeds] or ± deviation (difference in percent), or what there is of it."""
-    metric, spread = row["metric"], "" if pd.isna(row["sd"]) else f" ± {number(row['sd'], row['metric'])}"
+    metric, spread = (
+        row["metric"],
+        "" if pd.isna(row["sd"]) else f" ± {number(row['sd'], row['metric'])}",
+    )
     if "low" in row and not pd.isna(row["low"]):
         spread = f" [{number(row['low'], metric)}, {number(row['high'], metric)}]"
     measured = number(row["mean"], metric) + spread

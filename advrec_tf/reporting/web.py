@@ -39,14 +39,20 @@ def listed(texts: list[str]) -> str:
     return f"<ul>{''.join(f'<li>{html.escape(text)}</li>' for text in texts)}</ul>\n"
 
 
-def section(title: str, frame: pd.DataFrame, shown: Callable[[Any], str], corner: str = "entry") -> str:
+def section(
+    title: str, frame: pd.DataFrame, shown: Callable[[Any], str], corner: str = "entry"
+) -> str:
     """A table below its title: the index first.  shown: a cell as text; corner: what the index holds"""
-    head = "".join(f"<th scope=col>{html.escape(str(name))}</th>" for name in (corner, *frame.columns))
+    head = "".join(
+        f"<th scope=col>{html.escape(str(name))}</th>" for name in (corner, *frame.columns)
+    )
     lines = "".join(
         f"<tr><th scope=row>{html.escape(str(name))}</th>{''.join(f'<td>{html.escape(shown(value))}</td>' for value in row)}</tr>"
         for name, row in zip(frame.index, frame.to_numpy(object))
     )
-    table = f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
+    table = (
+        f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
+    )
     return f"<h2>{html.escape(title)}</h2>{table}\n"
 
 

@@ -28,7 +28,11 @@ def jobs(study: Study) -> list[Job]:
     found = poisoned.resemblance(study)
     for group, plan in study.plans.items():
         known = study.profiles[group, UNAWARE]
-        detector = Svm(known, components=min(20, known.n_users, len(known.item_ids) - 1), folds=study.values["folds"])
+        detector = Svm(
+            known,
+            components=min(20, known.n_users, len(known.item_ids) - 1),
+            folds=study.values["folds"],
+        )
         defenses = [UNDEFENDED, plan.learned["recsys20_aware"]["defense"], detector]
         found += poisoned.jobs(study.of_group(group), ["none", *study.all_attacks], defenses)
     return found
@@ -38,7 +42,11 @@ def report(folders: list[Path]) -> None:
     """Renders report.md and adaptive.png from the results of each data set."""
     for folder in folders:
         rows = read_results(folder)
-        page(folder, adaptive_report.report(rows), {"adaptive.png": plots.defense_figure(tables.summary(rows))})
+        page(
+            folder,
+            adaptive_report.report(rows),
+            {"adaptive.png": plots.defense_figure(tables.summary(rows))},
+        )
 
 
 EXPERIMENT = Experiment(LAYOUT, studies, jobs, report, poisoned.prepare)

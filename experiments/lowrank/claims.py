@@ -11,7 +11,15 @@ from itertools import product
 import pandas as pd
 
 from advrec_tf.evaluation.verdicts import Claim, Relation, Replication, Word, judge
-from advrec_tf.reporting.verdict_table import Case, estimate, follows, measured, note, percent, stated
+from advrec_tf.reporting.verdict_table import (
+    Case,
+    estimate,
+    follows,
+    measured,
+    note,
+    percent,
+    stated,
+)
 from advrec_tf.reporting.vocabulary import markdown
 
 from . import effects
@@ -37,14 +45,24 @@ def _name(point: dict) -> str:
 
 def _detector(e: LowRankEvidence) -> list[Case]:
     finds = _folds(
-        "IV-A.2", "The SVM finds about 85% of the fakes", "recall of degree 2 at 20 components",
-        Relation.EQUAL, reference=85.0, margin=5.0, unit="%", published="85%",
-    )  # fmt: skip
+        "IV-A.2",
+        "The SVM finds about 85% of the fakes",
+        "recall of degree 2 at 20 components",
+        Relation.EQUAL,
+        reference=85.0,
+        margin=5.0,
+        unit="%",
+        published="85%",
+    )
     best = _folds(
-        "IV-A.2", "Degree 2 at 20 components has the highest recall", "its recall",
-        Relation.GREATER_THAN_OTHER, other="that of the best other setting (by its mean)",
-        unit="%", published="Figure 2",
-    )  # fmt: skip
+        "IV-A.2",
+        "Degree 2 at 20 components has the highest recall",
+        "its recall",
+        Relation.GREATER_THAN_OTHER,
+        other="that of the best other setting (by its mean)",
+        unit="%",
+        published="Figure 2",
+    )
     rows = e.tables.get("figure2")
     own, other = NOTHING, NOTHING
     if rows is not None:
@@ -59,33 +77,56 @@ def _detector(e: LowRankEvidence) -> list[Case]:
 def _without_the_fakes(e: LowRankEvidence) -> list[Case]:
     table = partial(e.values, "table1")
     drops = _victims(
-        "IV-A.2", "Without the fakes that it finds target HR drops by about 4 points",
-        "target HR attacked - after the detector", Relation.EQUAL, reference=4.0, margin=0.5,
-        unit="%", published="4% (.1415 to .1095)",
-    )  # fmt: skip
+        "IV-A.2",
+        "Without the fakes that it finds target HR drops by about 4 points",
+        "target HR attacked - after the detector",
+        Relation.EQUAL,
+        reference=4.0,
+        margin=0.5,
+        unit="%",
+        published="4% (.1415 to .1095)",
+    )
     drop = 100 * (table("target_HR", "attacked") - table("target_HR", "attacked", "svm"))
     close = _victims(
-        "IV-A.2", "which is very close to clean data",
-        "target HR after the detector / of clean data", Relation.EQUAL, reference=100.0,
-        margin=10.0, unit="%", published="Table I",
-    )  # fmt: skip
+        "IV-A.2",
+        "which is very close to clean data",
+        "target HR after the detector / of clean data",
+        Relation.EQUAL,
+        reference=100.0,
+        margin=10.0,
+        unit="%",
+        published="Table I",
+    )
     near = percent(table("target_HR", "attacked", "svm"), table("target_HR", "none"))
     unharmed = _victims(
-        "IV-A.2", "The detector does not harm the overall performance",
-        "Recall and HR after the detector / of clean data", Relation.EQUAL, reference=100.0,
-        margin=1.0, unit="%", published="Table I",
-    )  # fmt: skip
+        "IV-A.2",
+        "The detector does not harm the overall performance",
+        "Recall and HR after the detector / of clean data",
+        Relation.EQUAL,
+        reference=100.0,
+        margin=1.0,
+        unit="%",
+        published="Table I",
+    )
     keeps = _victims(
-        "IV-A", "The attack keeps the overall performance", "Recall and HR attacked / clean",
-        Relation.EQUAL, reference=100.0, margin=1.0, unit="%", published="Table I",
-    )  # fmt: skip
+        "IV-A",
+        "The attack keeps the overall performance",
+        "Recall and HR attacked / clean",
+        Relation.EQUAL,
+        reference=100.0,
+        margin=1.0,
+        unit="%",
+        published="Table I",
+    )
     both = ("Recall", "HR")
     after = [estimate(m, percent(table(m, "attacked", "svm"), table(m, "none"))) for m in both]
     attacked = [estimate(m, percent(table(m, "attacked"), table(m, "none"))) for m in both]
     return [
-        (drops, [estimate("", drop)]), (close, [estimate("", near)]),
-        (unharmed, after), (keeps, attacked),
-    ]  # fmt: skip
+        (drops, [estimate("", drop)]),
+        (close, [estimate("", near)]),
+        (unharmed, after),
+        (keeps, attacked),
+    ]
 
 
 def _local(e: LowRankEvidence) -> list[Case]:
@@ -94,25 +135,34 @@ def _local(e: LowRankEvidence) -> list[Case]:
     same = [p for p in points if _largest_change(e, p) == 0]
     changing = [p for p in points if p not in same]
     lowers = _victims(
-        "IV-A.3", "Local reconstruction lowers target HR",
-        "target HR after, each setting that changes the data", Relation.LESS_THAN_OTHER,
-        other="before", published="Table II",
-    )  # fmt: skip
+        "IV-A.3",
+        "Local reconstruction lowers target HR",
+        "target HR after, each setting that changes the data",
+        Relation.LESS_THAN_OTHER,
+        other="before",
+        published="Table II",
+    )
     keeps = _victims(
-        "IV-A.3", "while the overall performance is kept",
-        "HR after / before, each setting that changes the data", Relation.GREATER, reference=KEPT,
-        unit="%", published="Table II",
-    )  # fmt: skip
+        "IV-A.3",
+        "while the overall performance is kept",
+        "HR after / before, each setting that changes the data",
+        Relation.GREATER,
+        reference=KEPT,
+        unit="%",
+        published="Table II",
+    )
     fallen, kept = [], []
     for p in changing:
         after = {m: table(m, "attacked", "low_rank", **p) for m in ("target_HR", "HR")}
         fallen.append(estimate(_name(p), after["target_HR"], table("target_HR", "attacked")))
         kept.append(estimate(_name(p), percent(after["HR"], table("HR", "attacked"))))
     returns = Claim(
-        "IV-A.3", "[100, 90] returns the data as they are (ours)",
-        "largest change of a metric of a victim, clean or attacked", Relation.EQUAL,
+        "IV-A.3",
+        "[100, 90] returns the data as they are (ours)",
+        "largest change of a metric of a victim, clean or attacked",
+        Relation.EQUAL,
         Replication.EXACT,
-    )  # fmt: skip
+    )
     largest = _largest_change(e, {"patch": "100", "rank": 90.0})
     return [(lowers, fallen), (keeps, kept), (returns, [estimate("", pd.Series([largest]))])]
 
@@ -135,13 +185,21 @@ def _attacks(e: LowRankEvidence) -> list[Case]:
         return e.values(undefended, "target_HR", attack, model="WRMF")
 
     raises = _victims(
-        "IV-C", "RecSys19 raises target HR from .1432 to .1505", "target HR under RecSys19",
-        Relation.GREATER_THAN_OTHER, other="on clean data", published=".1432, .1505",
-    )  # fmt: skip
+        "IV-C",
+        "RecSys19 raises target HR from .1432 to .1505",
+        "target HR under RecSys19",
+        Relation.GREATER_THAN_OTHER,
+        other="on clean data",
+        published=".1432, .1505",
+    )
     stronger = _victims(
-        "IV-C", "Both attacks together are stronger than each", "target HR under both",
-        Relation.GREATER_THAN_OTHER, other="under each", published="Table III",
-    )  # fmt: skip
+        "IV-C",
+        "Both attacks together are stronger than each",
+        "target HR under both",
+        Relation.GREATER_THAN_OTHER,
+        other="under each",
+        published="Table III",
+    )
     together = [estimate(a, target_hr(ATTACKS[2]), target_hr(a)) for a in ATTACKS[:2]]
     point = (e.points("table3") or [{}])[0]
     table = partial(e.values, "table3")
@@ -151,22 +209,37 @@ def _attacks(e: LowRankEvidence) -> list[Case]:
         lower[attack] = estimate(attack, after["target_HR"], table("target_HR", attack))
         kept.append(estimate(attack, percent(after["HR"], table("HR", attack))))
     falls = _victims(
-        "IV-C", "Under both together reconstruction lowers target HR", "target HR after",
-        Relation.LESS_THAN_OTHER, other="before", published=".2354, .1569",
-    )  # fmt: skip
+        "IV-C",
+        "Under both together reconstruction lowers target HR",
+        "target HR after",
+        Relation.LESS_THAN_OTHER,
+        other="before",
+        published=".2354, .1569",
+    )
     every = _victims(
-        "IV-C", "Reconstruction lowers target HR under every attack", "target HR after",
-        Relation.LESS_THAN_OTHER, other="before", published="Table III",
-    )  # fmt: skip
+        "IV-C",
+        "Reconstruction lowers target HR under every attack",
+        "target HR after",
+        Relation.LESS_THAN_OTHER,
+        other="before",
+        published="Table III",
+    )
     keeps = _victims(
-        "abstract", "Reconstruction keeps the overall performance (Table III)",
-        "HR after / before, each attack and clean data", Relation.GREATER, reference=KEPT,
-        unit="%", published="Table III",
-    )  # fmt: skip
+        "abstract",
+        "Reconstruction keeps the overall performance (Table III)",
+        "HR after / before, each attack and clean data",
+        Relation.GREATER,
+        reference=KEPT,
+        unit="%",
+        published="Table III",
+    )
     return [
-        (raises, [estimate("", target_hr("recsys19"), target_hr("none"))]), (stronger, together),
-        (falls, [lower[ATTACKS[2]]]), (every, [lower[attack] for attack in ATTACKS]), (keeps, kept),
-    ]  # fmt: skip
+        (raises, [estimate("", target_hr("recsys19"), target_hr("none"))]),
+        (stronger, together),
+        (falls, [lower[ATTACKS[2]]]),
+        (every, [lower[attack] for attack in ATTACKS]),
+        (keeps, kept),
+    ]
 
 
 def _readings(e: LowRankEvidence) -> list[Case]:
@@ -174,15 +247,22 @@ def _readings(e: LowRankEvidence) -> list[Case]:
     found: list[Case] = []
     for reading in READINGS:
         lowers = _victims(
-            "IV-C", f"Reconstruction lowers target HR, entered as {reading}",
-            "target HR after, each attack", Relation.LESS_THAN_OTHER, other="before",
+            "IV-C",
+            f"Reconstruction lowers target HR, entered as {reading}",
+            "target HR after, each attack",
+            Relation.LESS_THAN_OTHER,
+            other="before",
             published="Table III",
-        )  # fmt: skip
+        )
         keeps = _victims(
-            "abstract", f"and keeps the overall performance, entered as {reading}",
-            "HR after / before, each attack", Relation.GREATER, reference=KEPT, unit="%",
+            "abstract",
+            f"and keeps the overall performance, entered as {reading}",
+            "HR after / before, each attack",
+            Relation.GREATER,
+            reference=KEPT,
+            unit="%",
             published="Table III",
-        )  # fmt: skip
+        )
         lower, kept = [], []
         for attack in ATTACKS[1:]:
             of = partial(e.controlled, "ml-100k", attack=attack)

@@ -14,9 +14,18 @@ from . import control_plots, controls_report, poisoned
 from .poisoned import UNDEFENDED, Study
 
 LAYOUT = Layout((*poisoned.LAYOUT.keys, "order", "draw"), poisoned.LAYOUT.values)
-ATTACKS = {"ml-100k": ["recsys20", "recsys19+recsys20"]}  # those that the data set's table has the print's largest effects on
-PATCHES: dict[str, list[tuple[int | None, int]]] = {"ml-100k": [(200, 50)], "gowalla": [(100, 90), (300, 80), (150, 20)]}
-READINGS = ("weights", "dense", "rating_matrix")  # of what a reconstruction is to WRMF, beside binarize
+ATTACKS = {
+    "ml-100k": ["recsys20", "recsys19+recsys20"]
+}  # those that the data set's table has the print's largest effects on
+PATCHES: dict[str, list[tuple[int | None, int]]] = {
+    "ml-100k": [(200, 50)],
+    "gowalla": [(100, 90), (300, 80), (150, 20)],
+}
+READINGS = (
+    "weights",
+    "dense",
+    "rating_matrix",
+)  # of what a reconstruction is to WRMF, beside binarize
 DRAWS = 5  # of each random order
 
 
@@ -24,7 +33,9 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
     """Where no attack is named, those of `ATTACKS`."""
     found = poisoned.studies(values, [], output_dir)  # the values alone are checked first
     for data in datasets:
-        attacks = values["attack"] or ([] if values["profiles"] else ATTACKS.get(data.name, ["recsys20"]))
+        attacks = values["attack"] or (
+            [] if values["profiles"] else ATTACKS.get(data.name, ["recsys20"])
+        )
         found += poisoned.studies({**values, "attack": attacks}, [data], output_dir)
     return found
 
@@ -36,14 +47,20 @@ def jobs(study: Study) -> list[Job]:
     ratings, the other readings of a reconstruction join.
     """
     patches = study.values["patches"] or PATCHES.get(study.data.name, [(50, 20)])
-    rebuilt = [LowRank(*patch, partial=partial) for patch in patches for partial in (PARTIAL if patch[0] else PARTIAL[:1])]
+    rebuilt = [
+        LowRank(*patch, partial=partial)
+        for patch in patches
+        for partial in (PARTIAL if patch[0] else PARTIAL[:1])
+    ]
     attacked = [attack for attack in study.all_attacks if attack != "none"]
     attacks, found = ["none", *attacked], []
     found += _ordered(poisoned.jobs(study, attacks, [UNDEFENDED, *rebuilt]), study, ORDERS[0], 0)
     matched = study.of_seeds(study.seeds[:1])
     for name in ORDERS[1:]:
         for draw in range(DRAWS if "permuted" in name else 1):
-            found += _ordered(poisoned.jobs(matched, attacked, [UNDEFENDED, *rebuilt]), study, name, draw)
+            found += _ordered(
+                poisoned.jobs(matched, attacked, [UNDEFENDED, *rebuilt]), study, name, draw
+            )
     if study.data.train_ratings is not None:
         others = [LowRank(*patch, enter=enter) for patch in patches for enter in READINGS]
         found += _ordered(poisoned.jobs(study, attacks, others), study, ORDERS[0], 0)
@@ -54,7 +71,9 @@ def _ordered(jobs: list[Job], study: Study, name: str, draw: int) -> list[Job]:
     """The same with the users in another order."""
     found = []
     for job in jobs:
-        order = order_of(name, study.data.n_users, job.arguments["poisoned"].n_users - study.data.n_users, draw)
+        order = order_of(
+            name, study.data.n_users, job.arguments["poisoned"].n_users - study.data.n_users, draw
+        )
         points = [{**point, "order": name, "draw": draw} for point in job.points]
         found.append(Job(job.function, points, {**job.arguments, "order": order}))
     return found
@@ -64,8 +83,14 @@ def report(folders: list[Path]) -> None:
     """Renders report.md and controls.png from the results of each data set."""
     for folder in folders:
         rows = read_results(folder)
-        first = controls_report.parts_of(rows)[0][2]  # of several attacks or groups the picture shows one
-        page(folder, controls_report.report(rows), {"controls.png": control_plots.controls_figure(controls_report.table(first))})
+        first = controls_report.parts_of(rows)[0][
+            2
+        ]  # of several attacks or groups the picture shows one
+        page(
+            folder,
+            controls_report.report(rows),
+            {"controls.png": control_plots.controls_figure(controls_report.table(first))},
+        )
 
 
 EXPERIMENT = Experiment(LAYOUT, studies, jobs, report, poisoned.prepare)

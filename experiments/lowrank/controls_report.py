@@ -17,28 +17,55 @@ def control_of(rows: pd.DataFrame) -> pd.Series:
     """Which control each row is: `MATCHED` has the attack's own seed and its order of users, "other seeds" the same order, and each other order has
     the attack's seed."""
     matched = rows.loc[rows["order"] != "as made", "seed"].min()
-    return rows["order"].where(rows["order"] != "as made", np.where(rows["seed"] == matched, MATCHED, OTHER_SEEDS))
+    return rows["order"].where(
+        rows["order"] != "as made", np.where(rows["seed"] == matched, MATCHED, OTHER_SEEDS)
+    )
 
 
 def table(rows: pd.DataFrame, metric: str = "target_HR") -> pd.DataFrame:
     """Of the attacked and the clean data, by defence and control: mean, 95% interval, victims, and the ratio to `MATCHED` undefended."""
     rows = rows.assign(control=control_of(rows))
     keys = [*_DEFENSE, "attack", "control"]
-    found = rows.groupby(keys, sort=False, dropna=False)[metric].agg(["mean", "count", list]).reset_index()
+    found = (
+        rows.groupby(keys, sort=False, dropna=False)[metric]
+        .agg(["mean", "count", list])
+        .reset_index()
+    )
     found[["low", "high"]] = [mean_interval(values) for values in found.pop("list")]
-    emptied = rows.groupby(keys, sort=False, dropna=False)[["emptied_users", "emptied_fakes"]].mean().reset_index(drop=True)
-    places = [{name: place for place, name in enumerate(dict.fromkeys(found[column]))} for column in ("defense", "control")]
-    by = [found["attack"] != "none", found["defense"] != "none", found["defense"].map(places[0]), found["patch"], found["rank"]]
+    emptied = (
+        rows.groupby(keys, sort=False, dropna=False)[["emptied_users", "emptied_fakes"]]
+        .mean()
+        .reset_index(drop=True)
+    )
+    places = [
+        {name: place for place, name in enumerate(dict.fromkeys(found[column]))}
+        for column in ("defense", "control")
+    ]
+    by = [
+        found["attack"] != "none",
+        found["defense"] != "none",
+        found["defense"].map(places[0]),
+        found["patch"],
+        found["rank"],
+    ]
     order = np.lexsort([found["control"].map(places[1]), *reversed(by)])
-    base = found[(found["control"] == MATCHED) & (found["defense"] == "none")].set_index("attack")["mean"]
-    found = found.assign(ratio=found["mean"] / found["attack"].map(base), name=[name_of(row) for _, row in found.iterrows()], **emptied)
+    base = found[(found["control"] == MATCHED) & (found["defense"] == "none")].set_index("attack")[
+        "mean"
+    ]
+    found = found.assign(
+        ratio=found["mean"] / found["attack"].map(base),
+        name=[name_of(row) for _, row in found.iterrows()],
+        **emptied,
+    )
     return found.iloc[order].reset_index(drop=True)
 
 
 def printed_ratios(dataset: str, attack: str) -> dict[str, float]:
     """The paper's target HR after each reconstruction over that before, by its name."""
     rows = published.lowrank()
-    rows = rows[(rows["dataset"] == dataset) & (rows["metric"] == "target_HR") & (rows["attack"] == attack)]
+    rows = rows[
+        (rows["dataset"] == dataset) & (rows["metric"] == "target_HR") & (rows["attack"] == attack)
+    ]
     before = rows.loc[rows["defense"] == "none", "published"]
     own = rows[rows["defense"] == "low_rank"]
     return {name_of(row): row["published"] / before.iloc[0] for _, row in own.iterrows()}
@@ -55,8 +82,13 @@ def name_of(row: pd.Series) -> str:
 
 def parts_of(rows: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
     """The group of targets, the attack, and the rows of both on clean and attacked data, of each that was measured."""
-    attacks = [(group, attack) for group, attack in zip(rows["group"], rows["attack"]) if attack != "none"]
-    return [(g, a, rows[(rows["group"] == g) & rows["attack"].isin(["none", a])]) for g, a in dict.fromkeys(attacks)]
+    attacks = [
+        (group, attack) for group, attack in zip(rows["group"], rows["attack"]) if attack != "none"
+    ]
+    return [
+        (g, a, rows[(rows["group"] == g) & rows["attack"].isin(["none", a])])
+        for g, a in dict.fromkeys(attacks)
+    ]
 
 
 def report(rows: pd.DataFrame) -> str:
@@ -72,12 +104,36 @@ def report(rows: pd.DataFrame) -> str:
         found, ratios, lines = table(part), printed_ratios(rows["dataset"].iloc[0], attack), []
         for _, row in found.iterrows():
             interval = f" [{row['low']:.4f}, {row['high']:.4f}]" if row["count"] > 1 else ""
-            printed = f"{ratios[row['name']]:.2f}" if row["name"] in ratios and row["attack"] != "none" else ""
+            printed = (
+                f"{ratios[row['name']]:.2f}"
+                if row["name"] in ratios and row["attack"] != "none"
+                else ""
+            )
             emptied = f"{plain(row['emptied_users'])}, {plain(row['emptied_fakes'])}"
-            cells = [f"{row['mean']:.4f}{interval}", f"{row['count']}", f"{row['ratio']:.2f}", printed, emptied]
+            cells = [
+                f"{row['mean']:.4f}{interval}",
+                f"{row['count']}",
+                f"{row['ratio']:.2f}",
+                printed,
+                emptied,
+            ]
             lines.append([row["attack"], row["name"], row["control"], *cells])
         text.append(f"\n## {attack}, targets of the {group.replace('_', ' ')}\n")
-        text.append(markdown(["attack", "defence", "control", "target HR", "victims", "ratio", "printed ratio", "emptied users, fakes"], lines))
+        text.append(
+            markdown(
+                [
+                    "attack",
+                    "defence",
+                    "control",
+                    "target HR",
+                    "victims",
+                    "ratio",
+                    "printed ratio",
+                    "emptied users, fakes",
+                ],
+                lines,
+            )
+        )
     return "\n".join([*text, report_of_changes(rows)])
 
 
@@ -95,9 +151,18 @@ def changes(rows: pd.DataFrame) -> pd.DataFrame:
         own = rows[(rows[_DEFENSE] == point).all(axis=1)].set_index(keys)
         change = (own["target_HR"] - before.reindex(own.index)).dropna().reset_index(name="change")
         attacked, made = change["attack"] != "none", change["order"] == "as made"
-        seeds, orders = change.loc[attacked & made, "change"], change.loc[attacked & ~made, "change"]
+        seeds, orders = (
+            change.loc[attacked & made, "change"],
+            change.loc[attacked & ~made, "change"],
+        )
         low, high = mean_interval(seeds)
-        line = {"name": name_of(point), "seeds": len(seeds), "mean": seeds.mean(), "low": low, "high": high}
+        line = {
+            "name": name_of(point),
+            "seeds": len(seeds),
+            "mean": seeds.mean(),
+            "low": low,
+            "high": high,
+        }
         line |= {"clean": change.loc[~attacked & made, "change"].mean(), "orders": len(orders)}
         line |= {"orders_mean": orders.mean(), "least": orders.min(), "most": orders.max()}
         there = own.index.get_level_values("attack") != "none"
@@ -116,7 +181,9 @@ def report_of_changes(rows: pd.DataFrame) -> str:
             interval = "" if row["seeds"] < 2 else f" [{row['low']:+.4f}, {row['high']:+.4f}]"
             orders = f"{row['orders_mean']:+.4f} ({row['least']:+.4f} to {row['most']:+.4f}), {row['orders']}"
             cells = [f"{row['mean']:+.4f}{interval}, {row['seeds']}", f"{row['clean']:+.4f}"]
-            lines.append([row["name"], *cells, plain(row["fakes"]), orders if row["orders"] else ""])
+            lines.append(
+                [row["name"], *cells, plain(row["fakes"]), orders if row["orders"] else ""]
+            )
         title = f"{part['dataset'].iloc[0]}, {attack}, targets of the {group.replace('_', ' ')}"
         text += f"\n### Changes of target HR: {title}\n\n" + markdown(header, lines)
         text += "\n" + _seed_alone(part, attack) if lines else ""

@@ -18,9 +18,20 @@ SHOWN = {
     "figure6": "Figure 6",
 }
 COLUMNS = (
-    "of", "data", "victim", "defence", "attack", "victims", "target HR clean", "attacked", "difference",
-    "overall HR clean", "attacked", "change of attacked target HR", "change of attacked overall HR",
-)  # fmt: skip
+    "of",
+    "data",
+    "victim",
+    "defence",
+    "attack",
+    "victims",
+    "target HR clean",
+    "attacked",
+    "difference",
+    "overall HR clean",
+    "attacked",
+    "change of attacked target HR",
+    "change of attacked overall HR",
+)
 
 
 def report(evidence: LowRankEvidence) -> str:

@@ -18,7 +18,13 @@ def jobs(study: Study) -> list[Job]:
     fakes = study.profiles[next(iter(study.plans)), study.attack]
     base = {"dataset": study.data.name, "attack": study.attack, "profiles": fakes.digest()[:12]}
     points = [{**base, "component": number} for number in (1, 2)]
-    return [Job("advrec_tf.defenses.detection:separate", points, {"data": study.data, "fakes": fakes})]
+    return [
+        Job(
+            "advrec_tf.defenses.detection:component_separation",
+            points,
+            {"data": study.data, "fakes": fakes},
+        )
+    ]
 
 
 def report(folders: list[Path]) -> None:
@@ -26,7 +32,12 @@ def report(folders: list[Path]) -> None:
     for folder in folders:
         points = detection.coordinates(folder)
         write_csv(folder / "points.csv", points)
-        page(folder, detection.components_report(read_results(folder), points), {"figure1.png": plots.components_figure(points)}, "points.csv")
+        page(
+            folder,
+            detection.components_report(read_results(folder), points),
+            {"figure1.png": plots.components_figure(points)},
+            "points.csv",
+        )
 
 
 EXPERIMENT = Experiment(LAYOUT, poisoned.of_one, jobs, report, poisoned.prepare)

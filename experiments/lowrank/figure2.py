@@ -13,13 +13,20 @@ from advrec_tf.reporting import page, read_results
 from . import detection, plots, poisoned
 from .poisoned import Study
 
-LAYOUT = Layout(("dataset", "attack", "profiles", "sampling", "kernel", "components", "fold", "seed"), DETECTION)
+LAYOUT = Layout(
+    ("dataset", "attack", "profiles", "sampling", "kernel", "components", "fold", "seed"), DETECTION
+)
 
 
 def jobs(study: Study) -> list[Job]:
     """A job is a fold, with every kernel on every number of components that its users can have."""
     fakes = study.profiles[next(iter(study.plans)), study.attack]
-    poisoned_data, folds, seed, found = fakes.stacked_on(study.data), study.values["folds"], study.seeds[0], []
+    poisoned_data, folds, seed, found = (
+        fakes.stacked_on(study.data),
+        study.values["folds"],
+        study.seeds[0],
+        [],
+    )
     matrix, labels = poisoned_data.matrix(), labels_of(poisoned_data, study.data.n_users)
     for sampling, fold in product(SAMPLINGS, range(folds)):
         base = {"dataset": study.data.name, "attack": study.attack, "profiles": fakes.digest()[:12]}
@@ -27,9 +34,19 @@ def jobs(study: Study) -> list[Job]:
         widest = min(len(fold_of(labels, sampling, fold, folds, seed)[0]), matrix.shape[1]) - 1
         dimensions = [n for n in study.values["svm_components"] if n <= widest]
         if not dimensions:
-            raise UserError(f"a fold of {widest + 1} users has at most {widest} components: lower --svm_components")
-        points = [{**base, "kernel": kernel, "components": n} for n in dimensions for kernel in KERNELS]
-        found.append(Job("advrec_tf.defenses.detection:fold_scores", points, {"matrix": matrix, "labels": labels, "folds": folds}))
+            raise UserError(
+                f"a fold of {widest + 1} users has at most {widest} components: lower --svm_components"
+            )
+        points = [
+            {**base, "kernel": kernel, "components": n} for n in dimensions for kernel in KERNELS
+        ]
+        found.append(
+            Job(
+                "advrec_tf.defenses.detection:fold_scores",
+                points,
+                {"matrix": matrix, "labels": labels, "folds": folds},
+            )
+        )
     return found
 
 

@@ -14,7 +14,9 @@ RANKS = (50, 100)
 
 def jobs(study: Study) -> list[Job]:
     """PMF of every length on the ratings as they are and on reconstructions of two ranks."""
-    rebuilt = [LowRank(None, rank, "ratings", choose=study.values["choose_ratings"]) for rank in RANKS]
+    rebuilt = [
+        LowRank(None, rank, "ratings", choose=study.values["choose_ratings"]) for rank in RANKS
+    ]
     return poisoned.jobs(study, ["none", study.attack], [UNDEFENDED, *rebuilt])
 
 

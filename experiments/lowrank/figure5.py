@@ -12,8 +12,12 @@ from .poisoned import UNDEFENDED, Study
 
 def jobs(study: Study) -> list[Job]:
     """The same trained factors before and after the transformation at every rank; no rating is added."""
-    return poisoned.jobs(study, ["none", study.attack], [UNDEFENDED, *map(Transformation, study.values["svd_ranks"])])
+    return poisoned.jobs(
+        study, ["none", study.attack], [UNDEFENDED, *map(Transformation, study.values["svd_ranks"])]
+    )
 
 
-report = partial(pages.curves_of_pmf, "Figure 5: low-rank transformation of PMF's factors", "figure5", "rank")
+report = partial(
+    pages.curves_of_pmf, "Figure 5: low-rank transformation of PMF's factors", "figure5", "rank"
+)
 EXPERIMENT = Experiment(poisoned.LAYOUT, poisoned.against_one, jobs, report, poisoned.prepare)

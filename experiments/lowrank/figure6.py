@@ -15,10 +15,17 @@ def jobs(study: Study) -> list[Job]:
     """The ratings that were there stay as they are; 0 to 100% of the reconstruction's new ones join them."""
     values, defenses = study.values, []
     for rank, share in product(values["figure6_ranks"], values["shares"]):
-        added = LowRank(None, rank, "ratings", share=share, choose=values["choose_ratings"], keep_originals=True)
+        added = LowRank(
+            None, rank, "ratings", share=share, choose=values["choose_ratings"], keep_originals=True
+        )
         defenses += [added, Transformation(rank, added)]
     return poisoned.jobs(study, ["none", study.attack], defenses)
 
 
-report = partial(pages.curves_of_pmf, "Figure 6: new ratings, before and after the transformation", "figure6", "share")
+report = partial(
+    pages.curves_of_pmf,
+    "Figure 6: new ratings, before and after the transformation",
+    "figure6",
+    "share",
+)
 EXPERIMENT = Experiment(poisoned.LAYOUT, poisoned.against_one, jobs, report, poisoned.prepare)

@@ -13,7 +13,11 @@ def defended(title: str, name: str, folders: list[Path]) -> None:
     """The page of a table of defences on each data set."""
     for folder in folders:
         rows = read_results(folder)
-        page(folder, tables.defense_report(rows, title), {f"{name}.png": plots.defense_figure(tables.summary(rows))})
+        page(
+            folder,
+            tables.defense_report(rows, title),
+            {f"{name}.png": plots.defense_figure(tables.summary(rows))},
+        )
 
 
 def curves_of_pmf(title: str, name: str, over: str, folders: list[Path]) -> None:

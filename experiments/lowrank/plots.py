@@ -15,16 +15,23 @@ from . import detection
 def trajectory_figure(name: str, run: pd.DataFrame) -> Figure:
     """How an attack went over its outer epochs, or a GAN over its own: what it raised, how its profiles look, those of real users as a line."""
     says = {
-        "target_HR": "target HR of the surrogate", "goal": "goal at the recommender asked", "changed_entries": "entries changed so far",
-        "generator": "loss", "Jaccard": "Jaccard between profiles", "popular": "share of popular items", "clicks": "clicks per profile",
-    }  # fmt: skip
+        "target_HR": "target HR of the surrogate",
+        "goal": "goal at the recommender asked",
+        "changed_entries": "entries changed so far",
+        "generator": "loss",
+        "Jaccard": "Jaccard between profiles",
+        "popular": "share of popular items",
+        "clicks": "clicks per profile",
+    }
     shown, over = [column for column in says if column in run], run.columns[0]
     figure, axes = panels(1, len(shown), sharex=False)
     for axis, column, color in zip(axes[0], shown, ("PGD", "BIM", "FGSM", "random")):
         beside = {"generator": "discriminator"}.get(column, f"real_{column}")
         for part, values, style in ((column, run[column], "-"), (beside, run.get(beside), "--")):
             if values is not None:
-                axis.plot(run[over], values, style, color=color_of(color), label=part.replace("_", " "))
+                axis.plot(
+                    run[over], values, style, color=color_of(color), label=part.replace("_", " ")
+                )
         if beside in run:
             axis.legend(fontsize=8, frameon=False)
         axis.set(xlabel=over.replace("_", " "), ylabel=says[column])
@@ -66,7 +73,16 @@ def defense_figure(table: pd.DataFrame) -> Figure:
         points = list(dict.fromkeys(names))
         for place, attack in enumerate(attacks):
             own = part[part["attack"] == attack]
-            bars(axis, [points.index(names[at]) + (place - (len(attacks) - 1) / 2) * width for at in own.index], own, attack, width)
+            bars(
+                axis,
+                [
+                    points.index(names[at]) + (place - (len(attacks) - 1) / 2) * width
+                    for at in own.index
+                ],
+                own,
+                attack,
+                width,
+            )
         axis.set_xticks(range(len(points)), points, rotation=20, ha="right", fontsize=8)
         axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")
     legend(figure, axes)
@@ -78,7 +94,15 @@ def components_figure(points: pd.DataFrame) -> Figure:
     figure, axes = panels(1, 1)
     for fake, label in ((False, "real"), (True, "fake")):
         chosen = points[points["fake"] == fake]
-        axes[0, 0].scatter(chosen["first"], chosen["second"], s=4, color=color_of(label), alpha=0.5, label=label, linewidths=0)
+        axes[0, 0].scatter(
+            chosen["first"],
+            chosen["second"],
+            s=4,
+            color=color_of(label),
+            alpha=0.5,
+            label=label,
+            linewidths=0,
+        )
     axes[0, 0].set_xlabel("first principal component")
     axes[0, 0].set_ylabel("second")
     axes[0, 0].legend(fontsize=8, frameon=False)
@@ -93,7 +117,16 @@ def detection_figure(rows: pd.DataFrame, score: str = "recall") -> Figure:
     for axis, sampling in zip(axes[0], samplings):
         for kernel, part in table.loc[sampling].groupby("kernel"):
             found = part.loc[kernel, score]
-            axis.errorbar(found.index, found["mean"], found["std"], marker="o", markersize=3, linewidth=1, elinewidth=0.5, label=kernel)
+            axis.errorbar(
+                found.index,
+                found["mean"],
+                found["std"],
+                marker="o",
+                markersize=3,
+                linewidth=1,
+                elinewidth=0.5,
+                label=kernel,
+            )
         axis.set_title(sampling, fontsize=10)
         axis.set_xlabel("principal components")
         axis.set_ylim(0, 1.05)
@@ -109,23 +142,53 @@ def defense_curves_figure(table: pd.DataFrame, over: str) -> Figure:
     """
     table = table.assign(dim=table["model"].str.extract(r"\((\d+)\)", expand=False).astype(float))
     figure, axes = panels(1, 3)
-    colors = dict(zip(table["attack"].unique(), cycle(("#4c78a8", "#e45756", "#54a24b", "#b279a2"))))
-    styles = dict(zip([name for name in table["defense"].unique() if name != "none"], cycle(STYLES)))
+    colors = dict(
+        zip(table["attack"].unique(), cycle(("#4c78a8", "#e45756", "#54a24b", "#b279a2")))
+    )
+    styles = dict(
+        zip([name for name in table["defense"].unique() if name != "none"], cycle(STYLES))
+    )
     for axis, metric in zip(axes[0], ("Recall", "Precision", "target_HR")):
         part = table[table["metric"] == metric]
         for (attack, defense), group in part.groupby(["attack", "defense"], sort=False):
             data = "clean" if attack == "none" else attack
             if defense == "none" and over != "dim":
-                axis.axhline(group["mean"].iloc[0], color=colors[attack], linestyle=":", linewidth=1, label=f"{data}, as it is")
+                axis.axhline(
+                    group["mean"].iloc[0],
+                    color=colors[attack],
+                    linestyle=":",
+                    linewidth=1,
+                    label=f"{data}, as it is",
+                )
                 continue
-            lines = [("", group)] if over == "rank" else [(f", rank {rank:g}", own) for rank, own in group.groupby("rank", dropna=False)]
+            lines = (
+                [("", group)]
+                if over == "rank"
+                else [
+                    (f", rank {rank:g}", own) for rank, own in group.groupby("rank", dropna=False)
+                ]
+            )
             for place, (suffix, own) in enumerate(lines):
                 own = own.sort_values(over)
                 label = f"{data}, {'as it is' if defense == 'none' else defense + suffix}"
                 style = ":" if defense == "none" else styles[defense]
-                axis.errorbar(own[over], own["mean"], own["sd"], fmt=style, marker="os^"[place % 3], markersize=3, linewidth=1, elinewidth=0.5,
-                              color=colors[attack], label=label)  # fmt: skip
-        axis.set_xlabel({"rank": "SVD rank", "dim": "length of PMF's factors", "share": "new ratings added, %"}[over])
+                axis.errorbar(
+                    own[over],
+                    own["mean"],
+                    own["sd"],
+                    fmt=style,
+                    marker="os^"[place % 3],
+                    markersize=3,
+                    linewidth=1,
+                    elinewidth=0.5,
+                    color=colors[attack],
+                    label=label,
+                )
+        axis.set_xlabel(
+            {"rank": "SVD rank", "dim": "length of PMF's factors", "share": "new ratings added, %"}[
+                over
+            ]
+        )
         axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")
     legend(figure, axes, columns=4, size=7)
     return figure

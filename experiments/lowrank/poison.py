@@ -23,7 +23,11 @@ def report(folders: list[Path]) -> None:
     """Renders report.md and poison.png from the results of each data set."""
     for folder in folders:
         rows = read_results(folder)
-        page(folder, tables.poison_report(rows, folder), {"poison.png": plots.poison_figure(tables.summary(rows))})
+        page(
+            folder,
+            tables.poison_report(rows, folder),
+            {"poison.png": plots.poison_figure(tables.summary(rows))},
+        )
 
 
 EXPERIMENT = Experiment(LAYOUT, poisoned.studies, jobs, report, poisoned.prepare)

@@ -13,10 +13,10 @@ from advrec_tf.defenses import ENTER, Defense, LowRank, detection, low_rank
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import TARGET_NAMES
 from advrec_tf.execution import storage
-from advrec_tf.execution.jobs import Call, Flow
+from advrec_tf.execution.jobs import Stages, Task
 from advrec_tf.execution.results import Job, Layout
 from advrec_tf.execution.runner import Running, list_length
-from advrec_tf.poisoning import ATTACKS, Plan, Profiles, folder_of, make, read_trajectory
+from advrec_tf.poisoning import POISONING_ATTACKS, Plan, Profiles, folder_of, make, read_trajectory
 from advrec_tf.poisoning.likeness import VERSION as LIKENESS
 from advrec_tf.poisoning.settings import LEARNED, MODULES
 from advrec_tf.recommenders import RECOMMENDERS, PMFSettings, Settings, WRMFSettings
@@ -25,7 +25,22 @@ from advrec_tf.reporting.plots import save_figure
 from . import plots
 
 # Which profiles, what was done about them, and how much of it.
-KEYS = ("dataset", "model", "epoch", "attack", "seed", "k", "profiles", "group", "defense", "patch", "rank", "share", "kernel", "components")
+KEYS = (
+    "dataset",
+    "model",
+    "epoch",
+    "attack",
+    "seed",
+    "k",
+    "profiles",
+    "group",
+    "defense",
+    "patch",
+    "rank",
+    "share",
+    "kernel",
+    "components",
+)
 LAYOUT = Layout(KEYS, (*TARGET_NAMES, "RMSE", "emptied_users", "emptied_fakes"))
 UNDEFENDED = Defense()
 
@@ -58,11 +73,29 @@ class Study:
         attacks = {group: plan.identity for group, plan in self.plans.items()}
         victims = {settings.name: settings.identity for settings in self.victims.values()}
         if "pmf_dims" in self.values:  # each length is a model of its own in the rows
-            victims = {name: {**identity, "embedding_dim": None} for name, identity in victims.items()}
-        ratings = {} if self.data.test_ratings is None else {"test_ratings": storage.digest({"ratings": self.data.test_ratings})[:16]}
+            victims = {
+                name: {**identity, "embedding_dim": None} for name, identity in victims.items()
+            }
+        ratings = (
+            {}
+            if self.data.test_ratings is None
+            else {"test_ratings": storage.digest({"ratings": self.data.test_ratings})[:16]}
+        )
         own = {name: self.values[name] for name in OWN_FLAGS if name in self.values}
-        versions = {"evaluation": evaluation.VERSION, "low_rank": low_rank.VERSION, "detection": detection.VERSION, "likeness": LIKENESS}
-        base = {"data": self.data.ratings_fingerprint, **ratings, "k": self.k, "attacks": attacks, "victims": victims, "epochs": self.epochs}
+        versions = {
+            "evaluation": evaluation.VERSION,
+            "low_rank": low_rank.VERSION,
+            "detection": detection.VERSION,
+            "likeness": LIKENESS,
+        }
+        base = {
+            "data": self.data.ratings_fingerprint,
+            **ratings,
+            "k": self.k,
+            "attacks": attacks,
+            "victims": victims,
+            "epochs": self.epochs,
+        }
         return {**base, **own, **self.pictured, "versions": versions}
 
     @property
@@ -79,15 +112,30 @@ class Study:
     def profiles(self) -> dict[tuple[str, str], Profiles]:
         """The profiles of every attack on every group of targets, once they are made: (group, attack) -> Profiles."""
         asked = [attack for attack in self.attacks if attack != "none"]
-        return self.made(asked) | {(group, fakes.name): fakes for group in self.plans for fakes in self.given}
+        return self.made(asked) | {
+            (group, fakes.name): fakes for group in self.plans for fakes in self.given
+        }
 
     def made(self, attacks: Iterable[str]) -> dict[tuple[str, str], Profiles]:
         """Profiles that are on disk by now, or made by rule; those of several attacks joined by + one after the other."""
 
         def single(group, name):
-            return make(self.data, name, self.plans[group], self.k, self.output_dir / "profiles", progress=False)
+            return make(
+                self.data,
+                name,
+                self.plans[group],
+                self.k,
+                self.output_dir / "profiles",
+                progress=False,
+            )
 
-        return {(group, name): reduce(Profiles.merged, [single(group, part) for part in name.split("+")]) for group in self.plans for name in attacks}
+        return {
+            (group, name): reduce(
+                Profiles.merged, [single(group, part) for part in name.split("+")]
+            )
+            for group in self.plans
+            for name in attacks
+        }
 
     def of_group(self, group: str) -> "Study":
         """The same on one group of targets."""
@@ -101,7 +149,15 @@ class Study:
 AWARE_OF = {"gowalla": "150x20", "ml-100k": "200x50"}  # what RecSys20 knows of where it is not said
 
 # What single experiments measure by, beside what every poisoned study depends on.
-OWN_FLAGS = ("enter", "threshold", "partial_patches", "shuffle_seed", "choose_ratings", "folds", "other_outer_epochs")
+OWN_FLAGS = (
+    "enter",
+    "threshold",
+    "partial_patches",
+    "shuffle_seed",
+    "choose_ratings",
+    "folds",
+    "other_outer_epochs",
+)
 
 
 def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
@@ -113,10 +169,20 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
             raise UserError(f"--target_group must be of {', '.join(GROUPS)}, not {group!r}")
     attacks = tuple(dict.fromkeys(values.get("attack") or ()))
     for name in attacks:
-        if any(part not in (*ATTACKS, *(["none"] if name == "none" else [])) for part in name.split("+")):
-            raise UserError(f"--attack must be of none, {', '.join(ATTACKS)}, or several of them joined with +, not {name!r}")
-    if not issubclass(RECOMMENDERS[values.get("victim", "wrmf")], WRMFSettings) and values.get("enter", ENTER[0]) != ENTER[0]:
-        raise UserError("--enter says how values enter WRMF; a recommender of ratings takes them as ratings, and others as clicks")
+        if any(
+            part not in (*POISONING_ATTACKS, *(["none"] if name == "none" else []))
+            for part in name.split("+")
+        ):
+            raise UserError(
+                f"--attack must be of none, {', '.join(POISONING_ATTACKS)}, or several of them joined with +, not {name!r}"
+            )
+    if (
+        not issubclass(RECOMMENDERS[values.get("victim", "wrmf")], WRMFSettings)
+        and values.get("enter", ENTER[0]) != ENTER[0]
+    ):
+        raise UserError(
+            "--enter says how values enter WRMF; a recommender of ratings takes them as ratings, and others as clicks"
+        )
     given = tuple(Profiles.load(Path(path)) for path in values["profiles"])
     if values.get("patches"):
         values = {**values, "patches": [patch_of(text) for text in values["patches"]]}
@@ -126,9 +192,15 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
     return found
 
 
-def against_one(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
+def against_one(
+    values: dict[str, Any], datasets: list[Interactions], output_dir: Path
+) -> list[Study]:
     """`studies` of an experiment that defends against one attack.  Raises UserError when several are asked for."""
-    named = [attack for attack in (*dict.fromkeys(values["attack"]), *values["profiles"]) if attack != "none"]
+    named = [
+        attack
+        for attack in (*dict.fromkeys(values["attack"]), *values["profiles"])
+        if attack != "none"
+    ]
     if len(named) != 1:
         raise UserError(f"this experiment takes one --attack, not {', '.join(named) or 'none'}")
     return studies(values, datasets, output_dir)
@@ -140,7 +212,14 @@ def of_one(values: dict[str, Any], datasets: list[Interactions], output_dir: Pat
         raise UserError("--seed takes one value in this experiment")
     found = against_one(values, datasets, output_dir)
     return [
-        replace(study, pictured={"attack": study.attack, "seed": study.seeds, "given": [each.digest()[:12] for each in study.given]})
+        replace(
+            study,
+            pictured={
+                "attack": study.attack,
+                "seed": study.seeds,
+                "given": [each.digest()[:12] for each in study.given],
+            },
+        )
         for study in found
     ]
 
@@ -151,7 +230,9 @@ def patch_of(text: str) -> tuple[int | None, int]:
     if not (rank.isdecimal() and (size == "full" or size.isdecimal())):
         raise UserError(f"reconstructions must be SIZExRANK or fullxRANK, not {text!r}")
     if int(rank) < 1 or (size != "full" and int(rank) > int(size)):
-        raise UserError(f"the rank {rank} of {text} must lie in 1 ... {'the size of the matrix' if size == 'full' else size}")
+        raise UserError(
+            f"the rank {rank} of {text} must lie in 1 ... {'the size of the matrix' if size == 'full' else size}"
+        )
     return None if size == "full" else int(size), int(rank)
 
 
@@ -159,117 +240,212 @@ def reconstructions(study: Study) -> list[Defense]:
     """No defence, and every [patch, rank] that the flags ask for: of clicks for WRMF, of ratings for PMF."""
     values = study.values
     (victim,) = study.victims.values()
-    own = {"threshold": values["threshold"], "shuffle_seed": values["shuffle_seed"], "choose": values["choose_ratings"]}
+    own = {
+        "threshold": values["threshold"],
+        "shuffle_seed": values["shuffle_seed"],
+        "choose": values["choose_ratings"],
+    }
     own |= {"partial": values["partial_patches"]}
     enter = "ratings" if victim.reads_ratings else values["enter"]
     return [UNDEFENDED, *(LowRank(patch, rank, enter, **own) for patch, rank in values["patches"])]
 
 
-def _study(values: dict[str, Any], data: Interactions, output_dir: Path, attacks: tuple[str, ...], given: tuple[Profiles, ...]) -> Study:
+def _study(
+    values: dict[str, Any],
+    data: Interactions,
+    output_dir: Path,
+    attacks: tuple[str, ...],
+    given: tuple[Profiles, ...],
+) -> Study:
     k = list_length(values, data, 50 if data.registered and data.name == "gowalla" else 10)
     plans = {group: _plan(values, data, group) for group in values["target_group"]}
     victims = victims_of(values, values.get("victim", "wrmf")) if "victim_epochs" in values else {}
     if "pmf_dims" in values:
-        victims = {f"{name}({dim})": replace(victim, embedding_dim=dim) for name, victim in victims.items() for dim in values["pmf_dims"]}
+        victims = {
+            f"{name}({dim})": replace(victim, embedding_dim=dim)
+            for name, victim in victims.items()
+            for dim in values["pmf_dims"]
+        }
     return Study(
-        values["experiment"], data, output_dir, values.get("seed", [0]), plans, attacks, given, victims, values.get("victim_epochs", 0), k,
-        data.registered and as_published(values) and not given, values,
-    )  # fmt: skip
+        values["experiment"],
+        data,
+        output_dir,
+        values.get("seed", [0]),
+        plans,
+        attacks,
+        given,
+        victims,
+        values.get("victim_epochs", 0),
+        k,
+        data.registered and as_published(values) and not given,
+        values,
+    )
 
 
 def victims_of(values: dict[str, Any], *names: str) -> dict[str, Settings]:
     """Recommenders in the settings that the flags say, by their names in the results."""
-    return {victim.name: victim for victim in (_victim(values, RECOMMENDERS[name]) for name in names)}
+    return {
+        victim.name: victim for victim in (_victim(values, RECOMMENDERS[name]) for name in names)
+    }
 
 
 def _victim(values: dict[str, Any], kind: type[Settings]) -> Settings:
     own: dict[str, Any] = {"embedding_dim": values.get("victim_dim") or kind.embedding_dim}
     if issubclass(kind, WRMFSettings):
-        own |= {"solver": values["solver"], "regularization": values["als_regularization"], "weight": values["positive_weight"]}
+        own |= {
+            "solver": values["solver"],
+            "regularization": values["als_regularization"],
+            "weight": values["positive_weight"],
+        }
     elif kind is PMFSettings:
-        own |= {name: values[f"pmf_{name}"] for name in ("regularization", "learning_rate", "biases")}
+        own |= {
+            name: values[f"pmf_{name}"] for name in ("regularization", "learning_rate", "biases")
+        }
     return kind(**own)
 
 
 def _plan(values: dict[str, Any], data: Interactions, group: str) -> Plan:
     """Everything the attacks on one group of targets depend on."""
-    fakes = values["fakes"] or (125 if data.registered and data.name == "ml-100k" else max(1, data.n_users // 100))
+    fakes = values["fakes"] or (
+        125 if data.registered and data.name == "ml-100k" else max(1, data.n_users // 100)
+    )
     if fakes > data.n_users:
         raise UserError(f"--fakes={fakes} are more than the {data.n_users} users of {data.name}")
     targets = values["targets"]
     count = values["target_count"] or max(1, min(5, len(popularity_groups(data)[group])))
-    chosen = choose_targets(data, group, count, values["target_seed"]) if targets is None else tuple(targets)
+    chosen = (
+        choose_targets(data, group, count, values["target_seed"])
+        if targets is None
+        else tuple(targets)
+    )
     check_targets(data, chosen)
     surrogate = WRMFSettings(
-        embedding_dim=values["surrogate_dim"], solver=values["surrogate_solver"], weight=values["surrogate_weight"],
+        embedding_dim=values["surrogate_dim"],
+        solver=values["surrogate_solver"],
+        weight=values["surrogate_weight"],
         regularization=values["surrogate_regularization"],
-    )  # fmt: skip
+    )
     recsys20 = {"surrogate": surrogate, "epochs": values["surrogate_epochs"]}
-    recsys20 |= {name: values[name] for name in ("unrolled_epochs", "click_limit", "clicks", "click_targets", "fresh_seeds")}
+    recsys20 |= {
+        name: values[name]
+        for name in ("unrolled_epochs", "click_limit", "clicks", "click_targets", "fresh_seeds")
+    }
     probed = RECOMMENDERS[values["zo_recommender"]]
     recommender = WRMFSettings(solver=values["zo_solver"]) if probed is WRMFSettings else probed()
-    recsys19 = {"recommender": recommender, "gan_epochs": values["gan_epochs"], "goal": values["zo_goal"]}
-    recsys19 |= {"directions": values["zo_directions"], "smoothing": values["zo_smoothing"], "step_size": values["zo_step"]}
-    recsys19 |= {"largest_move": values["zo_largest_move"], "mask": values["mask"], "click_targets": values["click_targets"]}
+    recsys19 = {
+        "recommender": recommender,
+        "gan_epochs": values["gan_epochs"],
+        "goal": values["zo_goal"],
+    }
+    recsys19 |= {
+        "directions": values["zo_directions"],
+        "smoothing": values["zo_smoothing"],
+        "step_size": values["zo_step"],
+    }
+    recsys19 |= {
+        "largest_move": values["zo_largest_move"],
+        "mask": values["mask"],
+        "click_targets": values["click_targets"],
+    }
     gan = {"epochs": values["gan_epochs"], "mask": values["mask"]}
     learned = {
         "gan": gan,
         "recsys20": recsys20,
-        "recsys20_disguised": recsys20 | {"most_changes": values["most_changes"], "clicks": None, "click_targets": False},
+        "recsys20_disguised": recsys20
+        | {"most_changes": values["most_changes"], "clicks": None, "click_targets": False},
     }
     learned |= dict.fromkeys(("recsys19", "bootstrap_refined", "bootstrap_blind"), recsys19)
-    learned |= {"bootstrap_scored": {name: recsys19[name] for name in recsys19 if name not in ("goal", "largest_move")}}
+    learned |= {
+        "bootstrap_scored": {
+            name: recsys19[name] for name in recsys19 if name not in ("goal", "largest_move")
+        }
+    }
     known = values["aware_of"] or AWARE_OF.get(data.name if data.registered else "", "50x20")
     learned |= {"recsys20_aware": recsys20 | {"defense": LowRank(*patch_of(known))}}
-    return Plan(fakes, chosen, learned, values["clicks"], values["outer_epochs"], values["attack_seed"])
+    return Plan(
+        fakes, chosen, learned, values["clicks"], values["outer_epochs"], values["attack_seed"]
+    )
 
 
 def _check(study: Study) -> None:
     """Tells of profiles that do not fit and of ratings that are not there."""
     data = study.data
     read = [settings.reads_ratings for settings in study.victims.values()]
-    asking = any(MODULES.get(part) == "zeroth_order" for attack in study.attacks for part in attack.split("+"))
-    read += [plan.learned["recsys19"]["recommender"].reads_ratings for plan in study.plans.values() if asking]
-    if data.train_ratings is None and (any(read) or "choose_ratings" in study.values and "enter" not in study.values):
-        raise UserError(f"{data.name} has no ratings, which PMF needs: choose another --dataset or recommender")
+    asking = any(
+        MODULES.get(part) == "zeroth_order"
+        for attack in study.attacks
+        for part in attack.split("+")
+    )
+    read += [
+        plan.learned["recsys19"]["recommender"].reads_ratings
+        for plan in study.plans.values()
+        if asking
+    ]
+    if data.train_ratings is None and (
+        any(read) or "choose_ratings" in study.values and "enter" not in study.values
+    ):
+        raise UserError(
+            f"{data.name} has no ratings, which PMF needs: choose another --dataset or recommender"
+        )
     names = study.all_attacks
     if len(set(names)) < len(names):
-        raise UserError(f"two attacks have the same name among {', '.join(names)}: run them one by one, with an --output_dir each")
+        raise UserError(
+            f"two attacks have the same name among {', '.join(names)}: run them one by one, with an --output_dir each"
+        )
     for fakes in study.given:
         fakes.stacked_on(data)  # tells profiles of another catalogue
         if any(set(plan.targets) != set(fakes.targets) for plan in study.plans.values()):
-            raise UserError(f"the profiles {fakes.name} promote other items: add --targets={','.join(map(str, fakes.targets))}")
+            raise UserError(
+                f"the profiles {fakes.name} promote other items: add --targets={','.join(map(str, fakes.targets))}"
+            )
 
 
-def prepare(study: Study, how: Running) -> Flow:
+def prepare(study: Study, how: Running) -> Stages:
     """Makes the profiles that are not on disk yet."""
     return make_profiles(parts_of(study), how)
 
 
 def parts_of(study: Study) -> list[tuple[Study, str]]:
     """The attacks of a study, each part of a mixed one for itself."""
-    return [(study, part) for attack in study.attacks if attack != "none" for part in attack.split("+")]
+    return [
+        (study, part) for attack in study.attacks if attack != "none" for part in attack.split("+")
+    ]
 
 
-def make_profiles(asked: list[tuple[Study, str]], how: Running) -> Flow:
+def make_profiles(asked: list[tuple[Study, str]], how: Running) -> Stages:
     """The profiles of those of these attacks that learn, on every group of targets, each in its folder below <output_dir>/profiles."""
-    wanted = dict.fromkeys(((study, "gan") for study, name in asked if name == "recsys19")) | dict.fromkeys(asked)
+    wanted = dict.fromkeys(
+        ((study, "gan") for study, name in asked if name == "recsys19")
+    ) | dict.fromkeys(asked)
     jobs: dict[Path, dict[str, Any]] = {}
     for study, name in wanted:
         for plan in study.plans.values() if name in LEARNED else ():
-            job: dict[str, Any] = {"data": study.data, "name": name, "plan": plan, "k": study.k, "folder": study.output_dir / "profiles"}
+            job: dict[str, Any] = {
+                "data": study.data,
+                "name": name,
+                "plan": plan,
+                "k": study.k,
+                "folder": study.output_dir / "profiles",
+            }
             jobs.setdefault(folder_of(**job), job)
     for late in (False, True):  # RecSys19 starts from what the GAN makes
         own = {folder: job for folder, job in jobs.items() if (job["name"] == "recsys19") == late}
         yield [
-            Call("advrec_tf.poisoning:make", {**job, "progress": how.progress}, partial(_draw, folder, job["name"])) for folder, job in own.items()
+            Task(
+                "advrec_tf.poisoning:make",
+                {**job, "progress": how.progress},
+                partial(_draw, folder, job["name"]),
+            )
+            for folder, job in own.items()
         ]
 
 
 def _draw(folder: Path, name: str, _: Any) -> None:
     """The picture of an attack's trajectory, if it is not there."""
     if not (folder / "trajectory.png").exists():
-        save_figure(plots.trajectory_figure(name, read_trajectory(folder)), folder / "trajectory.png")
+        save_figure(
+            plots.trajectory_figure(name, read_trajectory(folder)), folder / "trajectory.png"
+        )
 
 
 def jobs(study: Study, attacks: Sequence[str], defenses: Sequence[Defense]) -> list[Job]:
@@ -282,11 +458,23 @@ def jobs(study: Study, attacks: Sequence[str], defenses: Sequence[Defense]) -> l
         for attack in attacks:
             fakes = profiles.get((group, attack))
             poisoned = study.data if fakes is None else fakes.stacked_on(study.data)
-            base = {"dataset": study.data.name, "epoch": study.epochs, "attack": attack, "k": study.k, "group": group}
+            base = {
+                "dataset": study.data.name,
+                "epoch": study.epochs,
+                "attack": attack,
+                "k": study.k,
+                "group": group,
+            }
             base |= {"profiles": "" if fakes is None else fakes.digest()[:12]}
             for model, settings in study.victims.items():
                 for defense in defenses:
-                    common = {"data": study.data, "poisoned": poisoned, "defense": defense, "settings": settings, "targets": plan.targets}
+                    common = {
+                        "data": study.data,
+                        "poisoned": poisoned,
+                        "defense": defense,
+                        "settings": settings,
+                        "targets": plan.targets,
+                    }
                     common |= {"cache_dir": study.cache_dir, "progress": study.values["progress"]}
                     for seed in study.seeds:
                         point = {**base, "model": model, "seed": seed, **defense.columns}
@@ -294,26 +482,47 @@ def jobs(study: Study, attacks: Sequence[str], defenses: Sequence[Defense]) -> l
     return found
 
 
-def prepare_reconstructions(jobs: list[Job]) -> list[Call]:
+def prepare_reconstructions(jobs: list[Job]) -> list[Task]:
     """Reconstructions of whole matrices that the jobs need, which share one decomposition over their ranks."""
     whole: dict[str, tuple[dict[str, Any], set[int]]] = {}
     for job in jobs:
         defense, data = job.arguments["defense"], job.arguments["poisoned"]
         if isinstance(defense, LowRank) and defense.patch is None and not defense.of_ratings:
-            whole.setdefault(data.fingerprint, ({"data": data, "cache_dir": job.arguments["cache_dir"]}, set()))[1].add(defense.rank)
+            whole.setdefault(
+                data.fingerprint, ({"data": data, "cache_dir": job.arguments["cache_dir"]}, set())
+            )[1].add(defense.rank)
     name = "advrec_tf.defenses.low_rank:prepare_full"
-    return [Call(name, {**common, "ranks": tuple(sorted(ranks))}) for common, ranks in whole.values()]
+    return [
+        Task(name, {**common, "ranks": tuple(sorted(ranks))}) for common, ranks in whole.values()
+    ]
 
 
 def resemblance(study: Study) -> list[Job]:
     """A job for the profiles of each attack: how close they are to real ones, and how many entries zeroth-order steps have changed."""
     found = []
     for (group, attack), fakes in study.profiles.items():
-        point = {"dataset": study.data.name, "attack": attack, "group": group, "profiles": fakes.digest()[:12]}
+        point = {
+            "dataset": study.data.name,
+            "attack": attack,
+            "group": group,
+            "profiles": fakes.digest()[:12],
+        }
         own: dict[str, Any] = {}
         if attack in LEARNED and attack in study.attacks:
-            folder = folder_of(study.data, attack, study.plans[group], study.k, study.output_dir / "profiles")
+            folder = folder_of(
+                study.data, attack, study.plans[group], study.k, study.output_dir / "profiles"
+            )
             last = read_trajectory(folder).iloc[-1]
-            own = {"changed_entries": int(last["changed_entries"])} if "changed_entries" in last else {}
-        found.append(Job("advrec_tf.defenses.measuring:resemble", [point], {"data": study.data, "profiles": fakes, **own}))
+            own = (
+                {"changed_entries": int(last["changed_entries"])}
+                if "changed_entries" in last
+                else {}
+            )
+        found.append(
+            Job(
+                "advrec_tf.defenses.measuring:profile_similarity",
+                [point],
+                {"data": study.data, "profiles": fakes, **own},
+            )
+        )
     return found

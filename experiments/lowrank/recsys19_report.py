@@ -12,11 +12,21 @@ from . import tables
 
 MEASURES = ("target_score", "target_rank", "target_HR", "target_Recall", "HR")
 PAIRS = (
-    ("bootstrap", "none"), ("bootstrap_refined", "bootstrap"), ("bootstrap_blind", "bootstrap"), ("bootstrap_refined", "bootstrap_blind"),
-    ("bootstrap_scored", "bootstrap"), ("bootstrap_targets", "bootstrap"), ("gan", "none"), ("recsys19", "gan"),
-    ("recsys19", "none"), ("recsys20", "none"), ("recsys19+recsys20", "recsys20"),
-    ("bootstrap+recsys20", "recsys20"), ("bootstrap_scored+recsys20", "recsys20"), ("recsys19+recsys20", "bootstrap+recsys20"),
-)  # fmt: skip
+    ("bootstrap", "none"),
+    ("bootstrap_refined", "bootstrap"),
+    ("bootstrap_blind", "bootstrap"),
+    ("bootstrap_refined", "bootstrap_blind"),
+    ("bootstrap_scored", "bootstrap"),
+    ("bootstrap_targets", "bootstrap"),
+    ("gan", "none"),
+    ("recsys19", "gan"),
+    ("recsys19", "none"),
+    ("recsys20", "none"),
+    ("recsys19+recsys20", "recsys20"),
+    ("bootstrap+recsys20", "recsys20"),
+    ("bootstrap_scored+recsys20", "recsys20"),
+    ("recsys19+recsys20", "bootstrap+recsys20"),
+)
 WHAT = {
     "none": "clean data",
     "bootstrap": "random real users once more: an ideal GAN",
@@ -45,11 +55,31 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
                     continue
                 both = values[[before, after]].dropna()
                 difference = both[after] - both[before]
-                p = stats.ttest_rel(both[after], both[before]).pvalue if len(both) > 1 and difference.any() else np.nan
-                line = {"model": model, "group": group, "before": before, "after": after, "measure": measure, "seeds": len(both)}
-                line |= {"from": both[before].mean(), "sd": both[before].std(), "to": both[after].mean(), "p": p}
+                p = (
+                    stats.ttest_rel(both[after], both[before]).pvalue
+                    if len(both) > 1 and difference.any()
+                    else np.nan
+                )
+                line = {
+                    "model": model,
+                    "group": group,
+                    "before": before,
+                    "after": after,
+                    "measure": measure,
+                    "seeds": len(both),
+                }
+                line |= {
+                    "from": both[before].mean(),
+                    "sd": both[before].std(),
+                    "to": both[after].mean(),
+                    "p": p,
+                }
                 percent = 100 * difference / abs(both[before].mean())
-                found.append(line | {"change": percent.mean()} | dict(zip(("low", "high"), mean_interval(percent))))
+                found.append(
+                    line
+                    | {"change": percent.mean()}
+                    | dict(zip(("low", "high"), mean_interval(percent)))
+                )
     table = pd.DataFrame(found)
     return table.assign(p=holm(table["p"])) if found else table
 
@@ -66,8 +96,24 @@ def target_changes(rows: pd.DataFrame) -> str:
         interval = f"{row['change']:+.1f}%"
         interval += "" if pd.isna(row["low"]) else f" [{row['low']:+.1f}, {row['high']:+.1f}]"
         means = f"{row['from']:.4f} -> {row['to']:.4f}"
-        lines.append([row["model"], pair, str(row["seeds"]), means, interval, "" if pd.isna(row["p"]) else f"{row['p']:.2g}"])
-    header = ["victim", "profiles", "victims", "target HR", "change [95% over victim seeds]", "p (Holm)"]
+        lines.append(
+            [
+                row["model"],
+                pair,
+                str(row["seeds"]),
+                means,
+                interval,
+                "" if pd.isna(row["p"]) else f"{row['p']:.2g}",
+            ]
+        )
+    header = [
+        "victim",
+        "profiles",
+        "victims",
+        "target HR",
+        "change [95% over victim seeds]",
+        "p (Holm)",
+    ]
     return "\n### Parts of RecSys19\n\n" + markdown(header, lines)
 
 
@@ -75,7 +121,10 @@ def profiles(rows: pd.DataFrame) -> str:
     """How close the profiles of each attack are to real ones, and how many entries the steps have changed."""
     own = rows[rows["model"] == ""]
     names = [name for name in (*LIKENESS, "changed_entries") if own[name].notna().any()]
-    lines = [[name, *(f"{value:.4g}" for value in row)] for name, row in own.set_index("attack")[names].T.iterrows()]
+    lines = [
+        [name, *(f"{value:.4g}" for value in row)]
+        for name, row in own.set_index("attack")[names].T.iterrows()
+    ]
     return markdown(["", *own["attack"]], lines)
 
 
@@ -92,7 +141,10 @@ def report(rows: pd.DataFrame) -> str:
     for (model, group), part in table.groupby(["model", "group"], sort=False):
         lines = []
         for (after, before), pair in part.groupby(["after", "before"], sort=False):
-            cells = [f"{row['from']:.4f} ({row['sd']:.4f}) -> {row['to']:.4f}, {row['change']:+.1f}%, p {row['p']:.1e}" for _, row in pair.iterrows()]
+            cells = [
+                f"{row['from']:.4f} ({row['sd']:.4f}) -> {row['to']:.4f}, {row['change']:+.1f}%, p {row['p']:.1e}"
+                for _, row in pair.iterrows()
+            ]
             lines.append([f"{before} -> {after}", *cells])
         text.append(f"\n## {model}, targets of the {group.replace('_', ' ')}\n")
         text.append(markdown(["profiles", *MEASURES], lines))

@@ -15,4 +15,11 @@ def jobs(study: Study) -> list[Job]:
 
 
 report = partial(pages.defended, "Table II: local low-rank reconstruction", "table2")
-EXPERIMENT = Experiment(poisoned.LAYOUT, poisoned.against_one, jobs, report, poisoned.prepare, poisoned.prepare_reconstructions)
+EXPERIMENT = Experiment(
+    poisoned.LAYOUT,
+    poisoned.against_one,
+    jobs,
+    report,
+    poisoned.prepare,
+    poisoned.prepare_reconstructions,
+)

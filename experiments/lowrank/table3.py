@@ -24,5 +24,9 @@ def jobs(study: Study) -> list[Job]:
     return poisoned.jobs(study, ["none", *study.all_attacks], poisoned.reconstructions(study))
 
 
-report = partial(pages.defended, "Table III: local low-rank reconstruction under several attacks", "table3")
-EXPERIMENT = Experiment(poisoned.LAYOUT, studies, jobs, report, poisoned.prepare, poisoned.prepare_reconstructions)
+report = partial(
+    pages.defended, "Table III: local low-rank reconstruction under several attacks", "table3"
+)
+EXPERIMENT = Experiment(
+    poisoned.LAYOUT, studies, jobs, report, poisoned.prepare, poisoned.prepare_reconstructions
+)

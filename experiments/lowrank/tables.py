@@ -25,8 +25,16 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     rows = victims(rows)
     names = [name for name in (*TARGET_NAMES, "RMSE") if rows[name].notna().any()]
     long = rows.melt([*POINT, "seed"], names, "metric", "value")
-    table = long.groupby([*POINT, "metric"], sort=False, dropna=False)["value"].agg(mean="mean", sd="std", seeds="count").reset_index()
-    printed = published.lowrank() if rows.attrs.get("statistics", {}).get("published") else published.lowrank()[:0]
+    table = (
+        long.groupby([*POINT, "metric"], sort=False, dropna=False)["value"]
+        .agg(mean="mean", sd="std", seeds="count")
+        .reset_index()
+    )
+    printed = (
+        published.lowrank()
+        if rows.attrs.get("statistics", {}).get("published")
+        else published.lowrank()[:0]
+    )
     keys = [name for name in printed.columns if name != "published"]
     table = table.merge(printed, how="left", on=keys)
     table = table.sort_values(["model", "group", *_SETTING, "attack"], key=in_order, kind="stable")
@@ -42,7 +50,9 @@ def in_order(column: pd.Series) -> pd.Series:
     """What was not done comes first, patches by size."""
     if pd.api.types.is_numeric_dtype(column):
         return column
-    return column.astype(object).map(lambda text: {"none": "", "full": "~"}.get(text, text.zfill(12)))
+    return column.astype(object).map(
+        lambda text: {"none": "", "full": "~"}.get(text, text.zfill(12))
+    )
 
 
 def lines(table: pd.DataFrame, names: list[str], metrics: tuple[str, ...]) -> str:
@@ -51,7 +61,9 @@ def lines(table: pd.DataFrame, names: list[str], metrics: tuple[str, ...]) -> st
     for _, part in table.groupby(POINT, sort=False, dropna=False):
         cells = {row["metric"]: cell(row) for _, row in part.iterrows()}
         first = part.iloc[0]
-        body.append([plain(first[name]) for name in names] + [cells.get(metric, "") for metric in metrics])
+        body.append(
+            [plain(first[name]) for name in names] + [cells.get(metric, "") for metric in metrics]
+        )
     return markdown([*names, *metrics], body)
 
 
@@ -60,31 +72,53 @@ def before_and_after(rows: pd.DataFrame, folder: Path) -> str:
     undefended = victims(rows)[victims(rows)["defense"] == "none"]
     kept = read_users(folder)
     body = []
-    for (dataset, model, group, attack), _ in undefended[undefended["attack"] != "none"].groupby(["dataset", "model", "group", "attack"], sort=False):
+    for (dataset, model, group, attack), _ in undefended[undefended["attack"] != "none"].groupby(
+        ["dataset", "model", "group", "attack"], sort=False
+    ):
         cells = []
         for metric in ("target_HR", "HR"):
             means = []
             for name in ("none", attack):
                 at = {"model": model, "group": group, "attack": name, "defense": "none"}
-                found = [np.float64(users[metric]) for row, users in kept if all(row.get(key) == value for key, value in at.items())]
+                found = [
+                    np.float64(users[metric])
+                    for row, users in kept
+                    if all(row.get(key) == value for key, value in at.items())
+                ]
                 means += [np.mean(found, axis=0)] if found else []
             if len(means) < 2:
                 break
             difference, p = paired_test(means[1], means[0])
             change = 100 * difference / max(means[0].mean(), 1e-12)
-            cells += [f"{means[0].mean():.4f} -> {means[1].mean():.4f} ({change:+.1f}%)", f"{p:.4f}"]
+            cells += [
+                f"{means[0].mean():.4f} -> {means[1].mean():.4f} ({change:+.1f}%)",
+                f"{p:.4f}",
+            ]
         if cells:
             body.append([dataset, model, group, attack, *cells])
-    return markdown(["data", "victim", "targets", "attack", "target_HR", "p", "HR", "p"], body) if body else ""
+    return (
+        markdown(["data", "victim", "targets", "attack", "target_HR", "p", "HR", "p"], body)
+        if body
+        else ""
+    )
 
 
 def likenesses(rows: pd.DataFrame) -> str:
     """How close each attack's profiles are to real ones, as a table."""
-    own = rows[(rows["model"] == "") & rows[list(LIKENESS)].notna().any(axis=1)] if set(LIKENESS) <= set(rows.columns) else rows[:0]
+    own = (
+        rows[(rows["model"] == "") & rows[list(LIKENESS)].notna().any(axis=1)]
+        if set(LIKENESS) <= set(rows.columns)
+        else rows[:0]
+    )
     if own.empty:
         return ""
-    lines = [[row["group"], row["attack"], *(f"{row[name]:.4f}" for name in LIKENESS)] for _, row in own.iterrows()]
-    return "\n## How close the fake profiles are to real ones\n\n" + markdown(["targets", "attack", *LIKENESS], lines)
+    lines = [
+        [row["group"], row["attack"], *(f"{row[name]:.4f}" for name in LIKENESS)]
+        for _, row in own.iterrows()
+    ]
+    return "\n## How close the fake profiles are to real ones\n\n" + markdown(
+        ["targets", "attack", *LIKENESS], lines
+    )
 
 
 def poison_report(rows: pd.DataFrame, folder: Path) -> str:
@@ -98,18 +132,43 @@ def poison_report(rows: pd.DataFrame, folder: Path) -> str:
     for model, part in table.groupby("model", sort=False):
         parts.append(f"\n## {model}\n")
         parts.append(lines(part, ["group", "attack"], MAIN))
-        rest = [name for name in ("Precision", "nDCG", "target_rank", "target_score", "EFD", "SE", "ICov", "RMSE") if (part["metric"] == name).any()]
+        rest = [
+            name
+            for name in (
+                "Precision",
+                "nDCG",
+                "target_rank",
+                "target_score",
+                "EFD",
+                "SE",
+                "ICov",
+                "RMSE",
+            )
+            if (part["metric"] == name).any()
+        ]
         parts.append(lines(part, ["group", "attack"], tuple(rest)))
     tested = before_and_after(rows, folder)
-    parts += [TARGET_MEASURES, f"\n## Before and after, over users\n\n{tested}" if tested else "", _contradiction(table)]
+    parts += [
+        TARGET_MEASURES,
+        f"\n## Before and after, over users\n\n{tested}" if tested else "",
+        _contradiction(table),
+    ]
     return "\n".join([*parts, likenesses(rows)])
 
 
 def defense_report(rows: pd.DataFrame, title: str, metrics: tuple[str, ...] = MAIN) -> str:
     """report.md of a table or figure of defences: published beside measured, and what a defence costs beyond accuracy."""
     table = summary(rows)
-    shown = [name for name in ("model", *_SETTING, "attack") if table[name].nunique(dropna=False) > 1 or name in ("defense", "attack")]
-    rest = [name for name in (*TARGET_NAMES, "RMSE") if name not in metrics and (table["metric"] == name).any()]
+    shown = [
+        name
+        for name in ("model", *_SETTING, "attack")
+        if table[name].nunique(dropna=False) > 1 or name in ("defense", "attack")
+    ]
+    rest = [
+        name
+        for name in (*TARGET_NAMES, "RMSE")
+        if name not in metrics and (table["metric"] == name).any()
+    ]
     parts = [
         f"# {title}\n",
         f"{table['dataset'].iloc[0]}, top-{table['k'].iloc[0]:.0f} lists of real users, {rows['seed'].nunique()} victim seed(s). "
@@ -133,29 +192,53 @@ def printed_changes(table: pd.DataFrame) -> pd.DataFrame:
     undefended = own[own["defense"] == "none"].set_index("attack")
     for _, row in own.iterrows():
         before = "none" if row["defense"] == "none" else row["attack"]
-        if row["defense"] == row["attack"] == "none" or before not in undefended.index or not undefended.loc[before, "seeds"] > 1:
+        if (
+            row["defense"] == row["attack"] == "none"
+            or before not in undefended.index
+            or not undefended.loc[before, "seeds"] > 1
+        ):
             continue
         base = undefended.loc[before]
         at_print, at_ours = (share * (1 - share) for share in (base["published"], base["mean"]))
         reach = stats.t.ppf(0.975, base["seeds"] - 1) * np.sqrt(2 * at_print / at_ours) * base["sd"]
-        by = " ".join(plain(row[name]) for name in ("defense", "patch", "rank") if plain(row[name])) if row["defense"] != "none" else "the attack"
-        found.append({"by": by, "attack": row["attack"], "change": row["published"] - base["published"], "noise": reach})
+        by = (
+            " ".join(plain(row[name]) for name in ("defense", "patch", "rank") if plain(row[name]))
+            if row["defense"] != "none"
+            else "the attack"
+        )
+        found.append(
+            {
+                "by": by,
+                "attack": row["attack"],
+                "change": row["published"] - base["published"],
+                "noise": reach,
+            }
+        )
     table = pd.DataFrame(found, columns=["by", "attack", "change", "noise"])
-    return table.assign(verdict=np.where(table["change"].abs() < table["noise"], "within", "beyond"))
+    return table.assign(
+        verdict=np.where(table["change"].abs() < table["noise"], "within", "beyond")
+    )
 
 
 def noise(table: pd.DataFrame) -> str:
     """`printed_changes` in words, "" where there are none."""
     lines = [
-        [row["by"], row["attack"], f"{row['change']:+.4f}", f"{row['noise']:.4f}", row["verdict"]] for _, row in printed_changes(table).iterrows()
+        [row["by"], row["attack"], f"{row['change']:+.4f}", f"{row['noise']:.4f}", row["verdict"]]
+        for _, row in printed_changes(table).iterrows()
     ]
     told = "\n## Printed changes of target HR beside the noise of one run\n\nTwo single runs on the same undefended data that differ in the "
     told += "victim's seed alone differ by less than the noise with 95% probability. The deviation over our victim seeds is scaled to "
     told += "the printed target HR by the root of p (1 - p).\n\n"
-    return told + markdown(["by", "attack", "printed change", "noise", "the change is"], lines) if lines else ""
+    return (
+        told + markdown(["by", "attack", "printed change", "noise", "the change is"], lines)
+        if lines
+        else ""
+    )
 
 
 def _contradiction(table: pd.DataFrame) -> str:
     """What is to be said where the printed attacked row stands beside ours."""
-    printed = table[table["published"].notna() & (table["attack"] == "recsys20") & (table["k"] == 50)]
+    printed = table[
+        table["published"].notna() & (table["attack"] == "recsys20") & (table["k"] == 50)
+    ]
     return "" if printed.empty else published.CONTRADICTION

@@ -16,8 +16,18 @@ def run(values: dict[str, Any]) -> None:
     output_dir = Path(values["output_dir"])
     verdicts = claims.report(LowRankEvidence.of(output_dir))
     if not verdicts:
-        raise UserError(f"{output_dir} holds no results of the low-rank paper's tables or figures: run lowrank_table2, say, first")
+        raise UserError(
+            f"{output_dir} holds no results of the low-rank paper's tables or figures: run lowrank_table2, say, first"
+        )
     pages = sorted(output_dir.glob("lowrank_*/*/report.md"))
-    texts = [path.read_text().replace("\n#", "\n##").replace("# ", "## ", 1) + f"\n({path.relative_to(output_dir)})\n" for path in pages]
+    texts = [
+        path.read_text().replace("\n#", "\n##").replace("# ", "## ", 1)
+        + f"\n({path.relative_to(output_dir)})\n"
+        for path in pages
+    ]
     with locked(output_dir / "lowrank"):
-        page(output_dir / "lowrank", "\n".join(["# Low-rank defences, reproduced\n", verdicts, *texts]), sources=[path.parent for path in pages])
+        page(
+            output_dir / "lowrank",
+            "\n".join(["# Low-rank defences, reproduced\n", verdicts, *texts]),
+            sources=[path.parent for path in pages],
+        )

@@ -30,10 +30,16 @@ def compared(rows: pd.DataFrame, plain: str = "WRMF") -> pd.DataFrame:
                 difference = own[metric] - victims[plain][metric]
                 line |= {metric: own[metric].mean(), f"{metric} beside": difference.mean()}
                 line |= dict(zip((f"{metric} low", f"{metric} high"), mean_interval(difference)))
-            clean = rows[(rows["group"] == group) & (rows["model"] == model) & (rows["attack"] == "none")].set_index("seed")["target_HR"]
+            clean = rows[
+                (rows["group"] == group) & (rows["model"] == model) & (rows["attack"] == "none")
+            ].set_index("seed")["target_HR"]
             raised[model] = own["target_HR"] - clean
             beside = raised[model] - raised[plain]
-            line |= {"raised": raised[model].mean(), "raised beside": beside.mean(), "p": mean_test(beside)}
+            line |= {
+                "raised": raised[model].mean(),
+                "raised beside": beside.mean(),
+                "p": mean_test(beside),
+            }
             found.append(line | dict(zip(("raised low", "raised high"), mean_interval(beside))))
     table = pd.DataFrame(found)
     compared_models = (table["model"] != plain) & (table["attack"] != "none")
@@ -44,14 +50,22 @@ def report(rows: pd.DataFrame) -> str:
     """report.md of the younger defences."""
     lines = []
     for _, row in compared(rows).iterrows():
-        beside = [f"{row[m]:.4f} ({row[f'{m} beside']:+.4f} [{row[f'{m} low']:+.4f}, {row[f'{m} high']:+.4f}])" for m in ("HR", "target_HR")]
+        beside = [
+            f"{row[m]:.4f} ({row[f'{m} beside']:+.4f} [{row[f'{m} low']:+.4f}, {row[f'{m} high']:+.4f}])"
+            for m in ("HR", "target_HR")
+        ]
         raised = f"{row['raised']:+.4f}"
         if not pd.isna(row["p"]):
             interval = f"[{row['raised low']:+.4f}, {row['raised high']:+.4f}]"
             raised += f" ({row['raised beside']:+.4f} {interval}, p {row['p']:.2g})"
         lines.append([row["group"], row["attack"], row["model"], *beside, raised])
-    certified = rows[rows["certified_fakes"].notna()].groupby(["group", "certified_fakes"])[["certified_HR", "certified_target_HR"]]
-    bounds = [[group, f"{fakes:.0f}", *(f"{value:.4f}" for value in row)] for (group, fakes), row in certified.mean().iterrows()]
+    certified = rows[rows["certified_fakes"].notna()].groupby(["group", "certified_fakes"])[
+        ["certified_HR", "certified_target_HR"]
+    ]
+    bounds = [
+        [group, f"{fakes:.0f}", *(f"{value:.4f}" for value in row)]
+        for (group, fakes), row in certified.mean().iterrows()
+    ]
     return "\n".join(
         [
             tables.defense_report(measured(rows), "Younger defences"),

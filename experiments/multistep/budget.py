@@ -14,8 +14,16 @@ AT_ONCE = 7  # budgets, as each job samples and lays out the triples anew
 
 def jobs(study: Study) -> list[Job]:
     """The attacks of Figure 1, AT_ONCE budgets of one a job, and certified lower bounds."""
-    budgets = [points[first : first + AT_ONCE] for points in study.attacks for first in range(0, len(points), AT_ONCE)]
-    return perturbed.baselines(study) + perturbed.jobs(study, [[{}], *budgets]) + perturbed.certificates(study)
+    budgets = [
+        points[first : first + AT_ONCE]
+        for points in study.attacks
+        for first in range(0, len(points), AT_ONCE)
+    ]
+    return (
+        perturbed.baselines(study)
+        + perturbed.jobs(study, [[{}], *budgets])
+        + perturbed.certificates(study)
+    )
 
 
 def report(folders: list[Path]) -> None:
@@ -25,4 +33,11 @@ def report(folders: list[Path]) -> None:
         page(folder, curves.budget_report(rows), {"budget.png": curve_plots.budget_figure(rows)})
 
 
-EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("iterations", "model_selection"), jobs, report, trainings.train, split=trainings.by_seed)
+EXPERIMENT = Experiment(
+    perturbed.LAYOUT,
+    perturbed.single("iterations", "model_selection"),
+    jobs,
+    report,
+    trainings.train,
+    split=trainings.by_seed,
+)

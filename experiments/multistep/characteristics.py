@@ -22,7 +22,12 @@ def sub_samples(values: dict[str, Any], data: Interactions) -> tuple[list[Intera
     cores = []
     for k in sorted(values["cores"]):
         try:
-            cores.append(replace(k_core(data, k, values["k_core"], values["split_seed"]), registered=data.registered))
+            cores.append(
+                replace(
+                    k_core(data, k, values["k_core"], values["split_seed"]),
+                    registered=data.registered,
+                )
+            )
         except UserError as error:
             print(f"advrec: k = {k} is skipped: {error}", file=sys.stderr)
     return cores, len(values["cores"]) - len(cores)
@@ -32,8 +37,13 @@ def jobs(study: Study) -> list[Job]:
     """The paper's attacks: at every budget on the first selection, and at the paper's on the others, as other readings of what it leaves open; there
     models of the first selection are attacked again with other negatives, which move a loss more than training does."""
     own = replace(study, epsilons=[loss_slopes.paper_epsilon(study.epsilons)])
-    first, others = replace(study, selections=study.selections[:1]), replace(own, selections=study.selections[1:])
-    found = [job for part in (first, others) for job in perturbed.jobs(part, [[{}], *attacks(part)])]
+    first, others = (
+        replace(study, selections=study.selections[:1]),
+        replace(own, selections=study.selections[1:]),
+    )
+    found = [
+        job for part in (first, others) for job in perturbed.jobs(part, [[{}], *attacks(part)])
+    ]
     return perturbed.baselines(study) + found + perturbed.further_draws(own, attacks(own))
 
 
@@ -44,7 +54,9 @@ def attacks(study: Study) -> list[list[dict]]:
 
 def report(folders: list[Path]) -> None:
     """Renders the page of <data set>-<protocol> over all measured sub-samples of each data set: report.md, losses.csv, readings.csv and pictures."""
-    for folder in dict.fromkeys(each.with_name(each.name.rpartition("-")[0]) for each in sorted(folders)):
+    for folder in dict.fromkeys(
+        each.with_name(each.name.rpartition("-")[0]) for each in sorted(folders)
+    ):
         losses = loss_slopes.losses_of(folder)
         readings = loss_slopes.readings(losses)
         pictures = {
@@ -59,4 +71,12 @@ def report(folders: list[Path]) -> None:
             page(folder, text, pictures, "losses.csv", "readings.csv", sources=sources)
 
 
-EXPERIMENT = Experiment(perturbed.DRAWN, perturbed.studies, jobs, report, trainings.train, parts=sub_samples, split=trainings.by_seed)
+EXPERIMENT = Experiment(
+    perturbed.DRAWN,
+    perturbed.studies,
+    jobs,
+    report,
+    trainings.train,
+    parts=sub_samples,
+    split=trainings.by_seed,
+)

@@ -51,19 +51,26 @@ def slopes(e: Evidence) -> list[Case]:
         claim = _sampled("5.2", sentence, quantity, relation, published="Figure 3")
         found.append((claim, _slopes(table, name, {"BPR-MF": 1})))
     flatter = _sampled(
-        "5.2", "AMF's slopes are flatter than BPR-MF's",
+        "5.2",
+        "AMF's slopes are flatter than BPR-MF's",
         "slope of BPR-MF less, and plus, that of AMF, both in the direction of the claims above",
-        Relation.GREATER, published="-3.65, -96.10 (PGD over density)",
-    )  # fmt: skip
+        Relation.GREATER,
+        published="-3.65, -96.10 (PGD over density)",
+    )
     sides: list[Estimate] = []
     for name, sign in (("density", -1), ("size", 1), ("shape", 1)):
         for word, other in (("less", -1), ("plus", 1)):
             own = _slopes(table, name, {"BPR-MF": sign, "AMF": sign * other})
             sides += [replace(part, label=f"{part.label} {word} AMF") for part in own]
     reduces = _sampled(
-        "5.2", "Adversarial training reduces single and multi-step perturbations on sub-samples",
-        "rho of AMF", Relation.LESS_THAN_OTHER, other="BPR-MF's", unit="%", published="Figure 3",
-    )  # fmt: skip
+        "5.2",
+        "Adversarial training reduces single and multi-step perturbations on sub-samples",
+        "rho of AMF",
+        Relation.LESS_THAN_OTHER,
+        other="BPR-MF's",
+        unit="%",
+        published="Figure 3",
+    )
     pairs = []
     for attack in loss_slopes.ATTACKS:
         both = [table[m, attack] if (m, attack) in table else NOTHING for m in reversed(MODELS)]
@@ -79,17 +86,27 @@ def printed(e: Evidence) -> list[Case]:
     margin = abs(loss_slopes.PUBLISHED_SLOPES["BPR-MF"]) / 10
     for model, slope in loss_slopes.PUBLISHED_SLOPES.items():
         claim = _sampled(
-            "5.2 (ML-1M)", f"{model}: PGD's slope over density is {slope}",
-            "slope of rho over density", Relation.EQUAL, reference=slope, margin=margin,
+            "5.2 (ML-1M)",
+            f"{model}: PGD's slope over density is {slope}",
+            "slope of rho over density",
+            Relation.EQUAL,
+            reference=slope,
+            margin=margin,
             published=str(slope),
-        )  # fmt: skip
+        )
         own = dict(zip(loss_slopes.ATTACKS, _slopes(table, "density", {model: 1})))
         found.append((claim, [own["PGD"]]))
     for density, loss in loss_slopes.PUBLISHED_RHO.items():
         losses = _trained(
-            "5.2 (ML-1M)", f"PGD takes {loss}% of BPR-MF at density {density}", "rho",
-            Relation.EQUAL, reference=loss, margin=5.0, unit="%", published=f"{loss}%",
-        )  # fmt: skip
+            "5.2 (ML-1M)",
+            f"PGD takes {loss}% of BPR-MF at density {density}",
+            "rho",
+            Relation.EQUAL,
+            reference=loss,
+            margin=5.0,
+            unit="%",
+            published=f"{loss}%",
+        )
         found.append((losses, [estimate("", _losses_at(e, density))]))
     return found
 

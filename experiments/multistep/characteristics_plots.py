@@ -17,7 +17,12 @@ def losses_figure(losses: pd.DataFrame) -> Figure:
     """
     shown = loss_slopes.shown(losses)
     fits = loss_slopes.slopes(shown).set_index(["model", "attack", "characteristic"])
-    means = shown.groupby(["model", "attack", *loss_slopes.CHARACTERISTICS])["rho"].agg(["mean", "std"]).fillna(0).reset_index()
+    means = (
+        shown.groupby(["model", "attack", *loss_slopes.CHARACTERISTICS])["rho"]
+        .agg(["mean", "std"])
+        .fillna(0)
+        .reset_index()
+    )
     figure, axes = panels(len(MODELS), len(loss_slopes.CHARACTERISTICS), sharex="col")
     for line, model in zip(axes, MODELS):
         for axis, name in zip(line, loss_slopes.CHARACTERISTICS):
@@ -25,14 +30,40 @@ def losses_figure(losses: pd.DataFrame) -> Figure:
             for attack in loss_slopes.ATTACKS:
                 part = means[(means["model"] == model) & (means["attack"] == attack)]
                 x, fit = part[name] / scale, fits.loc[model, attack, name]
-                axis.errorbar(x, part["mean"], part["std"], fmt="o", color=color_of(attack), markersize=4, linewidth=1, label=attack)
+                axis.errorbar(
+                    x,
+                    part["mean"],
+                    part["std"],
+                    fmt="o",
+                    color=color_of(attack),
+                    markersize=4,
+                    linewidth=1,
+                    label=attack,
+                )
                 ends = np.array([x.min(), x.max()])
-                axis.plot(ends, fit["intercept"] + fit["slope"] * ends, "-", color=color_of(attack), linewidth=1)
-            popular = means[(means["model"] == model) & (means["attack"] == "MostPopular")].sort_values(name)
-            axis.plot(popular[name] / scale, popular["mean"], ":", color=color_of("most popular"), linewidth=1, label="most popular")
+                axis.plot(
+                    ends,
+                    fit["intercept"] + fit["slope"] * ends,
+                    "-",
+                    color=color_of(attack),
+                    linewidth=1,
+                )
+            popular = means[
+                (means["model"] == model) & (means["attack"] == "MostPopular")
+            ].sort_values(name)
+            axis.plot(
+                popular[name] / scale,
+                popular["mean"],
+                ":",
+                color=color_of("most popular"),
+                linewidth=1,
+                label="most popular",
+            )
             axis.set_title(model, fontsize=10)
         line[0].set_ylabel("nDCG lost, %")
-    for axis, label in zip(axes[-1], ("density", "size, millions of pairs", "shape, users / items")):
+    for axis, label in zip(
+        axes[-1], ("density", "size, millions of pairs", "shape, users / items")
+    ):
         axis.set_xlabel(label)
     first = losses.iloc[0]
     title = f"{first['bprmf_epochs']} epochs of BPR-MF, AMF from {first['amf_start']} to {first['epochs']}"
@@ -46,15 +77,32 @@ def readings_figure(readings: pd.DataFrame) -> Figure:
 
     readings: of `loss_slopes.readings`
     """
-    own = first_selection(readings[(readings["metric"] == loss_slopes.LOSSES["rho"]) & (readings["iterations"] > 0)])
+    own = first_selection(
+        readings[(readings["metric"] == loss_slopes.LOSSES["rho"]) & (readings["iterations"] > 0)]
+    )
     figure, axes = panels(1, len(MODELS))
     for axis, model in zip(axes[0], MODELS):
         for place, (epsilon, part) in enumerate(own[own["model"] == model].groupby("epsilon")):
             color = f"C{place % 10}"  # that of a label may be another's
-            axis.plot(part["iterations"], part["slope"], "o-", color=color, markersize=3, label=f"epsilon {epsilon:g}")
-            axis.fill_between(part["iterations"], part["low"], part["high"], color=color, alpha=0.15, linewidth=0)
+            axis.plot(
+                part["iterations"],
+                part["slope"],
+                "o-",
+                color=color,
+                markersize=3,
+                label=f"epsilon {epsilon:g}",
+            )
+            axis.fill_between(
+                part["iterations"], part["low"], part["high"], color=color, alpha=0.15, linewidth=0
+            )
         if own["published"].all():
-            axis.axhline(loss_slopes.PUBLISHED_SLOPES[model], color=color_of("published"), linestyle="--", linewidth=1, label="printed")
+            axis.axhline(
+                loss_slopes.PUBLISHED_SLOPES[model],
+                color=color_of("published"),
+                linestyle="--",
+                linewidth=1,
+                label="printed",
+            )
         axis.axhline(0, color="#999999", linewidth=0.5)
         axis.set(title=f"{model}, epoch '{own['selection'].iloc[0]}'", xlabel="iterations of PGD")
     axes[0, 0].set_ylabel("slope of rho over density")

@@ -18,7 +18,16 @@ from advrec_tf.reporting.verdict_table import Case, estimate, follows, measured,
 from advrec_tf.reporting.vocabulary import FGSM, MODELS, first_selection, markdown
 
 from . import characteristics_claims, curves
-from .evidence import BIM, NOTHING, PGD, PUBLISHED_ICOV, PUBLISHED_PGD, Attack, Evidence, published_evidence
+from .evidence import (
+    BIM,
+    NOTHING,
+    PGD,
+    PUBLISHED_ICOV,
+    PUBLISHED_PGD,
+    Attack,
+    Evidence,
+    published_evidence,
+)
 from .table1_tables import NEAR
 
 MULTI = {"bim": BIM, "pgd": PGD}
@@ -41,25 +50,36 @@ def _fall(e: Evidence, model: str, metric: str, column: str) -> pd.Series:
 
 def _single_and_multi(e: Evidence) -> list[Case]:
     beats = _trained(
-        "5.1.1", "Multi-step beats FGSM for every model and metric",
-        "each cell of BIM and PGD, Table 1", Relation.LESS_THAN_OTHER, other="FGSM's cell",
+        "5.1.1",
+        "Multi-step beats FGSM for every model and metric",
+        "each cell of BIM and PGD, Table 1",
+        Relation.LESS_THAN_OTHER,
+        other="FGSM's cell",
         published="Table 1",
-    )  # fmt: skip
+    )
     cells = [(m, metric, column) for m in MODELS for metric in NAMES for column in MULTI]
     lower = [estimate(" ".join(c), e.cell(*c), e.cell(*c[:2], "fgsm")) for c in cells]
     twice = _trained(
-        "5.1.1 (ML-1M)", "PGD reduces BPR-MF's accuracy by more than 2 times compared to FGSM",
-        "FGSM / PGD, Table 1", Relation.GREATER, reference=2.0, published="2.11, 2.10, 2.14",
-    )  # fmt: skip
+        "5.1.1 (ML-1M)",
+        "PGD reduces BPR-MF's accuracy by more than 2 times compared to FGSM",
+        "FGSM / PGD, Table 1",
+        Relation.GREATER,
+        reference=2.0,
+        published="2.11, 2.10, 2.14",
+    )
     own = partial(e.cell, "BPR-MF")
     ratios = {m: own(m, "fgsm") / own(m, "pgd") for m in ("PR", "RE", "nDCG")}
     found: list[Case] = [(beats, lower), (twice, [estimate(*each) for each in ratios.items()])]
     for model in MODELS:
         same = _trained(
-            "5.1.1", f"{model}: PGD has no clear advantage over BIM",
-            "nDCG of PGD / BIM - 1, Table 1", Relation.EQUAL, margin=10.0, unit="%",
+            "5.1.1",
+            f"{model}: PGD has no clear advantage over BIM",
+            "nDCG of PGD / BIM - 1, Table 1",
+            Relation.EQUAL,
+            margin=10.0,
+            unit="%",
             published="Table 1",
-        )  # fmt: skip
+        )
         change = 100 * (e.cell(model, "nDCG", "pgd") / e.cell(model, "nDCG", "bim") - 1)
         found.append((same, [estimate("", change)]))
     return found
@@ -69,10 +89,14 @@ def _printed_ratios(e: Evidence) -> list[Case]:
     found: list[Case] = []
     for (model, steps), (value, times) in PUBLISHED_PGD.items():
         claim = _trained(
-            "5.1.1 (LastFM)", f"{model}: PGD is {times} times stronger than FGSM at L = {steps}",
-            f"nDCG of FGSM / of PGD at L = {steps}, Figure 1", Relation.EQUAL, reference=times,
-            margin=times * NEAR / 100, published=f"{times} (FGSM / {value:.4f})",
-        )  # fmt: skip
+            "5.1.1 (LastFM)",
+            f"{model}: PGD is {times} times stronger than FGSM at L = {steps}",
+            f"nDCG of FGSM / of PGD at L = {steps}, Figure 1",
+            Relation.EQUAL,
+            reference=times,
+            margin=times * NEAR / 100,
+            published=f"{times} (FGSM / {value:.4f})",
+        )
         ratio = e.at(model, FGSM, 1) / e.at(model, PGD, steps)
         found.append((claim, [estimate("", ratio)]))
     return found
@@ -81,29 +105,42 @@ def _printed_ratios(e: Evidence) -> list[Case]:
 def _random(e: Evidence) -> list[Case]:
     random, left = e.clean("Random"), e.curve("BPR-MF", PGD).get(25, NOTHING)
     near = _trained(
-        "5.1.1 (LastFM)", "BPR-MF at L = 25 is similar to a random recommender",
-        "(nDCG of PGD at L = 25 - random) / clean nDCG, Figure 1", Relation.EQUAL, margin=5.0,
-        unit="%", published=".0080",
-    )  # fmt: skip
+        "5.1.1 (LastFM)",
+        "BPR-MF at L = 25 is similar to a random recommender",
+        "(nDCG of PGD at L = 25 - random) / clean nDCG, Figure 1",
+        Relation.EQUAL,
+        margin=5.0,
+        unit="%",
+        published=".0080",
+    )
     share = 100 * (left - random) / e.clean("BPR-MF")
     worse = _trained(
-        "6 (i)", "Perturbed BPR-MF becomes worse than random",
-        "lowest nDCG over L, Figure 1", Relation.LESS_THAN_OTHER, other="a random recommender's",
-    )  # fmt: skip
+        "6 (i)",
+        "Perturbed BPR-MF becomes worse than random",
+        "lowest nDCG over L, Figure 1",
+        Relation.LESS_THAN_OTHER,
+        other="a random recommender's",
+    )
     lowest = _lowest_beside(e, "BPR-MF", random)
     beyond = _trained(
-        "5.1.1", "and even worse with respect to beyond-accuracy metrics",
-        "each beyond-accuracy cell of BPR-MF under BIM and PGD, Table 1", Relation.LESS_THAN_OTHER,
+        "5.1.1",
+        "and even worse with respect to beyond-accuracy metrics",
+        "each beyond-accuracy cell of BPR-MF under BIM and PGD, Table 1",
+        Relation.LESS_THAN_OTHER,
         other="a random recommender's",
-    )  # fmt: skip
+    )
     below = []
     for metric, attack in product(("EFD", "SE", "ICov"), MULTI):
         floor = e.cell("Random", metric, "initial")
         below.append(estimate(f"{metric} {attack}", e.cell("BPR-MF", metric, attack), floor))
     above = _trained(
-        "5.1.1", "AMF never falls to random", "lowest nDCG over L, Figure 1",
-        Relation.GREATER_THAN_OTHER, other="a random recommender's", published="Figure 1b",
-    )  # fmt: skip
+        "5.1.1",
+        "AMF never falls to random",
+        "lowest nDCG over L, Figure 1",
+        Relation.GREATER_THAN_OTHER,
+        other="a random recommender's",
+        published="Figure 1b",
+    )
     amf = _lowest_beside(e, "AMF", random)
     return [(near, [estimate("", share)]), (worse, lowest), (beyond, below), (above, amf)]
 
@@ -122,21 +159,34 @@ def _coverage(e: Evidence) -> list[Case]:
     clean, curve = e.clean("BPR-MF", "ICov"), e.curve("BPR-MF", BIM, "ICov")
     initial, (at_25, lowest) = 6220, PUBLISHED_ICOV.values()
     rises = _trained(
-        "5.1.1 (LastFM)", "BPR-MF: ICov rises by 76% in the first 25 iterations of BIM",
-        "ICov at L = 25 / initial - 1, Figure 1", Relation.EQUAL, reference=76.0, margin=5.0,
-        unit="%", published=f"{initial} to {at_25}",
-    )  # fmt: skip
+        "5.1.1 (LastFM)",
+        "BPR-MF: ICov rises by 76% in the first 25 iterations of BIM",
+        "ICov at L = 25 / initial - 1, Figure 1",
+        Relation.EQUAL,
+        reference=76.0,
+        margin=5.0,
+        unit="%",
+        published=f"{initial} to {at_25}",
+    )
     later = curve[[n for n in curve.columns if n > 25]].min(axis=1) if len(curve) else NOTHING
     falls = _trained(
-        "5.1.1 (LastFM)", "and falls to a minimum of 1,948, which is 31% of the initial",
-        "lowest ICov of BIM after L = 25 / initial, Figure 1", Relation.EQUAL,
-        reference=round(100 * lowest / initial, 1), margin=5.0, unit="%", published=str(lowest),
-    )  # fmt: skip
+        "5.1.1 (LastFM)",
+        "and falls to a minimum of 1,948, which is 31% of the initial",
+        "lowest ICov of BIM after L = 25 / initial, Figure 1",
+        Relation.EQUAL,
+        reference=round(100 * lowest / initial, 1),
+        margin=5.0,
+        unit="%",
+        published=str(lowest),
+    )
     destroys = _trained(
-        "5.1.1 (LastFM)", f"L >= {DESTROYED_FROM} destroys coverage",
-        f"highest ICov of BIM at L >= {DESTROYED_FROM}, Figure 1", Relation.LESS_THAN_OTHER,
-        other="the initial ICov", published="Figure 1c",
-    )  # fmt: skip
+        "5.1.1 (LastFM)",
+        f"L >= {DESTROYED_FROM} destroys coverage",
+        f"highest ICov of BIM at L >= {DESTROYED_FROM}, Figure 1",
+        Relation.LESS_THAN_OTHER,
+        other="the initial ICov",
+        published="Figure 1c",
+    )
     far = [n for n in curve.columns if n >= DESTROYED_FROM]
     highest = curve[far].max(axis=1) if far else NOTHING
     return [
@@ -150,10 +200,14 @@ def _beyond_accuracy(e: Evidence) -> list[Case]:
     found: list[Case] = []
     for metric, least in (("EFD", 50), ("SE", 20)):
         claim = _trained(
-            "5.1.1", f"{metric} falls by at least {least}%, whatever model and attack",
-            f"1 - {metric} of BIM and of PGD / initial, Table 1", Relation.GREATER,
-            reference=float(least), unit="%", published="Table 1",
-        )  # fmt: skip
+            "5.1.1",
+            f"{metric} falls by at least {least}%, whatever model and attack",
+            f"1 - {metric} of BIM and of PGD / initial, Table 1",
+            Relation.GREATER,
+            reference=float(least),
+            unit="%",
+            published="Table 1",
+        )
         cells = product(MODELS, MULTI)
         found.append((claim, [estimate(f"{m} {a}", _fall(e, m, metric, a)) for m, a in cells]))
     return found
@@ -161,17 +215,26 @@ def _beyond_accuracy(e: Evidence) -> list[Case]:
 
 def _defence(e: Evidence) -> list[Case]:
     starts = _trained(
-        "5.1.1", "AMF starts above BPR-MF", "initial nDCG of AMF, Table 1",
-        Relation.GREATER_THAN_OTHER, other="BPR-MF's", published="Table 1",
-    )  # fmt: skip
+        "5.1.1",
+        "AMF starts above BPR-MF",
+        "initial nDCG of AMF, Table 1",
+        Relation.GREATER_THAN_OTHER,
+        other="BPR-MF's",
+        published="Table 1",
+    )
     bprmf, amf = (e.cell(model, "nDCG", "initial") for model in MODELS)
     found: list[Case] = [(starts, [estimate("", amf, bprmf)])]
     for what, column in (("of Eq. 4", "fgsm"), ("after PGD", "fgsm after pgd")):
         claim = _trained(
-            "5.1.1 (LastFM)", f"AMF loses 11.31% to FGSM (gradient {what})",
-            f"1 - nDCG of FGSM {what} / initial, Table 1", Relation.EQUAL, reference=11.31,
-            margin=1.0, unit="%", published="11.31%",
-        )  # fmt: skip
+            "5.1.1 (LastFM)",
+            f"AMF loses 11.31% to FGSM (gradient {what})",
+            f"1 - nDCG of FGSM {what} / initial, Table 1",
+            Relation.EQUAL,
+            reference=11.31,
+            margin=1.0,
+            unit="%",
+            published="11.31%",
+        )
         found.append((claim, [estimate("", _fall(e, "AMF", "nDCG", column))]))
     mean = sum(_fall(e, "AMF", "nDCG", a) for a in MULTI) / len(MULTI)
     for section, sentence, least in (
@@ -179,34 +242,51 @@ def _defence(e: Evidence) -> list[Case]:
         ("6 (ii)", "Even AMF can lose half of its performance (read as: at least half)", 50.0),
     ):
         claim = _trained(
-            section, sentence, "mean of 1 - nDCG of BIM and of PGD / initial, Table 1",
-            Relation.GREATER, reference=least, unit="%", published=f"{least:.0f}%",
-        )  # fmt: skip
+            section,
+            sentence,
+            "mean of 1 - nDCG of BIM and of PGD / initial, Table 1",
+            Relation.GREATER,
+            reference=least,
+            unit="%",
+            published=f"{least:.0f}%",
+        )
         found.append((claim, [estimate("", mean)]))
     diminishes = _trained(
-        "5.1.2", "Adversarial training diminishes the impact of iterative perturbations",
-        "loss of nDCG of AMF, Table 1", Relation.LESS_THAN_OTHER, other="BPR-MF's", unit="%",
+        "5.1.2",
+        "Adversarial training diminishes the impact of iterative perturbations",
+        "loss of nDCG of AMF, Table 1",
+        Relation.LESS_THAN_OTHER,
+        other="BPR-MF's",
+        unit="%",
         published="Table 1",
-    )  # fmt: skip
+    )
     less = [estimate(a.upper(), *(_fall(e, m, "nDCG", a) for m in reversed(MODELS))) for a in MULTI]
     return [*found, (diminishes, less)]
 
 
 def _budget(e: Evidence) -> list[Case]:
     elbow = _trained(
-        "5.1.2 (LastFM)", "25 iterations are the elbow of Figure 1a (read as: 90% of the fall)",
-        "fall of BPR-MF's nDCG by L = 25 / to its lowest, Figure 1", Relation.GREATER,
-        reference=90.0, unit="%", published="Figure 1a",
-    )  # fmt: skip
+        "5.1.2 (LastFM)",
+        "25 iterations are the elbow of Figure 1a (read as: 90% of the fall)",
+        "fall of BPR-MF's nDCG by L = 25 / to its lowest, Figure 1",
+        Relation.GREATER,
+        reference=90.0,
+        unit="%",
+        published="Figure 1a",
+    )
     clean, reached = e.clean("BPR-MF"), []
     for attack, by in MULTI.items():
         part = (clean - e.at("BPR-MF", by, 25)) / (clean - _lowest(e, "BPR-MF", by))
         reached.append(estimate(attack.upper(), 100 * part))
     less = _trained(
-        "5.1.2", "Multi-step does FGSM's harm with 5 times less budget",
-        ".5 / epsilon of equal nDCG, Figure 2", Relation.EQUAL, reference=5.0, margin=0.5,
+        "5.1.2",
+        "Multi-step does FGSM's harm with 5 times less budget",
+        ".5 / epsilon of equal nDCG, Figure 2",
+        Relation.EQUAL,
+        reference=5.0,
+        margin=0.5,
         published="5 (epsilon about .1)",
-    )  # fmt: skip
+    )
     table = None if e.budget is None else curves.equal_harm_table(e.budget).set_index("seed")
     times = []
     for model, attack in product(MODELS, ("BIM", "PGD")):
@@ -220,14 +300,20 @@ def _budget(e: Evidence) -> list[Case]:
 
 def _ours(e: Evidence) -> list[Case]:
     left = _trained(
-        "ours", "In the l2 ball of FGSM's own budget BIM keeps less than half of its advantage",
-        "(FGSM - BIM, l2) / (FGSM - BIM, linf) of nDCG, Table 1", Relation.LESS, reference=50.0,
+        "ours",
+        "In the l2 ball of FGSM's own budget BIM keeps less than half of its advantage",
+        "(FGSM - BIM, l2) / (FGSM - BIM, linf) of nDCG, Table 1",
+        Relation.LESS,
+        reference=50.0,
         unit="%",
-    )  # fmt: skip
+    )
     after = _trained(
-        "ours", "FGSM's gradient taken after PGD does more harm than that of Eq. 4",
-        "nDCG of FGSM after PGD, Table 1", Relation.LESS_THAN_OTHER, other="that of FGSM of Eq. 4",
-    )  # fmt: skip
+        "ours",
+        "FGSM's gradient taken after PGD does more harm than that of Eq. 4",
+        "nDCG of FGSM after PGD, Table 1",
+        Relation.LESS_THAN_OTHER,
+        other="that of FGSM of Eq. 4",
+    )
     shares, harms = [], []
     for model in MODELS:
         columns = ("fgsm", "bim l2", "bim", "fgsm after pgd")

@@ -12,7 +12,9 @@ from . import curves
 
 def _curve(axis: Axes, points: pd.DataFrame, label: str, style: str = "-") -> None:
     if len(points):
-        axis.plot(points.index, points["mean"], style, color=color_of(label), label=label, markersize=3)
+        axis.plot(
+            points.index, points["mean"], style, color=color_of(label), label=label, markersize=3
+        )
         ends = points["mean"] - points["std"], points["mean"] + points["std"]
         axis.fill_between(points.index, *ends, color=color_of(label), alpha=0.2, linewidth=0)
 

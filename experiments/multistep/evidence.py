@@ -11,7 +11,14 @@ import pandas as pd
 from advrec_tf.data import K_CORES
 from advrec_tf.execution.results import read_results
 from advrec_tf.reporting import published
-from advrec_tf.reporting.vocabulary import BASELINES, FGSM, INITIAL, MULTI_STEP, first_selection, select
+from advrec_tf.reporting.vocabulary import (
+    BASELINES,
+    FGSM,
+    INITIAL,
+    MULTI_STEP,
+    first_selection,
+    select,
+)
 
 from . import loss_slopes
 

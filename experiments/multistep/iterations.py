@@ -20,8 +20,25 @@ def report(folders: list[Path]) -> None:
     """Renders report.md, the published panels (iterations.png) and those of all metrics from the results of each data set."""
     for folder in folders:
         rows = read_results(folder)
-        pictures = {"iterations.png": ("nDCG", "ICov"), "iterations_all_metrics.png": tuple(name for name in NAMES if name in rows)}
-        page(folder, curves.iterations_report(rows), {name: curve_plots.iterations_figure(rows, metrics) for name, metrics in pictures.items()})
+        pictures = {
+            "iterations.png": ("nDCG", "ICov"),
+            "iterations_all_metrics.png": tuple(name for name in NAMES if name in rows),
+        }
+        page(
+            folder,
+            curves.iterations_report(rows),
+            {
+                name: curve_plots.iterations_figure(rows, metrics)
+                for name, metrics in pictures.items()
+            },
+        )
 
 
-EXPERIMENT = Experiment(perturbed.LAYOUT, perturbed.single("epsilon", "model_selection"), jobs, report, trainings.train, split=trainings.by_seed)
+EXPERIMENT = Experiment(
+    perturbed.LAYOUT,
+    perturbed.single("epsilon", "model_selection"),
+    jobs,
+    report,
+    trainings.train,
+    split=trainings.by_seed,
+)

@@ -14,16 +14,31 @@ from advrec_tf.errors import UserError
 from advrec_tf.evaluation import NAMES
 from advrec_tf.execution.results import Job, Layout
 from advrec_tf.execution.runner import list_length
-from advrec_tf.perturbations import ATTACKS
+from advrec_tf.perturbations import EMBEDDING_ATTACKS
 from advrec_tf.recommenders.baselines import BASELINES
 from advrec_tf.reporting import published
 
 from . import trainings
 from .trainings import Training, weights_of
 
-KEYS = ("dataset", "model", "selection", "epoch", "attack", "ball", "start", "epsilon", "step_size", "iterations", "seed", "k")
+KEYS = (
+    "dataset",
+    "model",
+    "selection",
+    "epoch",
+    "attack",
+    "ball",
+    "start",
+    "epsilon",
+    "step_size",
+    "iterations",
+    "seed",
+    "k",
+)
 LAYOUT = Layout(KEYS, (*NAMES, *NORMS))
-DRAWN = Layout((*KEYS, "draw"), LAYOUT.values)  # of an experiment in which models are attacked again
+DRAWN = Layout(
+    (*KEYS, "draw"), LAYOUT.values
+)  # of an experiment in which models are attacked again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,28 +59,47 @@ class Study(Training):
 
     @property
     def config(self) -> dict[str, Any]:
-        grid = {name: getattr(self, name) for name in ("epsilons", "iterations", "step_size", "pgd_init", "k", "ranks")}
-        versions = {"perturbations": perturbations.VERSION, "evaluation": evaluation.VERSION, "sampling": sampling.VERSION}
+        grid = {
+            name: getattr(self, name)
+            for name in ("epsilons", "iterations", "step_size", "pgd_init", "k", "ranks")
+        }
+        versions = {
+            "perturbations": perturbations.VERSION,
+            "evaluation": evaluation.VERSION,
+            "sampling": sampling.VERSION,
+        }
         versions |= {"low_rank": low_rank.VERSION} if self.ranks else {}
         versions |= {"certificates": evaluation.CERTIFICATES} if self.experiment == "budget" else {}
-        return {**self.models, "model_selection": self.selections, **grid, "versions": versions, "data": self.data.fingerprint}
+        return {
+            **self.models,
+            "model_selection": self.selections,
+            **grid,
+            "versions": versions,
+            "data": self.data.fingerprint,
+        }
 
     def points(self, attack: str, ball: str = "linf", start: str = "") -> list[dict]:
         """The points of one attack over this study's grid."""
-        return perturbations.points(attack, self.epsilons, self.iterations, ball, self.step_size, start)
+        return perturbations.points(
+            attack, self.epsilons, self.iterations, ball, self.step_size, start
+        )
 
     @property
     def attacks(self) -> list[list[dict]]:
         """The points of each attack of Figures 1 and 2: those of the paper in its ball, BIM in that of FGSM, and further ones."""
-        return [self.points(attack) for attack in ("fgsm", "bim", "pgd", *self.more_attacks)] + [self.points("bim", "l2")]
+        return [self.points(attack) for attack in ("fgsm", "bim", "pgd", *self.more_attacks)] + [
+            self.points("bim", "l2")
+        ]
 
 
 def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
     """The study of each data set.  Raises UserError for settings that do not go together."""
     training = trainings.settings(values)
-    unknown = set(values.get("more_attacks", ())) - set(ATTACKS)
+    unknown = set(values.get("more_attacks", ())) - set(EMBEDDING_ATTACKS)
     if unknown:
-        raise UserError(f"--more_attacks must be of {', '.join(ATTACKS)}, not {min(unknown)!r}")
+        raise UserError(
+            f"--more_attacks must be of {', '.join(EMBEDDING_ATTACKS)}, not {min(unknown)!r}"
+        )
     found = []
     for data in datasets:
         least = published.EPOCHS.get(data.name, {}).get("AMF")
@@ -90,23 +124,31 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
     for study in found:
         for settings in (study.bprmf, study.amf):
             if not study.epochs_of(settings):
-                raise UserError(f"--model_selection={','.join(study.selections)} names no epoch of {settings.name} on {study.data.name}")
+                raise UserError(
+                    f"--model_selection={','.join(study.selections)} names no epoch of {settings.name} on {study.data.name}"
+                )
     return found
 
 
 def single(*names: str) -> Callable[..., list[Study]]:
     """`studies` for an experiment in which these flags take one value."""
 
-    def checked(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
+    def checked(
+        values: dict[str, Any], datasets: list[Interactions], output_dir: Path
+    ) -> list[Study]:
         for name in names:
             if len(values[name]) > 1:
-                raise UserError(f"--{name} takes one value in this experiment, not {len(values[name])}")
+                raise UserError(
+                    f"--{name} takes one value in this experiment, not {len(values[name])}"
+                )
         return studies(values, datasets, output_dir)
 
     return checked
 
 
-def jobs(study: Study, attacks: Sequence[list[dict]], function: str = "attack", **more: Any) -> list[Job]:
+def jobs(
+    study: Study, attacks: Sequence[list[dict]], function: str = "attack", **more: Any
+) -> list[Job]:
     """One job for each of the attacks (lists of points, each counted once) on each selected epoch of each model.
 
     function: of `defenses.perturbed`."""
@@ -114,34 +156,68 @@ def jobs(study: Study, attacks: Sequence[list[dict]], function: str = "attack", 
     different = [points for place, points in enumerate(attacks) if points not in attacks[:place]]
     for seed in study.seeds:
         for settings, epoch, selections, weights in weights_of(study, seed):
-            base = {"dataset": study.data.name, "model": settings.name, "epoch": epoch, "seed": seed, "k": study.k}
+            base = {
+                "dataset": study.data.name,
+                "model": settings.name,
+                "epoch": epoch,
+                "seed": seed,
+                "k": study.k,
+            }
             for points in different:
-                keys = [{**base, **point, "selection": name} for point in points for name in selections]
-                arguments = {"data": study.data, "weights": weights, "seed": seed, "init_range": study.pgd_init, **more}
+                keys = [
+                    {**base, **point, "selection": name} for point in points for name in selections
+                ]
+                arguments = {
+                    "data": study.data,
+                    "weights": weights,
+                    "seed": seed,
+                    "init_range": study.pgd_init,
+                    **more,
+                }
                 found.append(_job(study, function, keys, arguments))
     return found
 
 
 def further_draws(study: Study, attacks: Sequence[list[dict]], **more: Any) -> list[Job]:
     """`jobs` of models of the first selection under the same attacks with other negatives and other starts of PGD."""
-    drawn = [[point | {"draw": draw} for point in points] for draw in range(1, study.attack_draws) for points in attacks]
+    drawn = [
+        [point | {"draw": draw} for point in points]
+        for draw in range(1, study.attack_draws)
+        for points in attacks
+    ]
     return jobs(replace(study, selections=study.selections[:1]), drawn, **more)
 
 
 def baselines(study: Study, **more: Any) -> list[Job]:
     """A job for each recommender that has no factors to perturb, or none worth it, and each seed."""
-    keys = [{"dataset": study.data.name, "model": name, "seed": seed, "k": study.k} for seed in study.seeds for name in BASELINES]
+    keys = [
+        {"dataset": study.data.name, "model": name, "seed": seed, "k": study.k}
+        for seed in study.seeds
+        for name in BASELINES
+    ]
     return [_job(study, "baseline", [key], {"data": study.data, **more}) for key in keys]
 
 
 def certificates(study: Study) -> list[Job]:
     """A job for each ball of every model, where users have one test item each, which certificates need."""
     balls = perturbations.BALLS if study.data.has_one_test_item_each else ()
-    points = [[{"attack": "certificate", "ball": ball, "epsilon": epsilon} for epsilon in study.epsilons] for ball in balls]
+    points = [
+        [{"attack": "certificate", "ball": ball, "epsilon": epsilon} for epsilon in study.epsilons]
+        for ball in balls
+    ]
     return [job._replace(files=()) for job in jobs(study, points, "certify")]
 
 
 def _job(study: Study, function: str, keys: list[dict], arguments: dict) -> Job:
-    lists_dir = study.output_dir / study.experiment / study.data.name / "lists" if study.save_lists else None
+    lists_dir = (
+        study.output_dir / study.experiment / study.data.name / "lists"
+        if study.save_lists
+        else None
+    )
     files = tuple(list_path(lists_dir, key) for key in keys) if lists_dir else ()
-    return Job(f"advrec_tf.defenses.perturbed:{function}", keys, {**arguments, "lists_dir": lists_dir}, files)
+    return Job(
+        f"advrec_tf.defenses.perturbed:{function}",
+        keys,
+        {**arguments, "lists_dir": lists_dir},
+        files,
+    )

@@ -46,14 +46,29 @@ def difference_figure(table: pd.DataFrame) -> Figure | None:
         part = printed[printed["model"] == model]
         columns = list(part["column"].unique())
         own = part.set_index(["metric", "column"])
-        wide = np.array([[own["difference"].get((metric, column), np.nan) for column in columns] for metric in NAMES])
+        wide = np.array(
+            [
+                [own["difference"].get((metric, column), np.nan) for column in columns]
+                for metric in NAMES
+            ]
+        )
         picture = axis.imshow(wide, cmap="RdBu_r", vmin=-30, vmax=30, aspect="auto")
         for (line, place), value in np.ndenumerate(wide):
             row = own.loc[(NAMES[line], columns[place])]
             text = f"{value:+.1f}%\n{number(row['published'], NAMES[line])} / {number(row['mean'], NAMES[line])}"
-            axis.text(place, line, text, ha="center", va="center", fontsize=6.5, color="white" if abs(value) > WHITE_FROM else "black")
+            axis.text(
+                place,
+                line,
+                text,
+                ha="center",
+                va="center",
+                fontsize=6.5,
+                color="white" if abs(value) > WHITE_FROM else "black",
+            )
             if not row["inside"]:
-                axis.add_patch(Rectangle((place - 0.48, line - 0.48), 0.96, 0.96, fill=False, linewidth=1.2))
+                axis.add_patch(
+                    Rectangle((place - 0.48, line - 0.48), 0.96, 0.96, fill=False, linewidth=1.2)
+                )
         axis.set_xticks(range(len(columns)), columns, rotation=20, ha="right", fontsize=8)
         axis.set_yticks(range(len(NAMES)), NAMES, fontsize=8)
         axis.set_title(f"{model}, {part['selection'].iloc[0]}", fontsize=10)

@@ -6,7 +6,15 @@ import pandas as pd
 
 from advrec_tf.evaluation import NAMES, mean_interval
 from advrec_tf.reporting import published
-from advrec_tf.reporting.vocabulary import BALLS, BASELINES, MEASURES, cell, label_of, markdown, number
+from advrec_tf.reporting.vocabulary import (
+    BALLS,
+    BASELINES,
+    MEASURES,
+    cell,
+    label_of,
+    markdown,
+    number,
+)
 
 # Columns of Table 1, as (attack, ball, start); the multi-step ones are accumulated over their iterations.
 TABLE1_COLUMNS = {
@@ -27,8 +35,16 @@ PAPER_COLUMNS = ["initial", "fgsm", "bim", "pgd"]
 
 def columns_of(rows: pd.DataFrame) -> dict[str, tuple[str, str, str]]:
     """The columns that there are rows of: those of Table 1, and one for each further attack."""
-    there = list(rows.loc[rows["selection"] != "", ["attack", "ball", "start"]].drop_duplicates().itertuples(index=False, name=None))
-    more = {label_of(attack).lower(): attack for attack in there if attack not in TABLE1_COLUMNS.values()}
+    there = list(
+        rows.loc[rows["selection"] != "", ["attack", "ball", "start"]]
+        .drop_duplicates()
+        .itertuples(index=False, name=None)
+    )
+    more = {
+        label_of(attack).lower(): attack
+        for attack in there
+        if attack not in TABLE1_COLUMNS.values()
+    }
     return {name: attack for name, attack in (TABLE1_COLUMNS | more).items() if attack in there}
 
 
@@ -56,7 +72,10 @@ def cells(rows: pd.DataFrame) -> pd.DataFrame:
     for column, attack in columns_of(rows).items():
         part = rows[(rows[["attack", "ball", "start"]] == list(attack)).all(axis=1)]
         for key, group in part.groupby(keys, dropna=False):
-            found += [(*key, column, metric, accumulate(group["iterations"], group[metric])) for metric in NAMES]
+            found += [
+                (*key, column, metric, accumulate(group["iterations"], group[metric]))
+                for metric in NAMES
+            ]
     made = pd.DataFrame(found, columns=[*keys, "column", "metric", "value"])
     made.attrs.update(rows.attrs)
     return made
@@ -71,7 +90,10 @@ def table1(cells: pd.DataFrame) -> pd.DataFrame:
     own = cells[(cells["selection"] != "") & (cells["draw"] == 0)]
     groups = own.groupby(["dataset", "model", "selection", "metric", "column"], sort=False)
     summary = groups.agg(
-        mean=("value", "mean"), sd=("value", "std"), seeds=("seed", "nunique"), epochs=("epoch", lambda e: sorted(set(e.astype(int))))
+        mean=("value", "mean"),
+        sd=("value", "std"),
+        seeds=("seed", "nunique"),
+        epochs=("epoch", lambda e: sorted(set(e.astype(int)))),
     )
     summary[["low", "high"]] = [mean_interval(values) for _, values in groups["value"]]
     printed = published.table1()
@@ -80,11 +102,20 @@ def table1(cells: pd.DataFrame) -> pd.DataFrame:
     # The authors' script takes FGSM's gradient after PGD, so that is what the printed column may show as well.
     contaminated = printed[printed["column"] == "fgsm"].assign(column="fgsm after pgd")
     printed = pd.concat([printed, contaminated])
-    table = summary.reset_index().merge(printed, how="left", on=["dataset", "model", "metric", "column"])
+    table = summary.reset_index().merge(
+        printed, how="left", on=["dataset", "model", "metric", "column"]
+    )
     # BPR-MF before AMF and best before last, as printed.
-    table = table.sort_values(["dataset", "model", "selection"], key=lambda c: c.map({"AMF": "Z", "best": ""}).fillna(c), kind="stable")
+    table = table.sort_values(
+        ["dataset", "model", "selection"],
+        key=lambda c: c.map({"AMF": "Z", "best": ""}).fillna(c),
+        kind="stable",
+    )
     difference = 100 * (table["mean"] - table["published"]) / table["published"]
-    return table.assign(difference=difference, inside=(difference.abs() <= NEAR) | table["published"].between(table["low"], table["high"]))
+    return table.assign(
+        difference=difference,
+        inside=(difference.abs() <= NEAR) | table["published"].between(table["low"], table["high"]),
+    )
 
 
 def table1_report(cells: pd.DataFrame, rows: pd.DataFrame) -> str:
@@ -103,19 +134,49 @@ def table1_report(cells: pd.DataFrame, rows: pd.DataFrame) -> str:
         *filter(None, [chosen_on(rows)]),
         agreement(table),
     ]
-    for (dataset, model, selection), part in table.groupby(["dataset", "model", "selection"], sort=False):
+    for (dataset, model, selection), part in table.groupby(
+        ["dataset", "model", "selection"], sort=False
+    ):
         epochs = ", ".join(map(str, sorted({e for found in part["epochs"] for e in found})))
-        parts.append(f"\n## {dataset}: {model}, {selection} (epoch {epochs}; {part['seeds'].max()} seed(s))\n")
+        parts.append(
+            f"\n## {dataset}: {model}, {selection} (epoch {epochs}; {part['seeds'].max()} seed(s))\n"
+        )
         texts = part.assign(cell=part.apply(cell, axis=1)).set_index(["metric", "column"])["cell"]
-        parts.append(markdown([k, *PAPER_COLUMNS], [[metric, *(texts.get((metric, c), "") for c in PAPER_COLUMNS)] for metric in NAMES]))
-        lines = [[m, *(texts.get((m, c), "") for c in more), *(number(simple.get((b, m)), m) for b in BASELINES)] for m in NAMES]
+        parts.append(
+            markdown(
+                [k, *PAPER_COLUMNS],
+                [
+                    [metric, *(texts.get((metric, c), "") for c in PAPER_COLUMNS)]
+                    for metric in NAMES
+                ],
+            )
+        )
+        lines = [
+            [
+                m,
+                *(texts.get((m, c), "") for c in more),
+                *(number(simple.get((b, m)), m) for b in BASELINES),
+            ]
+            for m in NAMES
+        ]
         parts.append(markdown([k, *more, *BASELINES], lines))
-    return "\n".join([*parts, MEASURES, BALLS, "\n## Budgets\n", _budgets(rows[rows["epoch"].notna() & ~(rows.get("draw", 0) > 0)])])
+    return "\n".join(
+        [
+            *parts,
+            MEASURES,
+            BALLS,
+            "\n## Budgets\n",
+            _budgets(rows[rows["epoch"].notna() & ~(rows.get("draw", 0) > 0)]),
+        ]
+    )
 
 
 def chosen_on(rows: pd.DataFrame) -> str:
     """On how many users `best` was chosen, where that was a sample, and the normal 95% interval of their HR@10, where the rows tell it."""
-    count, statistics = rows.attrs["config"].get("BPR-MF", {}).get("eval_users"), rows.attrs["statistics"]
+    count, statistics = (
+        rows.attrs["config"].get("BPR-MF", {}).get("eval_users"),
+        rows.attrs["statistics"],
+    )
     best = rows[(rows["selection"] == "best") & (rows["attack"] == "")]
     tested = statistics.get("test", 0)  # users, where each has one item
     if best.empty or count is None or count >= min(tested, statistics.get("users", 0)):
@@ -161,9 +222,22 @@ def agreement(table: pd.DataFrame) -> str:
     if found.empty:
         return ""
     lines = [
-        [row.dataset, row.selection, row.fgsm, *(f"{n} of {row.cells}" for n in (row.near, row.inside, row.either))] for row in found.itertuples()
+        [
+            row.dataset,
+            row.selection,
+            row.fgsm,
+            *(f"{n} of {row.cells}" for n in (row.near, row.inside, row.either)),
+        ]
+        for row in found.itertuples()
     ]
-    header = ["data", "epoch", "FGSM's gradient", f"within {NEAR}%", "inside the interval", "either"]
+    header = [
+        "data",
+        "epoch",
+        "FGSM's gradient",
+        f"within {NEAR}%",
+        "inside the interval",
+        "either",
+    ]
     told = (
         "Published cells that are within 5% of what was measured, or inside its 95% interval over "
         "training seeds; a wider interval holds more of them. The paper's FGSM is that of Eq. 4; "
@@ -188,16 +262,35 @@ def _budgets(models: pd.DataFrame) -> str:
     """The mean l2 norm that rows were moved by, in percent of the mean row norm of the embeddings that were hit."""
     furthest = models[models["attack"] != ""].sort_values("iterations", na_position="first")
     keys = ["dataset", "model", "attack", "ball", "start", "epsilon"]
-    means = furthest.groupby([*keys, "epoch", "seed"], dropna=False).last().groupby(keys, sort=False).mean(numeric_only=True)
+    means = (
+        furthest.groupby([*keys, "epoch", "seed"], dropna=False)
+        .last()
+        .groupby(keys, sort=False)
+        .mean(numeric_only=True)
+    )
     lines = []
     for (*names, epsilon), row in means.iterrows():
         budget = [f"{100 * epsilon / row[f'{side}_norm']:.0f}%" for side in ("user", "item")]
-        moved = [f"{row[f'{side}_shift']:.3f} ({100 * row[f'{side}_shift'] / row[f'{side}_norm']:.0f}%)" for side in ("user", "item")]
+        moved = [
+            f"{row[f'{side}_shift']:.3f} ({100 * row[f'{side}_shift'] / row[f'{side}_norm']:.0f}%)"
+            for side in ("user", "item")
+        ]
         lines.append([*names, f"{epsilon:g}", *budget, *moved])
     text = (
         "Epsilon in percent of the mean l2 norm of the rows it hits, and the mean norm that rows were moved by at the last iteration "
         "(means over the epochs and seeds above): a row in the element-wise (linf) ball may move by up to epsilon times the root of "
         "the dimension, one of FGSM or in the l2 ball by epsilon.\n\n"
     )
-    header = ["data", "model", "attack", "ball", "start", "epsilon", "of user norm", "of item norm", "users moved", "items moved"]
+    header = [
+        "data",
+        "model",
+        "attack",
+        "ball",
+        "start",
+        "epsilon",
+        "of user norm",
+        "of item norm",
+        "users moved",
+        "items moved",
+    ]
     return text + markdown(header, lines)

@@ -7,9 +7,15 @@ from typing import Any
 
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
-from advrec_tf.execution.jobs import Call, Flow
+from advrec_tf.execution.jobs import Stages, Task
 from advrec_tf.execution.runner import Running
-from advrec_tf.recommenders import AMFSettings, BPRMFSettings, Settings, model_folder, selected_factors
+from advrec_tf.recommenders import (
+    AMFSettings,
+    BPRMFSettings,
+    Settings,
+    model_folder,
+    selected_factors,
+)
 from advrec_tf.reporting import published
 from advrec_tf.reporting.vocabulary import MODELS
 
@@ -31,8 +37,12 @@ class Training:
     @property
     def models(self) -> dict[str, Any]:
         """All that the weights depend on beside data and seeds, as plain values."""
-        named = {settings.name: settings.identity for settings in (self.bprmf, self.amf)} | {"epochs": self.epochs}
-        return named | ({"bprmf_epochs": self.bprmf_epochs} if self.bprmf_epochs != self.epochs else {})
+        named = {settings.name: settings.identity for settings in (self.bprmf, self.amf)} | {
+            "epochs": self.epochs
+        }
+        return named | (
+            {"bprmf_epochs": self.bprmf_epochs} if self.bprmf_epochs != self.epochs else {}
+        )
 
     def last_epoch(self, settings: Settings) -> int:
         """At which the training of one model ends."""
@@ -40,15 +50,29 @@ class Training:
 
     def epochs_of(self, settings: Settings) -> list[tuple[str, str]]:
         """The selections of one model by name, and as best, last or epoch:N, without the epochs it does not have."""
-        own = published.EPOCHS.get(self.data.name, {}).get(settings.name, 0) if self.data.registered else 0
-        named = [(name, f"epoch:{own}" if name == "published" else name) for name in self.selections]
-        return [(name, at) for name, at in named if not at.startswith("epoch:") or settings.first_epoch < int(at[6:]) <= self.last_epoch(settings)]
+        own = (
+            published.EPOCHS.get(self.data.name, {}).get(settings.name, 0)
+            if self.data.registered
+            else 0
+        )
+        named = [
+            (name, f"epoch:{own}" if name == "published" else name) for name in self.selections
+        ]
+        return [
+            (name, at)
+            for name, at in named
+            if not at.startswith("epoch:")
+            or settings.first_epoch < int(at[6:]) <= self.last_epoch(settings)
+        ]
 
 
 def settings(values: dict[str, Any]) -> dict[str, Any]:
     """The fields of a Training that flags say.  Raises UserError for settings that do not go together."""
     amf = AMFSettings(
-        **{name: values[name] for name in ("embedding_dim", "learning_rate", "batch_size", "eval_every", "eval_users")},
+        **{
+            name: values[name]
+            for name in ("embedding_dim", "learning_rate", "batch_size", "eval_every", "eval_users")
+        },
         first_epoch=values["amf_start"],
         adversary=values["adversary"],
         epsilon=values["adversary_epsilon"],
@@ -59,12 +83,20 @@ def settings(values: dict[str, Any]) -> dict[str, Any]:
     )
     bprmf_epochs = values["bprmf_epochs"] or values["epochs"]
     if not amf.first_epoch < values["epochs"]:
-        raise UserError(f"--amf_start ({amf.first_epoch}) must be less than --epochs ({values['epochs']})")
+        raise UserError(
+            f"--amf_start ({amf.first_epoch}) must be less than --epochs ({values['epochs']})"
+        )
     if not amf.first_epoch <= bprmf_epochs <= values["epochs"]:
-        raise UserError(f"--bprmf_epochs ({bprmf_epochs}) must be from --amf_start ({amf.first_epoch}) to --epochs ({values['epochs']})")
+        raise UserError(
+            f"--bprmf_epochs ({bprmf_epochs}) must be from --amf_start ({amf.first_epoch}) to --epochs ({values['epochs']})"
+        )
     for text in values["model_selection"]:
-        if text not in ("best", "last", "published") and not (text.startswith("epoch:") and text[6:].isdecimal()):
-            raise UserError(f"--model_selection must be of best, last, published and epoch:N, not {text!r}")
+        if text not in ("best", "last", "published") and not (
+            text.startswith("epoch:") and text[6:].isdecimal()
+        ):
+            raise UserError(
+                f"--model_selection must be of best, last, published and epoch:N, not {text!r}"
+            )
     return {
         "seeds": values["seed"],
         "bprmf": amf.start,
@@ -76,19 +108,34 @@ def settings(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def train(study: Training, how: Running, names: Sequence[str] = MODELS) -> Flow:
+def train(study: Training, how: Running, names: Sequence[str] = MODELS) -> Stages:
     """Every model of every seed: BPR-MF up to AMF's start, then the rest of it beside AMF."""
     for settings in (study.bprmf, study.amf):
         if settings.name in names and "best" in study.selections:
             _check_evaluations(study, settings)
-    for models in ([(study.bprmf, study.amf.first_epoch)], [(each, study.last_epoch(each)) for each in (study.amf, study.bprmf)]):
+    for models in (
+        [(study.bprmf, study.amf.first_epoch)],
+        [(each, study.last_epoch(each)) for each in (study.amf, study.bprmf)],
+    ):
         asked = []
         for settings, stop in models:
-            measured = [int(at[6:]) for _, at in study.epochs_of(settings) if at.startswith("epoch:")]
+            measured = [
+                int(at[6:]) for _, at in study.epochs_of(settings) if at.startswith("epoch:")
+            ]
             keep = (*study.keep_epochs, *measured, study.amf.first_epoch)
-            common = {"data": study.data, "settings": settings, "epochs": stop, "keep_epochs": keep, "models_dir": study.output_dir / "models"}
+            common = {
+                "data": study.data,
+                "settings": settings,
+                "epochs": stop,
+                "keep_epochs": keep,
+                "models_dir": study.output_dir / "models",
+            }
             common |= {"save_every": how.save_every, "progress": how.progress}
-            asked += [Call("advrec_tf.recommenders.trainer:train", {**common, "seed": seed}) for seed in study.seeds if settings.name in names]
+            asked += [
+                Task("advrec_tf.recommenders.trainer:train", {**common, "seed": seed})
+                for seed in study.seeds
+                if settings.name in names
+            ]
         yield asked
 
 
@@ -99,7 +146,11 @@ def by_seed(study: Training) -> list[Any]:
 
 def _check_evaluations(study: Training, settings: Settings) -> None:
     """Raises UserError where no epoch would be evaluated, before anything is trained."""
-    every, first, last = settings.epochs_between_evaluations(study.data), settings.first_epoch + 1, study.last_epoch(settings)
+    every, first, last = (
+        settings.epochs_between_evaluations(study.data),
+        settings.first_epoch + 1,
+        study.last_epoch(settings),
+    )
     if last // every * every < first:
         raise UserError(
             f"{study.data.name}: none of {settings.name}'s epochs {first} to {last} is evaluated, as every {every}th is, so none is best: "
@@ -114,7 +165,11 @@ def weights_of(study: Training, seed: int) -> list[tuple[Settings, int, list[str
         chosen: dict[int, tuple[list[str], dict]] = {}
         for name, at in study.epochs_of(settings):
             folder = model_folder(study.output_dir / "models", study.data, settings, seed)
-            weights: dict[str, Any] = {"folder": folder, "selection": at, "epochs": study.last_epoch(settings)}
+            weights: dict[str, Any] = {
+                "folder": folder,
+                "selection": at,
+                "epochs": study.last_epoch(settings),
+            }
             chosen.setdefault(selected_factors(**weights)[0], ([], weights))[0].append(name)
         found += [(settings, epoch, names, weights) for epoch, (names, weights) in chosen.items()]
     return found
