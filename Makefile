@@ -61,10 +61,10 @@ reproduce-figure2: .venv/installed ## Figure 2: performance over the budget, and
 reproduce-figure3: .venv/installed ## Figure 3: ten sub-samples, twenty trainings; FLAGS='--epochs=300 --bprmf_epochs=200 --amf_start=200' shortens them
 	$(RUN) --experiment=characteristics
 
-poison-gowalla: .venv/installed ## RecSys20 against WRMF on Gowalla
+poison-gowalla: .venv/installed ## RecSys20 against WRMF on Gowalla; FLAGS='--attack_seed=0,1,2' for the variance of the attack
 	$(RUN) --experiment=poison $(if $(DATASETS),,--dataset=$(if $(filter quick,$(PRESET)),synthetic,gowalla))
 
-poison-ml100k: .venv/installed ## RecSys19, RecSys20 and both against WRMF on ML-100K
+poison-ml100k: .venv/installed ## RecSys19, RecSys20 and both against WRMF on ML-100K; FLAGS='--attack_seed=0,1,2' for the variance of the attacks
 	$(RUN) --experiment=poison $(if $(DATASETS),,--dataset=$(if $(filter quick,$(PRESET)),synthetic,ml-100k)) --attack=recsys19,recsys20,recsys19+recsys20
 
 reproduce-lowrank: lowrank-estimate $(LOWRANK:%=reproduce-lowrank-%) verdict ## all of the low-rank paper, its controls and younger defences, one report

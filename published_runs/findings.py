@@ -7,6 +7,7 @@ import pandas as pd
 
 from advrec_tf.evaluation import NAMES
 from advrec_tf.reporting.vocabulary import MODELS
+from experiments.lowrank import attack_seeds
 from experiments.multistep import claims, curves, loss_slopes, table1_tables
 from experiments.multistep.evidence import Evidence
 from published_runs.measured import Published, clear_sign
@@ -172,6 +173,12 @@ class LowRank:
     def rise(self, model: str, attack: str) -> pd.Series:
         """Return the rise of target HR above the recommender's own on clean data."""
         return self.later(model, attack, "target_HR") - self.later(model, "none", "target_HR")
+
+    def attack_seeds(self) -> pd.DataFrame:
+        """Return `attack_seeds.spreads` of all data sets, empty if no rows of `poison` ship."""
+        folders = self.published.folders("lowrank/poison/*")
+        tables = [self.published.rows(f"lowrank/poison/{folder.name}") for folder in folders]
+        return attack_seeds.spreads(pd.concat(tables)) if tables else pd.DataFrame()
 
     def certified(self, fakes: int) -> float:
         """Return the hit ratio that the ensemble keeps against so many fake users."""

@@ -33,7 +33,7 @@ PUBLISHED = Path(__file__).parent
 # Folders of PUBLISHED, and the experiments in them; the low-rank paper's Figure 1 is of coordinates and not of rows.
 PAPERS = {
     "multi_step": ("table1", "iterations", "budget", "characteristics"),
-    "lowrank": ("lowrank_[!f]*", "lowrank_figure[2-6]"),
+    "lowrank": ("lowrank_[!f]*", "lowrank_figure[2-6]", "poison"),
     "scale_free": ("robustness", "convergence"),
 }
 # iterations.png has what the paper shows, and what is made of Figure 3's rows is made of those that ship.

@@ -10,7 +10,10 @@ import pytest
 from advrec_tf import data
 from advrec_tf.execution import storage
 from advrec_tf.poisoning import Profiles
+from advrec_tf.reporting import read_results
+from experiments.lowrank import attack_seeds
 from experiments.lowrank import poisoned as family
+from published_runs import publish
 
 from running import OF_VICTIMS, TINY, advrec, told
 
@@ -232,6 +235,46 @@ def test_profiles_from_a_file_are_described_and_used(poisoned):
     assert "two attacks have the same name" in doubled
 
 
+def test_attack_seeds_are_added_to_a_folder_and_make_profiles_of_their_own(tmp_path):
+    """The rows of the first seed stay, and clean data are measured once; what ships has the same deviations."""
+    flags = (
+        "--experiment=poison",
+        "--attack=recsys20,random",
+        f"--output_dir={tmp_path}",
+        *TINY,
+        "--seed=0,1",
+    )
+    path, found = tmp_path / "poison" / "synthetic" / "results.csv", {}
+    for seeds in ("0", "0,3"):
+        result = advrec(*flags, f"--attack_seed={seeds}")
+        assert result.status == 0, result.err
+        found[seeds] = pd.read_csv(path, keep_default_na=False, dtype=str)
+    one, two = found["0"], found["0,3"]
+    assert two[two["attack_seed"] != "3"].reset_index(drop=True).equals(one)
+    victims = two[two["model"] != ""]
+    assert victims.groupby(["attack", "attack_seed"]).size().to_dict() == {
+        ("none", ""): 2,
+        ("random", "0"): 2,
+        ("random", "3"): 2,
+        ("recsys20", "0"): 2,
+        ("recsys20", "3"): 2,
+    }
+    assert victims.groupby("attack")["profiles"].nunique().to_dict() == {
+        "none": 1,
+        "random": 2,
+        "recsys20": 2,
+    }
+    made = (tmp_path / "profiles" / "synthetic").glob("recsys20-*/settings.json")
+    assert {json.loads(each.read_text())["seed"] for each in made} == {0, 3}
+    publish.take(path.parent, tmp_path / "published" / "synthetic")
+    whole, shipped = (
+        attack_seeds.spreads(read_results(folder))
+        for folder in (path.parent, tmp_path / "published" / "synthetic")
+    )
+    assert whole["attack"].tolist() == ["random", "recsys20"] and (whole["attack_seeds"] == 2).all()
+    pd.testing.assert_frame_equal(whole, shipped, atol=1e-4)
+
+
 def test_lost_or_damaged_profiles_are_written_again_from_the_state(poisoned):
     folder, _ = poisoned
     settings = {
@@ -392,7 +435,15 @@ FAULTS = {
     ),
     "negative attack seed": (
         lambda t: ["--attack_seed=-3"],
-        "--attack_seed must be a whole number from 0 to 4294967295",
+        "--attack_seed must be different whole numbers from 0 to 4294967295 with commas between, not '-3'",
+    ),
+    "two attack seeds": (
+        lambda t: ["--experiment=lowrank_table2", "--attack=random", "--attack_seed=0,1"],
+        "--attack_seed takes one value in this experiment",
+    ),
+    "two attack seeds of several attacks": (
+        lambda t: ["--experiment=lowrank_controls", "--attack_seed=0,1"],
+        "--attack_seed takes one value in this experiment",
     ),
     "negative shuffle": (
         lambda t: ["--experiment=lowrank_table2", "--shuffle_seed=-3"],

@@ -103,6 +103,43 @@ def test_what_ships_is_rendered_from_the_shipped_rows():
         assert text == (ROOT / place).read_text(), f"{place}: make publish"
 
 
+SECTION = "### Variance of the attacks"
+
+
+def beside_what_ships(folder, lines):
+    """Make a folder of all that ships, with rows of `poison` on both data sets; return its page on what was measured."""
+    (folder / "lowrank").mkdir(parents=True)
+    for path in (
+        path
+        for path in (*SHIPPED.iterdir(), *(SHIPPED / "lowrank").iterdir())
+        if path.name not in ("lowrank", "poison")
+    ):
+        (folder / path.relative_to(SHIPPED)).symlink_to(path)
+    for dataset, k in (("gowalla", 50), ("ml-100k", 10)):
+        header = "dataset,model,group,attack,k,attack_seed,seed,target_HR"
+        own = [f"{dataset},WRMF,head,{line.replace('K', str(k))}" for line in lines]
+        run(folder / "lowrank/poison" / dataset, header, *own, f"{dataset},,head,recsys20,,0,,")
+    return pages.render(folder)[Path("docs/measured.md")]
+
+
+def test_the_variance_of_attacks_is_shown_where_several_seeds_of_them_ship(tmp_path):
+    one = ["none,K,,0,0.1", "none,K,,1,0.1", "recsys20,K,0,0,0.1", "recsys20,K,0,1,0.2"]
+    page = beside_what_ships(tmp_path / "two", [*one, "recsys20,K,4,0,0.2", "recsys20,K,4,1,0.4"])
+    # means .15 and .3: 0.225 -+ 12.706 * 0.10607 / root 2; squares of .005 + .02 on 2 degrees of freedom
+    for dataset, k in (("gowalla", 50), ("ml-100k", 10)):
+        assert (
+            f"| {dataset} | head | recsys20 | 2 | 2 | {k} | 0.2250 [-0.7280, 1.1780] | 0.1061 | 0.1118 |\n"
+            in page
+        )
+    assert page.count("\n| gowalla | head |") == 1 and f"\n\n{SECTION}\n\n" in page
+    assert (
+        "no interval but that of the section on the variance of the attacks contains the variance of the attack itself"
+        in page
+    )
+    without = beside_what_ships(tmp_path / "one", one)
+    assert SECTION not in without and "so no interval contains the variance" in without
+
+
 # What the templates use
 
 

@@ -7,7 +7,7 @@ import pytest
 from advrec_tf.evaluation import DETECTION
 from advrec_tf.execution.results import Layout
 from advrec_tf.reporting import plots, published, read_results
-from experiments.lowrank import detection, tables
+from experiments.lowrank import attack_seeds, detection, poison, tables
 from experiments.lowrank.poisoned import LAYOUT
 
 from rows import write
@@ -216,4 +216,80 @@ def test_bars_of_several_recommenders_are_told_apart(rows):
         len(both) == 2 * len(first)
         and len({text.get_text() for text in both}) == len(both)
         and both[-1].get_text().endswith(", other")
+    )
+
+
+def seeded(values, attack="recsys20", group="head"):
+    """Rows of an attack with these target HRs: attack seed -> of each victim seed."""
+    return [
+        row(
+            seed,
+            attack,
+            group=group,
+            profiles=f"{attack}{attack_seed}",
+            attack_seed=attack_seed,
+            target_HR=value,
+        )
+        for attack_seed, own in values.items()
+        for seed, value in enumerate(own)
+    ]
+
+
+def test_deviations_over_attack_seeds_and_over_victim_seeds(tmp_path):
+    """Means per attack seed of .15, .25 and .35; squares of .005 + .005 + .02 within them, on 3 degrees of freedom."""
+    made = [row(seed, target_HR=0.1) for seed in (0, 1)]
+    made += seeded({0: (0.1, 0.2), 4: (0.2, 0.3), 9: (0.25, 0.45)}) + seeded(
+        {0: (0.1, 0.3), 4: (0.2,)}, group="tail"
+    )
+    made += seeded({0: (0.5, 0.6)}, "random") + seeded({0: (0.5,), 1: (0.7,)}, "average")
+    table = attack_seeds.spreads(write(tmp_path, poison.LAYOUT, made)).set_index(
+        ["attack", "group"]
+    )
+    assert set(table.index) == {("recsys20", "head"), ("recsys20", "tail"), ("average", "head")}
+    head, tail, single = (
+        table.loc[key] for key in (("recsys20", "head"), ("recsys20", "tail"), ("average", "head"))
+    )
+    assert (head["attack_seeds"], head["victim_seeds"], head["k"]) == (3, 2, 50)
+    reach = 4.30265273 * 0.1 / 3**0.5  # t of .975 with 2 degrees of freedom
+    found = head[["mean", "sd_attacks", "sd_victims", "low", "high"]].tolist()
+    assert found == pytest.approx([0.25, 0.1, 0.1, 0.25 - reach, 0.25 + reach])
+    assert (tail["mean"], tail["sd_attacks"], tail["sd_victims"]) == pytest.approx(
+        (0.2, 0, 0.02**0.5)
+    )  # the one victim of seed 4 has no part
+    assert single["sd_attacks"] == pytest.approx(0.02**0.5) and np.isnan(single["sd_victims"])
+
+
+def test_the_page_of_poison_tells_attack_seeds_apart_where_there_are_several(tmp_path):
+    clean, pages = [row(seed, target_HR=0.1) for seed in (0, 1)], {}
+    for name, values in {"one": {0: (0.1, 0.2)}, "two": {0: (0.1, 0.2), 4: (0.2, 0.4)}}.items():
+        made = clean + seeded(values)
+        users = {metric: np.ones((len(made), 3), np.float32) for metric in ("target_HR", "HR")}
+        table = write(tmp_path / name, poison.LAYOUT, made, users=users)
+        poison.report([tmp_path / name])
+        pages[name] = (tmp_path / name / "report.md").read_text()
+        ticks = [
+            text.get_text()
+            for text in plots.poison_figure(tables.summary(table)).axes[0].get_xticklabels()
+        ]
+        assert (
+            ticks
+            == {"one": ["none", "recsys20"], "two": ["none", "recsys20, 0", "recsys20, 4"]}[name]
+        )
+    assert (
+        "on one set of profiles an attack" in pages["one"]
+        and "attack_seed" not in pages["one"]
+        and "Variance" not in pages["one"]
+    )
+    assert "on 2 sets of profiles an attack" in pages["two"]
+    for attack_seed, cell in ((0, "0.1500 ± 0.0707"), (4, "0.3000 ± 0.1414")):
+        line = next(
+            line
+            for line in pages["two"].splitlines()
+            if line.startswith(f"| head | recsys20 | {attack_seed} |")
+        )
+        assert line.endswith(f"| {cell} |")
+    # 0.225 -+ 12.706 * 0.10607 / root 2; squares of .005 + .02 on 2 degrees of freedom
+    assert (
+        "| WRMF | head | recsys20 | 2 | 2 | 0.2250 [-0.7280, 1.1780] | 0.1061 | 0.1118 |"
+        in pages["two"]
     )

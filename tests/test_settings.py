@@ -267,7 +267,7 @@ def test_detectors_are_tested_on_another_run_and_folds_follow_the_seed(tmp_path)
         attack=["random"],
         fakes="6",
         seed=["0"],
-        attack_seed="4",
+        attack_seed=["4"],
         other_outer_epochs="7",
     )
     other, names = lowrank_table1.elsewhere(one)

@@ -499,7 +499,14 @@ FLAGS = {
     ),
     "target_count": Flag("whole", POISONED, "targets drawn [5, or all of a smaller group]", low=1),
     "target_seed": Flag("whole", POISONED, "seed of the targets drawn", 0, low=0, high=_SEEDS),
-    "attack_seed": Flag("whole", POISONED, "seed of the attacks", 0, low=0, high=_SEEDS),
+    "attack_seed": Flag(
+        "wholes",
+        POISONED,
+        "seeds of the attacks; poison alone takes several",
+        [0],
+        low=0,
+        high=_SEEDS,
+    ),
     "outer_epochs": Flag(
         "whole",
         POISONED,

@@ -10,6 +10,7 @@ from advrec_tf.reporting.plots import bars, legend, panels
 from advrec_tf.reporting.vocabulary import STYLES, color_of, plain
 
 from . import detection
+from .tables import seed_column
 
 
 def trajectory_figure(name: str, run: pd.DataFrame) -> Figure:
@@ -49,8 +50,15 @@ def poison_figure(table: pd.DataFrame) -> Figure:
     figure, axes = panels(1, 2, sharex=False)
     for axis, metric in zip(axes[0], ("target_HR", "HR")):
         part = table[table["metric"] == metric]
-        told = ["attack", *(column for column in ("group", "model") if part[column].nunique() > 1)]
-        names = [", ".join(row[column] for column in told) for _, row in part.iterrows()]
+        shown = [
+            "attack",
+            *seed_column(part),
+            *(column for column in ("group", "model") if part[column].nunique() > 1),
+        ]
+        names = [
+            ", ".join(filter(None, (plain(row[column]) for column in shown)))
+            for _, row in part.iterrows()
+        ]
         bars(axis, range(len(part)), part, "measured", color=color_of("measured"))
         axis.set_xticks(range(len(part)), names, rotation=45, ha="right", fontsize=8)
         axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")

@@ -62,6 +62,9 @@ class Study:
     published: bool  # whether the paper's numbers may stand beside
     values: dict[str, Any]  # of the flags that single experiments read
     pictured: dict[str, Any] = field(default_factory=dict)  # what a picture of one attack shows
+    attack_seeds: tuple[
+        int, ...
+    ] = ()  # where the rows say the attack's seed; without them that of the plans is a setting
 
     @property
     def cache_dir(self) -> Path:
@@ -71,6 +74,8 @@ class Study:
     @property
     def config(self) -> dict[str, Any]:
         attacks = {group: plan.identity for group, plan in self.plans.items()}
+        if self.attack_seeds:
+            attacks = {group: {**identity, "seed": None} for group, identity in attacks.items()}
         victims = {settings.name: settings.identity for settings in self.victims.values()}
         if "pmf_dims" in self.values:  # each length is a model of its own in the rows
             victims = {
@@ -162,6 +167,8 @@ OWN_FLAGS = (
 
 def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
     """The study of each data set.  Raises UserError for settings that do not go together, before anything is trained."""
+    if len(values["attack_seed"]) > 1:
+        raise UserError("--attack_seed takes one value in this experiment")
     if values["targets"] is not None and len(values["target_group"]) > 1:
         raise UserError("--target_group must name one group beside --targets")
     for group in values["target_group"]:
@@ -362,9 +369,8 @@ def _plan(values: dict[str, Any], data: Interactions, group: str) -> Plan:
     }
     known = values["aware_of"] or AWARE_OF.get(data.name if data.registered else "", "50x20")
     learned |= {"recsys20_aware": recsys20 | {"defense": LowRank(*patch_of(known))}}
-    return Plan(
-        fakes, chosen, learned, values["clicks"], values["outer_epochs"], values["attack_seed"]
-    )
+    (attack_seed,) = values["attack_seed"]
+    return Plan(fakes, chosen, learned, values["clicks"], values["outer_epochs"], attack_seed)
 
 
 def _check(study: Study) -> None:

@@ -20,13 +20,15 @@ MAIN = ("Recall", "HR", "target_Recall", "target_HR")
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean and deviation over victim seeds of every metric, and the published value where there is one, in long form.
 
-    One row for a point of `POINT` and a metric: mean, sd, seeds, published, difference (percent of the published).
+    One row for a point of `POINT` (and attack seed, where the rows say it) and a metric: mean, sd, seeds, published, difference (percent of the
+    published).
     """
     rows = victims(rows)
+    point = [*POINT, *(["attack_seed"] if "attack_seed" in rows else [])]
     names = [name for name in (*TARGET_NAMES, "RMSE") if rows[name].notna().any()]
-    long = rows.melt([*POINT, "seed"], names, "metric", "value")
+    long = rows.melt([*point, "seed"], names, "metric", "value")
     table = (
-        long.groupby([*POINT, "metric"], sort=False, dropna=False)["value"]
+        long.groupby([*point, "metric"], sort=False, dropna=False)["value"]
         .agg(mean="mean", sd="std", seeds="count")
         .reset_index()
     )
@@ -37,13 +39,20 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     )
     keys = [name for name in printed.columns if name != "published"]
     table = table.merge(printed, how="left", on=keys)
-    table = table.sort_values(["model", "group", *_SETTING, "attack"], key=in_order, kind="stable")
+    table = table.sort_values(
+        ["model", "group", *_SETTING, "attack", *point[len(POINT) :]], key=in_order, kind="stable"
+    )
     return table.assign(difference=100 * (table["mean"] - table["published"]) / table["published"])
 
 
 def victims(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of trained recommenders, among them those of detectors and of likeness."""
     return rows[rows["model"] != ""]
+
+
+def seed_column(table: pd.DataFrame) -> list[str]:
+    """The column that tells the seeds of an attack apart, if there are several."""
+    return ["attack_seed"] if "attack_seed" in table and table["attack_seed"].nunique() > 1 else []
 
 
 def in_order(column: pd.Series) -> pd.Series:
@@ -58,7 +67,7 @@ def in_order(column: pd.Series) -> pd.Series:
 def lines(table: pd.DataFrame, names: list[str], metrics: tuple[str, ...]) -> str:
     """A Markdown table with a line a point (told by the columns `names`) and a column a metric."""
     body = []
-    for _, part in table.groupby(POINT, sort=False, dropna=False):
+    for _, part in table.groupby([*POINT, *seed_column(table)], sort=False, dropna=False):
         cells = {row["metric"]: cell(row) for _, row in part.iterrows()}
         first = part.iloc[0]
         body.append(
@@ -68,7 +77,7 @@ def lines(table: pd.DataFrame, names: list[str], metrics: tuple[str, ...]) -> st
 
 
 def before_and_after(rows: pd.DataFrame, folder: Path) -> str:
-    """For each attack on each group: how target_HR and HR changed, with a paired test over users whose values are means over victim seeds."""
+    """For each attack on each group: how target_HR and HR changed, with a paired test over users, whose values are means over all seeds."""
     undefended = victims(rows)[victims(rows)["defense"] == "none"]
     kept = read_users(folder)
     body = []
@@ -112,26 +121,29 @@ def likenesses(rows: pd.DataFrame) -> str:
     )
     if own.empty:
         return ""
+    keys = ["group", "attack", *seed_column(own)]
+    own = own.sort_values(keys[1:], kind="stable")
     lines = [
-        [row["group"], row["attack"], *(f"{row[name]:.4f}" for name in LIKENESS)]
+        [*(plain(row[key]) for key in keys), *(f"{row[name]:.4f}" for name in LIKENESS)]
         for _, row in own.iterrows()
     ]
     return "\n## How close the fake profiles are to real ones\n\n" + markdown(
-        ["targets", "attack", *LIKENESS], lines
+        ["targets", *keys[1:], *LIKENESS], lines
     )
 
 
 def poison_report(rows: pd.DataFrame, folder: Path) -> str:
     """report.md of the poison experiment."""
-    parts = ["# Poisoned recommenders\n"]
+    parts, keys = ["# Poisoned recommenders\n"], ["group", "attack", *seed_column(rows)]
+    sets = f"{rows['attack_seed'].nunique()} sets" if seed_column(rows) else "one set"
     parts.append(
-        f"Real users with test items, top-{rows['k'].max():.0f} lists; {rows['seed'].nunique()} victim seed(s) on one set of profiles an attack. "
+        f"Real users with test items, top-{rows['k'].max():.0f} lists; {rows['seed'].nunique()} victim seed(s) on {sets} of profiles an attack. "
         "Cells: published / mean ± deviation over victim seeds (difference), or measured alone. A target that a user knows counts as not shown.\n"
     )
     table = summary(rows)
     for model, part in table.groupby("model", sort=False):
         parts.append(f"\n## {model}\n")
-        parts.append(lines(part, ["group", "attack"], MAIN))
+        parts.append(lines(part, keys, MAIN))
         rest = [
             name
             for name in (
@@ -146,7 +158,7 @@ def poison_report(rows: pd.DataFrame, folder: Path) -> str:
             )
             if (part["metric"] == name).any()
         ]
-        parts.append(lines(part, ["group", "attack"], tuple(rest)))
+        parts.append(lines(part, keys, tuple(rest)))
     tested = before_and_after(rows, folder)
     parts += [
         TARGET_MEASURES,
