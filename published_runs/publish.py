@@ -16,7 +16,8 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from advrec_tf.cli.flags import EXPERIMENTS, OF_MACHINE
+from advrec_tf.cli.experiments import EXPERIMENTS
+from advrec_tf.cli.flags import OF_MACHINE
 from advrec_tf.evaluation import NAMES
 from advrec_tf.execution.results import read_record, write_record
 from advrec_tf.files import replacing, write_text

@@ -10,7 +10,7 @@ import tensorflow as tf
 from advrec_tf import data
 from advrec_tf.errors import UserError
 from advrec_tf.poisoning import dcgan, gan, zeroth_order
-from advrec_tf.poisoning.likeness import mean_jaccard
+from advrec_tf.poisoning.similarity import mean_jaccard
 from advrec_tf.poisoning.ratings import discrete, like_real, random_mask, strongest
 from advrec_tf.poisoning.settings import (
     GOALS,

@@ -7,13 +7,15 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import pandas as pd
 
 from advrec_tf.errors import UserError
 from advrec_tf.files import locked, replacing
+
+if TYPE_CHECKING:  # flags are made from configurations, which need this module but not pandas
+    import pandas as pd
 
 Arrays = dict[str, np.ndarray]
 _SEAL = len("sha256:") + 64  # bytes of the archive's comment
@@ -84,7 +86,7 @@ def _seal(file: BinaryIO) -> bytes:
     return b"sha256:" + digest.hexdigest().encode()
 
 
-def write_csv(path: Path | str, frame: pd.DataFrame, **how: Any) -> None:
+def write_csv(path: Path | str, frame: "pd.DataFrame", **how: Any) -> None:
     """Writes a frame without its index, at once."""
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False, **how)

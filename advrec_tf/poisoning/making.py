@@ -9,12 +9,10 @@ from typing import Any
 from advrec_tf.data import Interactions
 from advrec_tf.execution.startup import quiet_tensorflow
 from advrec_tf.files import write_text
-from advrec_tf.poisoning.heuristics import HEURISTICS, heuristic
+from advrec_tf.poisoning.heuristics import heuristic
 from advrec_tf.poisoning.profiles import Profiles
-from advrec_tf.poisoning.settings import LEARNED, MODULES, LearnedSettings
+from advrec_tf.poisoning.settings import HEURISTICS, LEARNED, MODULES, LearnedSettings
 from advrec_tf.poisoning.trajectory import Trajectory, own_folder
-
-POISONING_ATTACKS = (*LEARNED, *HEURISTICS)
 
 
 @dataclass(frozen=True)
