@@ -3,7 +3,7 @@
 import pytest
 
 from advrec_tf.cli import flags
-from advrec_tf.execution.results import write_record
+from advrec_tf.execution.records import write_record
 from advrec_tf.reporting import origin
 from advrec_tf.reporting.pages import page
 

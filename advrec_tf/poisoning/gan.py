@@ -8,10 +8,10 @@ from advrec_tf.data import Interactions, popularity_groups
 from advrec_tf.errors import UserError
 from advrec_tf.execution.progress import progress_bar
 from advrec_tf.poisoning.dcgan import DCGAN, image_shape
-from advrec_tf.poisoning.similarity import mean_jaccard
 from advrec_tf.poisoning.profiles import Profiles
 from advrec_tf.poisoning.ratings import discrete, like_real, random_mask, rating_matrix, scale_of
 from advrec_tf.poisoning.settings import GanSettings
+from advrec_tf.poisoning.similarity import mean_jaccard
 from advrec_tf.poisoning.trajectory import Trajectory
 
 LOOKS = ("clicks", "Jaccard", "popular")

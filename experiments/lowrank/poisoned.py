@@ -18,8 +18,8 @@ from advrec_tf.execution.jobs import Stages, Task
 from advrec_tf.execution.results import Job, Layout
 from advrec_tf.execution.runner import Running, list_length
 from advrec_tf.poisoning import POISONING_ATTACKS, Plan, Profiles, folder_of, make, read_trajectory
-from advrec_tf.poisoning.similarity import VERSION as LIKENESS
 from advrec_tf.poisoning.settings import LEARNED, MODULES
+from advrec_tf.poisoning.similarity import VERSION as LIKENESS
 from advrec_tf.recommenders import RECOMMENDERS, PMFSettings, Settings, WRMFSettings
 from advrec_tf.reporting.plots import save_figure
 
