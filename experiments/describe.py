@@ -28,8 +28,11 @@ def show(values: dict[str, Any]) -> int:
 def _print(name: str, values: dict[str, Any]) -> None:
     print(name)
     for label, value in values.items():
-        spec = {float: ",.4f", int: ","}.get(type(value), "")
-        print(f"  {label:<44} {value:{spec}}")
+        if isinstance(value, float):
+            value = f"{value:,.4f}"
+        elif isinstance(value, int):
+            value = f"{value:,}"
+        print(f"  {label:<44} {value}")
 
 
 EXPERIMENT = Page(show)

@@ -1,4 +1,4 @@
-"""Jobs that workers of a cluster import."""
+"""Tasks that workers of a cluster import."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from advrec_tf.errors import UserError
-from advrec_tf.execution import threads
+from advrec_tf.execution.threads import several_threads
 
 
 def sums(table, nested, x):
@@ -31,5 +31,5 @@ def sleeps(mark):
     Path(mark).touch()
 
 
-def own_threads():
-    return threads._threads
+def has_several_threads():
+    return several_threads()

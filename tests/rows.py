@@ -11,7 +11,7 @@ MADE: dict[str, tuple[list[dict], dict]] = {}
 
 
 def made(points, name):
-    """The function of a job whose rows are there already."""
+    """Return the rows of a job that is made by hand."""
     return MADE[name]
 
 

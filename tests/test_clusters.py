@@ -79,7 +79,7 @@ class Cluster:
 
     def kill_a_worker(self):
         own = (
-            ["-f", "ray::_with_references"]
+            ["-f", "ray::_run_with_references"]
             if self.backend == "ray"
             else ["-g", str(self.processes[1].pid), "-f", "multiprocessing.spawn"]
         )
@@ -134,10 +134,11 @@ def run(function, arguments, cluster, folder, *share):
 
 
 def test_a_job_has_its_share_of_the_cluster(cluster, tmp_path):
-    assert run("own_threads", [{}], cluster, tmp_path) == {0: 1}
-    assert run("own_threads", [{}] * 3, cluster, tmp_path, 2, 1.5) == dict.fromkeys(range(3), 2)
+    assert run("has_several_threads", [{}], cluster, tmp_path) == {0: False}
+    several = run("has_several_threads", [{}] * 3, cluster, tmp_path, 2, 1.5)
+    assert several == dict.fromkeys(range(3), True)
     with pytest.raises(UserError, match=f"of {cluster.backend} has .*9000 GB for a job"):
-        run("own_threads", [{}], cluster, tmp_path, 1, 9000)
+        run("has_several_threads", [{}], cluster, tmp_path, 1, 9000)
 
 
 def test_a_cluster_gives_what_processes_give_on_all_its_workers(cluster, tmp_path):
@@ -152,10 +153,10 @@ def test_a_cluster_gives_what_processes_give_on_all_its_workers(cluster, tmp_pat
 
 def test_what_jobs_share_is_kept_once():
     put = []
-    keep = clusters._Shared(lambda value: put.append(value) or len(put))
+    keep = clusters.SharedValues(lambda value: put.append(value) or len(put))
     array, table = np.ones(3), data.synthetic(n_users=9, n_items=9, per_user=3)
     light = [
-        clusters._replaced({"a": array, "b": {"c": table}, "x": x}, clusters.LARGE, keep)
+        clusters.replaced({"a": array, "b": {"c": table}, "x": x}, clusters.LARGE, keep)
         for x in range(2)
     ]
     assert (
@@ -218,7 +219,7 @@ def test_a_client_shows_the_token_that_ray_has_made(tmp_path):
     pytest.importorskip("ray")
     environment = {**os.environ, "PYTHONPATH": PATHS, "HOME": str(tmp_path)}
     del environment["RAY_AUTH_MODE"]
-    code = "import pathlib; from running import answers; print(answers('cluster_jobs:own_threads', [{}], 1, 'ray', pathlib.Path.home()))"
+    code = "import pathlib; from running import answers; print(answers('cluster_jobs:has_several_threads', [{}], 1, 'ray', pathlib.Path.home()))"
     begin = (*RAY, "start", "--head", "--num-cpus=1", "--include-dashboard=false", "--port=6392")
 
     def client(**more):
@@ -229,7 +230,7 @@ def test_a_client_shows_the_token_that_ray_has_made(tmp_path):
             text=True,
             timeout=120,
         )
-        assert found.stdout.splitlines()[-1:] == ["{0: 1}"], found.stderr
+        assert found.stdout.splitlines()[-1:] == ["{0: False}"], found.stderr
 
     try:
         client(RAY_ADDRESS="local")  # not at the cluster of the other tests

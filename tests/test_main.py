@@ -16,7 +16,7 @@ from advrec_tf.reporting import read_results
 from advrec_tf.reporting.vocabulary import DEFENDED
 from published_runs import publish
 
-from running import SHORT, advrec, answers, outcome, told
+from running import SHORT, advrec, answers, error_line, outcome
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +129,11 @@ def test_metrics_of_saved_lists_are_those_of_the_results(finished):
 def test_results_of_another_config_and_a_folder_in_use_are_told(finished):
     folder, _ = finished
     before = outcome(folder)
-    assert "another config (epsilons [0.5] there, [0.3] here)" in told(
+    assert "another config (epsilons [0.5] there, [0.3] here)" in error_line(
         advrec(f"--output_dir={folder}", *SHORT, "--epsilon=0.3")
     )
     with locked(folder / "table1" / "synthetic"):
-        assert "in use by another run" in told(advrec(f"--output_dir={folder}", *SHORT))
+        assert "in use by another run" in error_line(advrec(f"--output_dir={folder}", *SHORT))
     assert outcome(folder) == before
 
 
@@ -518,7 +518,7 @@ def test_a_fault_is_one_line_and_a_status(tmp_path, name):
     flags, message = FAULTS[name]
     chosen = flags(tmp_path)
     result = advrec(*chosen, *([] if "output" in name else [f"--output_dir={tmp_path / 'out'}"]))
-    assert message in told(result)
+    assert message in error_line(result)
 
 
 def test_help_shows_what_an_experiment_reads():
@@ -578,7 +578,7 @@ def test_a_backend_that_is_not_installed_is_told(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("flag", ["--job_threads=2", "--job_memory=1.5"])
 def test_shares_of_a_cluster_are_not_for_processes_here(tmp_path, flag):
-    assert "are of clusters: here --workers says" in told(
+    assert "are of clusters: here --workers says" in error_line(
         advrec("--experiment=table1", flag, f"--output_dir={tmp_path}", *SHORT)
     )
 
@@ -588,7 +588,7 @@ def test_memory_that_is_not_there_is_told(tmp_path, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(data, "load", load)
-    assert "out of memory" in told(advrec("--preset=quick", f"--output_dir={tmp_path}"))
+    assert "out of memory" in error_line(advrec("--preset=quick", f"--output_dir={tmp_path}"))
 
 
 def test_seeds_change_what_is_measured(tmp_path):

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from advrec_tf.cli.flags import EXPERIMENTS, FLAGS
+from advrec_tf.cli.experiments import EXPERIMENTS
+from advrec_tf.cli.flags import FLAGS
 
 from running import ROOT
 

@@ -92,7 +92,7 @@ def run(
     if not waiting:
         return
     if backend == "loky":
-        opened: contextlib.AbstractContextManager[Pool] = _processes(workers)
+        opened: contextlib.AbstractContextManager[Pool] = processes(workers)
     else:
         opened = clusters.pool(backend, run_task, folder, request)
     running: dict[int, tuple[Task, _Stage]] = {}
@@ -133,7 +133,8 @@ def _note_memory(megabytes: int) -> None:
 
 
 @contextlib.contextmanager
-def _processes(workers: int) -> Iterator[Pool]:
+def processes(workers: int) -> Iterator[Pool]:
+    """Yield a pool of processes of this machine, and end them."""
     # loky warns of a worker that has grown and is replaced, and of a task that is stopped;
     # nothing is lost, as the next run resumes.
     warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
