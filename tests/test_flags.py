@@ -38,7 +38,6 @@ LARGE = "pandas,scipy,sklearn,matplotlib,tensorflow,joblib"
         (["--attack=recsys20"], 1, "--attack is not read by --experiment=table1"),
         (["--experiment=nothing"], 1, "value should be one of"),
     ],
-    ids=" ".join,
 )
 def test_help_and_wrong_flags_import_no_large_library(words, status, message):
     process = run_python("-c", PROBE, *words, LARGE)
