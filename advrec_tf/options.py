@@ -14,7 +14,7 @@ def option(
 ) -> Any:
     """Return a field of a dataclass with this default.
 
-    low, high: bounds of a number.  choices: the texts that are allowed; beside a number, further words.
+    low, high: bounds of a number.  choices: all values of a text, or words in place of a number.
     """
     metadata = {"help": help, "low": low, "high": high, "choices": choices}
     return dataclasses.field(default=default, metadata=metadata)

@@ -76,7 +76,8 @@ class DataOptions:
     )
     seed: tuple[int, ...] = option(
         (0,),
-        help="seeds of training, negatives, PGD's start and Random; several give mean and deviation",
+        help="seeds of training, negatives, PGD's start and Random; "
+        "several give mean and deviation",
         low=0,
         high=MAX_SEED,
     )
@@ -208,16 +209,16 @@ class PoisoningOptions:
 
 
 @dataclass(frozen=True)
-class VictimOptions:
+class PoisonedRecommenderOptions:
     """The recommender that is trained on the poisoned data."""
 
-    victim: str = option(
+    recommender: str = option(
         "wrmf",
         help="recommender that is trained on the poisoned data",
         choices=tuple(RECOMMENDERS),
     )
-    victim_epochs: int = option(50, help="its epochs", low=1)
-    victim_dim: int | None = option(
+    epochs: int = option(50, help="its epochs", low=1)
+    embedding_dim: int | None = option(
         None, help="length of its embeddings [wrmf 128, pmf 10]", low=1, high=MAX_DIM
     )
 

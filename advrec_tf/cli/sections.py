@@ -22,10 +22,10 @@ from advrec_tf.cli.options import (
     DefenseOptions,
     EpochOptions,
     PerturbationOptions,
+    PoisonedRecommenderOptions,
     PoisoningOptions,
     RunOptions,
     SelectionOptions,
-    VictimOptions,
 )
 from advrec_tf.cli.parsing import Flag, flag_of
 from advrec_tf.poisoning.settings import (
@@ -185,8 +185,13 @@ SECTIONS = (
     RECSYS19,
     PROBED,
     Section(
-        VictimOptions,
+        PoisonedRecommenderOptions,
         WITH_VICTIMS,
+        {
+            "victim": "recommender",
+            "victim_epochs": "epochs",
+            "victim_dim": "embedding_dim",
+        },
         only={
             "victim": _without(WITH_VICTIMS, *FIXED_VICTIMS),
             "victim_dim": _without(WITH_VICTIMS, "lowrank_figure4"),

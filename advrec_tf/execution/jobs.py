@@ -95,21 +95,25 @@ def run(
         opened: contextlib.AbstractContextManager[Pool] = processes(workers)
     else:
         opened = clusters.pool(backend, run_task, folder, request)
-    running: dict[int, tuple[Task, _Stage]] = {}
     with opened as pool:
-        count = 0
-        while waiting or running:
-            while waiting and len(running) < pool.capacity:
-                running[count] = waiting.popleft()
-                pool.submit(count, running[count][0], len(waiting))
-                count += 1
-            number, result, megabytes = pool.next()
-            _note_memory(megabytes)
-            task, stage = running.pop(number)
-            task.done(result)
-            stage.left -= 1
-            if not stage.left:
-                waiting += _next_stage(stage.sequence)
+        _run_in(pool, waiting)
+
+
+def _run_in(pool: Pool, waiting: deque[tuple[Task, "_Stage"]]) -> None:
+    running: dict[int, tuple[Task, _Stage]] = {}
+    count = 0
+    while waiting or running:
+        while waiting and len(running) < pool.capacity:
+            running[count] = waiting.popleft()
+            pool.submit(count, running[count][0], len(waiting))
+            count += 1
+        number, result, megabytes = pool.next()
+        _note_memory(megabytes)
+        task, stage = running.pop(number)
+        task.done(result)
+        stage.left -= 1
+        if not stage.left:
+            waiting += _next_stage(stage.sequence)
 
 
 @dataclass

@@ -107,7 +107,7 @@ class RayPool:
 
 
 def _connect() -> None:
-    """Connect to the cluster of $RAY_ADDRESS or of the last `ray start` here, or start processes."""
+    """Connect to the cluster of $RAY_ADDRESS or of the last `ray start`, or start processes."""
     if ray.is_initialized():
         return
     current = Path("/tmp/ray/ray_current_cluster")

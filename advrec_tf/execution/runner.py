@@ -193,7 +193,7 @@ class Bar:
         self.shown: Any = None
 
     def expect(self, requested: int, done: int) -> None:
-        """Add points, of which some were done before; the time left is estimated from the others."""
+        """Add points, of which some are done; the time left is estimated from the others."""
         if self.shown is None:
             self.shown = progress_bar(
                 shown=self.progress, total=requested, initial=done, desc=self.name

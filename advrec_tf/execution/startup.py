@@ -34,7 +34,7 @@ def one_thread_for_numpy() -> None:
 
 
 def stop_at_once() -> None:
-    """Let Ctrl-C and SIGTERM end this process with one line, as nothing has to be cleaned up yet."""
+    """Let Ctrl-C and SIGTERM end this process with one line: there is nothing to clean up yet."""
 
     def stop(*_):
         os.write(2, f"{INTERRUPTED}\n".encode())
