@@ -15,7 +15,7 @@ def sums(table, nested, x):
 
 
 def fails():
-    raise UserError("told")
+    raise UserError("it failed")
 
 
 def dies(mark=""):
