@@ -10,7 +10,7 @@ import pytest
 
 from advrec_tf import data
 from advrec_tf.cli import flags
-from advrec_tf.cli.experiments import PERTURBED
+from advrec_tf.cli.experiments import EXPERIMENTS, PERTURBED
 from advrec_tf.execution import results, runner
 from advrec_tf.recommenders import trainer
 from experiments.main import experiment_named
@@ -38,6 +38,11 @@ def calls(monkeypatch):
     count(results, "measure", "measured")
     count(trainer, "capture", "trained")
     return counted
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_is_measured_or_a_page(name):
+    assert isinstance(experiment_named(name), (runner.Experiment, runner.Page))
 
 
 @pytest.mark.parametrize("flags", [SHORT, POISON], ids=["table1", "poison"])
