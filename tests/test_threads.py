@@ -153,4 +153,6 @@ def test_a_job_has_the_workers_that_no_other_needs(workers, wanted):
         )
     ]
     assert found == wanted
-    assert jobs.called(0, "cluster_jobs:own_threads", {}, 0, 3)[1] == 3
+    for count in (1, 3):
+        _, several, _ = jobs.run_task(0, "cluster_jobs:has_several_threads", {}, count)
+        assert several == (count > 1)

@@ -3,5 +3,5 @@
 K_CORES = ("single_pass", "iterated")
 SPLITS = ("last", "random", "80:20")
 
-# Percentiles of the items' train clicks: a group holds the items above the first and up to the second.
+# Percentiles of the items' train clicks: a group is above the first and up to the second.
 GROUPS = {"head": (95, 100), "upper_torso": (75, 95), "lower_torso": (50, 75), "tail": (0, 50)}
