@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from advrec_tf.errors import UserError
-from advrec_tf.execution.threads import several_threads
+from advrec_tf.execution.threads import thread_count
 
 
 def sums(table, nested, x):
@@ -31,5 +31,5 @@ def sleeps(mark):
     Path(mark).touch()
 
 
-def has_several_threads():
-    return several_threads()
+def own_thread_count():
+    return thread_count()

@@ -113,11 +113,11 @@ def run(function, arguments, cluster, folder, *resources):
 
 
 def test_a_task_has_the_resources_that_it_requests(cluster, tmp_path):
-    assert run("has_several_threads", [{}], cluster, tmp_path) == {0: False}
-    several = run("has_several_threads", [{}] * 3, cluster, tmp_path, 2, 1.5)
-    assert several == dict.fromkeys(range(3), True)
+    assert run("own_thread_count", [{}], cluster, tmp_path) == {0: 1}
+    counts = run("own_thread_count", [{}] * 3, cluster, tmp_path, 2, 1.5)
+    assert counts == dict.fromkeys(range(3), 2)
     with pytest.raises(UserError, match=f"of {cluster.backend} has .*9000 GB for a job"):
-        run("has_several_threads", [{}], cluster, tmp_path, 1, 9000)
+        run("own_thread_count", [{}], cluster, tmp_path, 1, 9000)
 
 
 def test_a_cluster_gives_what_processes_give_on_all_its_workers(cluster, tmp_path):
@@ -190,7 +190,7 @@ def test_a_client_shows_the_token_that_ray_has_made(tmp_path):
     del environment["RAY_AUTH_MODE"]
     code = (
         "import pathlib; from running import answers; "
-        "print(answers('cluster_jobs:has_several_threads', [{}], 1, 'ray', pathlib.Path.home()))"
+        "print(answers('cluster_jobs:own_thread_count', [{}], 1, 'ray', pathlib.Path.home()))"
     )
     begin = (*RAY, "start", "--head", "--num-cpus=1", "--include-dashboard=false", "--port=6392")
 
@@ -199,7 +199,7 @@ def test_a_client_shows_the_token_that_ray_has_made(tmp_path):
         process = subprocess.run(
             command, env=environment | more, capture_output=True, text=True, timeout=120
         )
-        assert process.stdout.splitlines()[-1:] == ["{0: False}"], process.stderr
+        assert process.stdout.splitlines()[-1:] == ["{0: 1}"], process.stderr
 
     try:
         client(RAY_ADDRESS="local")  # not at the cluster of the other tests

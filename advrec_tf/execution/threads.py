@@ -27,9 +27,14 @@ def threads(count: int) -> Iterator[None]:
         _threads = before
 
 
+def thread_count() -> int:
+    """Return how many threads this process has for its task."""
+    return _threads
+
+
 def several_threads() -> bool:
     """Return whether it pays to cut a task into blocks."""
-    return _threads > 1
+    return thread_count() > 1
 
 
 def side_by_side(function: Callable[[_A], _B], arguments: Iterable[_A]) -> Iterator[_B]:
