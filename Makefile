@@ -6,9 +6,10 @@ SEEDS ?=
 FLAGS ?=
 SCALE ?=
 RESULTS ?=
+ROOM ?=
 
-DOOR = .venv/bin/python -m experiments.main --preset=$(PRESET) $(if $(DATASETS),--dataset=$(DATASETS))
-RUN = $(DOOR) --output_dir=$(OUTPUT) $(if $(SEEDS),--seed=$(SEEDS)) $(FLAGS)
+ADVREC = .venv/bin/python -m experiments.main --preset=$(PRESET) $(if $(DATASETS),--dataset=$(DATASETS))
+RUN = $(ADVREC) --output_dir=$(OUTPUT) $(if $(SEEDS),--seed=$(SEEDS)) $(FLAGS)
 
 NOTEBOOKS = table1 iterations budget characteristics lowrank_table3 lowrank_figure2 lowrank_table2 lowrank_figure5
 LOWRANK = table1 table2 table3 figure1 figure2 figure3 figure4 figure5 figure6 controls recsys19 adaptive younger
@@ -55,7 +56,7 @@ reproduce-table1: .venv/installed ## Table 1 of the multi-step paper (PRESET=qui
 reproduce-figure1: .venv/installed ## Figure 1: performance over iterations
 	$(RUN) --experiment=iterations
 
-reproduce-figure2: .venv/installed ## Figure 2: performance over the budget, and certified bounds
+reproduce-figure2: .venv/installed ## Figure 2: performance over epsilon, and certified bounds
 	$(RUN) --experiment=budget
 
 reproduce-figure3: .venv/installed ## Figure 3: ten sub-samples, twenty trainings; FLAGS='--epochs=300 --bprmf_epochs=200 --amf_start=200' shortens them
@@ -67,10 +68,10 @@ poison-gowalla: .venv/installed ## RecSys20 against WRMF on Gowalla; FLAGS='--at
 poison-ml100k: .venv/installed ## RecSys19, RecSys20 and both against WRMF on ML-100K; FLAGS='--attack_seed=0,1,2' for the variance of the attacks
 	$(RUN) --experiment=poison $(if $(DATASETS),,--dataset=$(if $(filter quick,$(PRESET)),synthetic,ml-100k)) --attack=recsys19,recsys20,recsys19+recsys20
 
-reproduce-lowrank: lowrank-estimate $(LOWRANK:%=reproduce-lowrank-%) verdict ## all of the low-rank paper, its controls and younger defences, one report
+reproduce-lowrank: lowrank-estimate $(LOWRANK:%=reproduce-lowrank-%) verdict ## all of the low-rank paper, its controls and later defences, in one report
 
 lowrank-estimate:
-	@echo "advrec: $(if $(filter quick,$(PRESET)),about 6 minutes,about 3 hours on two cores); what is in $(OUTPUT) already is not done again"
+	@echo "advrec: $(if $(filter quick,$(PRESET)),about 6 minutes,about 3 hours on two cores); finished work in $(OUTPUT) is skipped"
 
 $(LOWRANK:%=reproduce-lowrank-%): reproduce-lowrank-%: .venv/installed
 	$(RUN) --experiment=lowrank_$*
@@ -78,37 +79,37 @@ $(LOWRANK:%=reproduce-lowrank-%): reproduce-lowrank-%: .venv/installed
 low-rank-against-perturbations: .venv/installed ## both papers together: the low-rank transformation against FGSM, BIM and PGD
 	$(RUN) --experiment=low_rank_against_perturbations
 
-robustness: .venv/installed ## a leaderboard of factors in budgets that no scale can fake; FLAGS='--factors=NAME:USERS.npy:ITEMS.npy' adds your own
+robustness: .venv/installed ## a leaderboard of factors in units that no scale can fake; FLAGS='--factors=NAME:USERS.npy:ITEMS.npy' adds your own
 	$(RUN) --experiment=robustness
 
-defend: robustness ## the same board: what withstands many steps, its front, tests against every rival, whom it protects
+defend: robustness ## the same board: what withstands many steps, and tests against every other entry
 
-convergence: .venv/installed ## has the leaderboard's attack on held-out items converged? ten times the steps and ten restarts, six entries
+convergence: .venv/installed ## whether the leaderboard's attack has converged: ten times the steps, ten restarts
 	$(RUN) --experiment=convergence
 
-verdict: .venv/installed ## the low-rank paper's statements and what they come from, and all its pages in one
+verdict: .venv/installed ## the low-rank paper's statements, what they come from, and all its pages in one
 	.venv/bin/python -m experiments.main --output_dir=$(OUTPUT) --experiment=verdict
 
 claims: .venv/installed ## the papers' statements as checks over what has been measured
-	$(DOOR) --output_dir=$(OUTPUT) $(FLAGS) --experiment=claims
+	$(ADVREC) --output_dir=$(OUTPUT) $(FLAGS) --experiment=claims
 
 describe: .venv/installed ## statistics of DATASETS
-	$(DOOR) $(FLAGS) --experiment=describe
+	$(ADVREC) $(FLAGS) --experiment=describe
 
-notebooks: .venv/notebooks ## render the notebooks to notebooks/html, of your own results or of those that ship; PRESET=quick measures first
+notebooks: .venv/notebooks ## notebooks as pages in notebooks/html, from your results or ours; PRESET=quick measures first
 	$(if $(filter quick,$(PRESET)),$(foreach name,$(NOTEBOOKS),$(RUN) --experiment=$(name) > /dev/null &&) true)
 	.venv/bin/python notebooks/render.py '$(OUTPUT)' $(PRESET) $(or $(DATASETS),$(if $(filter quick,$(PRESET)),synthetic,ml-1m))
 
-publish: .venv/installed ## README, docs and pages from the rows in published_runs; RESULTS='FOLDER ...' takes new rows over first
+publish: .venv/installed ## README, docs and pages from the rows in published_runs; RESULTS='FOLDER ...' adds rows first
 	.venv/bin/python published_runs/publish.py $(RESULTS)
 
-test: .venv/installed ## the test suite
-	.venv/bin/python -m pytest -q --numprocesses=2 --dist=worksteal tests
+test: .venv/installed ## the test suite; ROOM=evaluation: only tests/test_evaluation*.py
+	.venv/bin/python -m pytest -q --numprocesses=2 --dist=worksteal $(if $(ROOM),tests/test_$(ROOM)*.py,tests)
 
-coverage: .venv/installed ## the test suite, and how much of the code it runs, which takes half as long again
+coverage: .venv/installed ## the test suite and its coverage, which takes half as long again
 	.venv/bin/python -m pytest -q --numprocesses=2 --dist=worksteal --cov --cov-report=term:skip-covered --cov-fail-under=90 tests
 
-test-clusters: .venv/clusters ## the tests on Dask and Ray, with workers, clients and schedulers that are killed
+test-clusters: .venv/clusters ## the tests on Dask and Ray, which kill workers, clients and schedulers
 	TEST_CLUSTERS=1 .venv/bin/python -m pytest -q tests/test_clusters.py
 
 lint: .venv/installed ## ruff and mypy
@@ -120,7 +121,7 @@ docs: .venv/docs ## pages of the public functions, in docs/html
 package: .venv/package ## a wheel and a source archive, in dist
 	.venv/bin/python -m build --outdir dist .
 
-bench: .venv/bench ## speed and memory beside the plain loop and the eager dense baseline; SCALE=1m: what a million users cost
+bench: .venv/bench ## speed and memory beside a plain loop and an eager dense baseline; SCALE=1m: a million users
 	$(if $(SCALE),.venv/bin/python -m benchmarks.scale,.venv/bin/python -m benchmarks.main && .venv/bin/python -m benchmarks.poisoning)
 
 clean: ## remove the environment; results stay

@@ -1,4 +1,4 @@
-"""How fragile is a recommender, and what helps?  Perturbed factors, poisoned interactions and defences, in TensorFlow 2."""
+"""Adversarial perturbations, poisoning and defences of recommenders, in TensorFlow 2."""
 
 import importlib
 
@@ -18,7 +18,7 @@ _MODELS = ("AMF", "BPRMF", "MostPopular", "PMF", "Random", "WRMF")
 
 
 def __getattr__(name: str):
-    # TensorFlow takes seconds to import: a room is opened when it is first used.
+    # Imported on first use, because TensorFlow takes seconds.
     if name in _ROOMS:
         return importlib.import_module(f"advrec_tf.{name}")
     if name in _MODELS:

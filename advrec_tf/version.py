@@ -1,3 +1,3 @@
-"""The one place that says which version this is."""
+"""The version, which is written here alone."""
 
 __version__ = "0.12.0"

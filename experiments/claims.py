@@ -5,6 +5,7 @@ from typing import Any
 
 from advrec_tf.data import NAMES
 from advrec_tf.errors import UserError
+from advrec_tf.execution.runner import Page
 from advrec_tf.files import locked
 from advrec_tf.reporting import page
 
@@ -13,32 +14,37 @@ from .lowrank.evidence import LowRankEvidence
 from .multistep import claims as multistep_claims
 from .multistep.evidence import Evidence
 
-MULTI_STEP = ("table1", "iterations", "budget", "characteristics")
+MULTISTEP_EXPERIMENTS = ("table1", "iterations", "budget", "characteristics")
 
 
-def run(values: dict[str, Any]) -> None:
+def show(values: dict[str, Any]) -> int:
     """Write the pages <output_dir>/claims/multi-step and claims/low-rank, and print them."""
     output_dir = Path(values["output_dir"])
     names = [name if name in NAMES else Path(name).stem for name in values["dataset"]]
-    evidence, lowrank = (
-        [Evidence.of(output_dir, name) for name in names],
-        LowRankEvidence.of(output_dir),
-    )
-    texts = {
-        "multi-step": multistep_claims.report(evidence),
-        "low-rank": lowrank_claims.report(lowrank),
-    }
-    if not any(texts.values()):
+    multistep = multistep_claims.report([Evidence.of(output_dir, name) for name in names])
+    lowrank = lowrank_claims.report(LowRankEvidence.of(output_dir))
+    if not (multistep or lowrank):
         raise UserError(
-            f"{output_dir} holds no results on {', '.join(values['dataset'])} that a claim is about: "
-            "run table1, iterations, budget, characteristics or lowrank_table1 first"
+            f"{output_dir} holds no results on {', '.join(values['dataset'])} that a claim is "
+            "about: run table1, iterations, budget, characteristics or lowrank_table1 first"
         )
-    measured = {
-        "multi-step": [f"{experiment}/{name}*" for experiment in MULTI_STEP for name in names],
-        "low-rank": ["lowrank_*/*"],
-    }
-    for paper, text in texts.items():
-        if text:
-            sources = [path for glob in measured[paper] for path in sorted(output_dir.glob(glob))]
-            with locked(output_dir / "claims" / paper):
-                page(output_dir / "claims" / paper, text, sources=sources)
+    patterns = []
+    for experiment in MULTISTEP_EXPERIMENTS:
+        patterns += [f"{experiment}/{name}*" for name in names]
+    _write(output_dir, "multi-step", multistep, patterns)
+    _write(output_dir, "low-rank", lowrank, ["lowrank_*/*"])
+    return 0
+
+
+def _write(output_dir: Path, paper: str, text: str, patterns: list[str]) -> None:
+    """Write the page of a paper, if there is a text.  patterns: of the folders it is made from"""
+    if not text:
+        return
+    sources: list[Path] = []
+    for pattern in patterns:
+        sources += sorted(output_dir.glob(pattern))
+    with locked(output_dir / "claims" / paper):
+        page(output_dir / "claims" / paper, text, sources=sources)
+
+
+EXPERIMENT = Page(show)

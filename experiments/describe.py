@@ -1,36 +1,38 @@
-"""Statistics of a data set, and of fake profiles."""
+"""Statistics of data sets, and of fake profiles."""
 
 from pathlib import Path
 from typing import Any
 
-from advrec_tf.data import Interactions
+from advrec_tf.execution.inputs import load_datasets
+from advrec_tf.execution.runner import Page
 from advrec_tf.poisoning import Profiles, likeness
 
 
-def run(values: dict[str, Any], datasets: list[Interactions]) -> None:
-    """Prints users, items, interactions, density, shape and popularity skew of each data set; and of fake profiles, what gives them away.
+def show(values: dict[str, Any]) -> int:
+    """Print size, density, shape and popularity skew of each data set; return the exit status.
 
+    For fake profiles, print what gives them away.
     Raises UserError for profiles of another catalogue than the data's.
     """
+    datasets, skipped = load_datasets(values)
     profiles = [(path, Profiles.load(Path(path))) for path in values["profiles"]]
     for data in datasets:
-        _show(data.name, data.statistics())
+        _print(data.name, data.statistics())
         for path, fakes in profiles:
-            fakes.stacked_on(data)  # only a check
-            _show(
-                f"{path} ({fakes.name}) beside {data.name}",
-                fakes.statistics(data) | likeness(fakes, data),
-            )
+            fakes.stacked_on(data)  # checks the catalogue
+            statistics = fakes.statistics(data) | likeness(fakes, data)
+            _print(f"{path} ({fakes.name}) beside {data.name}", statistics)
+    return 1 if skipped else 0
 
 
-def _show(name: str, values: dict[str, Any]) -> None:
+def _print(name: str, values: dict[str, Any]) -> None:
     print(name)
     for label, value in values.items():
-        shown = (
-            f"{value:,.4f}"
-            if isinstance(value, float)
-            else f"{value:,}"
-            if isinstance(value, int)
-            else value
-        )
-        print(f"  {label:<44} {shown}")
+        if isinstance(value, float):
+            value = f"{value:,.4f}"
+        elif isinstance(value, int):
+            value = f"{value:,}"
+        print(f"  {label:<44} {value}")
+
+
+EXPERIMENT = Page(show)

@@ -17,7 +17,8 @@ from advrec_tf.data import Interactions
 from advrec_tf.defenses import measuring
 from advrec_tf.errors import UserError
 from advrec_tf.execution.jobs import Stages, Task
-from advrec_tf.execution.results import Job, read_record
+from advrec_tf.execution.records import read_record
+from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Experiment, Running, list_length
 from advrec_tf.execution.storage import write_csv
 from advrec_tf.files import write_text

@@ -9,7 +9,7 @@ import pandas as pd
 
 from advrec_tf.evaluation import mean_interval
 from advrec_tf.evaluation.verdicts import Verdict
-from advrec_tf.execution.results import read_record
+from advrec_tf.execution.records import read_record
 from advrec_tf.leaderboard import comparison, summary
 from advrec_tf.reporting import origin, read_results
 

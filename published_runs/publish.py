@@ -16,9 +16,10 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from advrec_tf.cli.flags import EXPERIMENTS, OF_MACHINE
+from advrec_tf.cli.experiments import EXPERIMENTS
+from advrec_tf.cli.flags import OF_MACHINE
 from advrec_tf.evaluation import NAMES
-from advrec_tf.execution.results import read_record, write_record
+from advrec_tf.execution.records import read_record, write_record
 from advrec_tf.files import replacing, write_text
 from advrec_tf.leaderboard import comparison, convergence_page, front, summary, user_ranks
 from advrec_tf.reporting import origin, plots, read_results

@@ -1,4 +1,4 @@
-"""Jobs that workers of a cluster import."""
+"""Tasks that workers of a cluster import."""
 
 import os
 import signal
@@ -6,30 +6,30 @@ import time
 from pathlib import Path
 
 from advrec_tf.errors import UserError
-from advrec_tf.execution import threads
+from advrec_tf.execution.threads import thread_count
 
 
-def sums(table, nested, x, position=0):
+def sums(table, nested, x):
     time.sleep(0.3)
     return float(nested["array"].sum()) + x * table.n_users, os.getpid()
 
 
-def fails(position=0):
-    raise UserError("told")
+def fails():
+    raise UserError("it failed")
 
 
-def dies(mark="", position=0):
+def dies(mark=""):
     if not mark or not Path(mark).exists():
         Path(mark or os.devnull).touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return "alive"
 
 
-def sleeps(mark, position=0):
+def sleeps(mark):
     Path(f"{mark}.begun").touch()
     time.sleep(25)
     Path(mark).touch()
 
 
-def own_threads(position=0):
-    return threads._threads
+def own_thread_count():
+    return thread_count()

@@ -6,9 +6,7 @@ import tempfile
 
 from advrec_tf.execution.startup import one_thread_for_numpy, start_tensorflow
 
-if (
-    "TF_XLA_FLAGS" not in os.environ
-):  # what one test has compiled serves all others, those of other processes as well
+if "TF_XLA_FLAGS" not in os.environ:  # all tests and their processes share compiled programs
     COMPILED = tempfile.mkdtemp(prefix="advrec-xla-")
     atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
     os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={COMPILED}"
@@ -26,7 +24,7 @@ from advrec_tf.reporting import plots
 
 @pytest.fixture(scope="session", autouse=True)
 def sketches():
-    """Pictures are drawn coarsely and without a layout, and the next of the same parts is not drawn at all: what they look like is for eyes."""
+    """Draw pictures coarsely and without a layout, and those of the same parts only once."""
     drawn: dict[tuple, bytes] = {}
 
     def savefig(figure, target, **options):
@@ -47,22 +45,22 @@ def sketches():
 
 @pytest.fixture(scope="session")
 def small():
-    """A data set that trains in seconds."""
+    """Return a data set that trains in seconds."""
     return data.synthetic(n_users=80, n_items=50, per_user=12, seed=3)
 
 
 @pytest.fixture
 def problem():
-    """Random factors and triples with duplicate rows and rows without gradient: P, Q, triples."""
+    """Return a function that makes random factors and triples: P, Q, triples.
+
+    There are duplicate rows, and rows without gradient.
+    """
 
     def build(seed=0, n_users=23, n_items=31, dim=7, n=300, scale=0.5):
         rng = np.random.default_rng(seed)
         P, Q = (rng.normal(0, scale, (rows, dim)).astype(np.float32) for rows in (n_users, n_items))
-        # The last users and items never occur.
-        triples = tuple(
-            rng.integers(0, high, n).astype(np.int32)
-            for high in (n_users - 2, n_items - 3, n_items - 3)
-        )
+        highs = (n_users - 2, n_items - 3, n_items - 3)  # the last users and items never occur
+        triples = tuple(rng.integers(0, high, n).astype(np.int32) for high in highs)
         return P, Q, triples
 
     return build

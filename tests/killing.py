@@ -1,18 +1,19 @@
-"""Attacks that are stopped in the middle, and what they leave."""
+"""Stop an attack in the middle, and read what it left."""
 
 
 class Killed(Exception):
-    """Stands for a kill."""
+    """Stand for a kill."""
 
 
 def contents(folder):
+    """Return the files of a folder, without its lock: name -> content."""
     return {
         path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != ".lock"
     }
 
 
 def killed_after(monkeypatch, module, epochs):
-    """Stops an attack of a module as a kill would, after its bookkeeping of some outer epochs."""
+    """Stop an attack of a module as a kill would, after it has stored some outer epochs."""
     real, left = module.Trajectory.add, [epochs]
 
     def add(self, *args, **kwargs):

@@ -10,8 +10,8 @@ from advrec_tf.execution.results import Job, Layout, read_results, recorded_run
 MADE: dict[str, tuple[list[dict], dict]] = {}
 
 
-def made(points, name, position=0):
-    """The function of a job whose rows are there already."""
+def made(points, name):
+    """Return the rows of a job that is made by hand."""
     return MADE[name]
 
 

@@ -1,10 +1,11 @@
-"""Running the command line: in this process with its jobs one after the other, or as a process of its own."""
+"""Run the command line: in this process, with its jobs one after the other, or in another one."""
 
 import contextlib
 import functools
 import io
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -41,11 +42,12 @@ TINY = (
     "--solver=als",
 )
 NARROW = (4, 8, 16, 32)  # of a GAN: a hundredth of the time
+WRITTEN = (".npz", ".csv", ".tsv", ".md")
 OF_VICTIMS = ("--victim_epochs", "--victim_dim", "--solver")
 
 
 class Outcome(NamedTuple):
-    """What a command left: its status and what it printed."""
+    """The status of a command and what it printed."""
 
     status: int
     out: str
@@ -53,7 +55,10 @@ class Outcome(NamedTuple):
 
 
 def advrec(*argv: str) -> Outcome:
-    """`python -m experiments.main` with these flags, in this process; its jobs run one after the other in it as well, and its GANs are narrow."""
+    """Run `python -m experiments.main` with these flags in this process.
+
+    Its jobs run one after the other in this process, and its GANs are narrow.
+    """
     if "experiment" not in absl_flags.FLAGS:
         command_line.define()
     absl_flags.FLAGS.unparse_flags()
@@ -66,7 +71,7 @@ def advrec(*argv: str) -> Outcome:
         contextlib.redirect_stderr(err),
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(jobs, "_processes", _here)
+        patch.setattr(jobs, "processes", this_process)
         patch.setattr(dcgan, "FILTERS", NARROW)
         try:
             status = main.main(command_line.parse(["advrec", *argv]))
@@ -80,43 +85,58 @@ def advrec(*argv: str) -> Outcome:
 
 
 @contextlib.contextmanager
-def _here(_):
-    yield Here()
+def this_process(_):
+    """Yield a pool in place of the processes of `jobs`."""
+    yield ThisProcess()
 
 
-class Here:
-    """A pool of this process, one call after the other."""
+class ThisProcess:
+    """A pool of this process, one task after the other."""
 
-    room = 1
+    capacity = 1
 
-    def submit(self, number, call, waiting):
-        self.left = number, call
+    def submit(self, number, task, waiting):
+        self.left = number, task
 
     def next(self):
-        number, call = self.left
-        return number, jobs.named(call.function)(**call.arguments, position=0), 0
+        number, task = self.left
+        return number, jobs.named(task.function)(**task.arguments), 0
 
 
-def answers(function, arguments, workers=1, *where):
-    """What a function of jobs returns for each of the arguments, by their place."""
-    found = {}
-    calls = [
-        jobs.Task(function, each, functools.partial(found.__setitem__, n))
-        for n, each in enumerate(arguments)
+def answers(function, arguments, workers=1, *more):
+    """Return what a task's function returns for each of the arguments, by their index.
+
+    more: further arguments of `jobs.run`
+    """
+    results = {}
+    tasks = [
+        jobs.Task(function, each, functools.partial(results.__setitem__, index))
+        for index, each in enumerate(arguments)
     ]
-    jobs.run([iter([calls])], workers, *where)
-    return found
+    jobs.run([iter([tasks])], workers, *more)
+    return results
 
 
-def told(result: Outcome) -> str:
-    """The one line that a command which failed printed."""
+def error_line(result: Outcome) -> str:
+    """Return the one line that a command which failed printed."""
     lines = [line for line in result.err.splitlines() if line]
     assert result.status == 1 and len(lines) == 1 and lines[0].startswith("advrec: "), result
     return lines[0]
 
 
+def run_python(*argv: str, **environment: str) -> subprocess.CompletedProcess:
+    """Run Python with these arguments in a process of its own, at the project's root."""
+    return subprocess.run(
+        [sys.executable, *argv],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+    )
+
+
 def command(*argv: str, **environment: str) -> dict:
-    """Arguments of subprocess.Popen for the command line in a process group of its own."""
+    """Return arguments of subprocess.Popen for the command line in a process group of its own."""
     return {
         "args": [sys.executable, "-m", "experiments.main", *argv],
         "cwd": ROOT,
@@ -131,8 +151,6 @@ def command(*argv: str, **environment: str) -> dict:
 
 
 def outcome(folder) -> dict[str, bytes]:
-    """Everything that must not depend on how often a run was killed."""
-    files = [
-        p for p in sorted(Path(folder).rglob("*")) if p.suffix in (".npz", ".csv", ".tsv", ".md")
-    ]
-    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+    """Return all that must not depend on how often a run was killed: path -> content."""
+    files = [path for path in sorted(Path(folder).rglob("*")) if path.suffix in WRITTEN]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}

@@ -10,7 +10,7 @@ from advrec_tf.execution import jobs
 from advrec_tf.leaderboard import summary
 from advrec_tf.leaderboard.auditing import align
 
-from running import advrec, told
+from running import advrec, error_line
 
 
 @pytest.fixture(scope="module")
@@ -222,9 +222,9 @@ def test_audit_of_ones_own_factors(factors):
         and (kept / "results.csv").read_bytes() == table
         and len(page) > 0
     )
-    assert "holds results of another config" in told(advrec(*flags, "--budget=absolute"))
+    assert "holds results of another config" in error_line(advrec(*flags, "--budget=absolute"))
     np.save(folder / "user.npy", np.load(folder / "user.npy") + 1)
-    assert "another config" in told(advrec(*flags))  # other factors
+    assert "another config" in error_line(advrec(*flags))  # other factors
 
 
 def test_audit_faults_are_told_in_one_line(factors):
@@ -248,4 +248,4 @@ def test_audit_faults_are_told_in_one_line(factors):
         ),
         ([user, item.replace("item.npy", "user.npy")], "12 rows, the data 15 items"),
     ):
-        assert message in told(advrec(*flags, *more))
+        assert message in error_line(advrec(*flags, *more))

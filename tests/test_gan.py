@@ -10,7 +10,6 @@ import tensorflow as tf
 from advrec_tf import data
 from advrec_tf.errors import UserError
 from advrec_tf.poisoning import dcgan, gan, zeroth_order
-from advrec_tf.poisoning.likeness import mean_jaccard
 from advrec_tf.poisoning.ratings import discrete, like_real, random_mask, strongest
 from advrec_tf.poisoning.settings import (
     GOALS,
@@ -18,6 +17,7 @@ from advrec_tf.poisoning.settings import (
     RecSys19Settings,
     RefinedBootstrapSettings,
 )
+from advrec_tf.poisoning.similarity import mean_jaccard
 from advrec_tf.recommenders import WRMFSettings
 
 from killing import Killed, contents, killed_after

@@ -1,8 +1,6 @@
-"""The command line of the experiments on perturbed factors."""
+"""The command line of the experiments on perturbed factors, and of describe and claims."""
 
-import json
 import re
-import zipfile
 
 import numpy as np
 import pandas as pd
@@ -10,76 +8,60 @@ import pytest
 
 from advrec_tf import data, evaluation
 from advrec_tf.files import locked
-from advrec_tf.leaderboard import measuring, summary
-from advrec_tf.leaderboard.user_ranks import read_board
-from advrec_tf.reporting import read_results
-from advrec_tf.reporting.vocabulary import DEFENDED
-from published_runs import publish
 
-from running import SHORT, advrec, answers, outcome, told
+from running import SHORT, advrec, error_line, outcome
+
+WITHOUT_ITERATIONS = [flag for flag in SHORT if not flag.startswith("--iterations")]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
+    """Return the output folder of table1, and what the command printed."""
     folder = tmp_path_factory.mktemp("finished")
-    return folder, advrec("--save_lists", f"--output_dir={folder}", *SHORT)
-
-
-def test_table1_from_nothing(finished):
-    folder, result = finished
+    result = advrec("--save_lists", f"--output_dir={folder}", *SHORT)
     assert result.status == 0, result.err
+    return folder, result
+
+
+def rows_of(output_dir, experiment, **options):
+    """Return the rows of an experiment on synthetic data."""
+    return pd.read_csv(output_dir / experiment / "synthetic" / "results.csv", **options)
+
+
+def test_table_1_writes_its_files_and_prints_its_page(finished):
+    folder, result = finished
     assert "synthetic: AMF, best" in result.out and f"Kept in {folder}" in result.out
-    kept = {p.name for p in (folder / "table1" / "synthetic").iterdir()}
-    assert {
-        "results.csv",
-        "results.sha256",
-        "config.json",
-        "report.md",
-        "table1.png",
-        "lists",
-        "jobs",
-    } <= kept
-    rows = pd.read_csv(folder / "table1" / "synthetic" / "results.csv")
-    # Two models by two selections: initial, noise, FGSM twice, and three points of four multi-step attacks.
+    written = {path.name for path in (folder / "table1" / "synthetic").iterdir()}
+    assert {"results.csv", "results.sha256", "config.json", "report.md"} <= written
+    assert {"table1.png", "lists", "jobs"} <= written
+
+
+def test_table_1_has_a_row_for_every_model_selection_attack_and_draw(finished):
+    """Two models by two selections: clean, noise, FGSM twice, three points of four attacks."""
+    rows = rows_of(finished[0], "table1")
     again = 2 * (2 + 2 * 3)  # at one selection, FGSM twice, BIM and PGD with other negatives
     assert len(rows) == 2 + 4 * (4 + 4 * 3) + again and (rows["draw"] == 1).sum() == again
-    assert len(list((folder / "table1" / "synthetic" / "lists").iterdir())) == len(
-        rows.drop(columns="selection").drop_duplicates()
-    )
-    assert (
-        set(rows["selection"].dropna()) == {"best", "last"}
-        and not rows[["PR", "RE", "nDCG", "EFD", "SE", "ICov"]].isna().any().any()
-    )
+    lists = list((finished[0] / "table1" / "synthetic" / "lists").iterdir())
+    assert len(lists) == len(rows.drop(columns="selection").drop_duplicates())
+    assert set(rows["selection"].dropna()) == {"best", "last"}
+    assert not rows[["PR", "RE", "nDCG", "EFD", "SE", "ICov"]].isna().any().any()
 
 
-def test_selections_are_told_apart_where_evaluations_are_sparse(tmp_path):
-    """With an evaluation every fourth epoch the best is 4 or 8, and the last one is 10, whatever it measures."""
-    result = advrec(
-        f"--output_dir={tmp_path}", *SHORT, "--eval_every=4", "--model_selection=best,last,epoch:7"
-    )
+def test_selections_differ_where_evaluations_are_sparse(tmp_path):
+    """With an evaluation every fourth epoch the best of ten epochs is 4 or 8, never 7 or 10."""
+    flags = ("--eval_every=4", "--model_selection=best,last,epoch:7")
+    result = advrec(f"--output_dir={tmp_path}", *SHORT, *flags)
     assert result.status == 0, result.err
-    rows = pd.read_csv(tmp_path / "table1" / "synthetic" / "results.csv")
-    epochs = rows.groupby(["model", "selection"])["epoch"].unique()
-    assert (
-        epochs["BPR-MF", "last"] == [10]
-        and epochs["AMF", "epoch:7"] == [7]
-        and epochs["BPR-MF", "best"][0] in (4, 8)
-    )
+    epochs = rows_of(tmp_path, "table1").groupby(["model", "selection"])["epoch"].unique()
+    assert epochs["BPR-MF", "last"] == [10] and epochs["AMF", "epoch:7"] == [7]
+    assert epochs["BPR-MF", "best"][0] in (4, 8)
     assert "synthetic: AMF, last (epoch 10; 1 seed(s))" in result.out
 
 
-def test_the_rows_say_what_was_measured(finished):
-    """Budget, step, start and ball of each attack, as the paper has them."""
-    rows = pd.read_csv(
-        finished[0] / "table1" / "synthetic" / "results.csv", keep_default_na=False, dtype=str
-    )
-    steps = {
-        tuple(row)
-        for row in rows.loc[
-            rows["attack"] != "", ["attack", "ball", "start", "epsilon", "step_size"]
-        ].to_numpy()
-    }
-    assert steps == {
+def test_epsilon_step_start_and_ball_of_each_attack_are_the_paper_s(finished):
+    rows = rows_of(finished[0], "table1", keep_default_na=False, dtype=str)
+    columns = ["attack", "ball", "start", "epsilon", "step_size"]
+    assert set(rows.loc[rows["attack"] != "", columns].itertuples(index=False, name=None)) == {
         ("noise", "", "", "0.5", ""),
         ("fgsm", "", "clean", "0.5", "0.5"),
         ("fgsm", "", "after_pgd", "0.5", "0.5"),
@@ -88,93 +70,76 @@ def test_the_rows_say_what_was_measured(finished):
         ("pgd", "linf", "uniform", "0.5", "0.125"),
         ("pgd", "l2", "uniform", "0.5", "0.125"),
     }
-    numbers = rows[
-        ((rows["iterations"] != "1") | (rows["attack"] == "fgsm"))
-        & ~rows["attack"].isin(["", "noise"])
-    ]
-    moved = {(r.attack, r.ball, r.start): float(r.user_shift) for r in numbers.itertuples()}
-    assert (
-        moved["fgsm", "", "clean"] == pytest.approx(0.5, abs=1e-3)
-        and moved["bim", "l2", "zero"] <= 0.5 + 1e-6 < moved["bim", "linf", "zero"]
-    )
-    after, clean = (
-        rows[(rows["start"] == start) & (rows["selection"] == "last")]["nDCG"].tolist()
-        for start in ("after_pgd", "clean")
-    )
-    assert after != clean
+
+
+def test_attacks_move_the_factors_as_far_as_they_may(finished):
+    rows = rows_of(finished[0], "table1", keep_default_na=False, dtype=str)
+    ended = (rows["iterations"] != "1") | (rows["attack"] == "fgsm")
+    rows = rows[ended & ~rows["attack"].isin(["", "noise"])]
+    shifts = {(row.attack, row.ball, row.start): float(row.user_shift) for row in rows.itertuples()}
+    assert shifts["fgsm", "", "clean"] == pytest.approx(0.5, abs=1e-3)
+    assert shifts["bim", "l2", "zero"] <= 0.5 + 1e-6 < shifts["bim", "linf", "zero"]
+    last = rows[rows["selection"] == "last"].groupby("start")["nDCG"].agg(list)
+    assert last["after_pgd"] != last["clean"]
 
 
 def test_metrics_of_saved_lists_are_those_of_the_results(finished):
-    folder = finished[0] / "table1" / "synthetic"
-    interactions = data.load("synthetic")
-    rows = pd.read_csv(folder / "results.csv", keep_default_na=False, dtype=str)
+    folder, interactions = finished[0] / "table1" / "synthetic", data.load("synthetic")
+    rows = rows_of(finished[0], "table1", keep_default_na=False, dtype=str)
+    names = "epoch|attack|ball|start|epsilon|iterations|seed|draw"
+    part = re.compile(rf"({names})=([^=]+?)(?=_[a-z]+=|$)")
     for path in sorted((folder / "lists").iterdir())[::7]:
         measured = evaluation.metrics(evaluation.read_lists(path, interactions), interactions)
-        parts = dict(
-            re.findall(
-                r"(epoch|attack|ball|start|epsilon|iterations|seed|draw)=([^=]+?)(?=_[a-z]+=|$)",
-                path.stem,
-            )
-        )
         row = rows[rows["model"] == path.stem.split("_")[0]]
-        for name, value in ({"attack": "", "draw": ""} | parts).items():
+        for name, value in ({"attack": "", "draw": ""} | dict(part.findall(path.stem))).items():
             row = row[row[name] == value]
-        assert (
-            len(row) >= 1
-            and float(row["EFD"].iloc[0]) == measured["EFD"]
-            and float(row["SE"].iloc[0]) == measured["SE"]
-        )
+        assert len(row) >= 1
+        assert float(row["EFD"].iloc[0]) == measured["EFD"]
+        assert float(row["SE"].iloc[0]) == measured["SE"]
 
 
-def test_results_of_another_config_and_a_folder_in_use_are_told(finished):
+def test_results_of_another_config_and_a_folder_in_use_are_errors(finished):
     folder, _ = finished
     before = outcome(folder)
-    assert "another config (epsilons [0.5] there, [0.3] here)" in told(
-        advrec(f"--output_dir={folder}", *SHORT, "--epsilon=0.3")
-    )
+    line = error_line(advrec(f"--output_dir={folder}", *SHORT, "--epsilon=0.3"))
+    assert "another config (epsilons [0.5] there, [0.3] here)" in line
     with locked(folder / "table1" / "synthetic"):
-        assert "in use by another run" in told(advrec(f"--output_dir={folder}", *SHORT))
+        assert "in use by another run" in error_line(advrec(f"--output_dir={folder}", *SHORT))
     assert outcome(folder) == before
 
 
-def test_a_data_set_that_cannot_be_had_is_skipped_and_the_rest_runs(finished, monkeypatch):
+def test_a_missing_data_set_is_skipped_and_the_rest_runs(finished, monkeypatch):
     folder, _ = finished
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    result = advrec(
-        f"--output_dir={folder}", f"--data_dir={folder}", "--dataset=lastfm,synthetic", *SHORT
-    )
+    flags = (f"--data_dir={folder}", "--dataset=lastfm,synthetic")
+    result = advrec(f"--output_dir={folder}", *flags, *SHORT)
     assert result.status == 1 and "synthetic: AMF, best" in result.out
-    assert (
-        len(result.err.splitlines()) == 1
-        and "lastfm is skipped: trainingset.tsv is missing" in result.err
-    )
+    (line,) = result.err.splitlines()
+    assert "lastfm is skipped: trainingset.tsv is missing" in line
 
 
-def test_figures_use_the_models_that_are_there(finished):
+def test_figures_and_claims_use_the_models_of_table_1(finished):
     folder, _ = finished
-    models = {
-        name: content for name, content in outcome(folder).items() if name.startswith("models")
-    }
+
+    def models():
+        return {path: text for path, text in outcome(folder).items() if path.startswith("models")}
+
+    before = models()
     for experiment, flags, picture in (
         ("iterations", ["--iterations=2,25"], "iterations.png"),
         ("budget", ["--epsilon=0.1,0.5,1", "--iterations=25"], "budget.png"),
         ("low_rank_against_perturbations", ["--iterations=3", "--svd_ranks=5,20"], "ranks.png"),
     ):
         result = advrec(
-            f"--experiment={experiment}",
-            f"--output_dir={folder}",
-            *(flag for flag in SHORT if "iterations" not in flag),
-            *flags,
+            f"--experiment={experiment}", f"--output_dir={folder}", *WITHOUT_ITERATIONS, *flags
         )
         assert result.status == 0, result.err
         assert (folder / experiment / "synthetic" / picture).exists()
-    assert {
-        name: content for name, content in outcome(folder).items() if name.startswith("models")
-    } == models
+    assert models() == before
     result = advrec("--experiment=claims", "--dataset=synthetic", f"--output_dir={folder}")
     assert result.status == 0 and "SE falls by at least 20%" in result.out
-    unmeasured = [line for line in result.out.splitlines() if "Denser data" in line]
-    assert len(unmeasured) == 1 and unmeasured[0].endswith("| not measured |")
+    (unmeasured,) = [line for line in result.out.splitlines() if "Denser data" in line]
+    assert unmeasured.endswith("| not measured |")
 
 
 def test_iterations_without_25_have_no_claims_about_25(tmp_path):
@@ -187,40 +152,23 @@ def test_iterations_without_25_have_no_claims_about_25(tmp_path):
 
 
 def test_more_attacks_join_the_paper_s(tmp_path):
-    flags = [flag for flag in SHORT if "iterations" not in flag] + [
-        "--iterations=2",
-        "--epsilon=0.5",
-        "--more_attacks=noise",
-    ]
-    result = advrec("--experiment=budget", f"--output_dir={tmp_path}", *flags)
+    flags = ("--iterations=2", "--epsilon=0.5", "--more_attacks=noise")
+    result = advrec("--experiment=budget", f"--output_dir={tmp_path}", *WITHOUT_ITERATIONS, *flags)
     assert result.status == 0, result.err
-    assert "noise" in set(pd.read_csv(tmp_path / "budget" / "synthetic" / "results.csv")["attack"])
+    assert "noise" in set(rows_of(tmp_path, "budget")["attack"])
 
 
-def test_figure_3(tmp_path):
-    result = advrec(
-        "--experiment=characteristics", "--cores=5,15,400", f"--output_dir={tmp_path}", *SHORT
-    )
-    assert (
-        result.status == 1
-        and "k = 400 is skipped" in result.err
-        and len(result.err.splitlines()) == 1
-    )
+def test_figure_3_measures_sub_samples_and_skips_empty_ones(tmp_path):
+    flags = ("--experiment=characteristics", f"--output_dir={tmp_path}", *SHORT)
+    result = advrec(*flags, "--cores=5,15,400")
+    (line,) = result.err.splitlines()
+    assert result.status == 1 and "k = 400 is skipped" in line
     folder = tmp_path / "characteristics" / "synthetic-single_pass"
-    assert (
-        folder / "characteristics.png"
-    ).exists() and "-96.10" not in result.out  # the print is of ML-1M
+    assert (folder / "characteristics.png").exists()
+    assert "-96.10" not in result.out  # the paper's number is of ML-1M
     assert pd.read_csv(folder / "losses.csv")["density"].nunique() == 2
-    more = [*SHORT, "--cores=10", "--seed=0,1"]
-    assert (
-        advrec(
-            "--experiment=characteristics",
-            f"--output_dir={tmp_path}",
-            *{flag.partition("=")[0]: flag for flag in more}.values(),
-        ).status
-        == 0
-    )
-    losses = pd.read_csv(folder / "losses.csv")  # of what was measured before, too
+    assert advrec(*flags, "--cores=10", "--seed=0,1").status == 0
+    losses = pd.read_csv(folder / "losses.csv")  # also of the earlier sub-samples
     assert losses.groupby("dataset")["seed"].nunique().to_dict() == {
         "synthetic-single_pass-5": 1,
         "synthetic-single_pass-10": 2,
@@ -228,304 +176,12 @@ def test_figure_3(tmp_path):
     }
 
 
-def test_the_leaderboard(tmp_path, monkeypatch):
-    """Trained entries and one's own; a name that is given to other factors stands beside what it was given to before."""
-    rng = np.random.default_rng(0)
-    shop = data.synthetic()
-    entries = {
-        "BPR-MF",
-        "rescaled BPR-MF",
-        "iALS",
-        "SVD",
-        "MostPopular",
-        "MarginMF",
-        "AMF with equal users",
-        "iALS at rank 4 with equal users",
-    }
-    entries.add(DEFENDED)
-    flags = [
-        "--experiment=robustness",
-        f"--output_dir={tmp_path}",
-        f"--entries={','.join(sorted(entries))}",
-        *SHORT,
-    ]
-    flags = [flag for flag in flags if "--iterations" not in flag]
-    monkeypatch.setattr(measuring, "SIZES", {"l2": (0.05, 0.2), "linf": (0.05,)})
-    for _ in range(2):
-        for what, rows in (("P", shop.n_users), ("Q", shop.n_items)):
-            np.save(tmp_path / f"{what}.npy", rng.standard_normal((rows, 3)))
-        result = advrec(*flags, f"--factors=mine:{tmp_path / 'P.npy'}:{tmp_path / 'Q.npy'}")
-        assert result.status == 0, result.err
-    folder = tmp_path / "robustness" / "synthetic"
-    found = pd.read_csv(folder / "leaderboard.csv", keep_default_na=False)
-    assert tuple(found.columns) == summary.COLUMNS
-    own = {name for name in found["entry"] if name.startswith("mine ")}
-    assert len(own) == 2 and set(found["entry"]) == own | entries
-    assert (found.groupby("entry").size() == 1 + 4 * 3).all() and set(found["threat"]) == {
-        "",
-        "train",
-        "lists",
-        "test",
-        "alone",
-    }
-    shown = found.set_index(["threat", "ball", "rho"]).drop(columns="entry")
-    pd.testing.assert_frame_equal(
-        *(shown[(found["entry"] == name).to_numpy()] for name in ("BPR-MF", "rescaled BPR-MF"))
-    )
-    names = {"factors", "config", "figures", "flags", "versions"}
-    record = json.loads((folder / "entries" / "BPR-MF 0.json").read_text())
-    assert (
-        names <= set(record)
-        and len(record["figures"]) == 13
-        and len(list((folder / "entries").iterdir())) == 11
-    )
-    worst = pd.read_csv(folder / "worst.csv")
-    assert tuple(worst.columns) == (*summary.DETAILS, *summary.SPEC)
-    specs = worst.groupby("entry")[list(summary.SPEC)].first()
-    assert specs.loc["iALS at rank 4 with equal users"].tolist() == ["iALS", 4, True]
-    assert specs.loc["BPR-MF", ["source", "normalized"]].tolist() == ["BPR-MF", False] and np.isnan(
-        specs.loc["BPR-MF", "truncated_to"]
-    )
-    assert set(pd.read_csv(folder / "tests.csv")["second"]) == set(found["entry"]) - {DEFENDED}
-    assert set(pd.read_csv(folder / "groups.csv")["entry"]) == set(found["entry"])
-    clean = found[found["threat"] == ""].set_index("entry")["nDCG"]
-    assert (found["nDCG"] <= found["entry"].map(clean)).all()
-    board = read_board(folder)
-    np.testing.assert_allclose(board.rows["users"].map(np.mean), board.rows["nDCG"], rtol=1e-5)
-    assert set(board.quarters) == set(summary.GROUPS)
-    page = (folder / "leaderboard.html").read_text()
-    publish.take(folder, tmp_path / "published" / "synthetic")
-    whole, shipped = (
-        read_results(place, "worst.csv") for place in (folder, tmp_path / "published" / "synthetic")
-    )
-    assert shipped[["nDCG", "rho"]].notna().all().all()
-    assert (tmp_path / "published" / "synthetic" / "users.npz").read_bytes() == (
-        folder / "users.npz"
-    ).read_bytes()
-    pd.testing.assert_frame_equal(
-        shipped, whole[shipped.columns].where(shipped.notna()), rtol=1e-4, check_dtype=False
-    )
-    assert (
-        "keeps most" in page
-        and page.count("<table>") == 17
-        and 'alt="Worst nDCG' in page
-        and (folder / "leaderboard.png").exists()
-    )
-
-
 def test_bprmf_may_end_before_amf(tmp_path):
-    result = advrec(
-        "--experiment=iterations",
-        "--bprmf_epochs=6",
-        f"--output_dir={tmp_path}",
-        "--model_selection=last",
-        *SHORT,
-    )
+    flags = ("--experiment=iterations", "--bprmf_epochs=6", "--model_selection=last")
+    result = advrec(f"--output_dir={tmp_path}", *SHORT, *flags)
     assert result.status == 0, result.err
-    rows = pd.read_csv(tmp_path / "iterations" / "synthetic" / "results.csv")
-    assert rows.groupby("model")["epoch"].unique().map(list)[["AMF", "BPR-MF"]].tolist() == [
-        [10],
-        [6],
-    ]
-
-
-def matrix(folder, rows):
-    """The path of an .npy file of some rows."""
-    np.save(folder / "matrix.npy", np.arange(2.0 * rows).reshape(rows, 2))
-    return folder / "matrix.npy"
-
-
-def table(folder, text, test=None):
-    folder.mkdir()
-    (folder / "train.tsv").write_text(text)
-    (folder / "test.tsv").write_text(test or "0\t1\n")
-    return f"--dataset={folder}"
-
-
-def zipped(folder, content):
-    (folder / "ml-1m").mkdir(parents=True)
-    (folder / "ml-1m" / "ml-1m.zip").write_bytes(content)
-    return "--dataset=ml-1m", f"--data_dir={folder}"
-
-
-def another_zip(folder):
-    with zipfile.ZipFile(folder, "w") as archive:
-        archive.writestr("ml-1m/ratings.dat", "1::1::5::1\n")
-    return folder.read_bytes()
-
-
-QUICK = "--preset=quick"
-FAULTS = {
-    "wrong flag": (lambda t: ["--epoch_count=3"], "Unknown command line flag 'epoch_count'"),
-    "wrong value": (lambda t: ["--epochs=many"], "--epochs must be a whole number from 1 up"),
-    "stray word": (lambda t: ["table1"], "unexpected argument 'table1'"),
-    "missing file": (
-        lambda t: ["--dataset=ml-1m", f"--data_dir={t}"],
-        "get it from https://files.grouplens.org/datasets/movielens/ml-1m.zip",
-    ),
-    "corrupt zip": (lambda t: zipped(t / "d", b"PK\x03\x04 torn"), "ml-1m.zip: wrong checksum"),
-    "wrong checksum": (
-        lambda t: zipped(t / "d", another_zip(t / "a.zip")),
-        "ml-1m.zip: wrong checksum",
-    ),
-    "non-numeric row": (
-        lambda t: [table(t / "d", "0\t0\nx\t1\n")],
-        "train.tsv, line 2: the user 'x' is not an integer id",
-    ),
-    "negative id": (
-        lambda t: [table(t / "d", "0\t0\n0\t-1\n")],
-        "train.tsv, line 2: the item -1 is negative",
-    ),
-    "huge id": (lambda t: [table(t / "d", f"0\t0\n0\t{2**63}\n")], "train.tsv, line 2"),
-    "two fields at one place": (
-        lambda t: [table(t / "d", "user\titem\n0\t0\n"), "--columns=user=user,item=user"],
-        "user",
-    ),
-    "test pair in train": (
-        lambda t: [table(t / "d", "0\t0\n0\t1\n")],
-        "test.tsv, line 1: the test pair (0, 1) is also in train",
-    ),
-    "nan epsilon": (lambda t: ["--epsilon=nan"], "--epsilon must be different numbers from 0 up"),
-    "unwritable output": (lambda t: [QUICK, "--output_dir=/dev/null/x"], "/dev/null/x"),
-    "no iterations": (lambda t: ["--iterations=", QUICK], "--iterations is empty"),
-    "iterations of nothing": (
-        lambda t: ["--iterations=0", QUICK],
-        "--iterations must be different whole numbers from 1 up",
-    ),
-    "bad seed": (lambda t: ["--seed=one"], "--seed must be different whole numbers"),
-    "equal seeds": (lambda t: ["--seed=1,1"], "--seed must be different whole numbers"),
-    "never evaluated": (
-        lambda t: [QUICK, "--epochs=9", "--amf_start=5", "--eval_every=5"],
-        "synthetic: none of AMF's epochs 6 to 9 is evaluated, as every 5th is, so none is best",
-    ),
-    "neither a word nor a number": (
-        lambda t: ["--eval_every=often"],
-        "--eval_every must be auto or a whole number from 1 up, not 'often'",
-    ),
-    "negative split": (
-        lambda t: [QUICK, "--split_seed=-1"],
-        "--split_seed must be a whole number from 0 to 4294967295",
-    ),
-    "large dimension": (
-        lambda t: [QUICK, "--embedding_dim=100000000"],
-        "--embedding_dim must be a whole number from 1 to 10000",
-    ),
-    "bad selection": (lambda t: ["--model_selection=worst", QUICK], "--model_selection must be of"),
-    "unknown attack": (
-        lambda t: ["--more_attacks=cw", QUICK],
-        "--more_attacks must be of noise, fgsm, bim, pgd",
-    ),
-    "long lists": (lambda t: [QUICK, "--k=5000"], "--k=5000 is more than the 400 items"),
-    "no results": (lambda t: [QUICK, "--experiment=claims"], "holds no results on synthetic"),
-    "two budgets": (
-        lambda t: [QUICK, "--epsilon=0.1,0.5"],
-        "--epsilon takes one value in this experiment",
-    ),
-    "no epoch left": (
-        lambda t: [QUICK, "--model_selection=epoch:5000"],
-        "names no epoch of BPR-MF on synthetic",
-    ),
-    "two selections": (
-        lambda t: [QUICK, "--experiment=budget", "--model_selection=best,last"],
-        "--model_selection takes one value",
-    ),
-    "amf before its start": (lambda t: [QUICK, "--amf_start=500"], "must be less than --epochs"),
-    "unknown entry": (
-        lambda t: [QUICK, "--experiment=robustness", "--entries=kNN"],
-        "--entries must be of BPR-MF, AMF, rescaled BPR-MF, iALS",
-    ),
-    "factors with a baseline's name": (
-        lambda t: [
-            QUICK,
-            "--experiment=robustness",
-            f"--factors=Random:{matrix(t, 3)}:{matrix(t, 3)}",
-        ],
-        "names of their own",
-    ),
-    "factors with a path's name": (
-        lambda t: [
-            QUICK,
-            "--experiment=robustness",
-            f"--factors=a/b:{matrix(t, 3)}:{matrix(t, 3)}",
-        ],
-        "--factors must be NAME",
-    ),
-    "lists beyond the items": (
-        lambda t: [QUICK, "--experiment=robustness", "--k=9999"],
-        "--k=9999 is more than",
-    ),
-    "factors without paths": (
-        lambda t: [QUICK, "--experiment=robustness", "--factors=mine"],
-        "--factors must be NAME:USERS.npy:ITEMS.npy or NAME:MODEL",
-    ),
-    "factors that are not there": (
-        lambda t: [QUICK, "--experiment=robustness", "--factors=mine:a.npy:b.npy"],
-        "a.npy",
-    ),
-    "factors of an entry's name": (
-        lambda t: [
-            QUICK,
-            "--experiment=robustness",
-            f"--factors=SVD:{matrix(t, 3)}:{matrix(t, 3)}",
-        ],
-        "names of their own",
-    ),
-    "factors of other data": (
-        lambda t: [
-            QUICK,
-            "--experiment=robustness",
-            f"--factors=mine:{matrix(t, 3)}:{matrix(t, 3)}",
-        ],
-        "have 3 and 3 rows",
-    ),
-    "BPR-MF ends before AMF starts": (
-        lambda t: [QUICK, "--bprmf_epochs=20"],
-        "--bprmf_epochs (20) must be from --amf_start (60) to --epochs (120)",
-    ),
-    "BPR-MF ends after AMF": (
-        lambda t: [QUICK, "--bprmf_epochs=200"],
-        "--bprmf_epochs (200) must be from --amf_start (60) to --epochs (120)",
-    ),
-    "another's flag": (
-        lambda t: [QUICK, "--experiment=table1", "--attack=recsys20"],
-        "--attack is not read by --experiment=table1",
-    ),
-    "a table that is given": (
-        lambda t: [QUICK, "--experiment=lowrank_table3", "--attack=random"],
-        "--attack is not read by",
-    ),
-    "no core": (
-        lambda t: [QUICK, "--experiment=characteristics", "--cores=500"],
-        "k = 500 is skipped: the 500-core of synthetic",
-    ),
-    "factors before data": (
-        lambda t: ["--experiment=audit", f"--data_dir={t}"],
-        "--user_factors is needed",
-    ),
-    "attack before data": (
-        lambda t: ["--experiment=poison", "--attack=worm", f"--data_dir={t}"],
-        "--attack must be of none, recsys20",
-    ),
-    "large budget": (
-        lambda t: [QUICK, "--epsilon=1e39"],
-        "--epsilon must be different numbers from 0 up",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_one_line_and_a_status(tmp_path, name):
-    flags, message = FAULTS[name]
-    chosen = flags(tmp_path)
-    result = advrec(*chosen, *([] if "output" in name else [f"--output_dir={tmp_path / 'out'}"]))
-    assert message in told(result)
-
-
-def test_help_shows_what_an_experiment_reads():
-    result = advrec("--experiment=budget", "--help")
-    assert result.status == 0 and "--epsilon " in result.out and "--patches" not in result.out
-    assert "--patches" in advrec("--experiment=lowrank_table2", "--help").out
-    assert "lowrank_table2" in advrec("--help").out
+    epochs = rows_of(tmp_path, "iterations").groupby("model")["epoch"].unique().map(list)
+    assert epochs[["AMF", "BPR-MF"]].tolist() == [[10], [6]]
 
 
 def test_describe():
@@ -535,72 +191,39 @@ def test_describe():
         assert line in result.out
 
 
-def test_published_numbers_stand_beside_their_own_data_and_setting_alone(tmp_path):
-    """A file that is called like a public data set, and public data in another setting, have no published column."""
-    (tmp_path / "ml-1m.csv").write_text(
-        "user,item,timestamp\n"
-        + "".join(f"{u},{i},{i}\n" for u in range(40) for i in range(u % 5, 30, 2))
-    )
-    result = advrec(
-        f"--dataset={tmp_path / 'ml-1m.csv'}", f"--output_dir={tmp_path / 'out'}", *SHORT
-    )
-    assert (
-        result.status == 0
-        and "own-ml-1m: BPR-MF, best" in result.out
-        and "0.0884" not in result.out.split("## Claims")[0]
-    )
-    assert "## Claims" not in result.out  # the paper says nothing of one's own data
+def shop_csv(path, columns, pairs):
+    """Write a table of (user, item) pairs; every further column repeats the item."""
+    lines = [
+        ",".join(map(str, (user, item, item)[: columns.count(",") + 1])) for user, item in pairs
+    ]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join([columns, *lines]) + "\n")
+    return path
 
 
-def test_inputs_of_one_name_are_told_apart(tmp_path):
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "shop.csv").write_text(
-            "user,item\n" + "".join(f"{u},{i}\n" for u in range(20) for i in range(u % 5, 12))
-        )
-    result = advrec(
-        "--experiment=describe", f"--dataset={tmp_path}/a/shop.csv,{tmp_path}/b/shop.csv"
-    )
+def test_published_numbers_do_not_stand_beside_your_own_data(tmp_path):
+    """A file that is called like a public data set is not that data set."""
+    pairs = [(user, item) for user in range(40) for item in range(user % 5, 30, 2)]
+    path = shop_csv(tmp_path / "ml-1m.csv", "user,item,timestamp", pairs)
+    result = advrec(f"--dataset={path}", f"--output_dir={tmp_path / 'out'}", *SHORT)
+    assert result.status == 0 and "own-ml-1m: BPR-MF, best" in result.out
+    assert "0.0884" not in result.out and "## Claims" not in result.out
+
+
+def test_inputs_of_one_name_get_different_names(tmp_path):
+    pairs = [(user, item) for user in range(20) for item in range(user % 5, 12)]
+    paths = [shop_csv(tmp_path / folder / "shop.csv", "user,item", pairs) for folder in "ab"]
+    result = advrec("--experiment=describe", f"--dataset={paths[0]},{paths[1]}")
     assert len(set(re.findall(r"^shop-[0-9a-f]{6}$", result.out, re.MULTILINE))) == 2
 
 
-def test_a_backend_that_is_not_installed_is_told(tmp_path, monkeypatch):
-    try:
-        import ray  # noqa: F401
-    except ImportError:
-        from advrec_tf.errors import UserError
-
-        with pytest.raises(UserError, match="--backend=ray needs a package that is not installed"):
-            answers("running:advrec", [{}], 1, "ray")
-    else:
-        pytest.skip("ray is installed")
-
-
-@pytest.mark.parametrize("flag", ["--job_threads=2", "--job_memory=1.5"])
-def test_shares_of_a_cluster_are_not_for_processes_here(tmp_path, flag):
-    assert "are of clusters: here --workers says" in told(
-        advrec("--experiment=table1", flag, f"--output_dir={tmp_path}", *SHORT)
-    )
-
-
-def test_memory_that_is_not_there_is_told(tmp_path, monkeypatch):
-    def load(*_, **__):
-        raise MemoryError
-
-    monkeypatch.setattr(data, "load", load)
-    assert "out of memory" in told(advrec("--preset=quick", f"--output_dir={tmp_path}"))
-
-
 def test_seeds_change_what_is_measured(tmp_path):
-    """Weights, negatives and the starts of PGD follow the seed, and the rows of two seeds differ in every attack."""
-    own = ("--seed=0,1", "--model_selection=last", "--attack_draws=1")
-    result = advrec(f"--output_dir={tmp_path}", *(f for f in SHORT if "seed" not in f), *own)
+    """Weights, negatives and the starts of PGD follow the seed: every attack has other rows."""
+    flags = ("--seed=0,1", "--model_selection=last", "--attack_draws=1")
+    result = advrec(f"--output_dir={tmp_path}", *SHORT, *flags)
     assert result.status == 0, result.err
-    rows = pd.read_csv(tmp_path / "table1" / "synthetic" / "results.csv").fillna(
-        {"attack": "", "ball": "", "start": ""}
-    )
-    for _, part in rows[rows["model"] != "MostPopular"].groupby(
-        ["model", "attack", "ball", "start", "iterations"], dropna=False
-    ):
+    rows = rows_of(tmp_path, "table1")
+    keys = ["model", "attack", "ball", "start", "iterations"]
+    for _, part in rows[rows["model"] != "MostPopular"].groupby(keys, dropna=False):
         assert part["SE"].nunique() == 2
     assert np.isfinite(rows["SE"]).all()

@@ -15,7 +15,7 @@ from experiments.lowrank import attack_seeds
 from experiments.lowrank import poisoned as family
 from published_runs import publish
 
-from running import OF_VICTIMS, TINY, advrec, told
+from running import OF_VICTIMS, TINY, advrec, error_line
 
 POISON = ("--experiment=poison", "--attack=recsys20,recsys19,bandwagon,recsys19+recsys20", *TINY)
 
@@ -154,7 +154,7 @@ def test_profiles_of_another_folder_are_measured_with_their_likeness(poisoned, t
 
 def test_the_verdict_is_all_pages_in_one(poisoned, tmp_path):
     folder, _ = poisoned
-    told(advrec("--experiment=verdict", f"--output_dir={tmp_path}"))
+    error_line(advrec("--experiment=verdict", f"--output_dir={tmp_path}"))
     for name in ("lowrank_table3", "lowrank_recsys19"):
         assert advrec(f"--experiment={name}", f"--output_dir={folder}", *flags_of(name)).status == 0
     result = advrec("--experiment=verdict", f"--output_dir={folder}")
@@ -210,7 +210,7 @@ def test_profiles_from_a_file_are_described_and_used(poisoned):
     victims = sorted((folder / "cache" / "victims").glob("*.npz"))
     result = advrec("--experiment=poison", f"--profiles={path}", f"--output_dir={folder}", *TINY)
     assert result.status == 0, result.err
-    promoted = told(
+    promoted = error_line(
         advrec(
             "--experiment=poison",
             f"--profiles={path}",
@@ -223,7 +223,7 @@ def test_profiles_from_a_file_are_described_and_used(poisoned):
     assert (
         sorted((folder / "cache" / "victims").glob("*.npz")) == victims
     )  # the same fakes train the same victim
-    doubled = told(
+    doubled = error_line(
         advrec(
             "--experiment=poison",
             f"--profiles={path}",
@@ -364,7 +364,7 @@ def test_ratings_of_another_scale_are_read_as_they_are(tmp_path):
     assert made.highest == 10 and 5 < made.ratings.max() <= 10
     plays = pd.read_csv(tmp_path / "shop.csv").assign(rating=lambda frame: frame["rating"] * 1000)
     plays.to_csv(tmp_path / "plays.csv", index=False)
-    message = told(
+    message = error_line(
         advrec(
             "--experiment=poison",
             f"--dataset={tmp_path / 'plays.csv'}",
@@ -517,13 +517,13 @@ def test_a_fault_is_one_line_and_a_status(tmp_path, name):
         for flag in flags_of(experiment)
         if not any(flag.split("=")[0] == own.split("=")[0] for own in chosen)
     ]
-    assert message in told(
+    assert message in error_line(
         advrec(f"--experiment={experiment}", *common, *chosen, f"--output_dir={tmp_path / 'out'}")
     )
 
 
 def test_pmf_without_ratings_is_told(tmp_path):
-    message = told(
+    message = error_line(
         advrec(
             "--experiment=poison",
             shop(tmp_path),
@@ -562,7 +562,7 @@ def test_a_picture_of_one_attack_holds_no_other(tmp_path):
     for experiment in ("lowrank_figure1", "lowrank_figure2"):
         flags = [f"--experiment={experiment}", f"--output_dir={tmp_path}", *flags_of(experiment)]
         assert advrec(*flags, "--attack=random").status == 0
-        assert "another config (attack random there, popular here)" in told(
+        assert "another config (attack random there, popular here)" in error_line(
             advrec(*flags, "--attack=popular")
         )
 
@@ -598,7 +598,7 @@ def test_results_of_an_earlier_version_stay(tmp_path):
     table = tmp_path / "poison" / "synthetic" / "results.csv"
     table.parent.mkdir(parents=True)
     table.write_text("dataset,model\nsynthetic,old\n")
-    message = told(
+    message = error_line(
         advrec("--experiment=poison", "--attack=random", f"--output_dir={tmp_path}", *TINY)
     )
     assert "is of an earlier version" in message and table.read_text().endswith("old\n")

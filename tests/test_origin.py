@@ -3,7 +3,7 @@
 import pytest
 
 from advrec_tf.cli import flags
-from advrec_tf.execution.results import write_record
+from advrec_tf.execution.records import write_record
 from advrec_tf.reporting import origin
 from advrec_tf.reporting.pages import page
 
@@ -95,10 +95,11 @@ def test_a_command_gives_the_values_again(experiment):
     assert words[:4] == ["python", "-m", "experiments.main", f"--experiment={experiment}"]
     again = {}
     for name, _, text in (word.removeprefix("--").partition("=") for word in words[4:]):
-        kind = flags.FLAGS[name].kind
-        again[name] = (
-            text == "true" if kind == "yes_no" else text.split(",") if kind.endswith("s") else text
-        )
+        flag = flags.FLAGS[name]
+        if flag.kind is bool:
+            again[name] = text == "true"
+        else:
+            again[name] = text.split(",") if flag.several else text
     assert set(again) == set(given) - set(flags.OF_MACHINE)
     kept = {name: value for name, value in values.items() if name not in flags.OF_MACHINE}
     assert {

@@ -1,4 +1,4 @@
-"""The Python of README and docs runs as printed, and README is short."""
+"""README and docs: their Python runs as printed, their flags exist, and README is short."""
 
 import re
 import subprocess
@@ -6,11 +6,16 @@ import sys
 
 import pytest
 
-from advrec_tf.cli.flags import EXPERIMENTS, FLAGS
+from advrec_tf.cli.experiments import EXPERIMENTS
+from advrec_tf.cli.flags import FLAGS
 
 from running import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OF_OTHER_PROGRAMS = {  # git, pip, ruff, pytest, nbconvert
+    *("version", "help", "quiet", "editable", "check", "numprocesses", "dist", "cov"),
+    *("outdir", "output"),
+}
 EXAMPLES = [
     example
     for page in PAGES
@@ -51,30 +56,9 @@ def test_flags_experiments_and_pages_that_are_named_exist(page):
     text = re.sub(
         r"\b(dask|ray) (scheduler|worker|start) [^`\n]*", "", page.read_text()
     )  # which have flags of their own
-    own = {
-        "--version",
-        "--help",
-        "--quiet",
-        "--editable",
-        "--check",
-        "--numprocesses",
-        "--dist",
-        "--cov",
-        "--outdir",
-        "--output",
-        "--no",
-    }
-    named = (
-        set(re.findall(r"(?<![\w-])--(?:no)?([a-z][a-z_0-9]+)", text))
-        - {name[2:] for name in own}
-        - {"experiment", "seed", "output", "cov"}
-    )
-    assert {name for name in named if name not in FLAGS and "no" + name not in FLAGS} <= {
-        "fresh_seeds"
-    }, named
-    assert set(re.findall(r"--experiment=([a-z_0-9]+)", text)) - {"lowrank_"} <= {
-        *EXPERIMENTS,
-        "noise",
-    }
+    named = set(re.findall(r"(?<![\w-])--(?:no)?([a-z][a-z_0-9]+)", text)) - OF_OTHER_PROGRAMS
+    assert named <= {"experiment", *FLAGS}
+    experiments = set(re.findall(r"--experiment=([a-z_0-9]+)", text))
+    assert experiments <= {*EXPERIMENTS, "noise", "lowrank_"}
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (page.parent / target).exists(), target

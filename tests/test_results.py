@@ -1,4 +1,4 @@
-"""Rows on disk: never mixed, never lost, and never taken for what they are not."""
+"""Rows on disk: never mixed with others, never lost, and damage is always noticed."""
 
 import json
 
@@ -22,47 +22,32 @@ def job(seed, name="made"):
 
 
 def run(folder, seeds=(0, 1), config=None, statistics=None):
-    """Measures what is not there; returns the seeds that were measured."""
-    measured = []
-    with recorded_run(
-        folder, config or {"epochs": 5, "grid": (1, 2)}, statistics or {"density": 0.25}, {}, LAYOUT
-    ) as results:
+    """Measure what is missing; return the seeds that were measured."""
+    measured, config = [], config or {"epochs": 5, "grid": (1, 2)}
+    with recorded_run(folder, config, statistics or {"density": 0.25}, {}, LAYOUT) as results:
         for seed in seeds:
-            each = job(seed)
-            if each not in results:
+            made = job(seed)
+            if made not in results:
                 measured.append(seed)
-                results.add(
-                    each,
-                    measure(
-                        each.function,
-                        each.points,
-                        each.arguments,
-                        results.path_of(each),
-                        results.binding,
-                    ),
-                )
+                path = results.path_of(made)
+                rows = measure(made.function, made.points, made.arguments, path, results.binding)
+                results.add(made, rows)
     return measured
 
 
 def test_rows_come_back_as_they_were_whatever_the_order(tmp_path):
     for name, seeds in (("a", (0, 1, 2)), ("b", (2, 0, 1))):
         assert run(tmp_path / name, seeds) == list(seeds) and run(tmp_path / name, seeds) == []
-    assert (tmp_path / "a" / "results.csv").read_bytes() == (
-        tmp_path / "b" / "results.csv"
-    ).read_bytes()
+    first, second = (tmp_path / name / "results.csv" for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
     frame = read_results(tmp_path / "a")
-    assert tuple(frame.columns) == ("dataset", *LAYOUT.columns) and set(frame["dataset"]) == {
-        "a"
-    }  # which rows without one have by their folder
+    assert tuple(frame.columns) == ("dataset", *LAYOUT.columns)
+    assert set(frame["dataset"]) == {"a"}  # the folder's name, as no column says it
     assert frame["nDCG"].tolist() == [1 / 3, 1 / 4, 1 / 5] * 2
-    assert frame.attrs["statistics"] == {"density": 0.25} and frame.attrs["config"] == {
-        "epochs": 5,
-        "grid": [1, 2],
-    }
-    assert {
-        (row["model"], row["seed"]): users["nDCG"].tolist()
-        for row, users in read_users(tmp_path / "a")
-    }["b", 2] == [2] * 4
+    assert frame.attrs["statistics"] == {"density": 0.25}
+    assert frame.attrs["config"] == {"epochs": 5, "grid": [1, 2]}
+    users = {(row["model"], row["seed"]): arrays for row, arrays in read_users(tmp_path / "a")}
+    assert users["b", 2]["nDCG"].tolist() == [2] * 4
 
 
 def test_a_run_is_recorded_and_its_config_is_kept(tmp_path):
@@ -74,21 +59,15 @@ def test_a_run_is_recorded_and_its_config_is_kept(tmp_path):
         run(tmp_path, config={"epochs": 6, "grid": (1, 2)})
     assert run(tmp_path) == []
     record = json.loads((tmp_path / "config.json").read_text())
-    assert len(record["runs"]) == 3 and {
-        "wall_seconds",
-        "peak_memory_mb",
-        "commit",
-        "versions",
-        "flags",
-    } <= set(record["runs"][0])
-    assert "grid.b 2 there, 3 here" in str(
-        pytest.raises(UserError, _two_settings, tmp_path / "deep").value
-    )
+    assert len(record["runs"]) == 3
+    names = {"wall_seconds", "peak_memory_mb", "commit", "versions", "flags"}
+    assert names <= set(record["runs"][0])
 
 
-def _two_settings(folder):
-    run(folder, config={"grid": {"a": 1, "b": 2}})
-    run(folder, config={"grid": {"a": 1, "b": 3}})
+def test_a_difference_of_configs_is_named_where_it_is(tmp_path):
+    run(tmp_path, config={"grid": {"a": 1, "b": 2}})
+    with pytest.raises(UserError, match=r"another config \(grid.b 2 there, 3 here\)"):
+        run(tmp_path, config={"grid": {"a": 1, "b": 3}})
 
 
 def test_without_a_row_nothing_is_bound(tmp_path):
@@ -96,7 +75,7 @@ def test_without_a_row_nothing_is_bound(tmp_path):
     assert run(tmp_path, config={"epochs": 2}) == [0, 1]
 
 
-def test_results_of_another_version_are_told(tmp_path):
+def test_results_of_another_version_are_an_error(tmp_path):
     run(tmp_path)
     with (
         pytest.raises(UserError, match="columns are not those"),
@@ -130,7 +109,7 @@ def test_jobs_of_another_config_never_mix_in(tmp_path):
 @pytest.mark.parametrize(
     "damage", ["cut in half", "empty", "text for a number", "gone", "cut at a line", "flipped"]
 )
-def test_damaged_results_are_told_and_come_back(tmp_path, capsys, damage):
+def test_damaged_results_are_noticed_and_come_back(tmp_path, capsys, damage):
     run(tmp_path)
     path = tmp_path / "results.csv"
     whole = path.read_bytes()
@@ -191,32 +170,34 @@ def test_a_death_between_two_renames_loses_nothing(tmp_path, monkeypatch):
     assert run(tmp_path, (0, 1)) == []
 
 
+def damaged(content, rng):
+    """Return a content that is cut, or has one flipped bit."""
+    index, bit = rng.integers(len(content)), rng.integers(8)
+    if rng.random() < 0.3:
+        return content[:index]
+    return content[:index] + bytes([content[index] ^ 1 << bit]) + content[index + 1 :]
+
+
 def test_three_hundred_flips_over_every_file_of_a_run(tmp_path):
-    """One line, or the same rows; never a traceback, and never other content."""
+    """Each gives one line of error or the same rows; never a traceback, never other content."""
     run(tmp_path)
-    whole = {
-        path: path.read_bytes()
-        for path in sorted(tmp_path.rglob("*"))
-        if path.is_file() and path.name != ".lock"
-    }
+
+    def files():
+        return [p for p in sorted(tmp_path.rglob("*")) if p.is_file() and p.name != ".lock"]
+
+    original = {path: path.read_bytes() for path in files()}
     rng, rows = np.random.default_rng(0), read_results(tmp_path)
     for _ in range(300):
-        path = list(whole)[rng.integers(len(whole))]
-        at, bit = rng.integers(len(whole[path])), rng.integers(8)
-        cut = (
-            whole[path][:at]
-            if rng.random() < 0.3
-            else whole[path][:at] + bytes([whole[path][at] ^ 1 << bit]) + whole[path][at + 1 :]
-        )
-        path.write_bytes(cut)
+        path = list(original)[rng.integers(len(original))]
+        path.write_bytes(damaged(original[path], rng))
         for read in (read_results, run):
             try:
                 read(tmp_path)
                 assert read_results(tmp_path).equals(rows)
             except UserError:
                 pass
-        for each in sorted(tmp_path.rglob("*")):
-            if each.is_file() and each not in whole and each.name != ".lock":
+        for each in files():
+            if each not in original:
                 each.unlink()
-        for each, content in whole.items():
+        for each, content in original.items():
             each.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Files: whole or absent, verified before they are parsed, and computed once."""
+"""Files: written at once, verified before they are parsed, and computed once."""
 
 import os
 import threading
@@ -27,10 +27,8 @@ def test_arrays_come_back_and_give_the_same_bytes(tmp_path):
     for name in ("a.npz", "b.npz"):
         storage.save(tmp_path / name, arrays())
     read = storage.load(tmp_path / "a.npz")
-    assert (
-        set(read) == set(arrays())
-        and (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    )
+    assert set(read) == set(arrays())
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     for name, value in arrays().items():
         np.testing.assert_array_equal(read[name], value)
     with np.load(tmp_path / "a.npz") as plain:  # any other reader of .npz
@@ -40,19 +38,19 @@ def test_arrays_come_back_and_give_the_same_bytes(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "b.npz"]
 
 
-def test_every_flip_and_every_truncation_is_told(tmp_path):
+def test_every_flip_and_every_truncation_is_noticed(tmp_path):
     path = tmp_path / "a.npz"
     storage.save(path, arrays())
-    whole = path.read_bytes()
-    for at in range(len(whole)):
+    original = path.read_bytes()
+    for at in range(len(original)):
         for damaged in (
-            whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :],
-            whole[:at],
+            original[:at] + bytes([original[at] ^ 1 << at % 8]) + original[at + 1 :],
+            original[:at],
         ):
             path.write_bytes(damaged)
             with pytest.raises(UserError, match="a.npz: its content is not what was written"):
                 storage.load(path)
-    for more in (whole + b"\0", b"\0" + whole, b""):
+    for more in (original + b"\0", b"\0" + original, b""):
         path.write_bytes(more)
         with pytest.raises(UserError, match="not what was written"):
             storage.load(path)
@@ -66,19 +64,16 @@ def test_the_cache_builds_once_and_notices_tampering(tmp_path, capsys):
         return {"x": np.arange(5.0), "y": [[1, 2]]}
 
     for _ in range(2):
-        found = storage.cached(tmp_path, {"a": 1}, build)
-        np.testing.assert_array_equal(found["x"], np.arange(5.0))
-        np.testing.assert_array_equal(found["y"], [[1, 2]])
+        arrays_read = storage.cached(tmp_path, {"a": 1}, build)
+        np.testing.assert_array_equal(arrays_read["x"], np.arange(5.0))
+        np.testing.assert_array_equal(arrays_read["y"], [[1, 2]])
     assert len(built) == 1
     path = storage.entry(tmp_path, {"a": 1})
     original = path.read_bytes()
     np.savez(path, x=np.arange(5.0) + 1, y=[[1, 2]])
     np.testing.assert_array_equal(storage.cached(tmp_path, {"a": 1}, build)["x"], np.arange(5.0))
-    assert (
-        len(built) == 2
-        and "not what was written; it is computed again" in capsys.readouterr().err
-        and path.read_bytes() == original
-    )
+    assert len(built) == 2 and path.read_bytes() == original
+    assert "not what was written; it is computed again" in capsys.readouterr().err
     storage.cached(tmp_path, {"a": 2}, build)
     assert len(built) == 3
 
@@ -108,15 +103,12 @@ def test_a_digest_tells_names_types_shapes_and_contents():
         {"x": np.arange(1, 5)},
     ]
     assert len({storage.digest(each) for each in (base, *others)}) == 5
-    assert (
-        storage.hashed({"a": 1, "b": 2})
-        == storage.hashed({"b": 2, "a": 1})
-        != storage.hashed({"a": 1, "b": 3})
-    )
+    assert storage.hashed({"a": 1, "b": 2}) == storage.hashed({"b": 2, "a": 1})
+    assert storage.hashed({"a": 1, "b": 2}) != storage.hashed({"a": 1, "b": 3})
     assert len(storage.hashed({}, 20)) == 20
 
 
-def test_a_file_is_whole_or_as_before(tmp_path):
+def test_a_file_is_finished_or_as_before(tmp_path):
     (tmp_path / "f").write_text("old")
     with pytest.raises(RuntimeError), replacing(tmp_path / "f") as temporary:
         temporary.write_text("half")
@@ -166,12 +158,11 @@ def test_threads_that_write_one_file_do_not_meet(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert (
-        not failed and (tmp_path / "f").read_text() in texts and len(list(tmp_path.iterdir())) == 1
-    )
+    assert not failed and (tmp_path / "f").read_text() in texts
+    assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_folder_in_use_is_told(tmp_path):
+def test_a_folder_in_use_is_an_error(tmp_path):
     with locked(tmp_path), pytest.raises(UserError, match="in use by another run"):
         with locked(tmp_path, patience=0.2):
             pass
@@ -188,7 +179,7 @@ def test_who_holds_a_folder_removes_what_a_killed_run_left(tmp_path):
         assert not any(path.exists() for path in left) and (tmp_path / "own.tmp").exists()
 
 
-def test_a_system_without_locks_is_told(tmp_path, monkeypatch):
+def test_a_system_without_locks_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "fcntl", None)
     with pytest.raises(UserError, match="no file locks"), locked(tmp_path):
         pass

@@ -149,8 +149,8 @@ def test_a_job_has_the_workers_that_no_other_needs(workers, wanted):
     found = [
         result
         for _, result in sorted(
-            answers("cluster_jobs:own_threads", [{} for _ in wanted], workers).items()
+            answers("cluster_jobs:own_thread_count", [{} for _ in wanted], workers).items()
         )
     ]
     assert found == wanted
-    assert jobs.called(0, "cluster_jobs:own_threads", {}, 0, 3)[1] == 3
+    assert jobs.run_task(0, "cluster_jobs:own_thread_count", {}, 3)[1] == 3

@@ -38,8 +38,8 @@ from advrec_tf.poisoning import (
     likeness,
     zeroth_order,
 )  # noqa: E402
-from advrec_tf.poisoning.likeness import VERSION as LIKENESS  # noqa: E402
 from advrec_tf.poisoning.settings import GanSettings  # noqa: E402
+from advrec_tf.poisoning.similarity import VERSION as LIKENESS  # noqa: E402
 from advrec_tf.recommenders import (
     AMFSettings,
     BPRMFSettings,

@@ -1,34 +1,37 @@
-"""The table of flags as a command line: declared to absl, parsed, and shown by --help."""
+"""The command line: its flags are declared to absl, parsed, and shown by --help."""
 
 import sys
 from typing import Any
 
 from absl import flags
 
-from advrec_tf.cli.flags import EXPERIMENTS, FLAGS, PRESETS, default
+from advrec_tf.cli.experiments import EXPERIMENTS
+from advrec_tf.cli.flags import FLAGS, default
+from advrec_tf.cli.parsing import Flag
+from advrec_tf.cli.presets import PRESETS
+
+HELP = ("--help", "-help", "-h", "--helpfull", "--helpshort", "-?")
 
 
 def define() -> None:
-    """Declares the flags to absl; None stands for one that is not given."""
+    """Declare the flags to absl; a flag that is not given is None."""
     flags.DEFINE_enum("experiment", "table1", list(EXPERIMENTS), "what to run")
     for name, flag in FLAGS.items():
-        says = (
-            f"{', '.join(flag.read_by) if len(flag.read_by) < 4 else ''}: {flag.says}".removeprefix(
-                ": "
-            )
-        )
-        if flag.kind == "yes_no":
-            flags.DEFINE_bool(name, None, says)
-        elif flag.kind.endswith("s"):
-            flags.DEFINE_list(name, None, says)
+        if flag.kind is bool:
+            flags.DEFINE_bool(name, None, flag.help)
+        elif flag.several:
+            flags.DEFINE_list(name, None, flag.help)
         else:
-            flags.DEFINE_string(name, None, says)
+            flags.DEFINE_string(name, None, flag.help)
 
 
 def help_of(experiment: str | None) -> str:
-    """What an experiment reads, with the defaults of both presets; without one, the experiments and how to see more."""
+    """Return what an experiment reads, with the defaults of both presets.
+
+    Without an experiment, return all of them and how to see more.
+    """
     if experiment not in EXPERIMENTS:
-        lines = [f"  {name:<32} {room.says}" for name, room in EXPERIMENTS.items()]
+        lines = [f"  {name:<32} {entry.help}" for name, entry in EXPERIMENTS.items()]
         return "\n".join(
             [
                 "--experiment=",
@@ -37,38 +40,34 @@ def help_of(experiment: str | None) -> str:
                 "--experiment=NAME --help lists the flags of one of them.",
             ]
         )
-    lines = [f"{experiment}: {EXPERIMENTS[experiment].says}", ""]
-    for name, flag in FLAGS.items():
-        if experiment in flag.read_by:
-            shown = dict.fromkeys(_shown(default(flag, experiment, preset)) for preset in PRESETS)
-            among = (
-                f" ({', '.join(flag.among)})" if flag.among and flag.kind.startswith("text") else ""
-            )
-            lines.append(
-                f"  --{name:<26} {flag.says}{among}"
-                + "".join(f" [{'; quick: '.join(shown)}]" if any(shown) else "")
-            )
-    return "\n".join(lines)
+    lines = [_help_line(flag, experiment) for flag in FLAGS.values() if experiment in flag.read_by]
+    return "\n".join([f"{experiment}: {EXPERIMENTS[experiment].help}", "", *lines])
+
+
+def _help_line(flag: Flag, experiment: str) -> str:
+    choices = f" ({', '.join(flag.choices)})" if flag.choices and flag.kind is str else ""
+    defaults = [_shown(default(flag, experiment, preset)) for preset in PRESETS]
+    text = f" [{'; quick: '.join(dict.fromkeys(defaults))}]" if any(defaults) else ""
+    return f"  --{flag.name:<26} {flag.help}{choices}{text}"
 
 
 def _shown(value: Any) -> str:
     if value is None or value == []:
         return ""
-    if isinstance(value, list):
-        return ",".join(
-            f"{each:g}" if isinstance(each, float) else str(each)
-            for each in (value if len(value) < 9 else [*value[:3], "...", value[-1]])
-        )
-    return str(value)
+    if not isinstance(value, list):
+        return str(value)
+    if len(value) > 8:
+        value = [*value[:3], "...", value[-1]]
+    return ",".join(f"{item:g}" if isinstance(item, float) else str(item) for item in value)
 
 
 def given_flags() -> dict[str, Any]:
-    """The flags of the table that were given on the command line, as they were given."""
+    """Return the flags that were given on the command line, unparsed."""
     return {name: flags.FLAGS[name].value for name in FLAGS if flags.FLAGS[name].value is not None}
 
 
 def experiment_of(argv: list[str]) -> str | None:
-    """The experiment that a command line names, before it is parsed."""
+    """Return the experiment that a command line names, before it is parsed."""
     for word, following in zip(argv, [*argv[1:], ""]):
         if word.lstrip("-").partition("=")[0] == "experiment":
             return word.partition("=")[2] or following
@@ -76,15 +75,14 @@ def experiment_of(argv: list[str]) -> str | None:
 
 
 def parse(argv: list[str]) -> list[str]:
-    """absl's flags_parser: --help is ours, and what is wrong is told in one line."""
-    if any(
-        word in ("--help", "-help", "-h", "--helpfull", "--helpshort", "-?") for word in argv[1:]
-    ):
+    """Parse a command line for absl: print our own --help, or one line about what is wrong."""
+    if any(word in HELP for word in argv[1:]):
         print(help_of(experiment_of(argv)))
         sys.exit(0)
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:
         sys.exit(
-            f"advrec: {' '.join(str(error).split())} (--help lists all experiments, --experiment=NAME --help its flags)"
+            f"advrec: {' '.join(str(error).split())} "
+            "(--help lists all experiments, --experiment=NAME --help its flags)"
         )

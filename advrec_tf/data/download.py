@@ -7,27 +7,12 @@ import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
 
 from tqdm import tqdm
 
+from advrec_tf.data.sources import Remote
 from advrec_tf.errors import UserError
 from advrec_tf.files import locked, replacing
-
-
-class Remote(NamedTuple):
-    """A public file: its address and its checksum as algorithm:hexdigest, the algorithm being md5, sha1, sha256 or git."""
-
-    url: str
-    checksum: str
-
-    @property
-    def filename(self) -> str:
-        return self.url.rpartition("/")[2]
-
-    @property
-    def algorithm(self) -> str:
-        return self.checksum.partition(":")[0]
 
 
 def checksum(path: Path, algorithm: str) -> str:

@@ -2,12 +2,11 @@
 
 import numpy as np
 
+from advrec_tf.data.choices import GROUPS
 from advrec_tf.data.interactions import Interactions
 from advrec_tf.data.seeds import generator
 from advrec_tf.errors import UserError
 
-# Percentiles of the items' train clicks: a group holds the items above the first and up to the second.
-GROUPS = {"head": (95, 100), "upper_torso": (75, 95), "lower_torso": (50, 75), "tail": (0, 50)}
 PUBLISHED_TARGETS = {
     "gowalla": (259, 2272, 3010, 6737, 7690)
 }  # of the head, as in the public code of Tang et al.

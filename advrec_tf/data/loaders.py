@@ -5,81 +5,15 @@ import os
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
-from advrec_tf.data.download import Remote, fetch, unpack_member, verify
+from advrec_tf.data.download import fetch, unpack_member, verify
 from advrec_tf.data.interactions import Interactions
 from advrec_tf.data.seeds import check_seed
-from advrec_tf.data.synthetic import synthetic
+from advrec_tf.data.sources import NAMES, SOURCES, Source
+from advrec_tf.data.synthesis import synthetic
 from advrec_tf.data.tables import read_table
 from advrec_tf.errors import UserError
 
-_MSAP = "https://raw.githubusercontent.com/sisinflab/MSAP/74e73aef5c9d2f6a346f58df5038c93462dcbf8a/data/lastfm/"
-_GOWALLA = "https://raw.githubusercontent.com/graytowne/revisit_adv_rec/0e50743712810a515e35642d65399541e2553445/data/gowalla/"
-_GROUPLENS = "https://files.grouplens.org/datasets/"
-
-
-class Source(NamedTuple):
-    """Where a named data set comes from: one table to be split (a member of an archive), or a train and a test table; and its published sizes."""
-
-    files: tuple[str, ...]
-    remotes: tuple[Remote, ...]
-    users: int | None = None  # not known
-    items: int | None = None
-    interactions: int | None = None
-    member: str = ""
-
-
-SOURCES = {
-    "ml-1m": Source(
-        ("ratings.dat",),
-        (Remote(_GROUPLENS + "movielens/ml-1m.zip", "md5:c4d9eecfca2ab87c1945afe126590906"),),
-        users=6_040,
-        items=3_706,
-        interactions=1_000_209,
-        member="ml-1m/ratings.dat",
-    ),
-    "ml-100k": Source(
-        ("u.data",),
-        (Remote(_GROUPLENS + "movielens/ml-100k.zip", "md5:0e33842e24a9c977be4e0107933c0723"),),
-        users=943,
-        items=1_682,
-        interactions=100_000,
-        member="ml-100k/u.data",
-    ),
-    "lastfm": Source(
-        ("trainingset.tsv", "testset.tsv"),
-        (
-            Remote(_MSAP + "trainingset.tsv", "git:b14bd9af89b55b0fb7d336f2d4134b125c4eeeb4"),
-            Remote(_MSAP + "testset.tsv", "git:dffe4e11f8a5e6e154810f1a24703420da10d02c"),
-        ),
-        users=2_847,
-    ),
-    "lastfm-2k": Source(
-        ("user_artists.dat",),
-        (
-            Remote(
-                _GROUPLENS + "hetrec2011/hetrec2011-lastfm-2k.zip",
-                "sha256:6738f48195667ff03caaab4d32ca9a3133d8cc026b7c3cdaf6ce1010e913c59c",
-            ),
-        ),
-        users=1_892,
-        items=17_632,
-        interactions=92_834,
-        member="user_artists.dat",
-    ),
-    "gowalla": Source(
-        ("train.csv", "test.csv"),
-        (
-            Remote(_GOWALLA + "train.csv", "git:59cbde2efcb9e30b71fb041f498cb20394c4b0f6"),
-            Remote(_GOWALLA + "test.csv", "git:462be2a823ab15050e32cb0df3d79c9ed61015e7"),
-        ),
-        users=13_149,
-        items=14_007,
-        interactions=535_610,
-    ),
-}
-NAMES = (*SOURCES, "synthetic")
 _SPLIT_FILES = (
     ("trainingset.tsv", "testset.tsv"),
     ("train.tsv", "test.tsv"),

@@ -3,12 +3,11 @@
 import numpy as np
 import pandas as pd
 
+from advrec_tf.data.choices import K_CORES
 from advrec_tf.data.interactions import Interactions
 from advrec_tf.data.seeds import generator
 from advrec_tf.data.splits import leave_one_out
 from advrec_tf.errors import UserError
-
-K_CORES = ("single_pass", "iterated")
 
 
 def k_core(

@@ -1,29 +1,20 @@
-"""Defences against poisoned interactions and perturbed factors: finding the fakes, or low-rank data and factors."""
+"""Defences against poisoned interactions and perturbed factors.
 
-from advrec_tf.defenses.detection import KERNELS, Svm, sanitize, unsupervised_scores
-from advrec_tf.defenses.entering import ENTER
-from advrec_tf.defenses.low_rank import (
-    PARTIAL,
-    LowRank,
-    Transformation,
-    projection,
-    reconstruct,
-    reconstruct_full,
-)
-from advrec_tf.defenses.protocol import Defense, project
+They find the fake users, or make data and factors low-rank.
 
-__all__ = [
-    "ENTER",
-    "KERNELS",
-    "PARTIAL",
-    "Defense",
-    "LowRank",
-    "Svm",
-    "Transformation",
-    "project",
-    "projection",
-    "reconstruct",
-    "reconstruct_full",
-    "sanitize",
-    "unsupervised_scores",
-]
+The public names are imported on first use, because SciPy and scikit-learn take a second to import.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from advrec_tf.defenses.public import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(import_module("advrec_tf.defenses.public"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *import_module("advrec_tf.defenses.public").__all__]

@@ -6,10 +6,8 @@ import numpy as np
 from scipy import sparse
 
 from advrec_tf.data import Interactions
+from advrec_tf.defenses.choices import CHOICES
 from advrec_tf.errors import UserError
-
-ENTER = ("binarize", "binarize_and_keep", "weights", "dense", "rating_matrix", "ratings")
-CHOICES = ("magnitude", "random")
 
 
 def entered(

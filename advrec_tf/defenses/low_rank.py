@@ -13,14 +13,13 @@ import numpy as np
 from scipy import linalg, sparse
 
 from advrec_tf.data import Interactions
-from advrec_tf.defenses.entering import CHOICES, ENTER, entered, entered_ratings
+from advrec_tf.defenses.choices import CHOICES, ENTER, FLOOR, PARTIAL
+from advrec_tf.defenses.entering import entered, entered_ratings
 from advrec_tf.defenses.protocol import Defense
 from advrec_tf.errors import UserError
 from advrec_tf.execution import storage
 
-PARTIAL = ("keep", "drop")
 VERSION = 1  # of reconstructions and projections, one more whenever their bytes change
-FLOOR = 0.1  # a reconstruction is kept without what is smaller: neither a rating nor a click comes of it
 _ROWS = 512  # rows of a wide product that are held at a time
 _WIDE = 4096  # above this many rows a patch is decomposed in single precision
 
@@ -320,9 +319,7 @@ class Transformation(Defense):
         return found["U"][:, : self.rank], found["V"][:, : self.rank]
 
 
-def prepare_full(
-    data: Interactions, ranks: tuple[int, ...], cache_dir: Path, position: int = 0
-) -> None:
+def prepare_full(data: Interactions, ranks: tuple[int, ...], cache_dir: Path) -> None:
     """Puts the reconstructions of the whole matrix of clicks at several ranks into the cache, from one decomposition."""
     entries = {rank: LowRank(None, rank).identity(data) for rank in ranks}
     missing = [

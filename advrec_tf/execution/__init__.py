@@ -1,1 +1,4 @@
-"""Execution: processes and clusters, files of arrays and tables, results and the runner.  It knows no paper and no model."""
+"""How work is done: processes, clusters, storage, results and the runner.
+
+This room knows no paper and no model.
+"""

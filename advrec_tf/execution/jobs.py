@@ -1,4 +1,4 @@
-"""Calls side by side in processes of their own, each as soon as what it needs is there."""
+"""Tasks side by side in processes of their own; a task starts as soon as its inputs exist."""
 
 import contextlib
 import importlib
@@ -30,108 +30,119 @@ from advrec_tf.execution.startup import (
 )
 from advrec_tf.execution.threads import threads
 
-BACKENDS = ("loky", "dask", "ray")
-MOST_THREADS = 8  # of a call, each of which holds blocks of its own
-IDLE = 300  # seconds after which a process that has nothing to do ends
-GRACE = 0.5  # seconds in which a call that is stopped removes its temporary files
-peak_workers_mb = 0  # the most memory that one process has held for a call of this run
+MAX_THREADS = 8  # of a task, each of which holds blocks of its own
+IDLE_SECONDS = 300  # after which a process without a task ends
+GRACE_SECONDS = 0.5  # in which a stopped task removes its temporary files
+peak_workers_mb = 0  # the most memory that one process has held for a task of this run
 
 
 def ignored(_: Any) -> None:
-    """A result that is on disk."""
+    """Drop a result that is on disk."""
 
 
 class Task(NamedTuple):
-    """A function by its name "module:name", so that this process need not import TensorFlow only to hand it on; its arguments, to which `position`
-    comes, where its progress bar goes; and what this process does with its result."""
+    """A call of a function by its name "module:name", and what this process does with the result.
+
+    The name saves this process from importing TensorFlow.
+    """
 
     function: str
     arguments: dict[str, Any]
     done: Callable[[Any], None] = ignored
 
 
-Stages = Iterator[
-    list[Task]
-]  # of batches: the next is asked for, and begins, when all of the one before are done
+# The stages of a sequence: one is asked for and begins when all tasks before it are done.
+Stages = Iterator[list[Task]]
 
 
 class Pool(Protocol):
-    """Where calls run."""
+    """Where tasks run."""
 
-    room: int  # how many it takes at a time
+    capacity: int  # how many tasks it takes at a time
 
-    def submit(self, number: int, call: Task, waiting: int) -> None:
-        """Begins a call; waiting: how many others could begin."""
+    def submit(self, number: int, task: Task, waiting: int) -> None:
+        """Begin a task.  waiting: how many others could begin."""
         ...
 
     def next(self) -> Done:
-        """Any call that is done.  Raises what it has raised."""
+        """Return the result of any task that is done, or raise what it has raised."""
         ...
 
 
 def run(
-    flows: Iterable[Stages],
+    sequences: Iterable[Stages],
     workers: int,
     backend: str = "loky",
     folder: Path = Path(),
-    share: clusters.ResourceRequest = clusters.ONE_THREAD,
+    request: clusters.ResourceRequest = clusters.ONE_THREAD,
 ) -> None:
-    """Runs all flows at once, at most `workers` calls at a time, in the order in which they may begin.
+    """Run all sequences at once, at most `workers` tasks at a time.
 
-    `backend`: processes here (loky), which end when this one does, or a cluster that runs already (dask, ray) with as many workers as that has.  A
-    call that raises ends the run with its error; what shall outlive it must be on disk.  Where fewer calls than workers can begin each has more
-    threads here.  folder, share: in which they write, which a cluster's workers have to see, and what each has of the cluster.
+    Tasks begin in the order in which they may.  A task that raises ends the run with its error.
+    Only what is on disk outlives it.  Each task has more threads while fewer tasks than workers
+    can begin.
+
+    backend: processes here (loky), which end with this one, or a running cluster (dask, ray).
+    folder: where tasks write; a cluster's workers must see it.  request: for a cluster's task.
     """
     one_thread_for_numpy()
-    waiting = deque(each for flow in flows for each in _next_batch(flow))
-    running: dict[int, tuple[Task, _Batch]] = {}
+    waiting = deque[tuple[Task, _Stage]]()
+    for sequence in sequences:
+        waiting += _next_stage(sequence)
     if not waiting:
         return
-    with (
-        _processes(workers)
-        if backend == "loky"
-        else clusters.pool(backend, called, folder, share) as pool
-    ):
-        count = 0
-        while waiting or running:
-            while waiting and len(running) < pool.room:
-                running[count] = waiting.popleft()
-                pool.submit(count, running[count][0], len(waiting))
-                count += 1
-            number, result, megabytes = pool.next()
-            _note(megabytes)
-            call, batch = running.pop(number)
-            call.done(result)
-            batch.left -= 1
-            if not batch.left:
-                waiting += _next_batch(batch.flow)
+    if backend == "loky":
+        opened: contextlib.AbstractContextManager[Pool] = processes(workers)
+    else:
+        opened = clusters.pool(backend, run_task, folder, request)
+    with opened as pool:
+        _run_in(pool, waiting)
+
+
+def _run_in(pool: Pool, waiting: deque[tuple[Task, "_Stage"]]) -> None:
+    running: dict[int, tuple[Task, _Stage]] = {}
+    count = 0
+    while waiting or running:
+        while waiting and len(running) < pool.capacity:
+            running[count] = waiting.popleft()
+            pool.submit(count, running[count][0], len(waiting))
+            count += 1
+        number, result, megabytes = pool.next()
+        _note_memory(megabytes)
+        task, stage = running.pop(number)
+        task.done(result)
+        stage.left -= 1
+        if not stage.left:
+            waiting += _next_stage(stage.sequence)
 
 
 @dataclass
-class _Batch:
-    """What a flow has begun."""
+class _Stage:
+    """A stage that has begun."""
 
-    flow: Stages
-    left: int  # calls that are not done
-
-
-def _next_batch(flow: Stages) -> list[tuple[Task, _Batch]]:
-    """The calls of a flow's next batch that is not empty."""
-    calls = next(filter(None, flow), [])
-    batch = _Batch(flow, len(calls))
-    return [(call, batch) for call in calls]
+    sequence: Stages
+    left: int  # tasks that are not done
 
 
-def _note(megabytes: int) -> None:
+def _next_stage(sequence: Stages) -> list[tuple[Task, _Stage]]:
+    """Return the tasks of the next stage that has any."""
+    tasks = next(filter(None, sequence), [])
+    stage = _Stage(sequence, len(tasks))
+    return [(task, stage) for task in tasks]
+
+
+def _note_memory(megabytes: int) -> None:
     global peak_workers_mb
     peak_workers_mb = max(peak_workers_mb, megabytes)
 
 
 @contextlib.contextmanager
-def _processes(workers: int) -> Iterator[Pool]:
-    # A worker that has grown is replaced (psutil sees it), a call that is stopped goes on at the next run: loky warns of both, and nothing is lost.
+def processes(workers: int) -> Iterator[Pool]:
+    """Yield a pool of processes of this machine, and end them."""
+    # loky warns of a worker that has grown and is replaced, and of a task that is stopped;
+    # nothing is lost, as the next run resumes.
     warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
-    resource_tracker.ensure_running()  # its start ends every hold of stops, so it comes first
+    resource_tracker.ensure_running()  # its start would end every hold of stops
     pool = _Processes(workers)
     try:
         yield pool
@@ -140,35 +151,39 @@ def _processes(workers: int) -> Iterator[Pool]:
         if not isinstance(error, BrokenProcessPool):
             raise
         raise UserError(
-            "a worker process was killed, perhaps for want of memory: run again, with fewer --workers if so"
+            "a worker process was killed, perhaps for want of memory: "
+            "run again, with fewer --workers if so"
         ) from None
     finally:
         pool.end()
 
 
 class _Processes:
-    """Processes of this machine, each started when there is a call for it."""
+    """Processes of this machine, each started when there is a task for it.
+
+    A process keeps one line of the terminal for its progress bars, below the bar of the run.
+    """
 
     def __init__(self, workers: int):
-        self.room = workers
-        self._free = list(range(1, workers + 1))  # places of progress bars, below that of the run
-        self._executors: dict[int, ProcessPoolExecutor] = {}
-        self._running: dict[Future[Done], tuple[int, int]] = {}  # place, threads
+        self.capacity = workers
+        self._free = list(range(1, workers + 1))  # lines without a running task
+        self._executors: dict[int, ProcessPoolExecutor] = {}  # by line
+        self._running: dict[Future[Done], tuple[int, int]] = {}  # line, threads
 
-    def submit(self, number: int, call: Task, waiting: int) -> None:
-        left = self.room - sum(threads for _, threads in self._running.values())
-        own = min(MOST_THREADS, max(1, -(-left // (1 + waiting))))
-        place = min(self._free)
-        self._free.remove(place)
+    def submit(self, number: int, task: Task, waiting: int) -> None:
+        left = self.capacity - sum(count for _, count in self._running.values())
+        thread_count = min(MAX_THREADS, max(1, -(-left // (1 + waiting))))
+        line = min(self._free)
+        self._free.remove(line)
         with stops_held():  # a worker that is just starting could only answer with a traceback
-            if place not in self._executors:
-                self._executors[place] = ProcessPoolExecutor(
-                    1, timeout=IDLE, initializer=start_worker
+            if line not in self._executors:
+                self._executors[line] = ProcessPoolExecutor(
+                    1, timeout=IDLE_SECONDS, initializer=start_worker, initargs=(line,)
                 )
-            future = self._executors[place].submit(
-                called, number, call.function, call.arguments, place, own
+            future = self._executors[line].submit(
+                run_task, number, task.function, task.arguments, thread_count
             )
-        self._running[future] = place, own
+        self._running[future] = line, thread_count
 
     def next(self) -> Done:
         future = next(iter(wait(self._running, return_when=FIRST_COMPLETED).done))
@@ -176,30 +191,30 @@ class _Processes:
         return future.result()
 
     def interrupt(self) -> None:
-        """Stops the calls that run, and gives them time to remove what they have begun."""
-        processes = [
-            number for executor in self._executors.values() for number in list(executor._processes)
-        ]
+        """Stop the running tasks, and give them time to remove their temporary files."""
+        processes: list[int] = []
+        for executor in self._executors.values():
+            processes += executor._processes
         for number in processes:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGTERM)
         if processes:
-            time.sleep(GRACE)
+            time.sleep(GRACE_SECONDS)
 
     def end(self) -> None:
-        """Ends the processes, so that nothing of them is left to complain at exit."""
+        """End the processes, so that nothing of them is left to complain at exit."""
         for executor in self._executors.values():
             executor.shutdown(kill_workers=True)
 
 
 def named(function: str) -> Any:
-    """The function of a name "module:name"."""
+    """Return the function of a name "module:name"."""
     module, _, name = function.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
-def called(number: int, function: str, arguments: dict, position: int, own: int) -> Done:
-    """A call, where it runs.  own: threads"""
-    with at_work(), threads(own):
+def run_task(number: int, function: str, arguments: dict, thread_count: int) -> Done:
+    """Run a task in this process; return its number, its result and this process's memory in MB."""
+    with at_work(), threads(thread_count):
         start_tensorflow()
-        return number, named(function)(**arguments, position=position), peak_memory_mb()
+        return number, named(function)(**arguments), peak_memory_mb()

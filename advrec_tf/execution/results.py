@@ -1,14 +1,11 @@
-"""What was measured: a file for each job, all rows together in results.csv, and the settings they were measured with."""
+"""Results: a file for each job, all rows in results.csv, and what they were measured with."""
 
 import contextlib
 import hashlib
 import json
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,46 +14,20 @@ import pandas as pd
 
 from advrec_tf.errors import UserError
 from advrec_tf.execution import jobs, storage
-from advrec_tf.execution.startup import peak_memory_mb
+from advrec_tf.execution.records import difference, read_record, surroundings, write_record
 from advrec_tf.files import locked, replacing, write_text
-from advrec_tf.version import __version__
 
-LIBRARIES = ("tensorflow", "keras", "numpy", "pandas", "scipy")  # whose versions a run records
-
-# Whatever else the columns of a results.csv are, they are numbers.
+# The columns that hold texts; all other columns of a results.csv are numbers.
 TEXTS = (
-    "dataset",
-    "model",
-    "selection",
-    "attack",
-    "ball",
-    "start",
-    "profiles",
-    "group",
-    "defense",
-    "patch",
-    "sampling",
-    "kernel",
-    "detector",
-    "tested_on",
-    "by",
-    "order",
-    "column",
-    "metric",
-    "first",
-    "second",
-    "entry",
-    "factors",
-    "threat",
-    "budget",
-    "member",
-    "masked",
-    "source",
+    *("dataset", "model", "selection", "attack", "ball", "start", "profiles", "group", "defense"),
+    *("patch", "sampling", "kernel", "detector", "tested_on", "by", "order", "column", "metric"),
+    *("first", "second", "entry", "factors", "threat", "budget", "member", "masked", "source"),
 )
+DAMAGED = "its content is not what was written"
 
 
 class Layout(NamedTuple):
-    """The columns of a results.csv: first those that tell its rows apart, then what was measured."""
+    """The columns of a results.csv: first the keys that tell its rows apart, then the values."""
 
     keys: tuple[str, ...]
     values: tuple[str, ...]
@@ -67,10 +38,11 @@ class Layout(NamedTuple):
 
 
 class Job(NamedTuple):
-    """Points that are measured together: function(points=points, **arguments, position=...) -> rows, users.
+    """Points that are measured together: function(points=points, **arguments) -> rows, users.
 
-    function: "module:name"; points: the key columns of its rows, made here and nowhere else; it gives each of them back with its metrics, and
-    `users`, arrays [points, users] of the users' own metrics (or whatever else is to be kept).  files: what it leaves beside.
+    function: "module:name".  points: the key columns of its rows, which are made here alone.  The
+    function returns each point with its metrics, and `users`: arrays [points, users] of single
+    users' metrics, or whatever else is to be stored.  files: further files that it writes.
     """
 
     function: str
@@ -80,10 +52,10 @@ class Job(NamedTuple):
 
 
 def measure(
-    function: str, points: list[dict], arguments: dict, path: Path, binding: str, position: int = 0
+    function: str, points: list[dict], arguments: dict, path: Path, binding: str
 ) -> list[dict]:
-    """Runs one job, in whichever process, and keeps its result at `path` before anybody is told of it."""
-    rows, users = jobs.named(function)(points=points, **arguments, position=position)
+    """Run one job in this process, store its result at `path`, and only then return its rows."""
+    rows, users = jobs.named(function)(points=points, **arguments)
     text = json.dumps(rows, default=lambda value: value.item())
     storage.save(
         path,
@@ -95,59 +67,59 @@ def measure(
 class Results:
     """The rows of one experiment on one data set.
 
-    They are what the jobs left in <folder>/jobs, each file whole or not there, and with them what a results.csv holds that is as it was written.
+    They come from the files of jobs in <folder>/jobs, and from an undamaged results.csv.
+    A damaged file is ignored with a line on stderr.
+    Raises UserError for results of another configuration (`binding`) and for other columns.
     """
 
     def __init__(self, folder: Path, layout: Layout, binding: str, trusted: bool = True):
         self.folder, self.layout, self.binding = Path(folder), layout, binding
         self._rows: dict[tuple[str, ...], dict[str, str]] = {}
         self._done: set[Path] = set()
-        path = self.folder / "results.csv"
-        if path.exists():
-            if trusted and _is_whole(path):
-                frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-                if tuple(frame.columns) != layout.columns:
-                    raise UserError(
-                        f"{path}: its columns are not those of this version; move the file away"
-                    )
-                self._take(frame.to_dict("records"))
-            else:
-                told = (
-                    "its content is not what was written"
-                    if trusted
-                    else "config.json does not say what it was measured with"
-                )
-                print(
-                    f"advrec: {path}: {told}; what its jobs did not keep is measured again",
-                    file=sys.stderr,
-                )
+        if (self.folder / "results.csv").exists():
+            self._read_table(self.folder / "results.csv", trusted)
         for path in sorted((self.folder / "jobs").glob("*.npz")):
-            try:
-                kept = storage.load(path)
-            except UserError:
-                print(
-                    f"advrec: {path}: its content is not what was written; it is measured again",
-                    file=sys.stderr,
-                )
-                continue
-            if str(kept["binding"]) != binding:
-                raise UserError(
-                    f"{folder} holds results of another config, which {path.name} was measured with: choose another --output_dir"
-                )
-            self._take(_rows_of(kept))
-            self._done.add(path)
+            self._read_job(path)
         if self._rows:
             self._write()
 
+    def _read_table(self, path: Path, trusted: bool) -> None:
+        if trusted and _is_undamaged(path):
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+            if tuple(frame.columns) != self.layout.columns:
+                raise UserError(
+                    f"{path}: its columns are not those of this version; move the file away"
+                )
+            self._take(frame.to_dict("records"))
+            return
+        why = DAMAGED if trusted else "config.json does not say what it was measured with"
+        print(
+            f"advrec: {path}: {why}; what its jobs did not keep is measured again", file=sys.stderr
+        )
+
+    def _read_job(self, path: Path) -> None:
+        try:
+            stored = storage.load(path)
+        except UserError:
+            print(f"advrec: {path}: {DAMAGED}; it is measured again", file=sys.stderr)
+            return
+        if str(stored["binding"]) != self.binding:
+            raise UserError(
+                f"{self.folder} holds results of another config, which {path.name} was measured "
+                "with: choose another --output_dir"
+            )
+        self._take(_rows_of(stored))
+        self._done.add(path)
+
     def path_of(self, job: Job) -> Path:
-        """Where the result of a job is kept."""
+        """Return where the result of a job is stored."""
         return self.folder / "jobs" / f"{storage.hashed(job.points, 20)}.npz"
 
     def __contains__(self, job: Job) -> bool:
         return self.path_of(job) in self._done and all(path.exists() for path in job.files)
 
     def add(self, job: Job, rows: list[dict]) -> None:
-        """Takes the rows of a job that is done, and writes the file; its order does not depend on that of the calls."""
+        """Add the rows of a finished job and write the file; the order of calls does not matter."""
         self._done.add(self.path_of(job))
         self._take(rows)
         self._write()
@@ -158,94 +130,35 @@ class Results:
             self._rows[tuple(texts[name] for name in self.layout.keys)] = texts
 
     def _write(self) -> None:
-        ordered = sorted(
-            self._rows,
-            key=lambda key: [
-                (0, float(part), "") if _is_number(part) else (1, 0.0, part) for part in key
-            ],
-        )
-        text = (
-            pd.DataFrame([self._rows[key] for key in ordered], columns=self.layout.columns)
-            .to_csv(index=False)
-            .encode()
-        )
+        rows = [self._rows[key] for key in sorted(self._rows, key=_order)]
+        text = pd.DataFrame(rows, columns=self.layout.columns).to_csv(index=False).encode()
         path = self.folder / "results.csv"
-        there = path.read_bytes() if path.exists() and _is_whole(path) else None
-        if there == text:
+        before = path.read_bytes() if path.exists() and _is_undamaged(path) else None
+        if before == text:
             return
-        # Both what is there and what will be, since this process may end between the two renames.
-        sums = dict.fromkeys(_sum(content) for content in (there, text) if content is not None)
+        # The sums of the old and the new content: this process may end between the two renames.
+        sums = dict.fromkeys(_sum(content) for content in (before, text) if content is not None)
         write_text(path.with_suffix(".sha256"), "".join(f"{each}  results.csv\n" for each in sums))
         with replacing(path) as temporary:
             temporary.write_bytes(text)
+
+
+def _order(key: tuple[str, ...]) -> list[tuple[int, float, str]]:
+    """Return what sorts the parts of a key: numbers by value, then texts."""
+    return [(0, float(part), "") if _is_number(part) else (1, 0.0, part) for part in key]
 
 
 def _sum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _is_whole(path: Path) -> bool:
+def _is_undamaged(path: Path) -> bool:
     sums = path.with_suffix(".sha256")
     return sums.exists() and _sum(path.read_bytes()).encode() in sums.read_bytes().split()
 
 
-def _rows_of(kept: storage.Arrays) -> list[dict]:
-    return json.loads(kept["rows"].tobytes())
-
-
-def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
-    """The rows of <folder>/results.csv, or of a table made of it (packed, <name>.gz), as a frame: texts in the columns of `TEXTS`, numbers elsewhere.
-
-    A dataset that no column names is that of the folder.
-
-    Its attrs are the "config" they were measured with and the "statistics" of the data.  Raises UserError for a file that is not what was written and
-    where there is none; a table without a sum beside it is read as it is.
-    """
-    path = Path(folder) / name
-    if (
-        not path.exists() and (packed := path.with_name(f"{name}.gz")).exists()
-    ):  # as the largest are published
-        path = packed
-    if not path.exists():
-        raise UserError(
-            f"{path} is not there: --experiment={path.parent.parent.name} --dataset={path.parent.name} makes it"
-        )
-    if path.with_suffix(".sha256").exists() and not _is_whole(path):
-        raise UserError(
-            f"{path}: its content is not what was written: the command that made it mends it"
-        )
-    columns = pd.read_csv(path, nrows=0).columns
-    texts = {name: str for name in TEXTS if name in columns}
-    blanks = {name: [""] for name in columns if name not in texts}
-    frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=blanks)
-    if "dataset" not in frame:  # as published, where the folder alone says it
-        frame.insert(0, "dataset", path.resolve().parent.name)
-    record = read_record(path.with_name("config.json")) or {}
-    frame.attrs.update({name: _Shared(record.get(name, {})) for name in ("config", "statistics")})
-    return frame
-
-
-class _Shared(dict):
-    """Of a frame and all that is made of it: pandas would copy it in depth with every operation, half the time of a report."""
-
-    def __deepcopy__(self, memo):
-        return self
-
-
-def read_users(folder: Path | str) -> list[tuple[dict, dict[str, np.ndarray]]]:
-    """What the jobs of an experiment kept of single users: every row, and beside it its own part of each array.
-
-    Raises UserError for a damaged file.
-    """
-    found = []
-    for path in sorted((Path(folder) / "jobs").glob("*.npz")):
-        kept = storage.load(path)
-        users = {name: values for name, values in kept.items() if name not in ("rows", "binding")}
-        found += [
-            (row, {name: values[place] for name, values in users.items()})
-            for place, row in enumerate(_rows_of(kept))
-        ]
-    return found
+def _rows_of(stored: storage.Arrays) -> list[dict]:
+    return json.loads(stored["rows"].tobytes())
 
 
 def _text(value: Any) -> str:
@@ -262,6 +175,57 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
+    """Return the rows of <folder>/<name>, or of its packed form <name>.gz, as a frame.
+
+    The columns of `TEXTS` hold texts, all others numbers.  Without a column `dataset` the folder's
+    name is the data set.  attrs: "config", what the rows were measured with, and "statistics" of
+    the data.
+    Raises UserError for a missing file, and for one that differs from the sum beside it.
+    """
+    path = Path(folder) / name
+    packed = path.with_name(f"{name}.gz")  # the largest tables are published so
+    if not path.exists() and packed.exists():
+        path = packed
+    if not path.exists():
+        raise UserError(
+            f"{path} is not there: --experiment={path.parent.parent.name} "
+            f"--dataset={path.parent.name} makes it"
+        )
+    if path.with_suffix(".sha256").exists() and not _is_undamaged(path):
+        raise UserError(f"{path}: {DAMAGED}: the command that made it mends it")
+    columns = pd.read_csv(path, nrows=0).columns
+    texts = {name: str for name in TEXTS if name in columns}
+    blanks = {name: [""] for name in columns if name not in texts}
+    frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=blanks)
+    if "dataset" not in frame:
+        frame.insert(0, "dataset", path.resolve().parent.name)
+    record = read_record(path.with_name("config.json")) or {}
+    frame.attrs.update({name: _Shared(record.get(name, {})) for name in ("config", "statistics")})
+    return frame
+
+
+class _Shared(dict):
+    """A dict that copies share: pandas copies attrs in every operation, half a report's time."""
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+def read_users(folder: Path | str) -> list[tuple[dict, dict[str, np.ndarray]]]:
+    """Return every row of an experiment, each with its part of every array that its job stored.
+
+    Raises UserError for a damaged file.
+    """
+    pairs = []
+    for path in sorted((Path(folder) / "jobs").glob("*.npz")):
+        stored = storage.load(path)
+        arrays = {name: stored[name] for name in stored if name not in ("rows", "binding")}
+        for index, row in enumerate(_rows_of(stored)):
+            pairs.append((row, {name: values[index] for name, values in arrays.items()}))
+    return pairs
+
+
 @contextlib.contextmanager
 def recorded_run(
     folder: Path,
@@ -271,94 +235,49 @@ def recorded_run(
     layout: Layout,
     command: Sequence[str] = (),
 ) -> Iterator[Results]:
-    """Opens the results of a folder for one run: locked, and of this configuration or of none yet.
+    """Yield the results of a folder, which is locked and has this configuration or none yet.
 
-    config.json holds the settings, the statistics of the data and, for every run, its command, flags, versions, commit, wall time and peak memory.
-    Raises UserError when another run is at it, or when what is there was measured with other settings.
+    config.json holds the configuration and the statistics of the data.  For every run it holds
+    command, flags, versions, commit, wall time and peak memory.
+    Raises UserError when another run holds the lock, and for results of another configuration.
     """
     folder = Path(folder)
     with locked(folder):
-        path, asked = folder / "config.json", json.loads(json.dumps(config))
-        table = folder / "results.csv"
-        if (
-            table.exists()
-            and not table.with_suffix(".sha256").exists()
-            and not (folder / "jobs").exists()
-        ):
-            raise UserError(
-                f"{table} is of an earlier version, or of another program: move it away or choose another --output_dir"
-            )
-        there = (
-            read_record(path) if path.exists() and (folder / "results.csv").exists() else None
-        )  # without a row nothing is bound to its settings
-        before = there["config"] if there else {}
-        for name in sorted({*asked, *before}) if there else ():
-            old, new = before.get(name), asked.get(name)
-            if old != new:
-                raise UserError(
-                    f"{folder} holds results of another config ({_difference(name, old, new)}): choose another --output_dir"
-                )
-        results = Results(folder, layout, storage.hashed(asked, 64), trusted=there is not None)
+        path, plain = folder / "config.json", json.loads(json.dumps(config))
+        before = _record_of(folder)
+        if before:
+            _check_config(folder, before["config"], plain)
+        results = Results(folder, layout, storage.hashed(plain, 64), trusted=before is not None)
         started = time.time()
-        run = _surroundings(started) | {"command": list(command), "flags": flags, "ended": False}
-        record = {
-            "config": asked,
-            "runs": [*(there["runs"] if there else []), run],
-            "statistics": statistics,
-        }
+        run = surroundings(started) | {"command": list(command), "flags": flags, "ended": False}
+        runs = [*(before["runs"] if before else []), run]
+        record = {"config": plain, "runs": runs, "statistics": statistics}
         write_record(path, record)
         try:
             yield results
             run["ended"] = True
         finally:
-            run.update(_surroundings(started))
+            run.update(surroundings(started))
             write_record(path, record)
 
 
-def _difference(name: str, old: Any, new: Any) -> str:
-    """What differs, at the depth where it does."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        inner = next(key for key in sorted({*old, *new}) if old.get(key) != new.get(key))
-        return _difference(f"{name}.{inner}", old.get(inner), new.get(inner))
-    return f"{name} {old} there, {new} here"
-
-
-def write_record(path: Path, record: dict, indent: int | None = 1) -> None:
-    """Writes a config.json with its seal."""
-    plain = json.loads(json.dumps(record, default=str))
-    write_text(
-        path,
-        json.dumps(
-            {**plain, "sha256": storage.hashed(plain, 64)},
-            indent=indent,
-            separators=None if indent else (",", ":"),
-        )
-        + "\n",
-    )
-
-
-def read_record(path: Path) -> dict | None:
-    """A config.json without its seal, or None where it is not what was written."""
-    try:
-        record = json.loads(path.read_bytes())
-        seal = record.pop("sha256")
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+def _record_of(folder: Path) -> dict | None:
+    """Return the record that a folder's rows are bound to; without rows there is none."""
+    table = folder / "results.csv"
+    if not table.exists():
         return None
-    return record if seal == storage.hashed(record, 64) else None
+    if not table.with_suffix(".sha256").exists() and not (folder / "jobs").exists():
+        raise UserError(
+            f"{table} is of an earlier version, or of another program: "
+            "move it away or choose another --output_dir"
+        )
+    return read_record(folder / "config.json")
 
 
-def _surroundings(started: float) -> dict:
-    try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True
-        ).stdout.strip()
-    except OSError:  # no git here
-        commit = ""
-    return {
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "wall_seconds": round(time.time() - started, 1),
-        "peak_memory_mb": max(peak_memory_mb(), jobs.peak_workers_mb),  # of the largest process
-        "commit": commit,
-        "python": platform.python_version(),
-        "versions": {"advrec_tf": __version__} | {name: version(name) for name in LIBRARIES},
-    }
+def _check_config(folder: Path, before: dict, config: dict) -> None:
+    for name in sorted({*config, *before}):
+        if before.get(name) != config.get(name):
+            text = difference(name, before.get(name), config.get(name))
+            raise UserError(
+                f"{folder} holds results of another config ({text}): choose another --output_dir"
+            )

@@ -1,4 +1,4 @@
-"""Starting and stopping the way every process of this project does."""
+"""How every process of this project starts and stops."""
 
 import contextlib
 import importlib
@@ -13,25 +13,28 @@ from pathlib import Path
 
 try:
     import resource
-except ImportError:  # a system that does not count
+except ImportError:  # the system does not have it
     resource = None  # type: ignore[assignment]
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-LARGE_PAGES = "glibc.malloc.hugetlb=1"  # rows of tables that fit no cache are found sooner; other systems do not read it
+LARGE_PAGES = "glibc.malloc.hugetlb=1"  # rows of large tables are read faster; glibc alone reads it
 INTERRUPTED = "advrec: interrupted; the same command goes on from where it is"
 STATUS = 130  # of an interrupted command
 _STOPS = (signal.SIGINT, signal.SIGTERM)
-_at_work = False  # whether this worker is in a job
+_at_work = False  # whether this worker runs a task
 
 
 def one_thread_for_numpy() -> None:
-    """To be called before numpy is imported; processes started later inherit it, and their memory comes in large pages."""
+    """Give NumPy one thread and large pages here and in processes started later.
+
+    Call it before NumPy is imported.
+    """
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     os.environ.setdefault("GLIBC_TUNABLES", LARGE_PAGES)
 
 
 def stop_at_once() -> None:
-    """Until there is anything to be cleaned up, Ctrl-C and SIGTERM end this process with one line."""
+    """Let Ctrl-C and SIGTERM end this process with one line: there is nothing to clean up yet."""
 
     def stop(*_):
         os.write(2, f"{INTERRUPTED}\n".encode())
@@ -42,7 +45,10 @@ def stop_at_once() -> None:
 
 
 def stop_in_order() -> None:
-    """From now on Ctrl-C and SIGTERM raise KeyboardInterrupt, once: temporary files go and workers end before this process does."""
+    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt, once.
+
+    So temporary files are removed and workers end before this process does.
+    """
 
     def stop(*_):
         for number in _STOPS:
@@ -55,7 +61,7 @@ def stop_in_order() -> None:
 
 @contextlib.contextmanager
 def stops_held() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until the end of the block; a process that is started in it begins with them waiting."""
+    """Hold Ctrl-C and SIGTERM until the end of the block, also in processes started in it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     try:
         yield
@@ -64,57 +70,57 @@ def stops_held() -> Iterator[None]:
 
 
 def peak_memory_mb() -> int:
-    """Most memory this process has held; where the system tells it, without what its parent had held when it was started."""
+    """Return the most memory this process has held.
+
+    On Linux that is without what its parent had held when it started this process.
+    """
     status = Path("/proc/self/status")
     if status.exists():
-        return (
-            int(
-                dict(line.split(":", 1) for line in status.read_text().splitlines())[
-                    "VmHWM"
-                ].split()[0]
-            )
-            // 1024
-        )
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(fields["VmHWM"].split()[0]) // 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024 if resource else 0
 
 
 def start_tensorflow() -> None:
-    """Imports TensorFlow without the notes its libraries print, and gives it one thread.
+    """Import TensorFlow without the notes its libraries print, and give it one thread.
 
-    With a fixed count of threads the last bits of a result do not depend on the cores, nor on what runs beside.
+    With a fixed number of threads the last bits of a result depend neither on the number of cores
+    nor on other processes.
     """
     quiet_tensorflow()
     tensorflow = importlib.import_module("tensorflow")
-    logging.getLogger("tensorflow").setLevel(
-        logging.ERROR
-    )  # functions are traced anew for other sizes, of which it warns
-    with contextlib.suppress(RuntimeError):  # it runs already, as it was started first
+    # It warns of functions that are traced again for other sizes, as ours are.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    with contextlib.suppress(RuntimeError):  # it has started already
         tensorflow.config.threading.set_intra_op_parallelism_threads(1)
         tensorflow.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def quiet_tensorflow() -> None:
-    """Imports TensorFlow, if it is not yet, without the notes that its libraries print before its log level is heeded."""
+    """Import TensorFlow without the notes its libraries print before they read its log level."""
     if "tensorflow" in sys.modules:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
-    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:
         importlib.import_module("tensorflow")
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
         os.close(null)
 
 
-def start_worker() -> None:
-    """What a process that works for another does first.
+def start_worker(line: int) -> None:
+    """Prepare a process that runs tasks, with its progress bars on this line of the terminal.
 
-    It ends as soon as that one is gone, however that one ended; a Ctrl-C or SIGTERM interrupts its job, and nothing between jobs.
+    It ends as soon as its parent is gone.  Ctrl-C and SIGTERM interrupt its task, and do nothing
+    between tasks.
     """
-    from tqdm import tqdm  # stops are looked after before anything else is imported
+    from tqdm import tqdm  # signals are handled before anything is imported at the module's top
+
+    from advrec_tf.execution.progress import use_line
 
     parent = os.getppid()
 
@@ -131,15 +137,14 @@ def start_worker() -> None:
     for number in _STOPS:
         signal.signal(number, stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
-    tqdm.set_lock(
-        threading.RLock()
-    )  # its own is a semaphore of the system, which outlives a process that is killed
+    tqdm.set_lock(threading.RLock())  # its own is a system's semaphore, which outlives a kill
+    use_line(line)
     start_tensorflow()
 
 
 @contextlib.contextmanager
 def at_work() -> Iterator[None]:
-    """While a worker is in the block, a stop interrupts it."""
+    """Let a stop interrupt this worker while it is in the block."""
     global _at_work
     _at_work = True
     try:

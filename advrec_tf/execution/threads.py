@@ -1,4 +1,4 @@
-"""Blocks of one job side by side in the threads of its process, with results that do not depend on how many there are."""
+"""Blocks of one task in the threads of its process; results do not depend on their number."""
 
 import contextlib
 from collections import deque
@@ -13,7 +13,10 @@ _threads = 1
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
-    """How many of them this process has for a job, in the block; one outside.  Raises ValueError for less than one."""
+    """Give this process `count` threads in the block; outside it has one.
+
+    Raises ValueError for less than one.
+    """
     global _threads
     if count < 1:
         raise ValueError(f"there must be at least one thread, not {count}")
@@ -24,16 +27,24 @@ def threads(count: int) -> Iterator[None]:
         _threads = before
 
 
+def thread_count() -> int:
+    """Return how many threads this process has for its task."""
+    return _threads
+
+
 def several_threads() -> bool:
-    """Whether it is worth a job's while to be cut into parts."""
-    return _threads > 1
+    """Return whether it pays to cut a task into blocks."""
+    return thread_count() > 1
 
 
 def side_by_side(function: Callable[[_A], _B], arguments: Iterable[_A]) -> Iterator[_B]:
-    """function(argument) of all arguments, in their order; no more results are held than there are threads, and one."""
-    return (
-        _in_pool(function, arguments, _threads) if several_threads() else map(function, arguments)
-    )
+    """Yield function(argument) of all arguments in their order.
+
+    At most one result more than there are threads is held.
+    """
+    if several_threads():
+        return _in_pool(function, arguments, _threads)
+    return map(function, arguments)
 
 
 def _in_pool(function: Callable[[_A], _B], arguments: Iterable[_A], count: int) -> Iterator[_B]:

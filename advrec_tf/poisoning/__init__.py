@@ -1,39 +1,26 @@
 """Poisoning: fake profiles that make a recommender show the attacker's targets.
 
-The attacks that learn, `bilevel` (RecSys20), `gan` and `zeroth_order` (RecSys19), are imported when they are first used, as TensorFlow takes seconds.
+The public names are imported on first use, because pandas and SciPy take a second to import.
+The attacks that learn, `bilevel` (RecSys20), `gan` and `zeroth_order` (RecSys19), need TensorFlow.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from advrec_tf.execution.startup import quiet_tensorflow
-from advrec_tf.poisoning.heuristics import HEURISTICS, heuristic
-from advrec_tf.poisoning.likeness import LIKENESS, likeness
-from advrec_tf.poisoning.making import POISONING_ATTACKS, Plan, folder_of, make
-from advrec_tf.poisoning.profiles import Profiles
-from advrec_tf.poisoning.settings import RecSys19Settings, RecSys20Settings
-from advrec_tf.poisoning.trajectory import read_trajectory
 
-_LEARNT = ("bilevel", "gan", "zeroth_order")
+if TYPE_CHECKING:
+    from advrec_tf.poisoning.public import *  # noqa: F403
 
-__all__ = [
-    "POISONING_ATTACKS",
-    "HEURISTICS",
-    "LIKENESS",
-    "Plan",
-    "Profiles",
-    "RecSys19Settings",
-    "RecSys20Settings",
-    "folder_of",
-    "heuristic",
-    "likeness",
-    "make",
-    "read_trajectory",
-]
+_LEARNED = ("bilevel", "gan", "zeroth_order")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LEARNT:
-        raise AttributeError(f"module 'advrec_tf.poisoning' has no attribute {name!r}")
-    quiet_tensorflow()
-    return import_module(f"advrec_tf.poisoning.{name}")
+    if name in _LEARNED:
+        quiet_tensorflow()
+        return import_module(f"advrec_tf.poisoning.{name}")
+    return getattr(import_module("advrec_tf.poisoning.public"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_LEARNED, *import_module("advrec_tf.poisoning.public").__all__]

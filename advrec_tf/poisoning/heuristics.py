@@ -6,9 +6,7 @@ from advrec_tf.data import Interactions, popularity_groups
 from advrec_tf.errors import UserError
 from advrec_tf.poisoning.profiles import Profiles, highest_rating
 from advrec_tf.poisoning.ratings import rating_matrix
-
-SAMPLED = ("bootstrap", "bootstrap_targets")
-HEURISTICS = ("random", "average", "bandwagon", "popular", *SAMPLED)
+from advrec_tf.poisoning.settings import SAMPLED
 
 
 def heuristic(

@@ -9,12 +9,10 @@ from typing import Any
 from advrec_tf.data import Interactions
 from advrec_tf.execution.startup import quiet_tensorflow
 from advrec_tf.files import write_text
-from advrec_tf.poisoning.heuristics import HEURISTICS, heuristic
+from advrec_tf.poisoning.heuristics import heuristic
 from advrec_tf.poisoning.profiles import Profiles
-from advrec_tf.poisoning.settings import LEARNED, MODULES, LearnedSettings
+from advrec_tf.poisoning.settings import HEURISTICS, LEARNED, MODULES, LearnedSettings
 from advrec_tf.poisoning.trajectory import Trajectory, own_folder
-
-POISONING_ATTACKS = (*LEARNED, *HEURISTICS)
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,6 @@ def make(
     k: int,
     folder: Path,
     progress: bool = True,
-    position: int = 0,
 ) -> Profiles:
     """The profiles of an attack; those of a learnt one are in a folder of their own below `folder`, and read if they are finished.
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from advrec_tf.errors import UserError
+from advrec_tf.options import option
 from advrec_tf.recommenders.settings import Settings, WRMFSettings
 
 GOALS = ("hit", "smoothed_hit", "score")
@@ -16,15 +17,22 @@ class RecSys20Settings:
     fakes: int
     targets: tuple[int, ...]
     surrogate: WRMFSettings = WRMFSettings()
-    epochs: int = 50
-    unrolled_epochs: int = 10
+    epochs: int = option(50, help="epochs of its surrogate", low=1)
+    unrolled_epochs: int = option(
+        10, help="the surrogate's last epochs that are differentiated through", low=1
+    )
     learning_rate: float = 1.0
     momentum: float = 0.95
     threshold: float = 0.05
-    click_limit: int = 100  # of the real users whose profiles the fakes start from
-    clicks: int | None = None  # most clicks of a profile
-    click_targets: bool = False  # whether every profile clicks all targets
-    fresh_seeds: bool = True  # whether each outer epoch's surrogate has a seed of its own; in the public code all have the same
+    click_limit: int = option(
+        100, help="the fakes start from the first users with at most this many clicks", low=1
+    )
+    clicks: int | None = option(None, help="most clicks of a fake profile", low=1)
+    click_targets: bool = option(False, help="every profile clicks all targets")
+    fresh_seeds: bool = option(
+        True,
+        help="each outer epoch's surrogate has its own seed; --nofresh_seeds as in the public code",
+    )
     most_changes: int | None = None  # of a profile, from the real one that it started from
     defense: Any = None  # a `defenses.Defense` that the attacker knows of: what it makes of the data is what the surrogate sees
     k: int = 50
@@ -53,7 +61,9 @@ class RecSys20Settings:
 class DisguisedRecSys20Settings(RecSys20Settings):
     """RecSys20 against a detector: every profile is a real user's but for a few clicks."""
 
-    most_changes: int | None = 2
+    most_changes: int | None = option(
+        2, help="most clicks in which a profile differs from the real one it started from", low=1
+    )
 
     name = "recsys20_disguised"
 
@@ -74,9 +84,12 @@ class GanSettings:
     batch_size: int = 64
     learning_rate: float = 2e-4
     beta_1: float = 0.5
-    epochs: int = 128  # at most
-    mask: int | None = (
-        None  # random entries that a profile may have; else it has as many as a random real user
+    epochs: int = option(128, help="most epochs of the GAN, until its profiles look real", low=1)
+    mask: int | None = option(
+        None,
+        help="random entries that a fake may have "
+        "[as many as a random real user has, its strongest]",
+        low=1,
     )
 
     name: ClassVar[str] = "gan"
@@ -95,16 +108,20 @@ class RecSys19Settings:
     fakes: int
     targets: tuple[int, ...]
     recommender: Settings = WRMFSettings()
-    gan_epochs: int = GanSettings.epochs
-    mask: int | None = None
-    click_targets: bool = False  # whether every profile rates all targets highest
-    directions: int = 5
-    smoothing: float = 50.0  # a, the length of a probe
-    step_size: float = 100.0  # eta
-    largest_move: float | None = None  # what the largest change of an entry in a step is scaled to
+    gan_epochs: int = option(GanSettings.epochs, help="most epochs of the GAN", low=1)
+    mask: int | None = option(None, help="random entries that a fake may have", low=1)
+    click_targets: bool = option(False, help="every profile rates all targets highest")
+    directions: int = option(5, help="directions a zeroth-order step probes", low=1)
+    smoothing: float = option(50.0, help="length of a probe", low=0)
+    step_size: float = option(100.0, help="step size, times the length of a probe", low=0)
+    largest_move: float | None = option(
+        None,
+        help="scale each step so that its largest entry moves by this [by the step size]",
+        low=0,
+    )
     base_epochs: int = 50  # of a fresh recommender before every step
     probe_epochs: int = 5  # for f(F + a Z), and for the f(F) that it is compared with
-    goal: str = "hit"
+    goal: str = option("hit", help="what its steps raise", choices=GOALS)
     k: int = 10
 
     name: ClassVar[str] = "recsys19"
@@ -170,3 +187,7 @@ MODULES = {
     **{kind.name: "zeroth_order" for kind in _OF_STEPS},
     GanSettings.name: "gan",
 }
+
+SAMPLED = ("bootstrap", "bootstrap_targets")  # profiles of real users
+HEURISTICS = ("random", "average", "bandwagon", "popular", *SAMPLED)
+POISONING_ATTACKS = (*LEARNED, *HEURISTICS)

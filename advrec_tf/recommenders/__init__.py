@@ -7,8 +7,6 @@ from importlib import import_module
 from typing import Any
 
 from advrec_tf.execution.startup import quiet_tensorflow
-from advrec_tf.recommenders.baselines import MostPopular, Random
-from advrec_tf.recommenders.checkpoints import selected_factors
 from advrec_tf.recommenders.settings import (
     RECOMMENDERS,
     AMFSettings,
@@ -22,6 +20,11 @@ from advrec_tf.recommenders.settings import (
     model_folder,
 )
 
+_WITHOUT_TENSORFLOW = {
+    "MostPopular": "baselines",
+    "Random": "baselines",
+    "selected_factors": "checkpoints",
+}
 _LAZY = {
     "ADVERSARIES": "amf",
     "AMF": "amf",
@@ -42,19 +45,20 @@ __all__ = [
     "BPRMFSettings",
     "EnsembleSettings",
     "MarginMFSettings",
-    "MostPopular",
     "PMFSettings",
-    "Random",
     "Settings",
     "WRMFSettings",
     "epoch_file",
     "model_folder",
-    "selected_factors",
+    *_WITHOUT_TENSORFLOW,
     *_LAZY,
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _WITHOUT_TENSORFLOW:
+        module = import_module(f"advrec_tf.recommenders.{_WITHOUT_TENSORFLOW[name]}")
+        return getattr(module, name)
     if name not in _LAZY:
         raise AttributeError(f"module 'advrec_tf.recommenders' has no attribute {name!r}")
     quiet_tensorflow()

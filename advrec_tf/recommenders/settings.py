@@ -8,16 +8,19 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.execution import storage
+from advrec_tf.options import option
 
-if TYPE_CHECKING:  # settings need no TensorFlow
+if TYPE_CHECKING:  # settings need no TensorFlow, and no pandas
     import keras
 
+    from advrec_tf.data import Interactions
 
+
+EMBEDDING_DIM: Any = {"help": "length of the embeddings", "low": 1, "high": 10_000}
 AUTO = "auto"
 # By which "auto" is known; another value of one, and so other epochs that may be best, needs a new version of BPR-MF and AMF.
 CLICK = 150  # scores that are ranked in the time that training takes for a click, at least
@@ -28,9 +31,9 @@ SHARE = 10  # evaluations take at most one part in so many of the time of traini
 class Settings:
     """What every kind of settings has.  Raises UserError for a value that makes no sense."""
 
-    embedding_dim: int = 64
-    learning_rate: float = 0.05
-    batch_size: int = 512
+    embedding_dim: int = option(64, **EMBEDDING_DIM)
+    learning_rate: float = option(0.05, help="learning rate of Adagrad", low=0)
+    batch_size: int = option(512, help="triples in a mini-batch", low=1)
 
     name: ClassVar[str]
     version: ClassVar[int] = 1  # of the algorithm: one more whenever its bytes change
@@ -87,8 +90,16 @@ class Settings:
 class BPRMFSettings(Settings):
     """BPR-MF (section 4.4 and the authors' code)."""
 
-    eval_every: int | str = 1  # type: ignore[misc]  # or AUTO
-    eval_users: int | None = None  # type: ignore[misc]  # on whom it is evaluated; all
+    eval_every: int | str = option(  # type: ignore[misc]
+        1,
+        help="epochs between evaluations of HR@10 and nDCG@10; "
+        "auto: so many that they take a tenth of the time",
+        low=1,
+        choices=(AUTO,),
+    )
+    eval_users: int | None = option(  # type: ignore[misc]
+        None, help="users, drawn once, on whom training is evaluated [all]", low=1
+    )
 
     name = "BPR-MF"
     samples_negatives = True
@@ -115,7 +126,9 @@ class BPRMFSettings(Settings):
 class AMFSettings(BPRMFSettings):
     """AMF: goes on from the weights and the optimiser state that BPR-MF of the same settings has at `first_epoch` (section 4.4)."""
 
-    first_epoch: int = 1000  # type: ignore[misc]
+    first_epoch: int = option(  # type: ignore[misc]
+        1000, help="epoch of BPR-MF from which AMF is trained", low=1
+    )
     adversary: str = "fgsm"
     epsilon: float = 0.5
     adversarial_weight: float = 1.0
@@ -160,14 +173,14 @@ class AMFSettings(BPRMFSettings):
 class WRMFSettings(Settings):
     """WRMF (Tang et al.'s, for which see `models.WRMF`)."""
 
-    embedding_dim: int = 128
+    embedding_dim: int = option(128, **EMBEDDING_DIM)
     learning_rate: float = 0.01
     batch_size: int = 2048
     decay: float = 1e-5  # by sgd in Adam's gradient
-    regularization: float = 10.0  # by als
-    weight: float = 20.0
+    regularization: float = option(10.0, help="weight of the squared factors in als", low=0)
+    weight: float = option(20.0, help="weight of what was clicked; all else has 1", low=1e-9)
     feedback: str = "binary"
-    solver: str = "sgd"
+    solver: str = option("sgd", help="how the model is trained", choices=("sgd", "als"))
 
     name = "WRMF"
     version = 2
@@ -193,12 +206,12 @@ class WRMFSettings(Settings):
 class PMFSettings(Settings):
     """PMF; the papers do not say, so these are what served ML-100K (`models.PMF`)."""
 
-    embedding_dim: int = 10
-    learning_rate: float = 0.002
+    embedding_dim: int = option(10, **EMBEDDING_DIM)
+    learning_rate: float = option(0.002, help="learning rate", low=0)
     batch_size: int = 1000
     momentum: float = 0.8
-    regularization: float = 0.1
-    biases: bool = False
+    regularization: float = option(0.1, help="strength of the priors", low=0)
+    biases: bool = option(False, help="with biases of users and items")
 
     name = "PMF"
 

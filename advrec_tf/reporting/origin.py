@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from advrec_tf.execution.results import read_record
+from advrec_tf.execution.records import read_record
 
 Record = dict[str, Any]
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from advrec_tf import evaluation
+from advrec_tf.cli import sections
 from advrec_tf.cli.flags import as_published
 from advrec_tf.data import GROUPS, Interactions, check_targets, choose_targets, popularity_groups
 from advrec_tf.defenses import ENTER, Defense, LowRank, detection, low_rank
@@ -17,8 +18,8 @@ from advrec_tf.execution.jobs import Stages, Task
 from advrec_tf.execution.results import Job, Layout
 from advrec_tf.execution.runner import Running, list_length
 from advrec_tf.poisoning import POISONING_ATTACKS, Plan, Profiles, folder_of, make, read_trajectory
-from advrec_tf.poisoning.likeness import VERSION as LIKENESS
 from advrec_tf.poisoning.settings import LEARNED, MODULES
+from advrec_tf.poisoning.similarity import VERSION as LIKENESS
 from advrec_tf.recommenders import RECOMMENDERS, PMFSettings, Settings, WRMFSettings
 from advrec_tf.reporting.plots import save_figure
 
@@ -151,7 +152,7 @@ class Study:
         return replace(self, seeds=seeds)
 
 
-AWARE_OF = {"gowalla": "150x20", "ml-100k": "200x50"}  # what RecSys20 knows of where it is not said
+AWARE_OF = {"gowalla": "150x20", "ml-100k": "200x50"}  # the reconstruction RecSys20 knows of
 
 # What single experiments measure by, beside what every poisoned study depends on.
 OWN_FLAGS = (
@@ -299,15 +300,9 @@ def victims_of(values: dict[str, Any], *names: str) -> dict[str, Settings]:
 def _victim(values: dict[str, Any], kind: type[Settings]) -> Settings:
     own: dict[str, Any] = {"embedding_dim": values.get("victim_dim") or kind.embedding_dim}
     if issubclass(kind, WRMFSettings):
-        own |= {
-            "solver": values["solver"],
-            "regularization": values["als_regularization"],
-            "weight": values["positive_weight"],
-        }
+        own |= sections.VICTIM_WRMF.fields(values)
     elif kind is PMFSettings:
-        own |= {
-            name: values[f"pmf_{name}"] for name in ("regularization", "learning_rate", "biases")
-        }
+        own |= sections.VICTIM_PMF.fields(values)
     return kind(**own)
 
 
@@ -326,40 +321,15 @@ def _plan(values: dict[str, Any], data: Interactions, group: str) -> Plan:
         else tuple(targets)
     )
     check_targets(data, chosen)
-    surrogate = WRMFSettings(
-        embedding_dim=values["surrogate_dim"],
-        solver=values["surrogate_solver"],
-        weight=values["surrogate_weight"],
-        regularization=values["surrogate_regularization"],
-    )
-    recsys20 = {"surrogate": surrogate, "epochs": values["surrogate_epochs"]}
-    recsys20 |= {
-        name: values[name]
-        for name in ("unrolled_epochs", "click_limit", "clicks", "click_targets", "fresh_seeds")
-    }
-    probed = RECOMMENDERS[values["zo_recommender"]]
-    recommender = WRMFSettings(solver=values["zo_solver"]) if probed is WRMFSettings else probed()
-    recsys19 = {
-        "recommender": recommender,
-        "gan_epochs": values["gan_epochs"],
-        "goal": values["zo_goal"],
-    }
-    recsys19 |= {
-        "directions": values["zo_directions"],
-        "smoothing": values["zo_smoothing"],
-        "step_size": values["zo_step"],
-    }
-    recsys19 |= {
-        "largest_move": values["zo_largest_move"],
-        "mask": values["mask"],
-        "click_targets": values["click_targets"],
-    }
-    gan = {"epochs": values["gan_epochs"], "mask": values["mask"]}
+    surrogate = WRMFSettings(**sections.SURROGATE.fields(values))
+    recsys20 = {"surrogate": surrogate, **sections.RECSYS20.fields(values)}
+    probed = WRMFSettings(**sections.PROBED.fields(values))
+    recsys19 = {"recommender": probed, **sections.RECSYS19.fields(values)}
     learned = {
-        "gan": gan,
+        "gan": sections.GAN.fields(values),
         "recsys20": recsys20,
         "recsys20_disguised": recsys20
-        | {"most_changes": values["most_changes"], "clicks": None, "click_targets": False},
+        | {**sections.DISGUISED.fields(values), "clicks": None, "click_targets": False},
     }
     learned |= dict.fromkeys(("recsys19", "bootstrap_refined", "bootstrap_blind"), recsys19)
     learned |= {
@@ -367,7 +337,7 @@ def _plan(values: dict[str, Any], data: Interactions, group: str) -> Plan:
             name: recsys19[name] for name in recsys19 if name not in ("goal", "largest_move")
         }
     }
-    known = values["aware_of"] or AWARE_OF.get(data.name if data.registered else "", "50x20")
+    known = AWARE_OF.get(data.name if data.registered else "", "50x20")
     learned |= {"recsys20_aware": recsys20 | {"defense": LowRank(*patch_of(known))}}
     (attack_seed,) = values["attack_seed"]
     return Plan(fakes, chosen, learned, values["clicks"], values["outer_epochs"], attack_seed)

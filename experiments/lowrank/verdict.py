@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from advrec_tf.errors import UserError
+from advrec_tf.execution.runner import Page
 from advrec_tf.files import locked
 from advrec_tf.reporting import page
 
@@ -11,8 +12,8 @@ from . import claims
 from .evidence import LowRankEvidence
 
 
-def run(values: dict[str, Any]) -> None:
-    """Writes <output_dir>/lowrank/report.md, the verdicts first, and prints it."""
+def show(values: dict[str, Any]) -> int:
+    """Write <output_dir>/lowrank/report.md, the verdicts first, and print it."""
     output_dir = Path(values["output_dir"])
     verdicts = claims.report(LowRankEvidence.of(output_dir))
     if not verdicts:
@@ -31,3 +32,7 @@ def run(values: dict[str, Any]) -> None:
             "\n".join(["# Low-rank defences, reproduced\n", verdicts, *texts]),
             sources=[path.parent for path in pages],
         )
+    return 0
+
+
+EXPERIMENT = Page(show)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from advrec_tf.cli import sections
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.execution.jobs import Stages, Task
@@ -68,19 +69,7 @@ class Training:
 
 def settings(values: dict[str, Any]) -> dict[str, Any]:
     """The fields of a Training that flags say.  Raises UserError for settings that do not go together."""
-    amf = AMFSettings(
-        **{
-            name: values[name]
-            for name in ("embedding_dim", "learning_rate", "batch_size", "eval_every", "eval_users")
-        },
-        first_epoch=values["amf_start"],
-        adversary=values["adversary"],
-        epsilon=values["adversary_epsilon"],
-        adversarial_weight=values["adversary_weight"],
-        iterations=values["adversary_iterations"],
-        step_size=values["adversary_step_size"],
-        ball=values["adversary_ball"],
-    )
+    amf = AMFSettings(**sections.AMF.fields(values))
     bprmf_epochs = values["bprmf_epochs"] or values["epochs"]
     if not amf.first_epoch < values["epochs"]:
         raise UserError(

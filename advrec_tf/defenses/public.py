@@ -1,0 +1,28 @@
+"""All public names of `advrec_tf.defenses`, which it imports from here on first use."""
+
+from advrec_tf.defenses.choices import ENTER, PARTIAL
+from advrec_tf.defenses.detection import KERNELS, Svm, sanitize, unsupervised_scores
+from advrec_tf.defenses.low_rank import (
+    LowRank,
+    Transformation,
+    projection,
+    reconstruct,
+    reconstruct_full,
+)
+from advrec_tf.defenses.protocol import Defense, project
+
+__all__ = [
+    "ENTER",
+    "KERNELS",
+    "PARTIAL",
+    "Defense",
+    "LowRank",
+    "Svm",
+    "Transformation",
+    "project",
+    "projection",
+    "reconstruct",
+    "reconstruct_full",
+    "sanitize",
+    "unsupervised_scores",
+]

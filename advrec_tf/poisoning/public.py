@@ -1,0 +1,28 @@
+"""All public names of `advrec_tf.poisoning`, which it imports from here on first use."""
+
+from advrec_tf.poisoning.heuristics import heuristic
+from advrec_tf.poisoning.making import Plan, folder_of, make
+from advrec_tf.poisoning.profiles import Profiles
+from advrec_tf.poisoning.settings import (
+    HEURISTICS,
+    POISONING_ATTACKS,
+    RecSys19Settings,
+    RecSys20Settings,
+)
+from advrec_tf.poisoning.similarity import LIKENESS, likeness
+from advrec_tf.poisoning.trajectory import read_trajectory
+
+__all__ = [
+    "POISONING_ATTACKS",
+    "HEURISTICS",
+    "LIKENESS",
+    "Plan",
+    "Profiles",
+    "RecSys19Settings",
+    "RecSys20Settings",
+    "folder_of",
+    "heuristic",
+    "likeness",
+    "make",
+    "read_trajectory",
+]

@@ -1,0 +1,158 @@
+"""What the identities of weights, profiles and reconstructions depend on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from advrec_tf import data, evaluation, recommenders
+from advrec_tf.defenses import LowRank, Transformation, measuring
+from advrec_tf.errors import UserError
+from advrec_tf.files import locked
+from advrec_tf.poisoning import Profiles, folder_of, heuristic
+from advrec_tf.recommenders import AMFSettings, BPRMFSettings, PMFSettings, WRMFSettings
+
+from specs import poisoned_spec, shop
+
+
+def with_other_ratings(interactions):
+    return replace(interactions, train_ratings=interactions.train_ratings[::-1].copy())
+
+
+def test_weights_are_stored_by_all_that_they_depend_on(monkeypatch):
+    interactions = shop()
+    other = with_other_ratings(interactions)
+
+    def folder(settings, seed=0, of=interactions):
+        return recommenders.model_folder("models", of, settings, seed)
+
+    wrmf, pmf = WRMFSettings(), PMFSettings()
+    valued = replace(wrmf, feedback="values")
+    assert folder(wrmf) == folder(wrmf, of=other) and folder(pmf) != folder(pmf, of=other)
+    assert folder(valued) != folder(valued, of=other)
+    assert folder(wrmf) != folder(wrmf, 1) and folder(wrmf) != folder(wrmf, of=shop(split="random"))
+    before = folder(BPRMFSettings()), folder(AMFSettings()), folder(wrmf)
+    monkeypatch.setattr(AMFSettings, "version", 1)  # its own: only what it starts from has changed
+    monkeypatch.setattr(BPRMFSettings, "version", 2)
+    assert folder(BPRMFSettings()) != before[0] and folder(AMFSettings()) != before[1]
+    assert folder(wrmf) == before[2]
+
+
+def test_recommenders_of_other_data_ratings_epochs_and_seeds_are_others(tmp_path):
+    interactions = shop(split="80:20")
+    other = with_other_ratings(interactions)
+    tiny = PMFSettings(embedding_dim=2, batch_size=100)
+    trainings = [
+        (interactions, tiny, 1, 0),
+        (other, tiny, 1, 0),
+        (interactions, tiny, 2, 0),
+        (interactions, tiny, 1, 1),
+    ]
+    factors = {
+        measuring.train_or_load(*each, tmp_path, progress=False)["P"].tobytes()
+        for each in trainings
+    }
+    assert len(factors) == 4 and len(list(tmp_path.glob("*.npz"))) == 4
+    clicks = WRMFSettings(embedding_dim=2, batch_size=100)
+    for each in (interactions, other):
+        measuring.train_or_load(each, clicks, 1, 0, tmp_path, progress=False)
+    assert len(list(tmp_path.glob("*.npz"))) == 5  # clicks alone are read
+    pmf = measuring.train_or_load(interactions, tiny, 1, 0, tmp_path)
+    assert pmf["mean"] == pytest.approx(interactions.train_ratings.mean())
+
+
+def with_learned(plan, attack, **changes):
+    """Return a plan with other fields of one attack."""
+    return replace(plan, learned={**plan.learned, attack: {**plan.learned[attack], **changes}})
+
+
+def test_profiles_are_stored_by_all_that_they_depend_on():
+    spec = poisoned_spec("poison", attack=["recsys20"], fakes="6")
+    plan, interactions = spec.plans["tail"], spec.data
+    plans = [
+        plan,
+        replace(plan, seed=1),
+        replace(plan, targets=(1, 2)),
+        replace(plan, fakes=7),
+        replace(plan, outer_epochs=9),
+        with_learned(plan, "recsys20", click_limit=9),
+    ]
+    folders = [folder_of(interactions, "recsys20", each, 10, "p") for each in plans]
+    folders += [
+        folder_of(interactions, "recsys20", plan, 5, "p"),
+        folder_of(with_other_ratings(interactions), "recsys20", plan, 10, "p"),
+        folder_of(interactions, "recsys19", plan, 10, "p"),
+    ]
+    assert len(set(folders)) == len(folders)
+    unread = with_learned(plan, "recsys19", gan_epochs=3)
+    assert folder_of(interactions, "recsys20", unread, 10, "p") == folders[0]
+
+
+def test_reconstructions_are_stored_by_all_that_they_depend_on():
+    interactions = shop(split="80:20")
+    changes = [{}, {"patch": 15}, {"rank": 4}, {"shuffle_seed": 1}, {"enter": "ratings"}]
+    identities = {
+        str(replace(LowRank(20, 3), **change).identity(interactions)) for change in changes
+    }
+    assert len(identities) == 5
+    with pytest.raises(UserError, match="threshold must be a number from 0.1 up"):
+        LowRank(20, 3, threshold=0.05)
+    with pytest.raises(UserError, match="values enter by"):
+        LowRank(20, 3, enter="softly")
+
+
+def test_a_projection_is_of_clicks_or_of_ratings(tmp_path):
+    interactions = shop(split="80:20")
+    clicks, ratings = (
+        Transformation(3, clicks=each).bases(interactions, tmp_path)[0] for each in (True, False)
+    )
+    assert clicks.shape == (60, 3) and not np.allclose(np.abs(clicks), np.abs(ratings), atol=1e-3)
+
+
+def test_a_projection_on_fewer_vectors_says_so(tmp_path, capsys):
+    pairs = [(user, item) for user in range(9) for item in (0, 1, 2)]
+    pairs += [(user, 3 + user % 2) for user in range(9)]
+    frame = pd.DataFrame(pairs, columns=["user", "item"])
+    interactions = data.Interactions.from_frames(frame, split="random")
+    U, _ = Transformation(5).bases(interactions, tmp_path)
+    assert U.shape[1] < 5 and f"has {U.shape[1]} singular values above 0" in capsys.readouterr().err
+
+
+def test_a_training_holds_the_lock_of_its_folder(small, tmp_path):
+    folder = recommenders.model_folder(tmp_path, small, BPRMFSettings(4), 0)
+    with locked(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "advrec_tf.recommenders.trainer.locked", lambda path, patience: locked(path, 0)
+        )
+        with pytest.raises(UserError, match="in use by another run"):
+            recommenders.train(small, BPRMFSettings(4), 0, tmp_path, 1, progress=False)
+
+
+def test_clicks_count_as_the_highest_rating_of_their_own_data():
+    interactions = shop(split="80:20")
+    tens = replace(interactions, train_ratings=interactions.train_ratings * 2)
+    clicks = Profiles.from_matrix("x", np.eye(2, 40), tens, (0,))
+    assert clicks.stacked_on(tens).train_ratings[-2:].tolist() == [10, 10]
+    assert Profiles.from_arrays(clicks.arrays()).highest == 10
+    made = heuristic("average", tens, 4, (1, 2), clicks=9)
+    assert made.ratings.max() == 10 and made.ratings.min() >= 2
+
+
+def test_lists_of_text_ids_come_back(tmp_path):
+    pairs = [(user, item) for user in ("NA", "b", "c") for item in ("null", "x", "y")]
+    frame = pd.DataFrame(pairs, columns=["user", "item"])
+    interactions = data.Interactions.from_frames(frame, split="random")
+    lists = np.array([[0, 1, -1], [2, -1, -1], [1, 0, -1]], np.int32)
+    path = tmp_path / "lists.tsv"
+    evaluation.save_lists(path, lists, interactions)
+    np.testing.assert_array_equal(evaluation.read_lists(path, interactions, 3), lists)
+    np.testing.assert_array_equal(evaluation.read_lists(path, interactions), lists[:, :2])
+    path.write_text("user\titem\trank\tscore\nNA\tx\t0\t\n")
+    with pytest.raises(UserError, match="not lists of"):
+        evaluation.read_lists(path, interactions)
+
+
+def test_ratios_without_a_denominator_are_left_out():
+    low, high = evaluation.bootstrap_interval(np.array([1.0, 0]), beside=np.array([0.0, 1]))
+    assert 0 <= low <= high < np.inf

@@ -1,0 +1,140 @@
+"""Tasks in processes: their order, their threads and lines, and what kills and stops leave."""
+
+import io
+import os
+import signal
+import time
+
+import pytest
+import tensorflow as tf
+
+from advrec_tf.errors import UserError
+from advrec_tf.execution import jobs
+from advrec_tf.execution.progress import progress_bar
+
+from running import ROOT, answers, run_python
+
+
+def double(x, fails=False):
+    if fails:
+        raise UserError("it failed")
+    return 2 * x, os.environ["OPENBLAS_NUM_THREADS"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_tasks_return_their_results_and_raise_their_errors(workers):
+    results = answers("test_jobs:double", [{"x": n} for n in range(5)], workers)
+    assert results == {n: (2 * n, "1") for n in range(5)}
+    with pytest.raises(UserError, match="it failed"):
+        answers("test_jobs:double", [{"x": 1, "fails": True}], workers)
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker_is_one_error():
+    with pytest.raises(UserError, match="a worker process was killed"):
+        answers("test_jobs:die", [{}, {}], 2)
+
+
+def clocked():
+    began = time.monotonic()
+    time.sleep(0.05)
+    return os.getpid(), began, time.monotonic()
+
+
+def test_one_worker_runs_one_task_at_a_time():
+    results = sorted(answers("test_jobs:clocked", [{}] * 4, 1).values(), key=lambda row: row[1])
+    pids, began, ended = zip(*results, strict=True)
+    assert all(end <= begin for end, begin in zip(ended, began[1:], strict=False))
+    assert len(set(pids)) == 1 and os.getpid() not in pids
+
+
+def meets(mark, waits):
+    """Leave a mark, or wait for it."""
+    until = time.monotonic() + 100
+    while waits and not mark.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    mark.touch()
+
+
+def test_a_stage_begins_when_the_one_before_it_in_its_sequence_is_done(tmp_path):
+    """It does not wait for other sequences.  Empty stages are skipped."""
+    done = []
+
+    def sequence(name, *stages):
+        for index, marks in enumerate(stages):
+            assert done.count(name) == sum(map(len, stages[:index]))
+            yield [
+                jobs.Task(
+                    "test_jobs:meets",
+                    {"mark": tmp_path / mark, "waits": name == "slow"},
+                    lambda _: done.append(name),
+                )
+                for mark in marks
+            ]
+
+    # The first task of the slow sequence waits for the last one of the fast sequence.
+    slow = sequence("slow", [], ["last"], ["last"])
+    fast = sequence("fast", ["first"], [], ["second", "third"], ["last"])
+    jobs.run([slow, fast], 2)
+    assert done.count("slow") == 2 and done.index("slow") >= 3 and done.count("fast") == 4
+
+
+def test_without_a_task_nothing_runs():
+    jobs.run([], 2)
+    jobs.run([iter([[]])], 2)
+    assert answers("test_jobs:die", []) == {}
+
+
+class Terminal(io.StringIO):
+    """A stream that claims to be a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def line_of_bar(mark=None, other=None):
+    """Return the line of a bar in this process, after another worker has reached this point."""
+    if mark:
+        mark.touch()
+        meets(other, waits=True)
+    with progress_bar(total=1, file=Terminal()) as bar:
+        return -bar.pos
+
+
+def test_each_worker_draws_its_bars_on_a_line_below_the_bar_of_the_run(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    arguments = [{"mark": one, "other": other}, {"mark": other, "other": one}]
+    assert sorted(answers("test_jobs:line_of_bar", arguments, 2).values()) == [1, 2]
+    assert line_of_bar() == 0
+
+
+def test_a_worker_starts_with_stops_held(tmp_path):
+    """A worker that is stopped before it can answer would print a traceback.
+
+    Every process writes here how many signals it holds when it starts: the run none, workers two.
+    """
+    (tmp_path / "sitecustomize.py").write_text(
+        "import pathlib, os, signal\n"
+        "held = signal.pthread_sigmask(signal.SIG_BLOCK, [])\n"
+        f"pathlib.Path({str(tmp_path)!r}, f'{{os.getpid()}}.held').write_text(str(len(held)))\n"
+    )
+    code = (
+        "from running import answers\n"
+        "print(len(answers('test_jobs:double', [{'x': 1}, {'x': 2}], 2)))"
+    )
+    folders = os.pathsep.join(map(str, (tmp_path, ROOT / "tests", ROOT)))
+    process = run_python("-c", code, PYTHONPATH=folders)
+    held = sorted(path.read_text() for path in tmp_path.glob("*.held"))
+    assert process.stdout.strip() == "2", process.stderr
+    assert held == ["0", *["2"] * (len(held) - 1)] and len(held) >= 3
+
+
+def test_tensorflow_does_not_warn_of_functions_that_are_traced_for_many_sizes(caplog):
+    traced = tf.function(lambda x: x)
+    for size in range(12):
+        traced(size)  # a Python number is a trace of its own
+    assert traced.experimental_get_tracing_count() == 12 and not caplog.records
