@@ -13,7 +13,7 @@ from advrec_tf.execution.jobs import BACKENDS
 from advrec_tf.perturbations import BALLS, EMBEDDING_ATTACKS, PGD_INIT, UNITS
 from advrec_tf.poisoning import POISONING_ATTACKS
 from advrec_tf.poisoning.settings import GOALS, DisguisedRecSys20Settings, GanSettings
-from advrec_tf.recommenders import RECOMMENDERS, AMFSettings, PMFSettings, WRMFSettings
+from advrec_tf.recommenders import RECOMMENDERS, AMFConfig, PMFConfig, WRMFConfig
 
 MOST = 1e30  # of any number; single precision ends at 3e38
 PRESETS = ("paper", "quick")
@@ -274,19 +274,17 @@ FLAGS = {
         "whole",
         _TRAINING,
         "length of the embeddings",
-        AMFSettings.embedding_dim,
+        AMFConfig.embedding_dim,
         low=1,
         high=10_000,
     ),
-    "learning_rate": Flag("number", _TRAINING, "of Adagrad", AMFSettings.learning_rate, low=0),
-    "batch_size": Flag(
-        "whole", _TRAINING, "triples in a mini-batch", AMFSettings.batch_size, low=1
-    ),
+    "learning_rate": Flag("number", _TRAINING, "of Adagrad", AMFConfig.learning_rate, low=0),
+    "batch_size": Flag("whole", _TRAINING, "triples in a mini-batch", AMFConfig.batch_size, low=1),
     "eval_every": Flag(
         "whole",
         _TRAINING,
         "epochs between evaluations of HR@10 and nDCG@10; auto: so many that they take a tenth of the time",
-        AMFSettings.eval_every,
+        AMFConfig.eval_every,
         among=("auto",),
         low=1,
     ),
@@ -312,25 +310,25 @@ FLAGS = {
         "text",
         _TRAINING,
         "AMF's inner adversary",
-        AMFSettings.adversary,
+        AMFConfig.adversary,
         among=tuple(name for name, attack in EMBEDDING_ATTACKS.items() if not attack.draw),
     ),
-    "adversary_epsilon": Flag("number", _TRAINING, "its budget", AMFSettings.epsilon, low=0),
+    "adversary_epsilon": Flag("number", _TRAINING, "its budget", AMFConfig.epsilon, low=0),
     "adversary_weight": Flag(
         "number",
         _TRAINING,
         "weight lambda of AMF's adversarial loss",
-        AMFSettings.adversarial_weight,
+        AMFConfig.adversarial_weight,
         low=0,
     ),
     "adversary_iterations": Flag(
-        "whole", _TRAINING, "its iterations, where it has any", AMFSettings.iterations, low=1
+        "whole", _TRAINING, "its iterations, where it has any", AMFConfig.iterations, low=1
     ),
     "adversary_step_size": Flag(
         "number", _TRAINING, "its step, where it has iterations [a quarter of its budget]", low=0
     ),
     "adversary_ball": Flag(
-        "text", _TRAINING, "its ball, where it has iterations", AMFSettings.ball, among=BALLS
+        "text", _TRAINING, "its ball, where it has iterations", AMFConfig.ball, among=BALLS
     ),
     # Perturbations that are measured
     "epsilon": Flag(
@@ -463,7 +461,7 @@ FLAGS = {
     "factors": Flag(
         "texts",
         _BOARD,
-        "factors of one's own, as NAME:USERS.npy:ITEMS.npy, or NAME:MODEL (.npz, .safetensors, .pkl)",
+        "factors of one's own, as NAME:USERS.npy:ITEMS.npy, or NAME:MODEL (.npz or .safetensors)",
         [],
     ),
     # Fake profiles
@@ -519,7 +517,7 @@ FLAGS = {
         "whole",
         POISONED,
         "recsys20: length of the surrogate's embeddings",
-        WRMFSettings.embedding_dim,
+        WRMFConfig.embedding_dim,
         {"quick": 8},
         low=1,
         high=10_000,
@@ -531,14 +529,14 @@ FLAGS = {
         "number",
         POISONED,
         "recsys20: weight of the squared factors of a surrogate by als",
-        WRMFSettings.regularization,
+        WRMFConfig.regularization,
         low=0,
     ),
     "surrogate_weight": Flag(
         "number",
         POISONED,
         "recsys20: the surrogate's weight of what was clicked",
-        WRMFSettings.weight,
+        WRMFConfig.weight,
         low=1e-9,
     ),
     "unrolled_epochs": Flag(
@@ -645,28 +643,28 @@ FLAGS = {
         "number",
         WITH_VICTIMS,
         "victim wrmf by als: weight of the squared factors",
-        WRMFSettings.regularization,
+        WRMFConfig.regularization,
         low=0,
     ),
     "positive_weight": Flag(
         "number",
         WITH_VICTIMS,
         "victim wrmf: weight of what was clicked; all else has 1",
-        WRMFSettings.weight,
+        WRMFConfig.weight,
         low=1e-9,
     ),
     "pmf_regularization": Flag(
         "number",
         WITH_VICTIMS,
         "victim pmf: strength of the priors",
-        PMFSettings.regularization,
+        PMFConfig.regularization,
         low=0,
     ),
     "pmf_learning_rate": Flag(
-        "number", WITH_VICTIMS, "victim pmf: learning rate", PMFSettings.learning_rate, low=0
+        "number", WITH_VICTIMS, "victim pmf: learning rate", PMFConfig.learning_rate, low=0
     ),
     "pmf_biases": Flag(
-        "yes_no", WITH_VICTIMS, "victim pmf: with biases of users and items", PMFSettings.biases
+        "yes_no", WITH_VICTIMS, "victim pmf: with biases of users and items", PMFConfig.biases
     ),
     # Defences
     "patches": Flag(

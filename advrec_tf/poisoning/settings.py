@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from advrec_tf.errors import UserError
-from advrec_tf.recommenders.settings import Settings, WRMFSettings
+from advrec_tf.recommenders import RecommenderConfig, WRMFConfig
 
 GOALS = ("hit", "smoothed_hit", "score")
 
@@ -15,7 +15,7 @@ class RecSys20Settings:
 
     fakes: int
     targets: tuple[int, ...]
-    surrogate: WRMFSettings = WRMFSettings()
+    surrogate: WRMFConfig = WRMFConfig()
     epochs: int = 50
     unrolled_epochs: int = 10
     learning_rate: float = 1.0
@@ -40,7 +40,7 @@ class RecSys20Settings:
             )
 
     @property
-    def recommender(self) -> Settings:
+    def recommender(self) -> RecommenderConfig:
         """The recommender that it trains."""
         return self.surrogate
 
@@ -94,7 +94,7 @@ class RecSys19Settings:
 
     fakes: int
     targets: tuple[int, ...]
-    recommender: Settings = WRMFSettings()
+    recommender: RecommenderConfig = WRMFConfig()
     gan_epochs: int = GanSettings.epochs
     mask: int | None = None
     click_targets: bool = False  # whether every profile rates all targets highest

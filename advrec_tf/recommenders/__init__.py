@@ -1,34 +1,29 @@
-"""Recommenders: a Keras model and its configuration each, training, checkpoints, baselines without training, and factors of other libraries.
+"""Recommenders: models with their configurations, training, checkpoints and baselines.
 
-A model is imported when it is first used, because TensorFlow takes seconds to import.
+TensorFlow takes seconds to import, so a model is imported when it is first used.
 """
 
 from importlib import import_module
 from typing import Any
 
 from advrec_tf.execution.startup import quiet_tensorflow
+from advrec_tf.recommenders.amf_config import AMFConfig
 from advrec_tf.recommenders.baselines import MostPopular, Random
-from advrec_tf.recommenders.checkpoints import selected_factors
-from advrec_tf.recommenders.settings import (
-    RECOMMENDERS,
-    AMFSettings,
-    BPRMFSettings,
-    EnsembleSettings,
-    MarginMFSettings,
-    PMFSettings,
-    Settings,
-    WRMFSettings,
-    epoch_file,
-    model_folder,
-)
+from advrec_tf.recommenders.bprmf_config import BPRMFConfig
+from advrec_tf.recommenders.checkpoints import epoch_file, model_folder, selected_factors
+from advrec_tf.recommenders.config import RecommenderConfig, option
+from advrec_tf.recommenders.ensemble_config import EnsembleConfig
+from advrec_tf.recommenders.margin_mf_config import MarginMFConfig
+from advrec_tf.recommenders.pmf_config import PMFConfig
+from advrec_tf.recommenders.registry import RECOMMENDERS, recommender_config
+from advrec_tf.recommenders.wrmf_config import WRMFConfig
 
 _LAZY = {
-    "ADVERSARIES": "amf",
     "AMF": "amf",
-    "AdversarialWRMF": "adversarial_wrmf",
     "BPRMF": "bprmf",
     "CoupledAdam": "adam",
     "Ensemble": "ensemble",
+    "FactorModel": "factors",
     "MarginMF": "margin_mf",
     "PMF": "pmf",
     "RowAdagrad": "adagrad",
@@ -38,17 +33,19 @@ _LAZY = {
 
 __all__ = [
     "RECOMMENDERS",
-    "AMFSettings",
-    "BPRMFSettings",
-    "EnsembleSettings",
-    "MarginMFSettings",
+    "AMFConfig",
+    "BPRMFConfig",
+    "EnsembleConfig",
+    "MarginMFConfig",
     "MostPopular",
-    "PMFSettings",
+    "PMFConfig",
     "Random",
-    "Settings",
-    "WRMFSettings",
+    "RecommenderConfig",
+    "WRMFConfig",
     "epoch_file",
     "model_folder",
+    "option",
+    "recommender_config",
     "selected_factors",
     *_LAZY,
 ]

@@ -19,7 +19,7 @@ from advrec_tf.execution.runner import Running, list_length
 from advrec_tf.poisoning import POISONING_ATTACKS, Plan, Profiles, folder_of, make, read_trajectory
 from advrec_tf.poisoning.likeness import VERSION as LIKENESS
 from advrec_tf.poisoning.settings import LEARNED, MODULES
-from advrec_tf.recommenders import RECOMMENDERS, PMFSettings, Settings, WRMFSettings
+from advrec_tf.recommenders import PMFConfig, RecommenderConfig, WRMFConfig, recommender_config
 from advrec_tf.reporting.plots import save_figure
 
 from . import plots
@@ -56,7 +56,7 @@ class Study:
     plans: dict[str, Plan]  # by group of targets
     attacks: tuple[str, ...]
     given: tuple[Profiles, ...]  # profiles from files, attacks of their own
-    victims: dict[str, Settings]  # by their names in the results
+    victims: dict[str, RecommenderConfig]  # by their names in the results
     epochs: int
     k: int
     published: bool  # whether the paper's numbers may stand beside
@@ -177,7 +177,7 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
                 f"--attack must be of none, {', '.join(POISONING_ATTACKS)}, or several of them joined with +, not {name!r}"
             )
     if (
-        not issubclass(RECOMMENDERS[values.get("victim", "wrmf")], WRMFSettings)
+        not issubclass(recommender_config(values.get("victim", "wrmf")), WRMFConfig)
         and values.get("enter", ENTER[0]) != ENTER[0]
     ):
         raise UserError(
@@ -282,22 +282,23 @@ def _study(
     )
 
 
-def victims_of(values: dict[str, Any], *names: str) -> dict[str, Settings]:
+def victims_of(values: dict[str, Any], *names: str) -> dict[str, RecommenderConfig]:
     """Recommenders in the settings that the flags say, by their names in the results."""
     return {
-        victim.name: victim for victim in (_victim(values, RECOMMENDERS[name]) for name in names)
+        victim.name: victim
+        for victim in (_victim(values, recommender_config(name)) for name in names)
     }
 
 
-def _victim(values: dict[str, Any], kind: type[Settings]) -> Settings:
+def _victim(values: dict[str, Any], kind: type[RecommenderConfig]) -> RecommenderConfig:
     own: dict[str, Any] = {"embedding_dim": values.get("victim_dim") or kind.embedding_dim}
-    if issubclass(kind, WRMFSettings):
+    if issubclass(kind, WRMFConfig):
         own |= {
             "solver": values["solver"],
             "regularization": values["als_regularization"],
             "weight": values["positive_weight"],
         }
-    elif kind is PMFSettings:
+    elif kind is PMFConfig:
         own |= {
             name: values[f"pmf_{name}"] for name in ("regularization", "learning_rate", "biases")
         }
@@ -319,7 +320,7 @@ def _plan(values: dict[str, Any], data: Interactions, group: str) -> Plan:
         else tuple(targets)
     )
     check_targets(data, chosen)
-    surrogate = WRMFSettings(
+    surrogate = WRMFConfig(
         embedding_dim=values["surrogate_dim"],
         solver=values["surrogate_solver"],
         weight=values["surrogate_weight"],
@@ -330,8 +331,8 @@ def _plan(values: dict[str, Any], data: Interactions, group: str) -> Plan:
         name: values[name]
         for name in ("unrolled_epochs", "click_limit", "clicks", "click_targets", "fresh_seeds")
     }
-    probed = RECOMMENDERS[values["zo_recommender"]]
-    recommender = WRMFSettings(solver=values["zo_solver"]) if probed is WRMFSettings else probed()
+    probed = recommender_config(values["zo_recommender"])
+    recommender = WRMFConfig(solver=values["zo_solver"]) if probed is WRMFConfig else probed()
     recsys19 = {
         "recommender": recommender,
         "gan_epochs": values["gan_epochs"],
