@@ -1,6 +1,7 @@
 """Recommenders: models with their configurations, training, checkpoints and baselines.
 
-TensorFlow takes seconds to import, so a model is imported when it is first used.
+TensorFlow and SciPy's statistics take seconds to import, so models and baselines are imported
+when they are first used.
 """
 
 from importlib import import_module
@@ -8,7 +9,6 @@ from typing import Any
 
 from advrec_tf.execution.startup import quiet_tensorflow
 from advrec_tf.recommenders.amf_config import AMFConfig
-from advrec_tf.recommenders.baselines import MostPopular, Random
 from advrec_tf.recommenders.bprmf_config import BPRMFConfig
 from advrec_tf.recommenders.checkpoints import epoch_file, model_folder, selected_factors
 from advrec_tf.recommenders.config import RecommenderConfig, option
@@ -25,7 +25,9 @@ _LAZY = {
     "Ensemble": "ensemble",
     "FactorModel": "factors",
     "MarginMF": "margin_mf",
+    "MostPopular": "baselines",
     "PMF": "pmf",
+    "Random": "baselines",
     "RowAdagrad": "adagrad",
     "WRMF": "wrmf",
     "train": "trainer",
@@ -37,9 +39,7 @@ __all__ = [
     "BPRMFConfig",
     "EnsembleConfig",
     "MarginMFConfig",
-    "MostPopular",
     "PMFConfig",
-    "Random",
     "RecommenderConfig",
     "WRMFConfig",
     "epoch_file",
@@ -54,5 +54,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'advrec_tf.recommenders' has no attribute {name!r}")
-    quiet_tensorflow()
+    if _LAZY[name] != "baselines":
+        quiet_tensorflow()
     return getattr(import_module(f"advrec_tf.recommenders.{_LAZY[name]}"), name)
