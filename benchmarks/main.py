@@ -161,9 +161,9 @@ def eagers(data: Interactions) -> dict:
 def figures(data: Interactions) -> dict:
     """What a figure asks of one attack on one model: perturbations, lists and metrics; and what a defence costs."""
     from advrec_tf import evaluation, perturbations
-    from advrec_tf.recommenders import MarginMFSettings
+    from advrec_tf.recommenders import MarginMFConfig
 
-    (P, Q), margin = factors(data), MarginMFSettings()
+    (P, Q), margin = factors(data), MarginMFConfig()
 
     def measure(triples, epsilon, read_at):
         for delta in perturbations.trajectory(P, Q, triples, epsilon, read_at=read_at):

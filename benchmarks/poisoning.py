@@ -149,11 +149,11 @@ def gan_epoch():
 
 def younger():
     """What robust recommenders cost at ML-100K's size, 50 epochs each, without compilation."""
-    from advrec_tf.recommenders import RECOMMENDERS
+    from advrec_tf.recommenders import recommender_config
 
     data, seconds = interactions(943, 1682, 80_000), {}
     for name in ("wrmf", "wrmf_fit", "wrmf_norm", "ensemble"):
-        model = RECOMMENDERS[name]().build(data, 0)
+        model = recommender_config(name)().build(data, 0)
         model.fit(data, epochs=1, verbose=0)
         seconds[name] = timed(lambda model=model: model.fit(data, epochs=50, verbose=0))
     beside = ", ".join(

@@ -24,9 +24,9 @@ from advrec_tf.execution.storage import write_csv
 from advrec_tf.files import write_text
 from advrec_tf.leaderboard import auditing, board_page, comparison, front, summary, user_ranks
 from advrec_tf.recommenders import (
-    MarginMFSettings,
-    Settings,
-    WRMFSettings,
+    MarginMFConfig,
+    RecommenderConfig,
+    WRMFConfig,
     model_folder,
     selected_factors,
 )
@@ -163,13 +163,11 @@ def _trained_whole(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
         study.training.bprmf.embedding_dim,
         study.output_dir / "models" / study.data.name / "whole",
     )
-    margin = MarginMFSettings(min(dim, MarginMFSettings.embedding_dim))
-    whole: dict[str, tuple[Settings, int]] = {MARGIN: (margin, margin.epochs)}
+    margin = MarginMFConfig(min(dim, MarginMFConfig.embedding_dim))
+    whole: dict[str, tuple[RecommenderConfig, int]] = {MARGIN: (margin, margin.epochs)}
     for name, (times, regularization, alpha) in LEAST_SQUARES.items():
         whole[name] = (
-            WRMFSettings(
-                times * dim, solver="als", regularization=regularization, weight=1 + alpha
-            ),
+            WRMFConfig(times * dim, solver="als", regularization=regularization, weight=1 + alpha),
             LEAST_SQUARES_EPOCHS,
         )
     for name, (settings, epochs) in whole.items():

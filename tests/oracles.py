@@ -83,6 +83,25 @@ class Trainer:
         return loss
 
 
+class Adam:
+    """Adam with weight decay in the gradient."""
+
+    def __init__(self, decay=1e-5, rate=0.01):
+        self.decay, self.rate, self.step, self.moments = decay, rate, 0, {}
+
+    def __call__(self, values, gradients):
+        self.step += 1
+        return [self.moved(n, *pair) for n, pair in enumerate(zip(values, gradients))]
+
+    def moved(self, number, value, gradient):
+        gradient = gradient + self.decay * value
+        m, v = self.moments.get(number, (0, 0))
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+        self.moments[number] = m, v
+        m, v = m / (1 - 0.9**self.step), v / (1 - 0.999**self.step)
+        return value - self.rate * m / (np.sqrt(v) + 1e-8)
+
+
 def top_k(P, Q, data, k):
     """Full sort of every user's unknown items: score down, test items last among equals, then id."""
     train = set(zip(data.train_users.tolist(), data.train_items.tolist()))

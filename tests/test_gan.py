@@ -18,12 +18,12 @@ from advrec_tf.poisoning.settings import (
     RefinedBootstrapSettings,
 )
 from advrec_tf.poisoning.similarity import mean_jaccard
-from advrec_tf.recommenders import WRMFSettings
+from advrec_tf.recommenders import WRMFConfig
 
 from killing import Killed, contents, killed_after
 from running import NARROW
 
-TINY = WRMFSettings(embedding_dim=3, batch_size=9)
+TINY = WRMFConfig(embedding_dim=3, batch_size=9)
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,8 @@ import pytest
 from advrec_tf import data, evaluation, recommenders
 from advrec_tf.defenses import LowRank, Transformation, measuring
 from advrec_tf.errors import UserError
-from advrec_tf.files import locked
 from advrec_tf.poisoning import Profiles, folder_of, heuristic
-from advrec_tf.recommenders import AMFSettings, BPRMFSettings, PMFSettings, WRMFSettings
+from advrec_tf.recommenders import AMFConfig, BPRMFConfig, PMFConfig, WRMFConfig
 
 from specs import poisoned_spec, shop
 
@@ -27,22 +26,22 @@ def test_weights_are_stored_by_all_that_they_depend_on(monkeypatch):
     def folder(settings, seed=0, of=interactions):
         return recommenders.model_folder("models", of, settings, seed)
 
-    wrmf, pmf = WRMFSettings(), PMFSettings()
+    wrmf, pmf = WRMFConfig(), PMFConfig()
     valued = replace(wrmf, feedback="values")
     assert folder(wrmf) == folder(wrmf, of=other) and folder(pmf) != folder(pmf, of=other)
     assert folder(valued) != folder(valued, of=other)
     assert folder(wrmf) != folder(wrmf, 1) and folder(wrmf) != folder(wrmf, of=shop(split="random"))
-    before = folder(BPRMFSettings()), folder(AMFSettings()), folder(wrmf)
-    monkeypatch.setattr(AMFSettings, "version", 1)  # its own: only what it starts from has changed
-    monkeypatch.setattr(BPRMFSettings, "version", 2)
-    assert folder(BPRMFSettings()) != before[0] and folder(AMFSettings()) != before[1]
+    before = folder(BPRMFConfig()), folder(AMFConfig()), folder(wrmf)
+    monkeypatch.setattr(AMFConfig, "version", 1)  # its own: only what it starts from has changed
+    monkeypatch.setattr(BPRMFConfig, "version", 2)
+    assert folder(BPRMFConfig()) != before[0] and folder(AMFConfig()) != before[1]
     assert folder(wrmf) == before[2]
 
 
 def test_recommenders_of_other_data_ratings_epochs_and_seeds_are_others(tmp_path):
     interactions = shop(split="80:20")
     other = with_other_ratings(interactions)
-    tiny = PMFSettings(embedding_dim=2, batch_size=100)
+    tiny = PMFConfig(embedding_dim=2, batch_size=100)
     trainings = [
         (interactions, tiny, 1, 0),
         (other, tiny, 1, 0),
@@ -54,7 +53,7 @@ def test_recommenders_of_other_data_ratings_epochs_and_seeds_are_others(tmp_path
         for each in trainings
     }
     assert len(factors) == 4 and len(list(tmp_path.glob("*.npz"))) == 4
-    clicks = WRMFSettings(embedding_dim=2, batch_size=100)
+    clicks = WRMFConfig(embedding_dim=2, batch_size=100)
     for each in (interactions, other):
         measuring.train_or_load(each, clicks, 1, 0, tmp_path, progress=False)
     assert len(list(tmp_path.glob("*.npz"))) == 5  # clicks alone are read
@@ -117,16 +116,6 @@ def test_a_projection_on_fewer_vectors_says_so(tmp_path, capsys):
     interactions = data.Interactions.from_frames(frame, split="random")
     U, _ = Transformation(5).bases(interactions, tmp_path)
     assert U.shape[1] < 5 and f"has {U.shape[1]} singular values above 0" in capsys.readouterr().err
-
-
-def test_a_training_holds_the_lock_of_its_folder(small, tmp_path):
-    folder = recommenders.model_folder(tmp_path, small, BPRMFSettings(4), 0)
-    with locked(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "advrec_tf.recommenders.trainer.locked", lambda path, patience: locked(path, 0)
-        )
-        with pytest.raises(UserError, match="in use by another run"):
-            recommenders.train(small, BPRMFSettings(4), 0, tmp_path, 1, progress=False)
 
 
 def test_clicks_count_as_the_highest_rating_of_their_own_data():

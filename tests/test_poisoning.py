@@ -14,11 +14,11 @@ from advrec_tf.poisoning import HEURISTICS, Profiles, bilevel, heuristic, likene
 from advrec_tf.poisoning.bilevel import RecSys20Settings, Surrogate, binarised, initial_profiles
 from advrec_tf.poisoning.heuristics import SAMPLED
 from advrec_tf.poisoning.ratings import rating_matrix
-from advrec_tf.recommenders import WRMF, WRMFSettings
+from advrec_tf.recommenders import WRMF, WRMFConfig
 
 from killing import Killed, contents, killed_after
 
-TINY = WRMFSettings(embedding_dim=3, batch_size=9)
+TINY = WRMFConfig(embedding_dim=3, batch_size=9)
 
 
 @pytest.fixture(scope="module")
@@ -738,7 +738,7 @@ def test_the_synthetic_check_target_hit_ratio_rises_clearly(tmp_path):
         n_users=900, n_items=300, per_user=25, rank=20, seed=0, split="80:20"
     )
     targets = data.choose_targets(interactions, "upper_torso", 5)
-    wrmf = WRMFSettings(embedding_dim=20, batch_size=500)
+    wrmf = WRMFConfig(embedding_dim=20, batch_size=500)
     options = RecSys20Settings(100, targets, wrmf, epochs=40, unrolled_epochs=40, k=10)
     profiles = bilevel.attack(interactions, options, 0, tmp_path, 8, progress=False)
     hit_ratios = []

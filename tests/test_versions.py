@@ -41,11 +41,11 @@ from advrec_tf.poisoning import (
 from advrec_tf.poisoning.settings import GanSettings  # noqa: E402
 from advrec_tf.poisoning.similarity import VERSION as LIKENESS  # noqa: E402
 from advrec_tf.recommenders import (
-    AMFSettings,
-    BPRMFSettings,
-    MarginMFSettings,
-    PMFSettings,
-    WRMFSettings,
+    AMFConfig,
+    BPRMFConfig,
+    MarginMFConfig,
+    PMFConfig,
+    WRMFConfig,
 )  # noqa: E402
 
 SMALL = {"embedding_dim": 4, "batch_size": 64}
@@ -135,22 +135,22 @@ def attacked(make, settings, tmp_path):
 
 
 CASES = {
-    "BPR-MF": (lambda t: trained(BPRMFSettings(**SMALL)), BPRMFSettings.version, (1, 0.28158798)),
+    "BPR-MF": (lambda t: trained(BPRMFConfig(**SMALL)), BPRMFConfig.version, (1, 0.28158798)),
     "AMF": (
-        lambda t: trained(AMFSettings(**SMALL, adversary="pgd")),
-        AMFSettings.version,
+        lambda t: trained(AMFConfig(**SMALL, adversary="pgd")),
+        AMFConfig.version,
         (1, 0.71231317),
     ),
-    "WRMF": (lambda t: trained(WRMFSettings(**SMALL)), WRMFSettings.version, (2, 1.9982784)),
+    "WRMF": (lambda t: trained(WRMFConfig(**SMALL)), WRMFConfig.version, (2, 1.9982784)),
     "WRMF by als": (
-        lambda t: trained(WRMFSettings(**SMALL, solver="als")),
-        WRMFSettings.version,
+        lambda t: trained(WRMFConfig(**SMALL, solver="als")),
+        WRMFConfig.version,
         (2, 9.9658068),
     ),
-    "PMF": (lambda t: trained(PMFSettings(**SMALL)), PMFSettings.version, (1, 1.9159258)),
+    "PMF": (lambda t: trained(PMFConfig(**SMALL)), PMFConfig.version, (1, 1.9159258)),
     "MarginMF": (
-        lambda t: trained(MarginMFSettings(**SMALL)),
-        MarginMFSettings.version,
+        lambda t: trained(MarginMFConfig(**SMALL)),
+        MarginMFConfig.version,
         (1, 22.16321),
     ),
     "perturbations": (lambda t: perturbed(), perturbations.VERSION, (1, 10.59859)),
@@ -167,7 +167,7 @@ CASES = {
     "RecSys20": (
         lambda t: attacked(
             bilevel.attack,
-            RecSys20Settings(5, (1, 2), WRMFSettings(**SMALL), 4, 2, click_limit=9, k=4),
+            RecSys20Settings(5, (1, 2), WRMFConfig(**SMALL), 4, 2, click_limit=9, k=4),
             t,
         ),
         RecSys20Settings.version,
@@ -179,7 +179,7 @@ CASES = {
             RecSys19Settings(
                 5,
                 (1, 2),
-                WRMFSettings(**SMALL),
+                WRMFConfig(**SMALL),
                 gan_epochs=1,
                 base_epochs=1,
                 probe_epochs=1,
@@ -213,7 +213,7 @@ CASES = {
                 shop().test_items,
             )
         ],
-        BPRMFSettings.version,
+        BPRMFConfig.version,
         (1, 1268.0574),
     ),
     "robustness": (lambda t: ensembles(), leaderboard.VERSION, (6, 109.34736)),

@@ -1,19 +1,19 @@
-"""WRMF and PMF against dense restatements in NumPy."""
+"""WRMF by SGD and by ALS against dense restatements in NumPy."""
 
 from dataclasses import replace
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advrec_tf import data, evaluation
-from advrec_tf.recommenders import PMF, WRMF, CoupledAdam
-from advrec_tf.recommenders.pmf import rmse
+from advrec_tf.recommenders import WRMF
 from advrec_tf.recommenders.wrmf import targets_and_weights, weighted_gradient, weighted_loss
+
+import oracles
 
 
 def dense(interactions, targets, weights):
@@ -29,41 +29,36 @@ def dense_gradient(P, Q, X, W):
     return np.sum(W * (X - P @ Q.T) ** 2), 2 * residual @ Q, 2 * residual.T @ P
 
 
-class AdamOracle:
-    def __init__(self, decay=1e-5, rate=0.01):
-        self.decay, self.rate, self.step, self.moments = decay, rate, 0, {}
+def solved(Y, w, x, strength):
+    """The row that minimises sum w (x - row . y)^2 + strength |row|^2 over all rows y of Y."""
+    A = (Y * w[:, None]).T @ Y + strength * np.eye(Y.shape[1])
+    return np.linalg.solve(A, Y.T @ (w * x))
 
-    def __call__(self, values, gradients):
-        self.step += 1
-        new = []
-        for place, (value, gradient) in enumerate(zip(values, gradients)):
-            gradient = gradient + self.decay * value
-            m, v = self.moments.get(place, (0, 0))
-            m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
-            self.moments[place] = m, v
-            new.append(
-                value
-                - self.rate
-                * m
-                / (1 - 0.9**self.step)
-                / (np.sqrt(v / (1 - 0.999**self.step)) + 1e-8)
-            )
-        return new
+
+def rated_shop(small):
+    """The small data with ratings from 0 to 1, some of them 0."""
+    return replace(small, train_ratings=((small.train_ratings - 1) / 4).astype(np.float32))
 
 
 @pytest.mark.parametrize("feedback", ["binary", "values", "weights"])
 def test_the_loss_over_all_pairs_is_the_dense_one(small, problem, feedback):
     P, Q, _ = problem(n_users=small.n_users, n_items=small.n_items)
     targets, weights = targets_and_weights(small, 20, feedback)
-    pairs = small.train_users, small.train_items, targets, weights
-    filled = [
-        np.append(part, value).astype(part.dtype) for part, value in zip(pairs, (0, 0, 0, 1))
-    ]  # a pair without effect
-    loss, dp, dq = weighted_gradient(tf.constant(P), tf.constant(Q), *map(tf.constant, filled))
+    pairs = zip((small.train_users, small.train_items, targets, weights), (0, 0, 0, 1))
+    # One more pair, which has no effect.
+    filled = [tf.constant(np.append(part, value).astype(part.dtype)) for part, value in pairs]
+    gradient = weighted_gradient(tf.constant(P), tf.constant(Q), filled)
     expected = dense_gradient(P.astype(float), Q.astype(float), *dense(small, targets, weights))
-    for mine, theirs in zip((loss, dp, dq), expected):
-        np.testing.assert_allclose(mine, theirs, rtol=2e-4, atol=2e-3)
+    for values, by_hand in zip(gradient, expected):
+        np.testing.assert_allclose(values, by_hand, rtol=2e-4, atol=2e-3)
     assert weighted_loss(P, Q, small, targets, weights) == pytest.approx(expected[0], rel=1e-5)
+
+
+def test_the_loss_without_any_pair_is_that_of_zeros(small, problem):
+    P, Q, _ = problem()
+    empty = replace(small, train_users=small.train_users[:0], train_items=small.train_items[:0])
+    loss = weighted_loss(P, Q, empty, np.zeros(0), np.zeros(0))
+    assert loss == pytest.approx(np.sum((P @ Q.T) ** 2), rel=1e-5)
 
 
 def test_epochs_of_sgd_agree_with_the_oracle(small):
@@ -71,7 +66,7 @@ def test_epochs_of_sgd_agree_with_the_oracle(small):
     model.compile()
     P, Q = (x.astype(float) for x in model.factors)
     X, W = dense(small, 1, 20)
-    adam, losses = AdamOracle(), []
+    adam, losses = oracles.Adam(), []
     for epoch in range(3):
         for users in model.batches(small, 30, epoch).users:
             users = users[users >= 0]
@@ -97,138 +92,38 @@ def test_als_solves_each_row_exactly_and_its_loss_only_falls(small):
         losses.append(np.sum(W * (X - P @ Q.T) ** 2) + 3 * (np.sum(P**2) + np.sum(Q**2)))
     assert losses == sorted(losses, reverse=True) and losses[0] > losses[-1]
     for item in (0, 7, 31):
-        A = (P * W[:, item, None]).T @ P + 3 * np.eye(5)
-        np.testing.assert_allclose(
-            Q[item], np.linalg.solve(A, P.T @ (W[:, item] * X[:, item])), rtol=1e-3, atol=1e-4
-        )
+        row = solved(P, W[:, item], X[:, item], 3.0)
+        np.testing.assert_allclose(Q[item], row, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        lambda d: WRMF(d.n_users, d.n_items, 4),
-        lambda d: PMF(d.n_users, d.n_items, 4),
-        lambda d: WRMF(d.n_users, d.n_items, 4, solver="als"),
-    ],
-)
-def test_fit_goes_on_where_it_stopped(small, kind):
-    once, twice = kind(small), kind(small)
-    for model, parts in ((once, [4]), (twice, [1, 3])):
-        model.compile()
-        for epochs in parts:
-            model.fit(small, epochs=epochs, batch_size=25, verbose=0)
-    for mine, theirs in zip(once.factors, twice.factors):
-        np.testing.assert_array_equal(mine, theirs)
-
-
-@pytest.mark.parametrize("model_class", [WRMF, PMF])
-def test_models_save_and_load(small, tmp_path, model_class):
-    model = model_class(small.n_users, small.n_items, 4, seed=1)
+@pytest.mark.parametrize("feedback", ["binary", "values", "weights"])
+def test_als_solves_the_problem_that_weight_and_feedback_describe(small, feedback):
+    shop = rated_shop(small)
+    options = {"weight": 5.0, "feedback": feedback, "regularization": 0.7}
+    model = WRMF(shop.n_users, shop.n_items, 4, seed=2, solver="als", **options)
+    before = model.factors[1].astype(float)
     model.compile()
-    model.fit(small, epochs=2, batch_size=40, verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    for each in (model, loaded):
-        each.fit(small, epochs=1, batch_size=40, verbose=0)
-    np.testing.assert_array_equal(loaded.factors[1], model.factors[1])
+    model.fit(shop, epochs=1)
+    X, W = dense(shop, *targets_and_weights(shop, 5.0, feedback))
+    P, Q = (x.astype(float) for x in model.factors)
+    for user in (0, 11, 79):  # users first, from the items' start
+        row = solved(before, W[user], X[user], 0.7)
+        np.testing.assert_allclose(P[user], row, rtol=1e-3, atol=1e-4)
+    for item in (0, 30, 49):
+        row = solved(P, W[:, item], X[:, item], 0.7)
+        np.testing.assert_allclose(Q[item], row, rtol=1e-3, atol=1e-4)
 
 
-@given(n_users=st.integers(2, 40), batch_size=st.integers(1, 50), seed=st.integers(0, 5))
-@settings(max_examples=25, deadline=None)
-def test_user_batches_hold_every_user_with_all_his_pairs(n_users, batch_size, seed):
-    interactions = data.synthetic(n_users=n_users, n_items=15, per_user=5, seed=1)
-    targets = np.arange(1, len(interactions.train_users) + 1, dtype=np.float32)
-    first, second = (
-        data.user_batches(interactions, targets, 2 * targets, batch_size, seed, epoch)
-        for epoch in (0, 1)
-    )
-    assert [part.shape for part in first] == [part.shape for part in second]
-    assert sorted(first.users[first.users >= 0]) == list(range(n_users))
-    found = []
-    for users, rows, items, x, w in zip(*first):
-        real = x > 0
-        assert np.all(w[~real] == 1) and np.all(w[real] == 2 * x[real])
-        found += zip(users[rows[real]], items[real], x[real])
-    assert sorted(found) == sorted(zip(interactions.train_users, interactions.train_items, targets))
-
-
-@pytest.mark.parametrize("biases", [False, True])
-def test_pmf_agrees_with_the_oracle(small, biases):
-    model = PMF(small.n_users, small.n_items, 3, seed=2, regularization=0.2, biases=biases)
-    model.compile(keras.optimizers.SGD(0.01, momentum=0.8))
-    P, Q = (model.user_embedding.numpy().astype(float), model.item_embedding.numpy().astype(float))
-    b, c, mean = np.zeros(small.n_users), np.zeros(small.n_items), small.train_ratings.mean()
-    speed = [np.zeros_like(x) for x in (P, Q, b, c)]
-    for epoch in range(2):
-        for users, items, ratings, present in zip(*model.batches(small, 100, epoch)):
-            error = present * (
-                ratings - mean - np.sum(P[users] * Q[items], axis=1) - b[users] - c[items]
-            )
-            steps = [np.zeros_like(x) for x in (P, Q, b, c)]
-            np.add.at(
-                steps[0], users, -2 * error[:, None] * Q[items] + 0.4 * present[:, None] * P[users]
-            )
-            np.add.at(
-                steps[1], items, -2 * error[:, None] * P[users] + 0.4 * present[:, None] * Q[items]
-            )
-            if biases:
-                np.add.at(steps[2], users, -2 * error + 0.4 * present * b[users])
-                np.add.at(steps[3], items, -2 * error + 0.4 * present * c[items])
-            speed = [0.8 * v - 0.01 * g for v, g in zip(speed, steps)]
-            P, Q, b, c = (x + v for x, v in zip((P, Q, b, c), speed))
-    model.fit(small, epochs=2, batch_size=100, verbose=0)
-    p, q = model.factors
-    np.testing.assert_allclose(p @ q.T, P @ Q.T + b[:, None] + c, atol=1e-4)
-    assert float(model.mean) == pytest.approx(mean, rel=1e-6)
-    predicted = np.clip(mean + (p @ q.T)[small.test_users, small.test_items], 1, 5)
-    assert rmse(p, q, mean, small) == pytest.approx(
-        np.sqrt(np.mean((predicted - small.test_ratings) ** 2))
-    )
-
-
-def test_wrmf_beats_popularity_by_far():
-    interactions = data.synthetic(seed=1, split="80:20")
-    model = WRMF(interactions.n_users, interactions.n_items, 8)
-    model.compile()
-    model.fit(interactions, epochs=60, batch_size=150, verbose=0)
-    popular = np.ones((interactions.n_users, 1)), interactions.item_counts[:, None]
-    trained, popularity = (
-        evaluation.metrics(evaluation.top_k(*f, interactions), interactions)["nDCG"]
-        for f in (model.factors, popular)
-    )
-    assert trained > 2 * popularity
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: WRMF(3, 3, feedback="votes"),
-        lambda: WRMF(3, 3, weight=0),
-        lambda: WRMF(3, 3, solver="newton"),
-        lambda: PMF(3, 3, regularization=-1),
-    ],
-)
-def test_bad_settings_are_told(make):
-    with pytest.raises(ValueError, match="must be|a number"):
-        make()
-
-
-def test_coupled_adam_steps_rows_without_a_gradient(small):
-    """The decay goes through the moments on every row, so that nothing stands still."""
-    optimizer, variable = CoupledAdam(0.1, decay=0.5), keras.Variable(np.ones((3, 2), np.float32))
-    optimizer.build([variable])
-    optimizer.apply([tf.zeros((3, 2))], [variable])
-    np.testing.assert_allclose(variable.numpy(), 0.9, atol=1e-6)
-
-
-# By hand
-
-
-def rated_shop(small, scale=0.2):
-    """The small data with ratings from 0 to 1, some of them 0."""
-    return replace(
-        small, train_ratings=((small.train_ratings - 1) / 4 * scale * 5).astype(np.float32)
-    )
+@pytest.mark.parametrize("feedback", ["values", "weights"])
+def test_sgd_sees_weight_and_feedback(small, feedback):
+    """With one mini-batch that holds all users the reported loss is that of the start."""
+    shop = rated_shop(small)
+    model = WRMF(shop.n_users, shop.n_items, 4, weight=5.0, feedback=feedback)
+    model.compile(jit_compile=False, run_eagerly=True)
+    P, Q = (x.astype(float) for x in model.factors)
+    loss = dense_gradient(P, Q, *dense(shop, *targets_and_weights(shop, 5.0, feedback)))[0]
+    history = model.fit(shop, epochs=1, batch_size=200, verbose=0).history
+    assert history["loss"][0] == pytest.approx(loss, rel=1e-5)
 
 
 def test_targets_and_weights_by_hand(small):
@@ -238,152 +133,100 @@ def test_targets_and_weights_by_hand(small):
         train_items=np.int32([0, 1, 0]),
         train_ratings=np.float32([0, 0.5, 1]),
     )
-    wanted = {
+    expected = {
         "binary": ([1, 1, 1], [7, 7, 7]),
         "values": ([0, 0.5, 1], [1, 7, 7]),
         "weights": ([1, 1, 1], [1, 4, 7]),
     }
-    for feedback, (targets, weights) in wanted.items():
-        found = targets_and_weights(three, 7, feedback)
-        np.testing.assert_allclose(found[0], targets)
-        np.testing.assert_allclose(found[1], weights)
+    for feedback, by_hand in expected.items():
+        np.testing.assert_allclose(targets_and_weights(three, 7, feedback), by_hand)
+    with pytest.raises(ValueError, match="has no ratings to use as values"):
+        targets_and_weights(replace(small, train_ratings=None), 7, "values")
 
 
-@pytest.mark.parametrize("feedback", ["binary", "values", "weights"])
-def test_als_solves_the_problem_that_weight_and_feedback_describe(small, feedback):
-    shop = rated_shop(small)
-    model = WRMF(
-        shop.n_users,
-        shop.n_items,
-        4,
-        seed=2,
-        solver="als",
-        weight=5.0,
-        feedback=feedback,
-        regularization=0.7,
-    )
-    before = model.factors[1].astype(float)
+@pytest.mark.parametrize("solver", ["sgd", "als"])
+def test_fit_resumes_where_it_stopped(small, solver):
+    once, twice = (WRMF(small.n_users, small.n_items, 4, solver=solver) for _ in range(2))
+    for model, parts in ((once, [4]), (twice, [1, 3])):
+        model.compile()
+        for epochs in parts:
+            model.fit(small, epochs=epochs, batch_size=25, verbose=0)
+    np.testing.assert_array_equal(once.factors[0], twice.factors[0])
+    np.testing.assert_array_equal(once.factors[1], twice.factors[1])
+
+
+def test_it_saves_and_loads(small, tmp_path):
+    model = WRMF(small.n_users, small.n_items, 4, seed=1, weight=3.0)
     model.compile()
-    model.fit(shop, epochs=1)
-    X, W = dense(shop, *targets_and_weights(shop, 5.0, feedback))
-    P, Q = (x.astype(float) for x in model.factors)
-    for user in (0, 11, 79):  # users first, from the items' start
-        A = (before * W[user, :, None]).T @ before + 0.7 * np.eye(4)
-        np.testing.assert_allclose(
-            P[user], np.linalg.solve(A, before.T @ (W[user] * X[user])), rtol=1e-3, atol=1e-4
-        )
-    for item in (0, 30, 49):
-        A = (P * W[:, item, None]).T @ P + 0.7 * np.eye(4)
-        np.testing.assert_allclose(
-            Q[item], np.linalg.solve(A, P.T @ (W[:, item] * X[:, item])), rtol=1e-3, atol=1e-4
-        )
+    model.fit(small, epochs=2, batch_size=40, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.weight == 3.0
+    for trained in (model, loaded):
+        trained.fit(small, epochs=1, batch_size=40, verbose=0)
+    np.testing.assert_array_equal(loaded.factors[1], model.factors[1])
 
 
-@pytest.mark.parametrize("feedback", ["values", "weights"])
-def test_sgd_sees_weight_and_feedback(small, feedback):
-    """With one mini-batch that holds everybody the loss reported is that of the start."""
-    shop = rated_shop(small)
-    model = WRMF(shop.n_users, shop.n_items, 4, weight=5.0, feedback=feedback)
-    model.compile(jit_compile=False, run_eagerly=True)
-    P, Q = (x.astype(float) for x in model.factors)
-    wanted = dense_gradient(P, Q, *dense(shop, *targets_and_weights(shop, 5.0, feedback)))[0]
-    assert model.fit(shop, epochs=1, batch_size=200, verbose=0).history["loss"][0] == pytest.approx(
-        wanted, rel=1e-5
-    )
-
-
-def test_coupled_adam_agrees_with_the_oracle_when_the_decay_matters():
-    optimizer, oracle = CoupledAdam(0.05, decay=0.3), AdamOracle(0.3, 0.05)
-    variable, values = (
-        keras.Variable(np.float32([[1.0, -2.0], [3.0, 0.0]])),
-        (np.array([[1.0, -2.0], [3.0, 0.0]]),),
-    )
-    optimizer.build([variable])
-    for gradient in (
-        [[0.5, 0.0], [-1.0, 0.0]],
-        [[0.0, 2.0], [0.0, 0.0]],
-        [[-3.0, 0.1], [0.2, 0.0]],
-    ):
-        optimizer.apply([tf.constant(gradient)], [variable])
-        values = oracle(values, (np.array(gradient),))
-    np.testing.assert_allclose(variable.numpy(), values[0], rtol=1e-5)
-
-
-def test_the_epsilon_of_adam_is_beside_the_root():
-    optimizer, variable = CoupledAdam(1.0, decay=0.0), keras.Variable(np.zeros(1, np.float32))
-    optimizer.build([variable])
-    optimizer.apply([tf.constant([1e-8])], [variable])
-    assert variable.numpy().item() == pytest.approx(-0.5, rel=1e-3)
-
-
-def test_what_is_trained_by_default():
-    optimizer, momentum = CoupledAdam().get_config(), PMF.default_optimizer().get_config()
-    assert [
-        optimizer[name] for name in ("learning_rate", "decay", "beta_1", "beta_2", "epsilon")
-    ] == pytest.approx([0.01, 1e-5, 0.9, 0.999, 1e-8])
-    assert (momentum["learning_rate"], momentum["momentum"], momentum["nesterov"]) == (
-        pytest.approx(0.002),
-        0.8,
-        False,
-    )
-    wrmf, pmf = WRMF(3, 3), PMF(3, 3)
-    assert (wrmf.embedding_dim, wrmf.weight, wrmf.feedback, wrmf.solver, wrmf.regularization) == (
-        128,
-        20,
-        "binary",
-        "sgd",
-        10,
-    )
-    assert (pmf.embedding_dim, pmf.regularization, pmf.biases) == (10, 0.1, False)
-
-
-@pytest.mark.parametrize("model_class", [WRMF, PMF])
-def test_factors_start_normal_with_deviation_a_tenth(model_class):
-    drawn = [rows for seed in (0, 1) for rows in model_class(300, 300, 10, seed=seed).factors]
-    assert len({rows.tobytes() for rows in drawn}) == 4
-    assert all(
-        rows.std() == pytest.approx(0.1, rel=0.05) and np.abs(rows).max() > 0.25 for rows in drawn
-    )
-
-
-@pytest.mark.parametrize("model_class", [WRMF, PMF])
-def test_the_order_of_training_follows_the_seed_and_the_epoch(small, model_class):
-    orders = [
-        model_class(small.n_users, small.n_items, 2, seed=seed).batches(small, 30, epoch).users
-        for seed in (0, 1)
+@given(n_users=st.integers(2, 40), batch_size=st.integers(1, 50), seed=st.integers(0, 5))
+@settings(max_examples=25, deadline=None)
+def test_user_batches_hold_every_user_with_all_pairs(n_users, batch_size, seed):
+    interactions = data.synthetic(n_users=n_users, n_items=15, per_user=5, seed=1)
+    targets = np.arange(1, len(interactions.train_users) + 1, dtype=np.float32)
+    first, second = (
+        data.user_batches(interactions, targets, 2 * targets, batch_size, seed, epoch)
         for epoch in (0, 1)
-    ]
+    )
+    assert [part.shape for part in first] == [part.shape for part in second]
+    assert sorted(first.users[first.users >= 0]) == list(range(n_users))
+    pairs = []
+    for users, rows, items, x, w in zip(*first):
+        real = x > 0
+        assert np.all(w[~real] == 1) and np.all(w[real] == 2 * x[real])
+        pairs += zip(users[rows[real]], items[real], x[real])
+    assert sorted(pairs) == sorted(zip(interactions.train_users, interactions.train_items, targets))
+
+
+def test_wrmf_beats_popularity_by_far():
+    interactions = data.synthetic(seed=1, split="80:20")
+    model = WRMF(interactions.n_users, interactions.n_items, 8)
+    model.compile()
+    model.fit(interactions, epochs=60, batch_size=150, verbose=0)
+    popular = np.ones((interactions.n_users, 1)), interactions.item_counts[:, None]
+    trained, popularity = (
+        evaluation.metrics(evaluation.top_k(*factors, interactions), interactions)["nDCG"]
+        for factors in (model.factors, popular)
+    )
+    assert trained > 2 * popularity
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"feedback": "votes"}, {"weight": 0}, {"solver": "newton"}, {"regularization": -1}],
+    ids=str,
+)
+def test_bad_options_are_refused(options):
+    (name,) = options
+    with pytest.raises(ValueError, match=f"WRMF: {name} must be"):
+        WRMF(3, 3, **options)
+
+
+def test_defaults_of_wrmf():
+    model = WRMF(3, 3)
+    model.compile()
+    assert (model.embedding_dim, model.weight, model.feedback) == (128, 20, "binary")
+    assert (model.solver, model.regularization) == ("sgd", 10)
+    assert model.optimizer.decay == 1e-5
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.01)
+
+
+def test_factors_start_normal_with_deviation_a_tenth():
+    drawn = [*WRMF(300, 300, 10, seed=0).factors, *WRMF(300, 300, 10, seed=1).factors]
+    assert len({rows.tobytes() for rows in drawn}) == 4
+    for rows in drawn:
+        assert rows.std() == pytest.approx(0.1, rel=0.05) and np.abs(rows).max() > 0.25
+
+
+def test_the_order_of_training_follows_the_seed_and_the_epoch(small):
+    models = [WRMF(small.n_users, small.n_items, 2, seed=seed) for seed in (0, 1)]
+    orders = [model.batches(small, 30, epoch).users for model in models for epoch in (0, 1)]
     assert len({order.tobytes() for order in orders}) == 4
-
-
-@pytest.mark.parametrize("biases", [False, True])
-def test_one_step_of_pmf_by_hand(biases):
-    """One rating 5 beside one of 1: the mean is 3 and, at p = q = 1, the errors are 1 and -3."""
-    frame = pd.DataFrame({"user": [0, 1], "item": [0, 1], "rating": [5.0, 1.0]})
-    two = data.Interactions.from_frames(
-        frame, pd.DataFrame({"user": [0], "item": [1], "rating": [2.0]})
-    )
-    model = PMF(2, 2, 1, regularization=0.5, biases=biases)
-    model.compile(keras.optimizers.SGD(0.1), jit_compile=False, run_eagerly=True)
-    for variable in (model.user_embedding, model.item_embedding):
-        variable.assign(np.ones((2, 1)))
-    loss = model.fit(two, epochs=1, verbose=0).history["loss"][0]
-    assert loss == pytest.approx(1 + 9 + 0.5 * 4) and float(model.mean) == 3
-    moved = [[1 + 0.1 * (2 * 1 - 2 * 0.5)], [1 + 0.1 * (2 * -3 - 2 * 0.5)]]
-    P, Q = model.factors
-    np.testing.assert_allclose(P[:, :1], moved, rtol=1e-6)
-    np.testing.assert_allclose(Q[:, :1], moved, rtol=1e-6)
-    if biases:
-        np.testing.assert_allclose(P[:, 1:], [[0.2, 1], [-0.6, 1]], rtol=1e-6)
-        np.testing.assert_allclose(Q[:, 1:], [[1, 0.2], [1, -0.6]], rtol=1e-6)
-
-
-def test_the_error_of_predictions_beyond_the_scale_by_hand(small):
-    """Predicted 3 + 9, cut to the highest train rating 5, and 3 - 1: the errors are 1 and -1."""
-    two = replace(
-        small,
-        test_users=np.int32([0, 1]),
-        test_items=np.int32([0, 0]),
-        test_ratings=np.float32([4, 3]),
-    )
-    assert rmse(np.float32([[9], [-1]]), np.float32([[1]]), 3.0, two) == pytest.approx(1)

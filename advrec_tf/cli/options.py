@@ -10,7 +10,7 @@ from advrec_tf.defenses.choices import CHOICES, ENTER, FLOOR, PARTIAL
 from advrec_tf.options import option
 from advrec_tf.perturbations import EMBEDDING_ATTACKS, PGD_INIT, UNITS
 from advrec_tf.poisoning.settings import POISONING_ATTACKS
-from advrec_tf.recommenders.settings import RECOMMENDERS
+from advrec_tf.recommenders import RECOMMENDERS
 
 MAX_SEED = 2**32 - 1  # the highest that every library takes
 MAX_DIM = 10_000

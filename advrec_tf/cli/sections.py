@@ -34,7 +34,7 @@ from advrec_tf.poisoning.settings import (
     RecSys19Settings,
     RecSys20Settings,
 )
-from advrec_tf.recommenders.settings import AMFSettings, PMFSettings, WRMFSettings
+from advrec_tf.recommenders import AMFConfig, PMFConfig, WRMFConfig
 
 
 class Section(NamedTuple):
@@ -76,13 +76,13 @@ def _without(experiments: tuple[str, ...], *left_out: str) -> tuple[str, ...]:
 MEASURED_OR_AUDITED = (*MEASURED, "audit")
 RECONSTRUCTED = ("lowrank_table2", "lowrank_table3")
 AMF = Section(
-    AMFSettings,
+    AMFConfig,
     TRAINING,
     {"amf_start": "first_epoch"}
     | _same("embedding_dim", "learning_rate", "batch_size", "eval_every", "eval_users"),
 )
 SURROGATE = Section(
-    WRMFSettings,
+    WRMFConfig,
     POISONED,
     {
         "surrogate_dim": "embedding_dim",
@@ -116,15 +116,15 @@ RECSYS19 = Section(
     | _same("gan_epochs", "mask", "click_targets"),
     about="recsys19",
 )
-PROBED = Section(WRMFSettings, POISONED, {"zo_solver": "solver"}, about="what recsys19 probes")
+PROBED = Section(WRMFConfig, POISONED, {"zo_solver": "solver"}, about="what recsys19 probes")
 VICTIM_WRMF = Section(
-    WRMFSettings,
+    WRMFConfig,
     WITH_VICTIMS,
     {"solver": "solver", "als_regularization": "regularization", "positive_weight": "weight"},
     about="victim wrmf",
 )
 VICTIM_PMF = Section(
-    PMFSettings,
+    PMFConfig,
     WITH_VICTIMS,
     {
         "pmf_regularization": "regularization",

@@ -18,7 +18,7 @@ def entered(
     binarize, rating_matrix: a 1 where the reconstruction (of clicks, of ratings) is above the threshold;
     binarize_and_keep: a 1 where that of clicks is, and every original interaction;
     weights: the original interactions with their reconstructed values, from 0 to 1, as ratings that scale WRMF's weight;
-    dense: every value of the reconstruction as a rating, to be WRMF's target (`WRMFSettings.feedback`).
+    dense: every value of the reconstruction as a rating, to be WRMF's target (`WRMFConfig.feedback`).
     """
     if enter == "weights":
         values = np.asarray(rebuilt[data.train_users, data.train_items]).ravel()

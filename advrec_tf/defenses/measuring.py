@@ -12,10 +12,10 @@ from advrec_tf.defenses import Defense
 from advrec_tf.execution import storage
 from advrec_tf.poisoning import Profiles, likeness
 from advrec_tf.recommenders import (
-    EnsembleSettings,
-    PMFSettings,
-    Settings,
-    WRMFSettings,
+    EnsembleConfig,
+    PMFConfig,
+    RecommenderConfig,
+    WRMFConfig,
     checkpoints,
     epoch_file,
 )
@@ -25,7 +25,7 @@ ORDERS = ("as made", "users permuted", "real users permuted", "fakes permuted", 
 
 def train_or_load(
     data: Interactions,
-    settings: Settings,
+    settings: RecommenderConfig,
     epochs: int,
     seed: int,
     folder: Path,
@@ -86,7 +86,7 @@ def measure(
     data: Interactions,
     poisoned: Interactions,
     defense: Defense,
-    settings: Settings,
+    settings: RecommenderConfig,
     targets: tuple[int, ...],
     cache_dir: Path,
     progress: bool = True,
@@ -97,7 +97,7 @@ def measure(
     from advrec_tf.recommenders.pmf import rmse  # needs TensorFlow
 
     (point,) = points
-    if isinstance(settings, WRMFSettings):
+    if isinstance(settings, WRMFConfig):
         settings = replace(settings, feedback=defense.feedback)
     order = np.arange(poisoned.n_users) if order is None else order
     poisoned, places = poisoned.of_users(order), np.argsort(order)
@@ -114,7 +114,7 @@ def measure(
     P = P[places[: data.n_users]]
     lists = evaluation.top_k(P, Q, data, point["k"])
     row = point | evaluation.poisoning_metrics(P, Q, data, targets, point["k"], lists)
-    if isinstance(settings, PMFSettings) and data.test_ratings is not None:
+    if isinstance(settings, PMFConfig) and data.test_ratings is not None:
         row["RMSE"] = rmse(P, Q, float(trained["mean"]), data)
     row |= {
         "emptied_users": int(emptied[: data.n_users].sum()),
@@ -127,7 +127,7 @@ def measure(
 def certify(
     points: list[dict],
     data: Interactions,
-    settings: EnsembleSettings,
+    settings: EnsembleConfig,
     targets: tuple[int, ...],
     cache_dir: Path,
     progress: bool = True,

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 from advrec_tf.errors import UserError
 from advrec_tf.options import option
-from advrec_tf.recommenders.settings import Settings, WRMFSettings
+from advrec_tf.recommenders.config import RecommenderConfig
+from advrec_tf.recommenders.wrmf_config import WRMFConfig
 
 GOALS = ("hit", "smoothed_hit", "score")
 
@@ -16,7 +17,7 @@ class RecSys20Settings:
 
     fakes: int
     targets: tuple[int, ...]
-    surrogate: WRMFSettings = WRMFSettings()
+    surrogate: WRMFConfig = WRMFConfig()
     epochs: int = option(50, help="epochs of its surrogate", low=1)
     unrolled_epochs: int = option(
         10, help="the surrogate's last epochs that are differentiated through", low=1
@@ -48,7 +49,7 @@ class RecSys20Settings:
             )
 
     @property
-    def recommender(self) -> Settings:
+    def recommender(self) -> RecommenderConfig:
         """The recommender that it trains."""
         return self.surrogate
 
@@ -107,7 +108,7 @@ class RecSys19Settings:
 
     fakes: int
     targets: tuple[int, ...]
-    recommender: Settings = WRMFSettings()
+    recommender: RecommenderConfig = WRMFConfig()
     gan_epochs: int = option(GanSettings.epochs, help="most epochs of the GAN", low=1)
     mask: int | None = option(None, help="random entries that a fake may have", low=1)
     click_targets: bool = option(False, help="every profile rates all targets highest")

@@ -71,9 +71,7 @@ class Unroller:
     ) -> State:
         """One mini-batch.  The fake rows enter densely, as their zeros have a derivative too.  step: float, from 1; X, W: [F, I]"""
         p = batch_rows(state.P, batch.users)
-        _, dp, dq = weighted_gradient(
-            p, state.Q, batch.rows, batch.items, batch.targets, batch.weights, block
-        )
+        _, dp, dq = weighted_gradient(p, state.Q, batch[1:], block)
         present = fake.places >= 0
         fake_p = tf.gather(p, tf.maximum(fake.places, 0))  # [F', D]
         x, w = (tf.gather(part, tf.maximum(fake.fakes, 0)) for part in (X, W))  # [F', I]

@@ -1,37 +1,35 @@
-"""Recommenders: a Keras model and its configuration each, training, checkpoints, baselines without training, and factors of other libraries.
+"""Recommenders: models with their configurations, training, checkpoints and baselines.
 
-A model is imported when it is first used, because TensorFlow takes seconds to import.
+TensorFlow and SciPy's statistics take seconds to import, so models and baselines are imported
+when they are first used.
 """
 
 from importlib import import_module
 from typing import Any
 
 from advrec_tf.execution.startup import quiet_tensorflow
-from advrec_tf.recommenders.settings import (
-    RECOMMENDERS,
-    AMFSettings,
-    BPRMFSettings,
-    EnsembleSettings,
-    MarginMFSettings,
-    PMFSettings,
-    Settings,
-    WRMFSettings,
-    epoch_file,
-    model_folder,
-)
+from advrec_tf.recommenders.amf_config import AMFConfig
+from advrec_tf.recommenders.bprmf_config import BPRMFConfig
+from advrec_tf.recommenders.config import RecommenderConfig
+from advrec_tf.recommenders.ensemble_config import EnsembleConfig
+from advrec_tf.recommenders.margin_mf_config import MarginMFConfig
+from advrec_tf.recommenders.pmf_config import PMFConfig
+from advrec_tf.recommenders.registry import RECOMMENDERS, recommender_config
+from advrec_tf.recommenders.wrmf_config import WRMFConfig
 
 _WITHOUT_TENSORFLOW = {
     "MostPopular": "baselines",
     "Random": "baselines",
+    "epoch_file": "checkpoints",
+    "model_folder": "checkpoints",
     "selected_factors": "checkpoints",
 }
 _LAZY = {
-    "ADVERSARIES": "amf",
     "AMF": "amf",
-    "AdversarialWRMF": "adversarial_wrmf",
     "BPRMF": "bprmf",
     "CoupledAdam": "adam",
     "Ensemble": "ensemble",
+    "FactorModel": "factors",
     "MarginMF": "margin_mf",
     "PMF": "pmf",
     "RowAdagrad": "adagrad",
@@ -41,15 +39,14 @@ _LAZY = {
 
 __all__ = [
     "RECOMMENDERS",
-    "AMFSettings",
-    "BPRMFSettings",
-    "EnsembleSettings",
-    "MarginMFSettings",
-    "PMFSettings",
-    "Settings",
-    "WRMFSettings",
-    "epoch_file",
-    "model_folder",
+    "AMFConfig",
+    "BPRMFConfig",
+    "EnsembleConfig",
+    "MarginMFConfig",
+    "PMFConfig",
+    "RecommenderConfig",
+    "WRMFConfig",
+    "recommender_config",
     *_WITHOUT_TENSORFLOW,
     *_LAZY,
 ]

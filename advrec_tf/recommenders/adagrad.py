@@ -1,4 +1,4 @@
-"""Adagrad that reads and writes the rows of a mini-batch only."""
+"""Adagrad that reads and writes only the rows of a mini-batch."""
 
 import keras
 import tensorflow as tf
@@ -6,10 +6,11 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable(package="advrec_tf")
 class RowAdagrad(keras.optimizers.Adagrad):
-    """keras.optimizers.Adagrad on the dense gradient, at the cost of the rows that have one.
+    """Equals keras.optimizers.Adagrad on the dense gradient, at the cost of a mini-batch's rows.
 
-    A row without gradient does not change under Adagrad, so only the batch's rows are touched:
-    A <- A + g^2, W <- W - learning_rate g / sqrt(A + epsilon), with g summed over a row's duplicates beforehand.
+    Adagrad does not change a row without gradient, so only the mini-batch's rows are touched:
+    A <- A + g^2, W <- W - learning_rate g / sqrt(A + epsilon), where g is summed over a row's
+    duplicates beforehand.
     """
 
     def __init__(
@@ -25,7 +26,10 @@ class RowAdagrad(keras.optimizers.Adagrad):
     def update_rows(
         self, variable: keras.Variable, ids: tf.Tensor, rows: tf.Tensor, gradient: tf.Tensor
     ) -> None:
-        """Updates variable[ids] = rows in place.  ids: [B], rows, gradient: [B, D]; a row that occurs twice has the same gradient twice."""
+        """Update variable[ids] = rows in place.  ids: [B]; rows, gradient: [B, D]
+
+        A row that occurs twice must have the same gradient twice.
+        """
         accumulator = self._accumulators[self._get_variable_index(variable)].value
         squares = tf.gather(accumulator, ids) + tf.square(gradient)  # [B, D]
         accumulator.scatter_update(tf.IndexedSlices(squares, ids))

@@ -3,77 +3,79 @@
 import keras
 import tensorflow as tf
 
+from advrec_tf.recommenders.adversarial_wrmf_config import FitWRMFConfig, NormWRMFConfig
 from advrec_tf.recommenders.wrmf import WRMF, batch_rows, weighted_gradient
 
-SIZES = ("fit", "norm")
 
-
-@keras.saving.register_keras_serializable(package="advrec_tf")
 class AdversarialWRMF(WRMF):
-    """WRMF that minimises L(Theta) + adversarial_weight L(Theta + Delta), where Delta are the loss's own gradients, row by row scaled to a length.
+    """Minimises L(Theta) + adversarial_weight L(Theta + Delta), Delta held constant.
 
-    An item's row has epsilon times the mean length of an item's factors, a user's epsilon v_u / mean v times that of a user's, over the mini-batch
-    (a length of its own would mean nothing: c P, Q / c is the same recommender).  What is well fitted has most to lose: v_u is either
-    how much of a user's clicks is explained (`fit`, as in VAT, 2409.17476), 1 - L_u / (L_u of a zero row), from 0 to 1, or the length of his own
-    row (`norm`, as in PamaCF, 2410.22844).  Delta is held fixed in the gradient.
+    Delta has the direction of the loss's gradient, row by row.  Its rows have a length relative
+    to the factors, because c P and Q / c are the same recommender: for an item epsilon times the
+    mean norm of items' factors, for a user epsilon v_u / mean v times the mean norm of users'
+    factors.  Both means are over the mini-batch, and `strengths` returns v_u.
     """
 
-    def __init__(
-        self,
-        *args,
-        sizes: str = "fit",
-        epsilon: float = 0.05,
-        adversarial_weight: float = 1.0,
-        **kwargs,
-    ):
-        super().__init__(*args, **kwargs)
-        if sizes not in SIZES or self.solver != "sgd":
-            raise ValueError(
-                f"sizes must be one of {', '.join(SIZES)} and the solver sgd, not {sizes}, {self.solver}"
-            )
-        self.sizes, self.epsilon, self.adversarial_weight = sizes, epsilon, adversarial_weight
+    options = (*WRMF.options, "epsilon", "adversarial_weight")
 
-    def _update(self, users, rows, items, targets, weights):
+    def strengths(self, p, q, pairs):
+        """Return v_u of each user, [B].  p: [B, D], q: [I, D]; pairs as in `weighted_gradient`"""
+        raise NotImplementedError
+
+    def _update(self, users, *pairs):
         P, Q = self.user_embedding, self.item_embedding
         p, q = batch_rows(P.value, users), tf.convert_to_tensor(Q.value)
-        loss, dp, dq = weighted_gradient(p, q, rows, items, targets, weights)
-        norms, count = (
-            tf.norm(p, axis=1),
-            tf.reduce_sum(tf.cast(users >= 0, tf.float32)),
-        )  # rows of no user are 0
-        size = norms if self.sizes == "norm" else explained(p, q, rows, items, targets, weights)
-        lengths = (
-            tf.reduce_sum(norms) / count * size / tf.maximum(tf.reduce_sum(size) / count, 1e-12)
-        )  # [B]
-        user_step, item_step = (
-            self.epsilon * lengths[:, None],
-            self.epsilon * tf.reduce_mean(tf.norm(q, axis=1)),
-        )
-        moved = p + user_step * tf.nn.l2_normalize(dp, 1), q + item_step * tf.nn.l2_normalize(dq, 1)
-        _, more_dp, more_dq = weighted_gradient(*moved, rows, items, targets, weights)
-        dp, dq = dp + self.adversarial_weight * more_dp, dq + self.adversarial_weight * more_dq
+        loss, dp, dq = weighted_gradient(p, q, pairs)
+        user_step, item_step = self._steps(p, q, users, pairs)
+        moved_p = p + user_step * tf.nn.l2_normalize(dp, 1)
+        moved_q = q + item_step * tf.nn.l2_normalize(dq, 1)
+        _, adversarial_dp, adversarial_dq = weighted_gradient(moved_p, moved_q, pairs)
+        dp = dp + self.adversarial_weight * adversarial_dp
+        dq = dq + self.adversarial_weight * adversarial_dq
         self.optimizer.apply([tf.math.unsorted_segment_sum(dp, users, self.n_users), dq], [P, Q])
         return loss
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "sizes": self.sizes,
-            "epsilon": self.epsilon,
-            "adversarial_weight": self.adversarial_weight,
-        }
+    def _steps(self, p, q, users, pairs):
+        """Return the lengths of Delta's rows: [B, 1] for users and a number for items."""
+        count = tf.reduce_sum(tf.cast(users >= 0, tf.float32))
+        norms, strengths = tf.norm(p, axis=1), self.strengths(p, q, pairs)  # 0 without a user
+        mean_strength = tf.maximum(tf.reduce_sum(strengths) / count, 1e-12)
+        lengths = tf.reduce_sum(norms) / count * strengths / mean_strength
+        item_length = tf.reduce_mean(tf.norm(q, axis=1))
+        return self.epsilon * lengths[:, None], self.epsilon * item_length
 
 
-def explained(p, q, rows, items, targets, weights):
-    """1 - L_u / (L_u of a zero row), from 0 to 1, 0 for users without clicks.  p: [B, D], q: [I, D]; of the pairs as `weighted_gradient` -> [B]"""
+@keras.saving.register_keras_serializable(package="advrec_tf")
+class FitWRMF(AdversarialWRMF):
+    """AdversarialWRMF that is stronger for users whose clicks are explained (VAT, 2409.17476)."""
+
+    config_class = FitWRMFConfig
+
+    def strengths(self, p, q, pairs):
+        return explained(p, q, pairs)
+
+
+@keras.saving.register_keras_serializable(package="advrec_tf")
+class NormWRMF(AdversarialWRMF):
+    """AdversarialWRMF that is stronger for users with a large norm (PamaCF, 2410.22844)."""
+
+    config_class = NormWRMFConfig
+
+    def strengths(self, p, q, pairs):
+        return tf.norm(p, axis=1)
+
+
+def explained(p, q, pairs):
+    """Return 1 - L_u / (L_u of a zero row) of each user, clipped to [0, 1]; 0 without clicks.
+
+    p: [B, D], q: [I, D]; pairs as in `weighted_gradient` -> [B]
+    """
+    rows, items, targets, weights = pairs
     scores = tf.linalg.matvec(tf.gather(p, rows) * tf.gather(q, items), tf.ones(tf.shape(p)[1]))
-    unclicked = tf.reduce_sum(
-        tf.matmul(p, tf.matmul(q, q, transpose_a=True)) * p, axis=1
-    )  # sum of squared scores over all items
-    losses = unclicked + tf.math.unsorted_segment_sum(
-        weights * tf.square(targets - scores) - tf.square(scores), rows, tf.shape(p)[0]
-    )
+    # The squared scores over all items, summed.
+    squares = tf.reduce_sum(tf.matmul(p, tf.matmul(q, q, transpose_a=True)) * p, axis=1)
+    corrections = weights * tf.square(targets - scores) - tf.square(scores)
+    losses = squares + tf.math.unsorted_segment_sum(corrections, rows, tf.shape(p)[0])
     at_zero = tf.math.unsorted_segment_sum(weights * tf.square(targets), rows, tf.shape(p)[0])
-    return tf.where(
-        at_zero > 0, tf.clip_by_value(1 - losses / tf.maximum(at_zero, 1e-12), 0.0, 1.0), 0.0
-    )
+    shares = tf.clip_by_value(1 - losses / tf.maximum(at_zero, 1e-12), 0.0, 1.0)
+    return tf.where(at_zero > 0, shares, 0.0)

@@ -1,4 +1,4 @@
-"""Weights and optimiser state as arrays, and the factors of a chosen epoch."""
+"""Where trained weights are stored, and how they are read and written as arrays."""
 
 from __future__ import annotations
 
@@ -7,29 +7,44 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.execution import storage
-from advrec_tf.recommenders.settings import epoch_file
+from advrec_tf.recommenders.config import RecommenderConfig
 
 if TYPE_CHECKING:  # reading checkpoints needs no TensorFlow
     import keras
 
 
+def model_folder(
+    models_dir: Path | str, data: Interactions, config: RecommenderConfig, seed: int
+) -> Path:
+    """Return models_dir/<data set>/<hash of data and configuration>/seed=N."""
+    fingerprint = data.ratings_fingerprint if config.reads_ratings else data.fingerprint
+    digest = storage.hashed({"data": fingerprint, **config.identity}, 12)
+    return Path(models_dir) / data.name / digest / f"seed={seed}"
+
+
+def epoch_file(folder: Path | str, epoch: int) -> Path:
+    """Return the path of a kept epoch's weights and optimiser state."""
+    return Path(folder) / f"epoch-{epoch:04d}.npz"
+
+
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
-    # Optimiser variables by place: their names contain the model's, which differs between a model and its warm start.
-    own = {variable.name: variable for variable in model.weights}
-    return own | {
-        f"optimizer.{place}": variable for place, variable in enumerate(model.optimizer.variables)
-    }
+    # Optimiser variables are numbered, because their names contain the model's name, which
+    # differs between a model and the one that it starts from.
+    variables = {variable.name: variable for variable in model.weights}
+    numbered = enumerate(model.optimizer.variables)
+    return variables | {f"optimizer.{number}": variable for number, variable in numbered}
 
 
 def capture(model: keras.Model) -> dict[str, np.ndarray]:
-    """Copies of the model's weights, by name, and of its optimiser's variables, by place."""
+    """Return copies of the model's weights by name and its optimiser's variables by number."""
     return {name: variable.numpy().copy() for name, variable in _variables(model).items()}
 
 
 def restore(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
-    """The inverse of `capture`, on a compiled model of the same shape."""
+    """Set a compiled model of the same shape to what `capture` returned."""
     for name, variable in _variables(model).items():
         variable.assign(arrays[name])
 
@@ -37,25 +52,32 @@ def restore(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
 def selected_factors(
     folder: Path, selection: str, epochs: int
 ) -> tuple[int, np.ndarray, np.ndarray]:
-    """The epoch and its factors P, Q: `best` (highest test HR@10 so far), `last`, or `epoch:N`.
+    """Return the selected epoch and its factors P, Q.
 
-    Raises UserError when those weights were not kept.
+    selection: `best` (highest test HR@10 so far), `last`, or `epoch:N`.
+    Raises UserError where those weights were not kept.
     """
     if selection == "best":
-        state = storage.load(folder / "state.npz")
-        if "best.epoch" not in state:
-            raise UserError(
-                f"{folder}: no epoch was evaluated, so none is best: lower --eval_every"
-            )
-        if int(state["best.epoch"]) > epochs:
-            raise UserError(
-                f"{folder}: the best epoch is {state['best.epoch']}, after the {epochs} asked for, whose own best was not kept"
-            )
-        return int(state["best.epoch"]), state["best.user_embedding"], state["best.item_embedding"]
+        return _best_factors(folder, epochs)
     epoch = epochs if selection == "last" else int(selection.removeprefix("epoch:"))
-    if not epoch_file(folder, epoch).exists():
+    path = epoch_file(folder, epoch)
+    if not path.exists():
         raise UserError(
-            f"{folder}: the weights of epoch {epoch} were not kept: name it in --keep_epochs before training"
+            f"{folder}: the weights of epoch {epoch} were not kept: "
+            "name it in --keep_epochs before training"
         )
-    arrays = storage.load(epoch_file(folder, epoch))
+    arrays = storage.load(path)
     return epoch, arrays["user_embedding"], arrays["item_embedding"]
+
+
+def _best_factors(folder: Path, epochs: int) -> tuple[int, np.ndarray, np.ndarray]:
+    state = storage.load(folder / "state.npz")
+    if "best.epoch" not in state:
+        raise UserError(f"{folder}: no epoch was evaluated, so none is best: lower --eval_every")
+    epoch = int(state["best.epoch"])
+    if epoch > epochs:
+        raise UserError(
+            f"{folder}: the best epoch is {epoch}, and the best of the first {epochs} epochs was "
+            f"not kept: use --epochs={epoch} or more, or another --output_dir"
+        )
+    return epoch, state["best.user_embedding"], state["best.item_embedding"]

@@ -1,52 +1,64 @@
-"""What all models here are: a row of factors for every user and every item, trained on Interactions."""
+"""The base of all models: a row of factors for every user and every item."""
 
 import itertools
+from typing import ClassVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from advrec_tf.data import Interactions
+from advrec_tf.recommenders.config import RecommenderConfig
 
 
 class FactorModel(keras.Model):
-    """Scores s(u, i) = p_u . q_i; a model says what its mini-batches are (`batches`) and what one does (`_update`).
+    """Scores s(u, i) = p_u . q_i, trained on Interactions.
 
-    `fit(data)` takes Interactions and runs every epoch in one compiled call.
+    A subclass defines the mini-batches of an epoch (`steps`, `batches`) and the update that one
+    of them makes (`_update`).  `options` names the fields of `config_class` that are arguments
+    and attributes of the model; their defaults and ranges are the configuration's.
+    Raises UserError, a ValueError, for an option outside its range.
     """
+
+    config_class: ClassVar[type[RecommenderConfig]] = RecommenderConfig
+    options: ClassVar[tuple[str, ...]] = ()
+    initializer: ClassVar[type[keras.initializers.Initializer]] = keras.initializers.RandomNormal
+    stddev: ClassVar[float] = 0.1  # of the initial factors
 
     def __init__(
         self,
         n_users: int,
         n_items: int,
-        embedding_dim: int,
-        seed: int,
-        initializer: type[keras.initializers.Initializer],
-        stddev: float,
+        embedding_dim: int | None = None,
+        seed: int = 0,
         **kwargs,
     ):
+        options = {name: kwargs.pop(name) for name in self.options if name in kwargs}
+        config = self.config_class(**options)
         super().__init__(**kwargs)
-        self.n_users, self.n_items, self.embedding_dim, self.seed = (
-            n_users,
-            n_items,
-            embedding_dim,
-            seed,
+        self.n_users, self.n_items, self.seed = n_users, n_items, seed
+        self.embedding_dim = config.embedding_dim if embedding_dim is None else embedding_dim
+        for name in self.options:
+            setattr(self, name, getattr(config, name))
+        self.user_embedding = self._embedding(n_users, "user_embedding", 2 * seed)
+        self.item_embedding = self._embedding(n_items, "item_embedding", 2 * seed + 1)
+        self.built = True
+
+    def _embedding(self, n_rows: int, name: str, seed: int) -> keras.Variable:
+        return self.add_weight(
+            shape=(n_rows, self.n_columns),
+            initializer=self.initializer(stddev=self.stddev, seed=seed),
+            name=name,
         )
 
-        def embedding(n_rows, name, seed):
-            return self.add_weight(
-                shape=(n_rows, embedding_dim),
-                initializer=initializer(stddev=stddev, seed=seed),
-                name=name,
-            )
-
-        self.user_embedding = embedding(n_users, "user_embedding", 2 * seed)
-        self.item_embedding = embedding(n_items, "item_embedding", 2 * seed + 1)
-        self.built = True
+    @property
+    def n_columns(self) -> int:
+        """Columns of the factors."""
+        return self.embedding_dim
 
     @property
     def metrics(self):
-        """None: `train_step` returns the loss itself, which Keras then logs as it is."""
+        """No Keras metrics: `train_step` returns the loss itself, which Keras logs."""
         return []
 
     @property
@@ -55,44 +67,60 @@ class FactorModel(keras.Model):
         return self.user_embedding.numpy().copy(), self.item_embedding.numpy().copy()
 
     def call(self, inputs):
-        """(users, items), int [B] each -> scores [B]."""
+        """Return scores [B].  inputs: users and items, int [B] each"""
         users, items = inputs
-        return tf.reduce_sum(
-            tf.gather(self.user_embedding.value, users)
-            * tf.gather(self.item_embedding.value, items),
-            axis=-1,
-        )
+        p = tf.gather(self.user_embedding.value, users)
+        q = tf.gather(self.item_embedding.value, items)
+        return tf.reduce_sum(p * q, axis=-1)
+
+    @staticmethod
+    def steps(data: Interactions, batch_size: int) -> int:
+        """Return the number of mini-batches in an epoch."""
+        raise NotImplementedError
+
+    def batches(self, data: Interactions, batch_size: int, epoch: int) -> tuple[np.ndarray, ...]:
+        """Return the arrays of an epoch's mini-batches, [steps, ...] each."""
+        raise NotImplementedError
+
+    def _update(self, *batch) -> tf.Tensor:
+        """Make one mini-batch's update and return its loss."""
+        raise NotImplementedError
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
-        """Mini-batch updates, one after the other.  data: the arrays of `batches`"""
+        """Make the updates of all mini-batches in order.  data: the arrays of `batches`"""
         return mini_batches(
             [part for part in tf.nest.flatten(data) if part is not None], self._update
         )
 
     def compile(self, optimizer=None, jit_compile=True, **kwargs):
-        """Prepares training, by default with the model's own optimiser; any other Keras optimiser gets the dense gradient."""
-        super().compile(
-            optimizer=self.default_optimizer() if optimizer is None else optimizer,
-            jit_compile=jit_compile,
-            **kwargs,
-        )
+        """Prepare training, by default with the configuration's optimiser.
+
+        Any other Keras optimiser gets the dense gradient.
+        """
+        optimizer = self.config_class().optimizer() if optimizer is None else optimizer
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         self.optimizer.build(self.trainable_variables)
 
     def compile_from_config(self, config):
-        """Restores the optimiser of a saved model (Keras skips this for models with a compile() of their own)."""
+        """Restore the optimiser of a saved model.
+
+        Keras skips this for models with a compile() of their own.
+        """
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def fit(self, x=None, batch_size: int | None = None, initial_epoch: int = 0, **kwargs):
-        """keras.Model.fit on Interactions, whose mini-batches are drawn anew every epoch; other inputs go to Keras as they are.
+        """Train as keras.Model.fit does, on Interactions; other inputs go to Keras as they are.
 
-        The draws of an epoch follow from the model's seed and from how many epochs the optimiser has done.
+        Every epoch draws new mini-batches and runs in one compiled call.  Its draws follow from
+        the model's seed and from the number of epochs that the optimiser has done.
         """
-        batch_size = self.default_batch_size if batch_size is None else batch_size
+        batch_size = self.config_class.batch_size if batch_size is None else batch_size
         if not isinstance(x, Interactions):
             return super().fit(x, batch_size=batch_size, initial_epoch=initial_epoch, **kwargs)
         if (x.n_users, x.n_items) != (self.n_users, self.n_items):
             raise ValueError(
-                f"the model is for {self.n_users} users x {self.n_items} items, the data have {x.n_users} x {x.n_items}"
+                f"the model is for {self.n_users} users x {self.n_items} items, "
+                f"the data have {x.n_users} x {x.n_items}"
             )
         return super().fit(
             self._epochs(x, batch_size),
@@ -102,23 +130,27 @@ class FactorModel(keras.Model):
             **kwargs,
         )
 
-    def fit_by(self, epoch_of, initial_epoch: int, epochs: int, callbacks=None, verbose=0):
-        """`fit` of a model without mini-batches: epoch_of(number) trains one epoch and returns its loss, and callbacks are told as by Keras."""
+    def fit_by(self, train_epoch, initial_epoch: int, epochs: int, callbacks=None, verbose=0):
+        """Do the work of `fit` for a model without mini-batches.
+
+        train_epoch(number) trains one epoch and returns its loss; callbacks run as in Keras.
+        """
         listeners = keras.callbacks.CallbackList(
             callbacks, add_history=True, model=self, verbose=verbose, epochs=epochs, steps=1
         )
         listeners.on_train_begin()
         for epoch in range(initial_epoch, epochs):
             listeners.on_epoch_begin(epoch)
-            listeners.on_epoch_end(epoch, {"loss": epoch_of(epoch)})
+            listeners.on_epoch_end(epoch, {"loss": train_epoch(epoch)})
         listeners.on_train_end()
         return self.history
 
     def _epochs(self, data: Interactions, batch_size: int) -> tf.data.Dataset:
-        """Epoch after epoch, without end; the next is drawn while one trains.
+        """Yield the arrays of one epoch after another without end.
 
-        Given a Python generator, Keras would do the same with a prefetch that tunes itself, and after the last epoch now and then wait for the
-        thread that tunes until that looks up, which takes as long again as the training did, up to a minute.
+        The next epoch is drawn while one trains.  Keras would do the same with a Python
+        generator, but its prefetch tunes itself: after the last epoch it sometimes waits for
+        the tuning thread, for up to a minute.
         """
         numbers = itertools.count(int(self.optimizer.iterations) // self.steps(data, batch_size))
         epochs = (self.batches(data, batch_size, epoch) for epoch in numbers)
@@ -134,17 +166,15 @@ class FactorModel(keras.Model):
         return dataset.prefetch(1).with_options(options)
 
     def get_config(self):
-        sizes = {
-            "n_users": self.n_users,
-            "n_items": self.n_items,
-            "embedding_dim": self.embedding_dim,
-            "seed": self.seed,
-        }
-        return {**super().get_config(), **sizes}
+        names = ("n_users", "n_items", "embedding_dim", "seed", *self.options)
+        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 def mini_batches(data, update):
-    """Runs `update(*batch)` on one mini-batch after the other and averages what it returns.  data: arrays [steps, ...] of the same steps"""
+    """Call update(*batch) for each mini-batch in order and return the mean loss.
+
+    data: arrays [steps, ...] with the same number of steps
+    """
     steps = tf.shape(data[0])[0]
 
     def body(step, total):

@@ -6,56 +6,46 @@ import tensorflow as tf
 
 from advrec_tf.data import Interactions, RatingBatches, rating_batches
 from advrec_tf.recommenders.factors import FactorModel
+from advrec_tf.recommenders.pmf_config import PMFConfig
 
 
 @keras.saving.register_keras_serializable(package="advrec_tf")
 class PMF(FactorModel):
-    """Minimises over the observed ratings the sum of (r - mean - p_u . q_i)^2 + regularization (|p_u|^2 + |q_i|^2).
+    """Minimises over the ratings the sum of (r - mean - p_u . q_i)^2 + regularization |.|^2.
 
-    That is the logarithm of the posterior under Gaussian noise and Gaussian priors on the factors, the prior of a row counted once for each of
-    its ratings, as mini-batches do; with `biases` b_u + b_i is added to the prediction, and their squares to the prior.  The mean is that of the
-    training ratings.  The default optimiser is SGD with momentum on mini-batches of ratings, whose loss is summed.
+    |.|^2 is |p_u|^2 + |q_i|^2.  This is the log-posterior under Gaussian noise and Gaussian
+    priors on the factors.  A row's prior counts once for each of its ratings, as in mini-batches.
+    With `biases`, b_u + b_i is added to the prediction and their squares to the prior.
+    The mean is that of the training ratings.  The default optimiser is SGD with momentum, and a
+    mini-batch's loss is summed.
     """
 
-    default_batch_size = 1000
+    config_class = PMFConfig
+    options = ("regularization", "biases")
 
-    def __init__(
-        self,
-        n_users: int,
-        n_items: int,
-        embedding_dim: int = 10,
-        seed: int = 0,
-        *,
-        regularization: float = 0.1,
-        biases: bool = False,
-        **kwargs,
-    ):
-        super().__init__(
-            n_users, n_items, embedding_dim, seed, keras.initializers.RandomNormal, 0.1, **kwargs
-        )
-        if not 0 <= regularization < float("inf"):
-            raise ValueError(f"regularization must be a number from 0 up, not {regularization}")
-        self.regularization, self.biases = regularization, biases
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
         self.mean = self.add_weight(shape=(), initializer="zeros", trainable=False, name="mean")
-        if biases:
-            self.user_bias, self.item_bias = (
-                self.add_weight(shape=(n,), initializer="zeros", name=name)
-                for n, name in ((n_users, "user_bias"), (n_items, "item_bias"))
-            )
+        if self.biases:
+            self.user_bias = self._bias(self.n_users, "user_bias")
+            self.item_bias = self._bias(self.n_items, "item_bias")
 
-    @staticmethod
-    def default_optimizer():
-        return keras.optimizers.SGD(0.002, momentum=0.8)
+    def _bias(self, n_rows: int, name: str) -> keras.Variable:
+        return self.add_weight(shape=(n_rows,), initializer="zeros", name=name)
 
     @property
     def factors(self) -> tuple[np.ndarray, np.ndarray]:
-        """P [U, D] and Q [I, D], whose inner products are the predictions less the mean; biases are two more columns."""
+        """P [U, D] and Q [I, D], whose inner products are the predictions minus the mean.
+
+        Biases are two more columns.
+        """
         P, Q = super().factors
         if not self.biases:
             return P, Q
-        ones = [np.ones((len(x), 1), np.float32) for x in (P, Q)]
-        return np.hstack([P, self.user_bias.numpy()[:, None], ones[0]]), np.hstack(
-            [Q, ones[1], self.item_bias.numpy()[:, None]]
+        ones = [np.ones(len(x), np.float32) for x in (P, Q)]
+        return (
+            np.column_stack([P, self.user_bias.numpy(), ones[0]]),
+            np.column_stack([Q, ones[1], self.item_bias.numpy()]),
         )
 
     @staticmethod
@@ -66,7 +56,7 @@ class PMF(FactorModel):
         return rating_batches(data, batch_size, self.seed, epoch)
 
     def fit(self, x=None, *args, **kwargs):
-        """As `FactorModel.fit`.  Raises ValueError for data without ratings."""
+        """Train as `FactorModel.fit` does.  Raises ValueError for data without ratings."""
         if isinstance(x, Interactions):
             if x.train_ratings is None:
                 raise ValueError(f"{x.name} has no ratings, which PMF needs")
@@ -75,42 +65,29 @@ class PMF(FactorModel):
 
     def _update(self, users, items, ratings, present):
         with tf.GradientTape() as tape:
-            p, q = (
-                tf.gather(self.user_embedding.value, users),
-                tf.gather(self.item_embedding.value, items),
-            )  # [B, D]
-            predicted, priors = (
-                self.mean.value + tf.einsum("bd,bd->b", p, q),
-                tf.reduce_sum(p**2 + q**2, axis=1),
-            )
+            p = tf.gather(self.user_embedding.value, users)  # [B, D]
+            q = tf.gather(self.item_embedding.value, items)  # [B, D]
+            predicted = self.mean.value + tf.einsum("bd,bd->b", p, q)
+            priors = tf.reduce_sum(p**2 + q**2, axis=1)
             if self.biases:
-                bias = (
-                    tf.gather(self.user_bias.value, users),
-                    tf.gather(self.item_bias.value, items),
-                )
-                predicted, priors = predicted + sum(bias), priors + bias[0] ** 2 + bias[1] ** 2
-            loss = tf.reduce_sum(
-                present * ((ratings - predicted) ** 2 + self.regularization * priors)
-            )
+                user_bias = tf.gather(self.user_bias.value, users)
+                item_bias = tf.gather(self.item_bias.value, items)
+                predicted = predicted + (user_bias + item_bias)
+                priors = priors + user_bias**2 + item_bias**2
+            errors = (ratings - predicted) ** 2
+            loss = tf.reduce_sum(present * (errors + self.regularization * priors))
         variables = [variable.value for variable in self.trainable_variables]
-        self.optimizer.apply(
-            [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)],
-            self.trainable_variables,
-        )
+        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
+        self.optimizer.apply(gradients, self.trainable_variables)
         return loss
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "regularization": self.regularization,
-            "biases": self.biases,
-        }
 
 
 def rmse(P: np.ndarray, Q: np.ndarray, mean: float, data: Interactions) -> float:
-    """Root mean squared error of the test ratings, predictions clipped to the range of the training ratings."""
-    predicted = mean + np.einsum(
-        "nd,nd->n", P[data.test_users], Q[data.test_items], dtype=np.float64
-    )
+    """Return the root mean squared error of the test ratings.
+
+    Predictions are clipped to the range of the training ratings.
+    """
+    p, q = P[data.test_users], Q[data.test_items]
+    predicted = mean + np.einsum("nd,nd->n", p, q, dtype=np.float64)
     clipped = np.clip(predicted, *data.rating_scale)
     return float(np.sqrt(np.mean((clipped - data.test_ratings) ** 2)))

@@ -20,7 +20,7 @@ from advrec_tf.execution.runner import Running, list_length
 from advrec_tf.poisoning import POISONING_ATTACKS, Plan, Profiles, folder_of, make, read_trajectory
 from advrec_tf.poisoning.settings import LEARNED, MODULES
 from advrec_tf.poisoning.similarity import VERSION as LIKENESS
-from advrec_tf.recommenders import RECOMMENDERS, PMFSettings, Settings, WRMFSettings
+from advrec_tf.recommenders import PMFConfig, RecommenderConfig, WRMFConfig, recommender_config
 from advrec_tf.reporting.plots import save_figure
 
 from . import plots
@@ -57,7 +57,7 @@ class Study:
     plans: dict[str, Plan]  # by group of targets
     attacks: tuple[str, ...]
     given: tuple[Profiles, ...]  # profiles from files, attacks of their own
-    victims: dict[str, Settings]  # by their names in the results
+    victims: dict[str, RecommenderConfig]  # by their names in the results
     epochs: int
     k: int
     published: bool  # whether the paper's numbers may stand beside
@@ -185,7 +185,7 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
                 f"--attack must be of none, {', '.join(POISONING_ATTACKS)}, or several of them joined with +, not {name!r}"
             )
     if (
-        not issubclass(RECOMMENDERS[values.get("victim", "wrmf")], WRMFSettings)
+        not issubclass(recommender_config(values.get("victim", "wrmf")), WRMFConfig)
         and values.get("enter", ENTER[0]) != ENTER[0]
     ):
         raise UserError(
@@ -290,18 +290,19 @@ def _study(
     )
 
 
-def victims_of(values: dict[str, Any], *names: str) -> dict[str, Settings]:
+def victims_of(values: dict[str, Any], *names: str) -> dict[str, RecommenderConfig]:
     """Recommenders in the settings that the flags say, by their names in the results."""
     return {
-        victim.name: victim for victim in (_victim(values, RECOMMENDERS[name]) for name in names)
+        victim.name: victim
+        for victim in (_victim(values, recommender_config(name)) for name in names)
     }
 
 
-def _victim(values: dict[str, Any], kind: type[Settings]) -> Settings:
+def _victim(values: dict[str, Any], kind: type[RecommenderConfig]) -> RecommenderConfig:
     own: dict[str, Any] = {"embedding_dim": values.get("victim_dim") or kind.embedding_dim}
-    if issubclass(kind, WRMFSettings):
+    if issubclass(kind, WRMFConfig):
         own |= sections.VICTIM_WRMF.fields(values)
-    elif kind is PMFSettings:
+    elif kind is PMFConfig:
         own |= sections.VICTIM_PMF.fields(values)
     return kind(**own)
 
@@ -321,9 +322,9 @@ def _plan(values: dict[str, Any], data: Interactions, group: str) -> Plan:
         else tuple(targets)
     )
     check_targets(data, chosen)
-    surrogate = WRMFSettings(**sections.SURROGATE.fields(values))
+    surrogate = WRMFConfig(**sections.SURROGATE.fields(values))
     recsys20 = {"surrogate": surrogate, **sections.RECSYS20.fields(values)}
-    probed = WRMFSettings(**sections.PROBED.fields(values))
+    probed = WRMFConfig(**sections.PROBED.fields(values))
     recsys19 = {"recommender": probed, **sections.RECSYS19.fields(values)}
     learned = {
         "gan": sections.GAN.fields(values),

@@ -7,8 +7,8 @@ from typing import Any
 from advrec_tf.data import Interactions
 from advrec_tf.execution.results import Job, Layout
 from advrec_tf.execution.runner import Experiment
-from advrec_tf.recommenders import EnsembleSettings
-from advrec_tf.recommenders.settings import check_size
+from advrec_tf.recommenders import EnsembleConfig
+from advrec_tf.recommenders.ensemble_config import check_size
 from advrec_tf.reporting import page, read_results
 
 from . import plots, poisoned, tables, younger_report
@@ -40,7 +40,7 @@ def jobs(study: Study) -> list[Job]:
     """Each recommender on clean data and under every attack; and what is certain of the ensemble's lists."""
     found = poisoned.jobs(study, ["none", *study.all_attacks], [UNDEFENDED])
     ensemble = next(
-        settings for settings in study.victims.values() if isinstance(settings, EnsembleSettings)
+        settings for settings in study.victims.values() if isinstance(settings, EnsembleConfig)
     )
     for group, plan in study.plans.items():
         common = {

@@ -11,9 +11,9 @@ from advrec_tf.errors import UserError
 from advrec_tf.execution.jobs import Stages, Task
 from advrec_tf.execution.runner import Running
 from advrec_tf.recommenders import (
-    AMFSettings,
-    BPRMFSettings,
-    Settings,
+    AMFConfig,
+    BPRMFConfig,
+    RecommenderConfig,
     model_folder,
     selected_factors,
 )
@@ -28,8 +28,8 @@ class Training:
     data: Interactions
     output_dir: Path
     seeds: list[int]
-    bprmf: BPRMFSettings
-    amf: AMFSettings
+    bprmf: BPRMFConfig
+    amf: AMFConfig
     epochs: int  # at which AMF ends
     bprmf_epochs: int
     selections: list[str]
@@ -45,11 +45,11 @@ class Training:
             {"bprmf_epochs": self.bprmf_epochs} if self.bprmf_epochs != self.epochs else {}
         )
 
-    def last_epoch(self, settings: Settings) -> int:
+    def last_epoch(self, settings: RecommenderConfig) -> int:
         """At which the training of one model ends."""
         return self.epochs if settings.first_epoch else self.bprmf_epochs
 
-    def epochs_of(self, settings: Settings) -> list[tuple[str, str]]:
+    def epochs_of(self, settings: RecommenderConfig) -> list[tuple[str, str]]:
         """The selections of one model by name, and as best, last or epoch:N, without the epochs it does not have."""
         own = (
             published.EPOCHS.get(self.data.name, {}).get(settings.name, 0)
@@ -69,7 +69,7 @@ class Training:
 
 def settings(values: dict[str, Any]) -> dict[str, Any]:
     """The fields of a Training that flags say.  Raises UserError for settings that do not go together."""
-    amf = AMFSettings(**sections.AMF.fields(values))
+    amf = AMFConfig(**sections.AMF.fields(values))
     bprmf_epochs = values["bprmf_epochs"] or values["epochs"]
     if not amf.first_epoch < values["epochs"]:
         raise UserError(
@@ -114,7 +114,7 @@ def train(study: Training, how: Running, names: Sequence[str] = MODELS) -> Stage
             keep = (*study.keep_epochs, *measured, study.amf.first_epoch)
             common = {
                 "data": study.data,
-                "settings": settings,
+                "config": settings,
                 "epochs": stop,
                 "keep_epochs": keep,
                 "models_dir": study.output_dir / "models",
@@ -133,7 +133,7 @@ def by_seed(study: Training) -> list[Any]:
     return [replace(study, seeds=[seed]) for seed in study.seeds]
 
 
-def _check_evaluations(study: Training, settings: Settings) -> None:
+def _check_evaluations(study: Training, settings: RecommenderConfig) -> None:
     """Raises UserError where no epoch would be evaluated, before anything is trained."""
     every, first, last = (
         settings.epochs_between_evaluations(study.data),
@@ -147,9 +147,9 @@ def _check_evaluations(study: Training, settings: Settings) -> None:
         )
 
 
-def weights_of(study: Training, seed: int) -> list[tuple[Settings, int, list[str], dict]]:
+def weights_of(study: Training, seed: int) -> list[tuple[RecommenderConfig, int, list[str], dict]]:
     """Every trained model and epoch that is to be measured: the names of its selection, and the arguments of `selected_factors`."""
-    found: list[tuple[Settings, int, list[str], dict]] = []
+    found: list[tuple[RecommenderConfig, int, list[str], dict]] = []
     for settings in (study.bprmf, study.amf):
         chosen: dict[int, tuple[list[str], dict]] = {}
         for name, at in study.epochs_of(settings):
