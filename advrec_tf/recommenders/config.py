@@ -102,7 +102,8 @@ class RecommenderConfig:
 
 
 def _allowed(field: dataclasses.Field, value: Any) -> bool:
-    low, high, choices = (field.metadata.get(name) for name in ("low", "high", "choices"))
+    low, high = field.metadata.get("low"), field.metadata.get("high")
+    choices = field.metadata.get("choices", ())
     if low is None:
         return not choices or value in choices
     if value in choices or (value is None and field.default is None):
