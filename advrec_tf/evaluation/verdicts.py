@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from advrec_tf.evaluation.significance import holm
+from advrec_tf.evaluation.statistics import holm
 
 ALPHA = 0.05
 
@@ -121,10 +121,7 @@ class Estimate:
 
     @classmethod
     def of(
-        cls,
-        label: str,
-        values: npt.ArrayLike,
-        others: npt.ArrayLike | None = None,
+        cls, label: str, values: npt.ArrayLike, others: npt.ArrayLike | None = None
     ) -> "Estimate":
         """From replicates [N], and the other quantity of the same replicates; NaN are left out."""
         own = np.asarray(values, np.float64)
