@@ -1,4 +1,4 @@
-"""Files that are never half written, and folders that only one run uses at a time."""
+"""Files that are never half written, and folders that one run uses at a time."""
 
 import contextlib
 import errno
@@ -12,15 +12,16 @@ from advrec_tf.errors import UserError
 
 try:
     import fcntl
-except ImportError:  # a system without these locks
+except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Yields a temporary name beside `path`; it replaces `path` when the block ends without an error.
+    """Yield a temporary name next to `path` that replaces it if the block ends without an error.
 
-    The name is random, so that neither threads nor machines that share the folder meet.  Raises OSError that names `path`.
+    The name is random, so threads and machines that share the folder do not collide.
+    Raises OSError that names `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,28 +32,30 @@ def replacing(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         if error.filename is not None:
             raise
-        raise OSError(
-            error.errno or errno.EIO, error.strerror or str(error), str(path)
-        ) from None  # a full disk names no file
+        # The error of a full disk does not name the file.
+        code, message = error.errno or errno.EIO, error.strerror or str(error)
+        raise OSError(code, message, str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Writes a whole text file at once; a reader sees the old one or the new one."""
+    """Write a text file at once: a reader sees the old text or the new one."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager
 def locked(folder: Path | str, patience: float = 2.0) -> Iterator[None]:
-    """Holds the lock of a folder; the operating system frees it when the process ends, however it ends.  What a killed one left half written goes.
+    """Hold the lock of a folder, and delete the temporary files of killed runs.
 
-    Raises UserError when another process still holds it after `patience` seconds, and where the system has no such locks.
+    The operating system frees the lock when the process ends.  Raises UserError when another
+    process holds the lock for `patience` seconds, and where the system has no file locks.
     """
     if fcntl is None:
         raise UserError(
-            "this system has no file locks, which keep two runs apart: run on Linux, macOS or in WSL"
+            "this system has no file locks, which keep two runs apart: "
+            "run on Linux, macOS or in WSL"
         )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,9 +68,10 @@ def locked(folder: Path | str, patience: float = 2.0) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise UserError(
-                        f"{folder} is in use by another run: wait for it or choose another --output_dir"
+                        f"{folder} is in use by another run: "
+                        "wait for it or choose another --output_dir"
                     ) from None
                 time.sleep(0.1)
-        for left in folder.rglob(".*.tmp"):
-            left.unlink(missing_ok=True)
+        for leftover in folder.rglob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
         yield

@@ -199,7 +199,8 @@ def test_certificates_bound_what_any_votes_of_the_touched_bases_do():
             shares[2 + liked[:2]] += 1 / len(ordered)
         bases = 20_000
         votes = np.tile(np.rint(shares * bases), (6, 1))
-        found = evaluation.certified_votes(votes, bases, 2, 1, built, (5,), 2, 0.9)
+        bounds, share = evaluation.share_bounds(bases, 6, 0.9), evaluation.untouched_share(6, 2, 1)
+        found = evaluation.certified_votes(votes, bounds, share, built, (5,), 2)
         certain.append(tuple(found.values()))
         clean = sum(np.bincount(2 + liked[:2], minlength=6) for liked in ordered.values())
         for choice in combinations(range(2, 6), 2):  # what the six touched bases vote for
@@ -225,10 +226,10 @@ def frames():
 def test_more_fakes_are_never_better_and_none_leave_what_is_sure(shop):
     model = EnsembleSettings(votes=5, users=9).build(shop, 0)
     model.fit(shop, epochs=30, verbose=0)
-    votes = model.factors[0]
+    votes, shares = model.factors[0], evaluation.share_bounds(300, shop.n_items)
+    untouched = [evaluation.untouched_share(shop.n_users, 9, fakes) for fakes in (0, 1, 2, 5, 50)]
     found = [
-        evaluation.certified_votes(votes, 300, 9, fakes, shop, (1, 5), 5)
-        for fakes in (0, 1, 2, 5, 50)
+        evaluation.certified_votes(votes, shares, share, shop, (1, 5), 5) for share in untouched
     ]
     measured = evaluation.poisoning_metrics(*model.factors, shop, (1, 5), 5)
     sure, entered = (

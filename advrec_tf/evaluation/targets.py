@@ -1,4 +1,4 @@
-"""The metrics of poisoned data: how users are served, and how often they see an attack's targets."""
+"""Metrics of poisoned data: how users are served, and how often they see the targets."""
 
 from dataclasses import replace
 
