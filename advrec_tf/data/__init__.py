@@ -1,4 +1,4 @@
-"""Interactions: loading, splitting, sampling."""
+"""Interactions, and how they are loaded, split and sampled."""
 
 from advrec_tf.data.groups import GROUPS, check_targets, choose_targets, popularity_groups
 from advrec_tf.data.interactions import Interactions
