@@ -190,12 +190,13 @@ def resampled_metrics(
     listed = sparse.csr_matrix((np.ones(len(users)), (users, items)), (data.n_users, data.n_items))
     per_user = evaluate_users(recommended)
     over_lists = [metric for metric in METRICS.values() if not metric.per_user]
-    own = np.column_stack(list(per_user.values()))
+    values = np.column_stack(list(per_user.values()))  # [T, per-user metrics]
     blocks = []
     for start in range(0, resamples, block):
         draws = _draws(rng, data.n_users, min(block, resamples - start))
         tested = draws[:, recommended.tested]
-        columns = dict(zip(per_user, (tested @ own / np.maximum(tested.sum(axis=1), 1)[:, None]).T))
+        means = tested @ values / np.maximum(tested.sum(axis=1), 1)[:, None]
+        columns = dict(zip(per_user, means.T))
         drawn = [replace(recommended, counts=counts) for counts in (listed.T @ draws.T).T]
         for metric in over_lists:
             columns[metric.name] = np.array([metric.function(each) for each in drawn])
