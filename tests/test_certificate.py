@@ -245,7 +245,7 @@ def one_user(*rivals, p, test):
 
 
 def test_radii_by_hand():
-    """p = (1, 0), d = (2, 0): the cone of 45 degrees is at the distance sqrt 2 = 2 epsilon from d."""
+    """p = (1, 0), d = (2, 0): the cone of 45 degrees has the distance sqrt 2 = 2 epsilon."""
     built = one_user([-1.0, 0.0], p=[1.0, 0.0], test=[1.0, 0.0])
     assert evaluation.certified_radii(*built, "l2", 1) == pytest.approx(np.sqrt([[1 / 2]]))
     assert evaluation.certified_radii(*built, "linf", 1) == pytest.approx(np.array([[1 / 2]]))

@@ -58,11 +58,8 @@ def read_table(path: Path, columns: dict[str, str | int] | None = None) -> pd.Da
     if header and not rest:
         raise UserError(f"{path}, line 2: there is a header and nothing else")
     sample = below[0] if header else names
-    integer = {
-        name
-        for name in ("user", "item")
-        if positions[name] < len(sample) and _is_integer(sample[positions[name]])
-    }
+    ids = {name: sample[positions[name]] for name in FIELDS[:2] if positions[name] < len(sample)}
+    integer = {name for name, value in ids.items() if _is_integer(value)}
     frame = _parse(text, separator, len(names), positions, header, integer)
     if frame is None or _first_fault(frame, integer) is not None:
         raise UserError(_complaint(path, text, separator, len(names), positions, header, integer))
