@@ -1,8 +1,8 @@
-"""The exception for faults that users can correct."""
+"""The exception for a fault that the user can mend."""
 
 
 class UserError(ValueError):
-    """A fault in the input, the settings or the system, as one line that says what to do.
+    """A fault in the input, the settings or the system, with a message of one line.
 
-    The command line prints the line and exits with status 1.  In Python it is a ValueError.
+    The command line prints the message and exits with status 1.
     """

@@ -12,15 +12,15 @@ from advrec_tf.errors import UserError
 
 try:
     import fcntl
-except ImportError:  # the system has no such locks
+except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path that replaces `path` when the block ends without an error.
+    """Yield a temporary name next to `path` that replaces it if the block ends without an error.
 
-    Its name is random, so that threads and machines that share the folder do not meet.
+    The name is random, so threads and machines that share the folder do not collide.
     Raises OSError that names `path`.
     """
     path = Path(path)
@@ -32,25 +32,25 @@ def replacing(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         if error.filename is not None:
             raise
-        reason = error.strerror or str(error)  # a full disk names no file
-        raise OSError(error.errno or errno.EIO, reason, str(path)) from None
+        # The error of a full disk does not name the file.
+        code, message = error.errno or errno.EIO, error.strerror or str(error)
+        raise OSError(code, message, str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write a text file at once; a reader sees the old text or the new one."""
+    """Write a text file at once: a reader sees the old text or the new one."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager
 def locked(folder: Path | str, patience: float = 2.0) -> Iterator[None]:
-    """Hold the lock of a folder, and remove temporary files that a killed process left there.
+    """Hold the lock of a folder, and delete the temporary files of killed runs.
 
-    The operating system frees the lock when the process ends, however it ends.
-    Raises UserError when another process still holds it after `patience` seconds, and where the
-    system has no such locks.
+    The operating system frees the lock when the process ends.  Raises UserError when another
+    process holds the lock for `patience` seconds, and where the system has no file locks.
     """
     if fcntl is None:
         raise UserError(
@@ -72,6 +72,6 @@ def locked(folder: Path | str, patience: float = 2.0) -> Iterator[None]:
                         "wait for it or choose another --output_dir"
                     ) from None
                 time.sleep(0.1)
-        for left in folder.rglob(".*.tmp"):
-            left.unlink(missing_ok=True)
+        for leftover in folder.rglob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
         yield

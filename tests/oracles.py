@@ -1,10 +1,10 @@
-"""Plain NumPy restatements in float64: slow, short, and sharing nothing with the package."""
+"""Plain NumPy restatements in float64, slow and short, that share no code with the package."""
 
 import numpy as np
 
 
 def dense_gradient(P, Q, users, positives, negatives):
-    """Summed BPR loss, and its gradient in all of P and Q, one triple after the other."""
+    """Return the summed BPR loss and its gradients in P and Q, one triple after the other."""
     loss, dP, dQ = 0.0, np.zeros_like(P, dtype=np.float64), np.zeros_like(Q, dtype=np.float64)
     for u, i, j in zip(users, positives, negatives):
         p, qi, qj = P[u].astype(np.float64), Q[i].astype(np.float64), Q[j].astype(np.float64)
@@ -33,22 +33,16 @@ def project(delta, epsilon, ball):
 
 
 def attack(P, Q, triples, epsilon, iterations, step_size, ball="linf", start=None):
-    du, di = (
-        start
-        if start is not None
-        else (np.zeros_like(P, dtype=np.float64), np.zeros_like(Q, dtype=np.float64))
-    )
+    du, di = start or (np.zeros_like(x, dtype=np.float64) for x in (P, Q))
     for _ in range(iterations):
         _, gP, gQ = dense_gradient(P + du, Q + di, *triples)
-        du, di = (
-            project(du + step_size * unit_rows(gP), epsilon, ball),
-            project(di + step_size * unit_rows(gQ), epsilon, ball),
-        )
+        du = project(du + step_size * unit_rows(gP), epsilon, ball)
+        di = project(di + step_size * unit_rows(gQ), epsilon, ball)
     return du, di
 
 
 class Trainer:
-    """BPR-MF, or AMF when epsilon is given, under dense Adagrad."""
+    """BPR-MF, or AMF if epsilon is given, under dense Adagrad."""
 
     def __init__(
         self,
@@ -103,7 +97,7 @@ class Adam:
 
 
 def top_k(P, Q, data, k):
-    """Full sort of every user's unknown items: score down, test items last among equals, then id."""
+    """Return a full sort of every user's unknown items: by score, test items last, then id."""
     train = set(zip(data.train_users.tolist(), data.train_items.tolist()))
     test = set(zip(data.test_users.tolist(), data.test_items.tolist()))
     lists = np.full((data.n_users, k), -1)
@@ -116,6 +110,7 @@ def top_k(P, Q, data, k):
 
 
 def metrics(lists, data):
+    """Return the six metrics of Table 1, one user after the other."""
     test = {}
     for u, i in zip(data.test_users.tolist(), data.test_items.tolist()):
         test.setdefault(u, set()).add(i)
@@ -124,17 +119,11 @@ def metrics(lists, data):
     k, sums = lists.shape[1], np.zeros(4)
     discount = [1 / np.log2(r + 1) for r in range(1, k + 1)]
     for u, wanted in test.items():
-        gains = [discount[r] for r, i in enumerate(lists[u]) if i in wanted]
-        efd = sum(discount[r] * novelty[i] for r, i in enumerate(lists[u]) if i in wanted) / sum(
-            discount
-        )
-        sums += [
-            len(gains) / k,
-            len(gains) / len(wanted),
-            sum(gains) / sum(discount[: len(wanted)]),
-            efd,
-        ]
-    shown = [i for row in lists.tolist() for i in row if i >= 0]
-    shares = [shown.count(i) / len(shown) for i in set(shown)]
-    values = [*(sums / len(test)), -sum(p * np.log2(p) for p in shares), len(set(shown))]
+        hits = [(discount[r], novelty[i]) for r, i in enumerate(lists[u]) if i in wanted]
+        dcg = sum(gain for gain, _ in hits) / sum(discount[: len(wanted)])
+        efd = sum(gain * value for gain, value in hits) / sum(discount)
+        sums += [len(hits) / k, len(hits) / len(wanted), dcg, efd]
+    listed = [i for row in lists.tolist() for i in row if i >= 0]
+    shares = [listed.count(i) / len(listed) for i in set(listed)]
+    values = [*(sums / len(test)), -sum(p * np.log2(p) for p in shares), len(set(listed))]
     return dict(zip(("PR", "RE", "nDCG", "EFD", "SE", "ICov"), values))

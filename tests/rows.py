@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from advrec_tf.execution.results import Job, Layout, read_results, recorded_run
+from advrec_tf.execution.results import Job, Layout, measure, read_results, recorded_run
 
 MADE: dict[str, tuple[list[dict], dict]] = {}
 
 
 def made(points, name):
-    """Return the rows of a job that is made by hand."""
+    """Return the rows of a job that exist already, as the job's function."""
     return MADE[name]
 
 
@@ -23,15 +23,11 @@ def write(
     users: dict | None = None,
     statistics: dict | None = None,
 ) -> pd.DataFrame:
-    """Writes rows as one job's, with arrays [rows, users] beside them, and reads the results."""
-    from advrec_tf.execution.results import measure
-
+    """Write rows as one job's, with arrays [rows, users], and return the results that are read."""
     plain = json.loads(json.dumps(rows, default=lambda value: value.item()))
     job = Job("rows:made", plain, {"name": str(folder)})
     MADE[str(folder)] = plain, users or {}
     with recorded_run(folder, config or {}, statistics or {}, {}, layout) as results:
-        results.add(
-            job,
-            measure(job.function, job.points, job.arguments, results.path_of(job), results.binding),
-        )
+        path = results.path_of(job)
+        results.add(job, measure(job.function, job.points, job.arguments, path, results.binding))
     return read_results(folder)

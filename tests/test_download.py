@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine; no test needs another."""
+"""Downloads from a server on this machine."""
 
 import concurrent.futures
 import functools
@@ -19,7 +19,7 @@ RATINGS = "".join(f"{u}::{i}::5::{u * i}\n" for u in range(1, 20) for i in range
 
 
 class Server(http.server.SimpleHTTPRequestHandler):
-    """Serves files with Range, and breaks off after `limit` bytes while there is a limit."""
+    """Serve files with Range, and stop after `limit` bytes if there is a limit."""
 
     limit, resumes = None, True
     asked: list[str | None] = []  # the Range of every request
@@ -41,7 +41,7 @@ class Server(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """A served ml-1m.zip; the loader asks this server for it."""
+    """Serve ml-1m.zip, and make the loader download it from here."""
     Server.limit, Server.asked = None, []
     served = tmp_path / "served"
     served.mkdir()
@@ -66,14 +66,10 @@ def site(tmp_path, monkeypatch):
 def test_a_missing_data_set_is_downloaded_checked_and_unpacked(site, tmp_path):
     built = data.load("ml-1m", tmp_path / "data")
     assert built.n_users == 19 and len(built.train_users) == 19 * 7
-    assert sorted(path.name for path in (tmp_path / "data" / "ml-1m").iterdir()) == [
-        ".lock",
-        "ml-1m.zip",
-        "ratings.dat",
-    ]
-    assert (tmp_path / "data" / "ml-1m" / "ratings.dat").read_text() == RATINGS and not list(
-        tmp_path.rglob("escaped.txt")
-    )
+    folder = tmp_path / "data" / "ml-1m"
+    assert {path.name for path in folder.iterdir()} == {".lock", "ml-1m.zip", "ratings.dat"}
+    assert (folder / "ratings.dat").read_text() == RATINGS
+    assert not list(tmp_path.rglob("escaped.txt"))
 
 
 def test_a_broken_download_is_resumed(site, tmp_path):
@@ -86,7 +82,7 @@ def test_a_broken_download_is_resumed(site, tmp_path):
     assert Server.asked == [None, "bytes=100-"]
 
 
-def test_a_server_that_cannot_resume_sends_the_whole_file_again(site, tmp_path, monkeypatch):
+def test_a_server_that_cannot_resume_sends_the_file_again(site, tmp_path, monkeypatch):
     monkeypatch.setattr(Server, "resumes", False)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "ml-1m.zip.part").write_bytes(b"torn")
@@ -120,7 +116,7 @@ def test_a_download_with_a_wrong_checksum_is_removed(site, tmp_path):
     assert [path.name for path in (tmp_path / "data").iterdir()] == [".lock"]
 
 
-def test_an_archive_with_a_wrong_checksum_is_told_and_kept(site, tmp_path):
+def test_an_archive_with_a_wrong_checksum_is_refused_and_kept(site, tmp_path):
     folder = tmp_path / "data" / "ml-1m"
     folder.mkdir(parents=True)
     (folder / "ml-1m.zip").write_bytes(b"not it")
@@ -130,7 +126,7 @@ def test_an_archive_with_a_wrong_checksum_is_told_and_kept(site, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04 torn", None])
-def test_a_corrupt_archive_is_told(tmp_path, content):
+def test_a_corrupt_archive_is_refused(tmp_path, content):
     archive = tmp_path / "a.zip"
     if content is None:
         with zipfile.ZipFile(archive, "w") as opened:
@@ -142,7 +138,7 @@ def test_a_corrupt_archive_is_told(tmp_path, content):
     assert not (tmp_path / "target").exists()
 
 
-def test_what_cannot_be_had_names_file_address_and_folder(tmp_path, monkeypatch):
+def test_a_failed_download_names_file_address_and_folder(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise download.urllib.error.URLError("no network")
 
@@ -151,12 +147,8 @@ def test_what_cannot_be_had_names_file_address_and_folder(tmp_path, monkeypatch)
         with pytest.raises(UserError) as error:
             data.load(name, tmp_path)
         text, remote = str(error.value), source.remotes[0]
-        assert (
-            remote.filename in text
-            and remote.url in text
-            and str(tmp_path / name) in text
-            and "\n" not in text
-        )
+        assert "\n" not in text
+        assert all(part in text for part in (remote.filename, remote.url, str(tmp_path / name)))
 
 
 def test_git_checksum(tmp_path):

@@ -17,7 +17,14 @@ SECTIONS = {
         r"^## (.+?): (\d) files?\n.*?```diff\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE
     )
 }
-MOST = {"A perturbation": 3, "A data set": 1, "A defence": 3, "A model": 4, "A figure": 3}
+MOST = {
+    "A perturbation": 3,
+    "A data set": 1,
+    "A metric": 2,
+    "A defence": 3,
+    "A model": 4,
+    "A figure": 3,
+}
 
 
 def parts(diff):

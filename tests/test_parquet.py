@@ -1,4 +1,4 @@
-"""Tables in Parquet: the same data as from text, and each fault in a line."""
+"""Parquet tables give the same data as text tables, and each fault is one line."""
 
 import datetime
 import sys
@@ -16,6 +16,7 @@ pyarrow = pytest.importorskip("pyarrow")
 pytest.importorskip("pyarrow.parquet")
 USERS, ITEMS = [3, 3, 3, 5, 5], [10, 20, 30, 20, 10]
 TIMES = [100.0, 300.0, 200.0, 50.0, 60.0]
+DAYS = [datetime.date(1970, 1, 1 + day) for day in (1, 3, 2, 4, 5)]
 
 
 def written(path, **columns):
@@ -33,7 +34,7 @@ def written(path, **columns):
             pd.to_datetime(TIMES, unit="s", utc=True).tz_convert("Asia/Tokyo"),
         ),
         (pd.Categorical([f"u{user}" for user in USERS]), TIMES),
-        (USERS, [datetime.date(1970, 1, 1 + day) for day in (1, 3, 2, 4, 5)]),
+        (USERS, DAYS),
         (USERS, [Decimal(str(time)) for time in TIMES]),
     ],
     ids=["numbers", "text and dates", "nullable and zoned", "categories", "days", "decimals"],
@@ -42,19 +43,12 @@ def test_it_is_read_as_the_text_table_is(tmp_path, users, times):
     path = written(
         tmp_path / "shop.parquet", userId=users, more=list("abcde"), movieId=ITEMS, timestamp=times
     )
-    seconds = (
-        [86400.0 * day for day in (1, 3, 2, 4, 5)]
-        if isinstance(times[0], datetime.date) and not isinstance(times, pd.Index)
-        else TIMES
-    )
+    seconds = [86400.0 * day for day in (1, 3, 2, 4, 5)] if times is DAYS else TIMES
     text = pd.DataFrame({"userId": list(users), "movieId": ITEMS, "timestamp": seconds})
     text.to_csv(tmp_path / "shop.csv", index=False)
     built, wanted = (data.load(str(each)) for each in (path, tmp_path / "shop.csv"))
-    assert (
-        built.fingerprint == wanted.fingerprint
-        and built.user_ids.tolist() == wanted.user_ids.tolist()
-        and built.name == "shop"
-    )
+    assert built.fingerprint == wanted.fingerprint and built.name == "shop"
+    assert built.user_ids.tolist() == wanted.user_ids.tolist()
     np.testing.assert_array_equal(built.train_timestamps, wanted.train_timestamps)
 
 
@@ -67,18 +61,12 @@ def test_columns_are_named(tmp_path):
         when=[None, *TIMES[1:]],
     )
     frame = read_table(path, {"user": "who", "item": "what", "rating": 2, "timestamp": "when"})
-    assert frame["rating"].tolist() == [5, 4, 3, 2, 1] and frame["timestamp"].isna().tolist() == [
-        True
-    ] + 4 * [False]
-    assert (
-        frame.index.tolist() == [1, 2, 3, 4, 5]
-        and frame.attrs["path"] == str(path)
-        and frame["user"].dtype == np.int64
-    )
-    with pytest.raises(
-        UserError,
-        match="a header without a user and an item: say with --columns which of who, what, stars, when are which",
-    ):
+    assert frame["rating"].tolist() == [5, 4, 3, 2, 1]
+    assert frame["timestamp"].isna().tolist() == [True] + 4 * [False]
+    assert frame.index.tolist() == [1, 2, 3, 4, 5] and frame["user"].dtype == np.int64
+    assert frame.attrs["path"] == str(path)
+    message = "a header without a user and an item: say with --columns which of who, what, stars"
+    with pytest.raises(UserError, match=message):
         read_table(path)
 
 
@@ -120,7 +108,7 @@ def test_columns_are_named(tmp_path):
         ),
     }.values(),
 )
-def test_faults_are_told(tmp_path, columns, message):
+def test_faults_are_one_line(tmp_path, columns, message):
     path = written(tmp_path / "shop.parquet", **columns)
     with pytest.raises(UserError, match=f"shop.parquet.*{message}"):
         read_table(path)
@@ -130,17 +118,15 @@ def test_an_index_is_a_column_and_far_dates_are_read(tmp_path):
     far = np.array(["2900-01-01", "1970-01-01", "1970-01-02"], "datetime64[us]")
     frame = pd.DataFrame({"user": [7, 2, 5], "item": [3, 4, 4], "timestamp": far}).set_index("user")
     frame.to_parquet(tmp_path / "shop.parquet")
-    assert read_table(tmp_path / "shop.parquet")["timestamp"].tolist() == [
-        far[0].astype("datetime64[s]").astype(int),
-        0,
-        86400,
-    ]
+    seconds = far[0].astype("datetime64[s]").astype(int)
+    times = read_table(tmp_path / "shop.parquet")["timestamp"]
+    assert times.tolist() == [seconds, 0, 86400]
 
 
-def test_a_damaged_page_and_equal_names_are_told(tmp_path):
+def test_a_damaged_page_and_equal_names_are_refused(tmp_path):
     path = written(tmp_path / "shop.parquet", user=np.arange(5000) % 77, item=np.arange(5000))
-    whole = path.read_bytes()
-    path.write_bytes(whole[:4] + bytes(64) + whole[68:])
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + bytes(64) + content[68:])
     with pytest.raises(UserError, match="not a whole Parquet file"):
         read_table(path)
     table = pyarrow.table([[1], [2], [3]], names=["user", "item", "item"])
@@ -149,7 +135,7 @@ def test_a_damaged_page_and_equal_names_are_told(tmp_path):
         read_table(path, {"user": 0, "item": 1})
 
 
-def test_what_is_no_parquet_file_and_a_missing_reader_are_told(tmp_path, monkeypatch):
+def test_another_file_and_a_missing_reader_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "shop.parquet"
     path.write_text("user,item\n1,2\n")
     with pytest.raises(UserError, match="shop.parquet: not a whole Parquet file"):

@@ -1,4 +1,4 @@
-"""Verdicts against SciPy and against values that were computed by hand."""
+"""Verdicts against SciPy and values by hand."""
 
 import math
 
@@ -100,15 +100,11 @@ def test_a_claim_holds_if_all_parts_hold_and_fails_if_one_fails():
 
 def test_a_part_that_cannot_be_tested_keeps_a_claim_from_holding_alone():
     relation = claim(Relation.LESS, reference=0.8)
-    constant, low, high = (
-        Estimate.of("same", [0.8] * 5),
-        Estimate.of("low", VALUES - 1),
-        Estimate.of("high", VALUES + 1),
-    )
+    constant = Estimate.of("same", [0.8] * 5)
+    low, high = Estimate.of("low", VALUES - 1), Estimate.of("high", VALUES + 1)
     (verdict,) = judge([(relation, [constant, low])])
-    assert (
-        verdict.word is Word.UNDECIDED and verdict.reason == "same: no variance over training seeds"
-    )
+    assert verdict.word is Word.UNDECIDED
+    assert verdict.reason == "same: no variance over training seeds"
     (verdict,) = judge([(relation, [constant, low, high])])
     assert verdict.word is Word.FAILS and verdict.p == pytest.approx(2 * part_p(relation, high)[1])
 
@@ -134,11 +130,9 @@ def test_all_claims_of_a_page_are_corrected_together():
     part = Estimate("", stats.t.ppf(0.97, 4), 1.0, 4, 5)
     case = claim(Relation.GREATER), [part]
     assert judge([case])[0].word is Word.HOLDS
-    found = judge([case, case])
-    assert [each.word for each in found] == [Word.UNDECIDED] * 2 and found[0].p == pytest.approx(
-        0.06
-    )
-    assert found[0].alone == pytest.approx(0.03)
+    verdicts = judge([case, case])
+    assert [verdict.word for verdict in verdicts] == [Word.UNDECIDED] * 2
+    assert verdicts[0].p == pytest.approx(0.06) and verdicts[0].alone == pytest.approx(0.03)
     unmeasured = claim(Relation.GREATER), []
     assert [each.word for each in judge([case, unmeasured])] == [Word.HOLDS, Word.UNMEASURED]
 
@@ -149,27 +143,22 @@ def test_few_or_equal_replicates_decide_nothing():
         ([1.0, 1.0, 1.0], "no variance over training seeds"),
     ):
         (verdict,) = judge([(claim(Relation.GREATER), [Estimate.of("", values)])])
-        assert verdict.word is Word.UNDECIDED and verdict.reason == reason and math.isnan(verdict.p)
+        assert verdict.word is Word.UNDECIDED and verdict.reason == reason
+        assert math.isnan(verdict.p)
 
 
 def test_a_claim_with_a_missing_part_is_not_measured():
-    (verdict,) = judge(
-        [(claim(Relation.GREATER), [Estimate.of("a", VALUES), Estimate.of("b", [])])]
-    )
+    parts = [Estimate.of("a", VALUES), Estimate.of("b", [])]
+    (verdict,) = judge([(claim(Relation.GREATER), parts)])
     assert verdict.word is Word.UNMEASURED
 
 
 def test_an_exact_claim_is_not_tested_and_does_not_count():
     exact = claim(Relation.EQUAL, replication=Replication.EXACT)
     part = Estimate("", stats.t.ppf(0.97, 4), 1.0, 4, 5)
-    found = judge(
-        [
-            (exact, [Estimate.of("", [0.0])]),
-            (exact, [Estimate.of("", [1e-9])]),
-            (claim(Relation.GREATER), [part]),
-        ]
-    )
-    assert [each.word for each in found] == [Word.HOLDS, Word.FAILS, Word.HOLDS]
+    cases = [(exact, [Estimate.of("", [value])]) for value in (0.0, 1e-9)]
+    verdicts = judge([*cases, (claim(Relation.GREATER), [part])])
+    assert [verdict.word for verdict in verdicts] == [Word.HOLDS, Word.FAILS, Word.HOLDS]
 
 
 def test_the_check_is_made_of_the_fields():

@@ -1,4 +1,4 @@
-"""Fetching public files: with progress, resumable, and checked before use."""
+"""Downloads of public files, which are resumed and checked before use."""
 
 import hashlib
 import os
@@ -16,7 +16,10 @@ from advrec_tf.files import locked, replacing
 
 
 def checksum(path: Path, algorithm: str) -> str:
-    """The checksum of a file as algorithm:hexdigest; `git` is the SHA-1 of a git blob."""
+    """Return the checksum of a file as algorithm:hexdigest.
+
+    algorithm: md5, sha1, sha256, or git for the SHA-1 of a git blob
+    """
     digest = hashlib.new("sha1" if algorithm == "git" else algorithm)
     if algorithm == "git":
         digest.update(b"blob %d\0" % path.stat().st_size)
@@ -27,19 +30,21 @@ def checksum(path: Path, algorithm: str) -> str:
 
 
 def verify(path: Path, remote: Remote) -> None:
-    """Raises UserError when a file is not the public one."""
-    found = checksum(path, remote.algorithm)
-    if found != remote.checksum:
+    """Raise UserError if a file is not the public one."""
+    actual = checksum(path, remote.algorithm)
+    if actual != remote.checksum:
         raise UserError(
-            f"{path}: wrong checksum {found} instead of {remote.checksum}: remove the file and fetch {remote.url} again"
+            f"{path}: wrong checksum {actual} instead of {remote.checksum}: "
+            f"remove the file and fetch {remote.url} again"
         )
 
 
 def fetch(remote: Remote, folder: Path, progress: bool = True) -> Path:
-    """Downloads a file into a folder, resuming what a broken download left, and checks it; of several processes that want it, one does.
+    """Download a file into a folder, check it, and return its path.
 
-    Raises UserError that names the file, its address and the folder when it cannot be had, and when the checksum is
-    wrong (the bad download is then removed).
+    A broken download is resumed.  Several processes that want the file download it once.
+    Raises UserError with the file, its address and the folder if the download fails.  A download
+    with a wrong checksum is removed.
     """
     target, partial = folder / remote.filename, folder / f"{remote.filename}.part"
     try:
@@ -50,14 +55,16 @@ def fetch(remote: Remote, folder: Path, progress: bool = True) -> Path:
             if checksum(partial, remote.algorithm) != remote.checksum:
                 partial.unlink()
                 raise UserError(
-                    f"{remote.url}: the download has a wrong checksum and was removed; run the command again"
+                    f"{remote.url}: the download has a wrong checksum and was removed; "
+                    "run the command again"
                 )
             os.replace(partial, target)
             return target
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", None) or error
         raise UserError(
-            f"{remote.filename} is missing and cannot be downloaded ({reason}): get it from {remote.url} and put it into {folder}"
+            f"{remote.filename} is missing and cannot be downloaded ({reason}): "
+            f"get it from {remote.url} and put it into {folder}"
         ) from None
 
 
@@ -67,7 +74,7 @@ def _download(url: str, partial: Path, progress: bool) -> None:
     try:
         response = urllib.request.urlopen(request, timeout=30)
     except urllib.error.HTTPError as error:
-        if error.code != 416:  # nothing is left to fetch
+        if error.code != 416:  # the partial file is complete
             raise
         return
     with response:
@@ -91,15 +98,15 @@ def _download(url: str, partial: Path, progress: bool) -> None:
 
 
 def unpack_member(archive: Path, member: str, target: Path) -> None:
-    """Writes one named member of a zip file to `target`, and nothing else anywhere."""
+    """Write one named member of a zip file to `target`, and no other file."""
     try:
         with (
             zipfile.ZipFile(archive) as opened,
             opened.open(member) as source,
             replacing(target) as temporary,
+            open(temporary, "wb") as file,
         ):
-            with open(temporary, "wb") as file:
-                shutil.copyfileobj(source, file)
+            shutil.copyfileobj(source, file)
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
         raise UserError(
             f"{archive}: not a usable zip file ({error}): remove it and fetch it again"

@@ -13,23 +13,21 @@ PUBLISHED_TARGETS = {
 
 
 def popularity_groups(data: Interactions) -> dict[str, np.ndarray]:
-    """Items by their train clicks: head above the 95th percentile, upper torso above the 75th, lower torso above the 50th, tail the rest."""
-    bounds = {
-        edge: np.percentile(data.item_counts, edge) for edges in GROUPS.values() for edge in edges
-    }
-    bounds[0] = -1
-    return {
-        name: np.flatnonzero((data.item_counts > bounds[low]) & (data.item_counts <= bounds[high]))
-        for name, (low, high) in GROUPS.items()
-    }
+    """Return the items of each of GROUPS by their train clicks: {group: int [n]}."""
+    counts, groups = data.item_counts, {}
+    for name, (low, high) in GROUPS.items():
+        above = counts > np.percentile(counts, low) if low else True
+        groups[name] = np.flatnonzero(above & (counts <= np.percentile(counts, high)))
+    return groups
 
 
 def choose_targets(
     data: Interactions, group: str = "head", count: int = 5, seed: int = 0
 ) -> tuple[int, ...]:
-    """Random items of a group, ascending; for the head of the public Gowalla the five of Tang et al.
+    """Return random items of a group, ascending.
 
-    Raises UserError when the group is smaller than `count`.
+    Five targets in the head of the public Gowalla are those of Tang et al.  Raises UserError when
+    the group is smaller than `count`.
     """
     published = PUBLISHED_TARGETS.get(data.name, ()) if data.registered else ()
     if group == "head" and count == len(published):
@@ -38,17 +36,19 @@ def choose_targets(
     items = popularity_groups(data)[group]
     if len(items) < count:
         raise UserError(
-            f"the {group} of {data.name} has {len(items)} items, fewer than the {count} targets asked for"
+            f"the {group} of {data.name} has {len(items)} items, "
+            f"fewer than the {count} targets asked for"
         )
     return tuple(np.sort(generator(seed).choice(items, count, replace=False)).tolist())
 
 
 def check_targets(data: Interactions, targets: tuple[int, ...]) -> None:
-    """Raises UserError for a target that is no item of the data, and for one that is named twice."""
+    """Raise UserError for targets that are not items of the data, repeated or missing."""
     outside = [target for target in targets if not 0 <= target < data.n_items]
     if outside:
         raise UserError(
-            f"target {outside[0]} is not an item of {data.name}: items are numbered 0 to {data.n_items - 1}"
+            f"target {outside[0]} is not an item of {data.name}: "
+            f"items are numbered 0 to {data.n_items - 1}"
         )
     if not targets or len(set(targets)) < len(targets):
         raise UserError("targets must be different items, at least one")

@@ -1,4 +1,4 @@
-"""Data sets by name, or of one's own by path."""
+"""Data sets by name, and own data by path."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ _SPLIT_FILES = (
 
 
 def default_data_dir() -> Path:
-    """$ADVREC_DATA_DIR, else the user's cache folder."""
+    """Return $ADVREC_DATA_DIR, or else the user's cache folder."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("ADVREC_DATA_DIR") or Path(cache) / "advrec_tf")
 
@@ -39,15 +39,18 @@ def load(
     progress: bool = True,
     **sizes: int,
 ) -> Interactions:
-    """Loads a data set by name (see NAMES), or one's own from a table or a folder.
+    """Return a data set by name (see NAMES), or own data from a table or a folder.
 
-    A named set is read from `data_dir`/name, in its original layout or pre-split (trainingset.tsv and testset.tsv), and
-    downloaded there when it is missing; it is `registered` when it has the published sizes.  A path names a table (.csv,
-    .tsv, ...) that is split here, unless `test` names the test table beside it, or a folder with train and test tables; the
-    data are named by its stem, after "own-" where that is one of NAMES.  `split` ("last", "random" or "80:20") and `seed`
-    choose what is held out, `columns` says where the fields stand (see `read_table`), and `sizes` are the arguments of `synthetic`.
+    A named set is read from `data_dir`/name, in its original layout or pre-split (trainingset.tsv
+    and testset.tsv).  If it is missing, it is downloaded to this folder.  It is `registered` if it
+    has the published sizes.
+    A path is that of a folder with train and test tables, or of a table.  The table is split here,
+    unless `test` is the test table.  The data are named by the path's stem, after "own-" if this
+    is one of NAMES.
 
-    Raises UserError, in one line, for whatever is missing or malformed.
+    split: "last", "random" or "80:20"; it and `seed` choose what is held out; columns: see
+    `read_table`; sizes: the arguments of `synthetic`.
+    Raises UserError, in one line, for input that is missing or malformed.
     """
     check_seed(seed)
     if test is not None and not Path(name).is_file():
@@ -58,44 +61,51 @@ def load(
         folder = Path(data_dir or default_data_dir()) / name
         tables = _split_tables(folder) or _tables(SOURCES[name], folder, progress)
     else:
-        own = Path(name)
-        if not own.exists():
-            raise UserError(
-                f"data set {name!r} is neither one of {', '.join(NAMES)} nor a file or folder"
-            )
-        tables = (
-            (own, *([Path(test)] if test is not None else []))
-            if own.is_file()
-            else _split_tables(own)
-        )
-        if not tables:
-            wanted = " or ".join(" + ".join(pair) for pair in _SPLIT_FILES)
-            raise UserError(
-                f"{own}: the folder holds no {wanted}; name the table itself to have it split"
-            )
+        tables = _own_tables(Path(name), test)
     frames = [read_table(path, columns) for path in tables]
-    built = Interactions.from_frames(
-        *frames, name=name if name in SOURCES else _own_name(name), split=split, seed=seed
-    )
+    known_name = name if name in SOURCES else _own_name(name)
+    built = Interactions.from_frames(*frames, name=known_name, split=split, seed=seed)
     return replace(built, registered=name in SOURCES and _has_sizes_of(built, SOURCES[name]))
 
 
+def _own_tables(path: Path, test: str | Path | None) -> tuple[Path, ...]:
+    """Return the tables of own data: the table at `path`, or those of a folder, and the test."""
+    if not path.exists():
+        raise UserError(
+            f"data set {str(path)!r} is neither one of {', '.join(NAMES)} nor a file or folder"
+        )
+    if path.is_file():
+        return (path,) if test is None else (path, Path(test))
+    tables = _split_tables(path)
+    if not tables:
+        wanted = " or ".join(" + ".join(names) for names in _SPLIT_FILES)
+        raise UserError(
+            f"{path}: the folder holds no {wanted}; name the table itself to have it split"
+        )
+    return tables
+
+
 def distinct_names(datasets: list[Interactions], paths: list[str]) -> list[Interactions]:
-    """The inputs of one command, those of different paths that share a name told apart: <name>-<6 digits of their absolute path's SHA-256>."""
+    """Return the inputs of one command, with different names for different paths.
+
+    Data of different paths that share a name become <name>-<6 digits of the SHA-256 of their
+    absolute path>.
+    """
     absolute = [os.path.abspath(path) for path in paths]
-    sharing = defaultdict(set)
+    paths_of = defaultdict(set)
     for data, path in zip(datasets, absolute):
-        sharing[data.name].add(path)
-    return [
-        replace(data, name=f"{data.name}-{hashlib.sha256(path.encode()).hexdigest()[:6]}")
-        if len(sharing[data.name]) > 1
-        else data
-        for data, path in zip(datasets, absolute)
-    ]
+        paths_of[data.name].add(path)
+    named = []
+    for data, path in zip(datasets, absolute):
+        if len(paths_of[data.name]) > 1:
+            digits = hashlib.sha256(path.encode()).hexdigest()[:6]
+            data = replace(data, name=f"{data.name}-{digits}")
+        named.append(data)
+    return named
 
 
 def _own_name(path: str) -> str:
-    """The name of the file or folder, and never that of a public data set."""
+    """Return the stem of a file or folder, changed if it is the name of a public data set."""
     stem = Path(path).stem
     return f"own-{stem}" if stem in NAMES else stem
 
@@ -116,7 +126,7 @@ def _split_tables(folder: Path) -> tuple[Path, ...]:
 
 
 def _tables(source: Source, folder: Path, progress: bool) -> tuple[Path, ...]:
-    """The files of a named data set, downloaded and unpacked where they are missing."""
+    """Return the files of a named data set, downloaded and unpacked if they are missing."""
     paths = tuple(folder / file for file in source.files)
     if source.member and not paths[0].exists():
         archive = folder / source.remotes[0].filename

@@ -1,4 +1,4 @@
-"""Training triples (user, positive, negative)."""
+"""Training triples (user, positive, negative) and mini-batches."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ VERSION = 1  # of triples and mini-batches, one more whenever their bytes change
 
 
 class Triples(NamedTuple):
-    """int32 arrays [N] of users, the items they know, and items they do not."""
+    """Users, the items that they know and items that they do not know: int32 [N] each."""
 
     users: np.ndarray
     positives: np.ndarray
@@ -20,7 +20,7 @@ class Triples(NamedTuple):
 
 
 def check_negatives(data: Interactions) -> None:
-    """Raises UserError, naming the user, when somebody knows every item."""
+    """Raise UserError if a user knows every item."""
     degree = np.diff(data.indptr)
     if np.any(degree == data.n_items):
         user = data.user_ids[np.argmax(degree == data.n_items)]
@@ -30,16 +30,17 @@ def check_negatives(data: Interactions) -> None:
 
 
 def sample_triples(data: Interactions, seed: int | list[int]) -> Triples:
-    """One uniform negative for every train pair, in the order of the train pairs; the test item can be drawn.
+    """Return one uniform negative for every train pair, in the order of the train pairs.
 
-    The r-th item that a user does not know is r + (number of known items among the first r + that many), found by
-    bisection: the same distribution as drawing until an unknown item comes up, in one pass and without a users x items table.
+    A test item can be drawn.  The r-th item that a user does not know is r + the number of known
+    items below it, which bisection finds.  This is the distribution of drawing until an unknown
+    item comes up, in one pass and without a [users, items] table.
     """
     check_negatives(data)
     degree = np.diff(data.indptr)
     users, positives = data.train_users, data.train_items
     row = users.astype(np.int64) * data.n_items
-    # Unknown items before each known one, made increasing over users; within a user it does not decrease.
+    # Unknown items before each known one; `row` makes the numbers increase over users.
     unknown_before = row + positives - (np.arange(len(users)) - data.indptr[users])
     r = generator(seed).integers(0, (data.n_items - degree)[users])
     known_before = np.searchsorted(unknown_before, row + r, side="right") - data.indptr[users]
@@ -47,10 +48,11 @@ def sample_triples(data: Interactions, seed: int | list[int]) -> Triples:
 
 
 def shuffled_batches(data: Interactions, batch_size: int, seed: int, epoch: int) -> Triples:
-    """The mini-batches of one epoch: fresh negatives, shuffled, the last partial batch dropped.
+    """Return the shuffled mini-batches of an epoch: int32 [batches, batch size] each.
 
-    A function of (seed, epoch) alone, so that a resumed training goes on as if it had not stopped.  Arrays are
-    int32 [batches, batch size]; with less than one batch of data there is one batch that holds everything.
+    Every epoch has its own negatives, and the last partial batch is dropped.  Data of less than a
+    batch are one batch.  The result depends on (seed, epoch) alone, so that a resumed training
+    goes on as if it had not stopped.
     """
     batch_size = min(batch_size, len(data.train_users))
     steps = len(data.train_users) // batch_size
@@ -60,13 +62,13 @@ def shuffled_batches(data: Interactions, batch_size: int, seed: int, epoch: int)
 
 
 class UserBatches(NamedTuple):
-    """The mini-batches of users of one epoch, each with all that its users know.
+    """The mini-batches of users of one epoch, each with all pairs of its users.
 
-    A pair that only fills a batch up has target 0 and weight 1, with which its correction of the sum over all items is 0.
+    A padding pair has target 0 and weight 1, so its correction of the sum over all items is 0.
     """
 
-    users: np.ndarray  # int32 [steps, B], -1 where the last batch has no more users
-    rows: np.ndarray  # int32 [steps, N], a pair's user as a place in `users`
+    users: np.ndarray  # int32 [steps, B], -1 for padding of the last batch
+    rows: np.ndarray  # int32 [steps, N], the index of a pair's user in `users`
     items: np.ndarray  # int32 [steps, N]
     targets: np.ndarray  # float32 [steps, N]
     weights: np.ndarray  # float32 [steps, N]
@@ -80,56 +82,58 @@ def user_batches(
     seed: int,
     epoch: int,
 ) -> UserBatches:
-    """All users once, in an order drawn from (seed, epoch).  targets, weights: float32 [train pairs]
+    """Return batches of all users in an order drawn from (seed, epoch).
 
-    All epochs have arrays of the same shape: of the orders drawn, the first is taken in which no batch has more pairs than
-    `_most_pairs` allows, and that is nearly always the first at all.
+    All epochs have arrays of the same shape.  An order in which a batch has more pairs than
+    `_most_pairs` allows is drawn again, which is rare.  targets, weights: float32 [train pairs]
     """
     batch_size = min(batch_size, data.n_users)
     steps, width = -(-data.n_users // batch_size), _most_pairs(data, batch_size)
     rng = generator([seed, epoch])
     while True:
         shuffled = rng.permutation(data.n_users)
-        place = np.argsort(shuffled)[data.train_users]
-        sizes = np.bincount(place // batch_size, minlength=steps)
+        position = np.argsort(shuffled)[data.train_users]
+        sizes = np.bincount(position // batch_size, minlength=steps)
         if sizes.max() <= width:
             break
     users = np.full(steps * batch_size, -1, np.int32)
     users[: data.n_users] = shuffled
-    order = np.argsort(place, kind="stable")
-    at = np.repeat(np.arange(steps) * width - (np.cumsum(sizes) - sizes), sizes) + np.arange(
-        len(order)
-    )
+    order = np.argsort(position, kind="stable")
+    padding = np.arange(steps) * width - (np.cumsum(sizes) - sizes)  # before each batch
+    slots = np.repeat(padding, sizes) + np.arange(len(order))
 
-    def laid_out(values, filler, kind):
-        flat = np.full(steps * width, filler, kind)
-        flat[at] = values[order]
+    def padded(values: np.ndarray, filler: int, dtype: type) -> np.ndarray:
+        flat: np.ndarray = np.full(steps * width, filler, dtype)
+        flat[slots] = values[order]
         return flat.reshape(steps, width)
 
-    pairs = laid_out(place % batch_size, 0, np.int32), laid_out(data.train_items, 0, np.int32)
     return UserBatches(
         users.reshape(steps, -1),
-        *pairs,
-        laid_out(targets, 0, np.float32),
-        laid_out(weights, 1, np.float32),
+        padded(position % batch_size, 0, np.int32),
+        padded(data.train_items, 0, np.int32),
+        padded(targets, 0, np.float32),
+        padded(weights, 1, np.float32),
     )
 
 
 def _most_pairs(data: Interactions, batch_size: int) -> int:
-    """Four deviations above the pairs that a batch of users has on average, enough for the most active user, and no more than there can be.
+    """Return the number of pairs that a batch of users has room for.
 
-    It is rounded up, by 6% at most: data that differ a little, as under one attack and the next, then have batches of one shape, and one program.
+    It is four deviations above the mean, enough for the most active user, and no more than there
+    can be.  It is rounded up by at most 6%: data that differ a little, as under two attacks, then
+    have batches of one shape and share one compiled program.
     """
     degree = np.diff(data.indptr)
     likely = batch_size * degree.mean() + 4 * np.sqrt(batch_size) * degree.std()
     with_largest = degree.max() + batch_size * degree.mean()
-    enough = int(min(np.ceil(max(likely, with_largest)), np.sort(degree)[-batch_size:].sum()))
+    most = np.sort(degree)[-batch_size:].sum()
+    enough = int(min(np.ceil(max(likely, with_largest)), most))
     step = 1 << max(0, enough.bit_length() - 5)
     return -(-enough // step) * step
 
 
 class RatingBatches(NamedTuple):
-    """The mini-batches of ratings of one epoch; `present` is 0 where the last batch has no more of them."""
+    """The mini-batches of ratings of one epoch; `present` is 0 for padding of the last batch."""
 
     users: np.ndarray  # int32 [steps, B]
     items: np.ndarray  # int32 [steps, B]
@@ -138,8 +142,8 @@ class RatingBatches(NamedTuple):
 
 
 def rating_batches(data: Interactions, batch_size: int, seed: int, epoch: int) -> RatingBatches:
-    """All train ratings once, in an order drawn from (seed, epoch)."""
-    assert data.train_ratings is not None  # PMF.fit tells of data without
+    """Return batches of all train ratings in an order drawn from (seed, epoch)."""
+    assert data.train_ratings is not None  # PMF.fit checks it
     n = len(data.train_users)
     steps = -(-n // batch_size)
     order = np.resize(generator([seed, epoch]).permutation(n), steps * batch_size)

@@ -1,4 +1,4 @@
-"""Split protocols: which interactions are held out."""
+"""Split protocols, which choose the interactions that are held out."""
 
 import numpy as np
 
@@ -8,10 +8,10 @@ from advrec_tf.data.seeds import generator
 def leave_one_out(
     users: np.ndarray, items: np.ndarray, timestamps: np.ndarray | None, seed: int
 ) -> np.ndarray:
-    """Marks one interaction of every user who has at least two (section 4.4, "Evaluation Protocol").
+    """Mark one interaction of every user who has at least two (section 4.4).
 
-    With timestamps it is the latest one; a blank (NaN) timestamp is older than every known one, and of several with the
-    same timestamp the one with the largest item id is taken.  Without timestamps (None) it is a random one, drawn from `seed`.
+    It is the user's latest one.  A blank (NaN) timestamp is older than every known one, and ties
+    go to the largest item id.  Without timestamps (None) it is drawn from `seed`.
 
     users, items, timestamps: [N] -> bool [N]
     """
@@ -27,25 +27,28 @@ def leave_one_out(
     return held_out
 
 
-def highest_of_each(groups: np.ndarray, key: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Of places in the order of their groups those whose key is the highest in the group."""
-    first = np.flatnonzero(np.diff(groups[places], prepend=-1))
-    highest = np.maximum.reduceat(key[places], first)
-    return places[key[places] == np.repeat(highest, np.diff(first, append=len(places)))]
+def highest_of_each(groups: np.ndarray, key: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return the positions whose key is the highest of their group.
+
+    groups, key: [N]; order: positions, sorted by group
+    """
+    first = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    highest = np.maximum.reduceat(key[order], first)
+    return order[key[order] == np.repeat(highest, np.diff(first, append=len(order)))]
 
 
 def one_in_five(users: np.ndarray, seed: int) -> np.ndarray:
-    """Marks a random fifth of every user's interactions, rounded, and at least one of two or more: the 80:20 split.
+    """Mark a random fifth of every user's interactions: the 80:20 split.
+
+    The fifth is rounded, and at least one interaction of a user who has two or more.
 
     users: [N] -> bool [N]
     """
     order = np.lexsort((generator(seed).random(len(users)), users))
     counts = np.bincount(users)
-    place = np.arange(len(users)) - np.repeat(
-        np.cumsum(counts) - counts, counts
-    )  # of an interaction among its user's
+    first = np.cumsum(counts) - counts  # the position of a user's first interaction in `order`
+    turn = np.arange(len(users)) - np.repeat(first, counts)
+    sizes = np.where(counts > 1, np.maximum(1, np.rint(counts / 5)), 0)
     held_out = np.zeros(len(users), bool)
-    held_out[order] = (
-        place < np.where(counts > 1, np.maximum(1, np.rint(counts / 5)), 0)[users[order]]
-    )
+    held_out[order] = turn < sizes[users[order]]
     return held_out

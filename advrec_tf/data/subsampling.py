@@ -1,4 +1,4 @@
-"""Sub-samples of a data set: which users and items are kept at all."""
+"""Sub-samples of a data set."""
 
 import numpy as np
 import pandas as pd
@@ -13,36 +13,18 @@ from advrec_tf.errors import UserError
 def k_core(
     data: Interactions, k: int, protocol: str = "single_pass", seed: int = 0
 ) -> Interactions:
-    """The sub-sample without users and items of fewer than k interactions, train and test counted together (section 5.2).
+    """Return the data without users and items of fewer than k interactions (section 5.2).
 
-      `single_pass` removes such users, then such items of what is left, once, which gives the densities the paper prints; `iterated`
-      goes on until nothing more falls away.  A user whose test item survives keeps it; of the others with at least two interactions left
-      the latest is held out, or one drawn from `seed` where there are no timestamps.
-    Timestamps of train rows are kept, and ratings where train and test have them.
-
-      Raises UserError when nothing testable is left.
+    Train and test interactions count together.  "single_pass" removes such users, then such items
+    of the rest, once, which gives the paper's densities; "iterated" repeats this to the end.
+    A user's test item stays if it survives.  Of other users with at least two interactions the
+    latest is held out, or one drawn from `seed` without timestamps.  Timestamps of train rows are
+    kept, and ratings if train and test have them.
+    Raises UserError if no user is left who can be tested.
     """
     if protocol not in K_CORES:
         raise ValueError(f"protocol must be one of {', '.join(K_CORES)}, not {protocol!r}")
-    age = (
-        generator(seed).random(len(data.train_users))
-        if data.train_timestamps is None
-        else data.train_timestamps
-    )
-    columns = {
-        "user": (data.train_users, data.test_users),
-        "item": (data.train_items, data.test_items),
-        "age": (age, np.full(len(data.test_users), np.inf)),  # a surviving test row is the latest
-        "timestamp": (data.train_timestamps, np.full(len(data.test_users), np.nan)),
-        "rating": (data.train_ratings, data.test_ratings),
-    }
-    both = pd.DataFrame(
-        {
-            name: np.concatenate([a, b])
-            for name, (a, b) in columns.items()
-            if a is not None and b is not None
-        }
-    )
+    both = _all_interactions(data, seed)
     while True:
         before = len(both)
         for column in ("user", "item"):
@@ -54,16 +36,33 @@ def k_core(
     if not held_out.any():
         raise UserError(f"the {k}-core of {data.name} has no user left with two interactions")
     both = both.assign(user=data.user_ids[both["user"]], item=data.item_ids[both["item"]])
-    return Interactions.from_frames(
-        both[~held_out], both[held_out], name=f"{data.name}-{protocol}-{k}"
-    )
+    name = f"{data.name}-{protocol}-{k}"
+    return Interactions.from_frames(both[~held_out], both[held_out], name=name)
+
+
+def _all_interactions(data: Interactions, seed: int) -> pd.DataFrame:
+    """Return train and test rows together, with an age that is infinite for the test rows."""
+    unknown, latest = np.full(len(data.test_users), np.nan), np.full(len(data.test_users), np.inf)
+    ages = data.train_timestamps
+    if ages is None:
+        ages = generator(seed).random(len(data.train_users))
+    columns = {
+        "user": (data.train_users, data.test_users),
+        "item": (data.train_items, data.test_items),
+        "age": (ages, latest),
+    }
+    if data.train_timestamps is not None:
+        columns["timestamp"] = data.train_timestamps, unknown
+    if data.train_ratings is not None and data.test_ratings is not None:
+        columns["rating"] = data.train_ratings, data.test_ratings
+    return pd.DataFrame({name: np.concatenate(parts) for name, parts in columns.items()})
 
 
 def sample_users(data: Interactions, count: int | None) -> tuple[np.ndarray | slice, Interactions]:
-    """Users who have a test item, drawn without replacement, always the same ones, and the data of these alone; all users, where `count` is None or
-    no less than there are.
+    """Return some users who have a test item, and their data; P[users] are their factors.
 
-    P[users] are their factors.
+    The users are drawn without replacement and are always the same ones.  All users are returned
+    if `count` is None or not below the number of tested users.
     """
     tested = np.unique(data.test_users)
     if count is None or count >= len(tested):

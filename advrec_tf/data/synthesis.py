@@ -1,4 +1,4 @@
-"""Seeded data in which there is something to learn."""
+"""Seeded random data that a model can learn."""
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,12 @@ def synthetic(
     seed: int = 0,
     split: str | None = None,
 ) -> Interactions:
-    """Latent-factor interactions under a power-law popularity.
+    """Return latent-factor interactions under a power-law popularity.
 
-    User u draws about `per_user` distinct items (at least 2) with weights exp(3 p_u . q_i / sqrt(rank)) / popularity rank of i ^ 0.6,
-    without replacement, through the Gumbel trick; the order of the draws is the timestamp, so the hold-out is the last unless `split` says
-    otherwise.  A rating is the fifth, from 1 to 5, in which p_u . q_i lies among all chosen pairs.
+    User u draws about `per_user` distinct items (at least 2) without replacement (Gumbel trick).
+    The weight of item i is exp(3 p_u . q_i / sqrt(rank)) / (popularity rank of i)^0.6.
+    Timestamps are a random order, so the hold-out is random unless `split` says otherwise.
+    A rating is the fifth, from 1 to 5, in which p_u . q_i lies among all chosen pairs.
     """
     rng = generator(seed)
     p = rng.normal(size=(n_users, rank))  # [U, R]
@@ -30,7 +31,7 @@ def synthetic(
     for u in range(n_users):
         keys = 3 * (q @ p[u]) / np.sqrt(rank) + popularity + rng.gumbel(size=n_items)
         chosen = np.argsort(-keys)[: sizes[u]]
-        # The hold-out is a random one of the chosen, not the least likely.
+        # In the order of the draws, the hold-out would be the least likely item.
         items.append(rng.permutation(chosen))
         likings.append(q[items[-1]] @ p[u])
         users.append(np.full(sizes[u], u))

@@ -1,4 +1,4 @@
-"""Reading a table of interactions, with the file and the line in every complaint."""
+"""Tables of interactions, whose faults are reported with the file and the line."""
 
 import csv
 import io
@@ -11,38 +11,30 @@ import pandas as pd
 from advrec_tf.errors import UserError
 
 FIELDS = ("user", "item", "rating", "timestamp")
-_LOOKED_AT = 20  # lines below the first that tell whether it is a header
+_SAMPLE_LINES = 20  # below the first line, which show whether it is a header
 _SEPARATORS = ("::", "\t", ",", ";", "|", " ")
 _HEADERS = {
     "user": {"user", "userid", "user_id", "uid"},
-    "item": {
-        "item",
-        "itemid",
-        "item_id",
-        "iid",
-        "sid",
-        "movieid",
-        "movie_id",
-        "artistid",
-        "artist_id",
-    },
+    "item": set("item itemid item_id iid sid movieid movie_id artistid artist_id".split()),
     "rating": {"rating", "weight", "score", "count"},
     "timestamp": {"timestamp", "time", "unixtime"},
 }
 
 
 def read_table(path: Path, columns: dict[str, str | int] | None = None) -> pd.DataFrame:
-    """Reads users, items and, where there are any, ratings and timestamps of a text table, or of a Parquet file (.parquet).
+    """Return users, items and, where they exist, ratings and timestamps of a table.
 
-    Of a text the separator is seen from the first line.  `columns` says where user, item, rating and timestamp stand, by name or by
-    position from 0; without it a header with common names is understood, one with others is refused, and without a
-    header the columns are taken in that order.  A line of words above numbers is a header.
-    Ids are integers from 0 when those of the first row are, and strings otherwise; ratings and timestamps are numbers,
-    and a timestamp may be blank (NaN).  Parquet says itself what is an integer, and a timestamp may be a date; only the columns named are read.
+    A table is text or Parquet (.parquet).  The separator of a text is taken from its first line.
+    `columns` names the columns of user, item, rating and timestamp, or gives their positions from
+    0.  Without it, a header with common names is understood, and any other header is refused; a
+    table without a header has the columns in this order.  A line of words above numbers is a
+    header.
+    Ids of a text are integers if those of the first row are, and strings otherwise.  Ratings and
+    timestamps are numbers; a timestamp may be blank (NaN), and in Parquet it may be a date.
 
-    Returns a frame with the columns found; its index is the line number (of Parquet the row's, from 1), its attrs["path"] the file.
-    Raises UserError, naming file and line, for an empty file, a missing column or field, a column that is named or meant
-    twice, a value that is not a finite number where one is due, a negative one, and an integer id above 2^63 - 1.
+    The frame's index is the line number (of Parquet the row's, from 1); attrs["path"] is the file.
+    Raises UserError with file and line for an empty file, a missing column or field, a column that
+    has two meanings, a value that is not a finite number >= 0, and an integer id above 2^63 - 1.
     """
     path = Path(path)
     if path.suffix == ".parquet":
@@ -58,18 +50,16 @@ def read_table(path: Path, columns: dict[str, str | int] | None = None) -> pd.Da
     first, _, rest = text.partition("\n")
     separator = next((s for s in _SEPARATORS if s in first), ",")
     names, *below = (
-        _fields(line, separator) for line in (first, *rest.split("\n", _LOOKED_AT)[:_LOOKED_AT])
+        _fields(line, separator)
+        for line in (first, *rest.split("\n", _SAMPLE_LINES)[:_SAMPLE_LINES])
     )
     header = int(_is_header(names, columns, below))
     positions = _positions(f"{path}, line 1", names, columns, bool(header))
     if header and not rest:
         raise UserError(f"{path}, line 2: there is a header and nothing else")
     sample = below[0] if header else names
-    integer = {
-        name
-        for name in ("user", "item")
-        if positions[name] < len(sample) and _is_integer(sample[positions[name]])
-    }
+    ids = {name: sample[positions[name]] for name in FIELDS[:2] if positions[name] < len(sample)}
+    integer = {name for name, value in ids.items() if _is_integer(value)}
     frame = _parse(text, separator, len(names), positions, header, integer)
     if frame is None or _first_fault(frame, integer) is not None:
         raise UserError(_complaint(path, text, separator, len(names), positions, header, integer))
@@ -125,13 +115,14 @@ def _read_parquet(path: Path, columns: dict[str, str | int] | None) -> pd.DataFr
 
 
 def _as_text_has_it(column: pd.Series, path: Path) -> pd.Series:
-    """A column of Parquet in the type that `_parse` gives it: ids int64 or text (blank where there is none), all else float64."""
+    """Return a Parquet column in the type of `_parse`: ids int64 or text, all else float64."""
     kind, blank = pd.api.types, column.isna()
     if column.name in FIELDS[:2]:
         if kind.is_numeric_dtype(column) and not blank.any():
             if not kind.is_integer_dtype(column) or column.max() > np.iinfo(np.int64).max:
                 raise UserError(
-                    f"{path}: the {column.name}s are {column.dtype}, or too large, and neither integers nor text"
+                    f"{path}: the {column.name}s are {column.dtype}, or too large, "
+                    "and neither integers nor text"
                 )
             return column.astype(np.int64)
         return column.astype(object).where(~blank, "").astype(str)
@@ -143,7 +134,7 @@ def _as_text_has_it(column: pd.Series, path: Path) -> pd.Series:
 def _is_header(
     names: list[str], columns: dict[str, str | int] | None, below: list[list[str]]
 ) -> bool:
-    """Whether the first line names columns.  below: the fields of the next lines"""
+    """Return whether the first line names columns.  below: the fields of the next lines"""
     lower = {name.lower() for name in names}
     if columns is None:
         known = any(lower & _HEADERS[field] for field in ("user", "item"))
@@ -157,7 +148,7 @@ def _is_header(
 def _positions(
     path: str, names: list[str], columns: dict[str, str | int] | None, header: bool
 ) -> dict[str, int]:
-    """Where each field stands.  path: what complaints begin with"""
+    """Return the position of each field.  path: with which error messages begin"""
     spelled = names
     if columns is None:
         spelled = [name.lower() for name in names]
@@ -166,7 +157,8 @@ def _positions(
         }
         if header and not {"user", "item"} <= columns.keys():
             raise UserError(
-                f"{path}: a header without a user and an item: say with --columns which of {', '.join(names)} are which"
+                f"{path}: a header without a user and an item: "
+                f"say with --columns which of {', '.join(names)} are which"
             )
         if not header:
             columns = dict(zip(FIELDS, range(len(names))))
@@ -178,7 +170,8 @@ def _positions(
             raise UserError(f"{path}: there is no column {where!r} among {', '.join(names)}")
         if isinstance(where, str) and spelled.count(where) > 1:
             raise UserError(
-                f"{path}: {spelled.count(where)} columns have the name {where!r}: say by position with --columns which is the {field}"
+                f"{path}: {spelled.count(where)} columns have the name {where!r}: "
+                f"say by position with --columns which is the {field}"
             )
         positions[field] = spelled.index(where) if isinstance(where, str) else where
     field_at: dict[int, str] = {}
@@ -192,7 +185,7 @@ def _positions(
 
 
 def _is_above_numbers(names: list[str], below: list[list[str]]) -> bool:
-    """Whether the first line has words, and no number, where the next lines have numbers."""
+    """Return whether the first line has words only, where the next lines have numbers."""
     columns = [[row[at] for row in below if at < len(row) and row[at]] for at in range(len(names))]
     above = [
         name for name, values in zip(names, columns) if values and None not in map(_number, values)
@@ -203,7 +196,7 @@ def _is_above_numbers(names: list[str], below: list[list[str]]) -> bool:
 def _parse(
     text: str, separator: str, width: int, positions: dict[str, int], header: int, integer: set[str]
 ) -> pd.DataFrame | None:
-    """The table by pandas' fast reader, or None where a line does not fit."""
+    """Return the table by pandas' fast reader, or None if a line does not fit."""
     stride = len(separator)  # "::" is read as ":" with an empty column between
     at = {position * stride: field for field, position in positions.items()}
     types = {
@@ -224,7 +217,7 @@ def _parse(
         )
     except (ValueError, OverflowError):  # ParserError is a ValueError
         return None
-    # The reader fills short lines and cuts long ones; only a quoted field may hold separators of its own.
+    # The reader fills short lines and cuts long ones; only quoted fields may hold separators.
     surplus = text.count(separator) - (width - 1) * (len(frame) + header)
     if surplus < 0 or (surplus > 0 and '"' not in text):
         return None
@@ -248,14 +241,9 @@ def _first_fault(frame: pd.DataFrame, integer: set[str]) -> int | None:
 
 def _fields(line: str, separator: str) -> list[str]:
     line = line.strip("\r")
-    return [
-        f.strip()
-        for f in (
-            next(csv.reader([line], delimiter=separator), [])
-            if len(separator) == 1
-            else line.split(separator)
-        )
-    ]
+    single = len(separator) == 1  # csv does not take longer ones
+    fields = next(csv.reader([line], delimiter=separator), []) if single else line.split(separator)
+    return [field.strip() for field in fields]
 
 
 def _complaint(
@@ -267,7 +255,7 @@ def _complaint(
     header: int,
     integer: set[str],
 ) -> str:
-    """Finds the first line that does not fit, slowly, and says why."""
+    """Find the first line that does not fit, slowly, and return what is wrong with it."""
     for number, line in enumerate(text.split("\n")[header:], 1 + header):
         fields = _fields(line, separator)
         if len(fields) != width:

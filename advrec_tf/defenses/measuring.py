@@ -137,12 +137,14 @@ def certify(
     votes = train_or_load(
         data, settings, first["epoch"], first["seed"], cache_dir / "victims", progress
     )["P"]
-    bases = first["epoch"] * settings.BASES
-    found = (
-        evaluation.certified_votes(
-            votes, bases, settings.users, point["certified_fakes"], data, targets, point["k"]
-        )
+    shares = evaluation.share_bounds(first["epoch"] * settings.BASES, data.n_items)
+    untouched = (
+        evaluation.untouched_share(data.n_users, settings.users, point["certified_fakes"])
         for point in points
+    )
+    found = (
+        evaluation.certified_votes(votes, shares, share, data, targets, point["k"])
+        for point, share in zip(points, untouched)
     )
     return [point | bounds for point, bounds in zip(points, found)], {}
 

@@ -1,12 +1,20 @@
-"""Lists and metrics.  This room knows no model: factors may come from anywhere."""
+"""Lists, metrics, certificates and statistics of any pair of factor matrices."""
 
 from advrec_tf.evaluation.certificate import CERTIFICATES, certified_metrics, certified_radii
 from advrec_tf.evaluation.lists import read_lists, save_lists
 from advrec_tf.evaluation.metrics import (
     DETECTION,
+    EFD,
+    HR,
+    ICOV,
+    METRICS,
     NAMES,
-    PER_USER,
+    NDCG,
+    PR,
+    RE,
+    SE,
     VERSION,
+    Metric,
     metrics,
     novelty,
     per_user_metrics,
@@ -21,7 +29,7 @@ from advrec_tf.evaluation.ranking import (
     top_k,
     top_k_of_scores,
 )
-from advrec_tf.evaluation.significance import (
+from advrec_tf.evaluation.statistics import (
     bootstrap_interval,
     corrected,
     equal_harm,
@@ -31,6 +39,7 @@ from advrec_tf.evaluation.significance import (
     paired_test,
 )
 from advrec_tf.evaluation.targets import (
+    TARGET_METRICS,
     TARGET_NAMES,
     per_user_poisoning_metrics,
     poisoning_metrics,
@@ -43,10 +52,19 @@ from advrec_tf.evaluation.voting import certified_votes, share_bounds, untouched
 __all__ = [
     "CERTIFICATES",
     "DETECTION",
+    "EFD",
+    "HR",
+    "ICOV",
+    "METRICS",
     "NAMES",
-    "PER_USER",
+    "NDCG",
+    "PR",
+    "RE",
+    "SE",
+    "TARGET_METRICS",
     "TARGET_NAMES",
     "VERSION",
+    "Metric",
     "block_starts",
     "bootstrap_interval",
     "certified_metrics",

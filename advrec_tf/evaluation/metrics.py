@@ -1,4 +1,9 @@
-"""The six metrics of Table 1 as pure functions of lists, train and test (section 4.3)."""
+"""The registry of metrics of top-k lists, and the functions that evaluate them (section 4.3)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
@@ -6,111 +11,209 @@ from scipy import sparse
 from advrec_tf.data import Interactions
 
 VERSION = 1  # of lists and metrics, one more whenever their bytes change
-NAMES = ("PR", "RE", "nDCG", "EFD", "SE", "ICov")
-PER_USER = NAMES[:4]
+PR, RE, NDCG, EFD, SE, ICOV = "PR", "RE", "nDCG", "EFD", "SE", "ICov"
+HR = "HR"  # share of users with a hit; equals RE when every user has one test item
 DETECTION = ("recall", "precision", "F1", "AUROC", "AUPRC")  # of a detector of fake users
 
 
-def per_user_metrics(lists: np.ndarray, data: Interactions) -> dict[str, np.ndarray]:
-    """Accuracy and novelty of every tested user's list; users without a test item are left out.
+@dataclass(frozen=True, eq=False)
+class Recommendations:
+    """The lists of all users, and what metrics read of them.  T users have test items."""
 
-    With disc(r) = 1 / log2(r + 1) for the rank r from 1, and n_u test items:
-    PR = hits / K; RE = hits / n_u; nDCG = sum of disc at the hits / the largest sum possible;
-    EFD = sum of disc nov at the hits / sum of disc over the list, nov(i) = -log2(train count of i / train interactions), an item
-    that train never saw taking the largest novelty (Vargas and Castells 2011, expected free discovery with relevance).
+    lists: np.ndarray  # int [U, K], -1 for an empty slot
+    data: Interactions
+    counts: np.ndarray  # int [I], how often each item is listed
+    targets: tuple[int, ...] = ()  # items that an attack promotes
+    factors: Sequence[np.ndarray] = ()  # P, Q of the lists
 
-    lists: int [U, K], -1 for an empty place -> float64 [tested users] each, in the order of user ids
+    @classmethod
+    def of(cls, lists: np.ndarray, data: Interactions, **attack: Any) -> "Recommendations":
+        """Check lists and count their items.  Raises ValueError for lists of other data."""
+        lists = np.asarray(lists)
+        if lists.ndim != 2 or len(lists) != data.n_users:
+            raise ValueError(
+                f"lists must be [{data.n_users}, K], one row a user, not {lists.shape}"
+            )
+        if lists.size and (lists.min() < -1 or lists.max() >= data.n_items):
+            raise ValueError(f"lists hold item ids outside 0 ... {data.n_items - 1}")
+        return cls(lists, data, np.bincount(lists[lists >= 0], minlength=data.n_items), **attack)
+
+    @cached_property
+    def tested(self) -> np.ndarray:
+        """The users who have test items: int [T], ascending."""
+        return np.unique(self.data.test_users)
+
+    @cached_property
+    def test_sizes(self) -> np.ndarray:
+        """Number of test items of each tested user: int [T]."""
+        return np.bincount(self.data.test_users)[self.tested]
+
+    @cached_property
+    def is_hit(self) -> np.ndarray:
+        """Whether each slot of the tested users' lists holds a test item: bool [T, K]."""
+        listed = self.data.pairs(self.tested[:, None], self.lists[self.tested])
+        wanted = self.data.pairs(self.data.test_users, self.data.test_items)
+        return np.isin(listed, wanted) & (self.lists[self.tested] >= 0)
+
+    @cached_property
+    def hits(self) -> np.ndarray:
+        """Number of test items in each tested user's list: int [T]."""
+        return self.is_hit.sum(axis=1)
+
+    @property
+    def discount(self) -> np.ndarray:
+        """1 / log2(rank + 1) of the ranks 1 ... K: float64 [K]."""
+        return 1 / np.log2(np.arange(2, self.lists.shape[1] + 2))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric: its function, and how its values are named, read and written.
+
+    function: returns a value for each tested user [T], whose mean is the metric; with
+    `per_user=False` it returns one number for all lists and may read `counts`, not `lists`.
     """
-    n_test = np.bincount(data.test_users, minlength=data.n_users)
-    tested = np.flatnonzero(n_test)
-    lists, n_test = _checked(lists, data)[tested], n_test[tested]
-    k = lists.shape[1]
-    hit = np.isin(
-        data.pairs(tested[:, None], lists), data.pairs(data.test_users, data.test_items)
-    ) & (lists >= 0)  # [T, K]
-    discount = 1 / np.log2(np.arange(2, k + 2))  # [K]
-    ideal = np.cumsum(discount)[np.minimum(n_test, k) - 1]
-    hits = hit.sum(axis=1)
+
+    name: str
+    title: str
+    function: Callable[[Recommendations], Any]
+    better: Literal["higher", "lower"] = "higher"
+    unit: str = ""
+    decimals: int = 4
+    per_user: bool = True
+
+
+def ndcg(recommended: Recommendations) -> np.ndarray:
+    """Return the discounts at the hits over the largest sum possible: float64 [T]."""
+    ideal = np.cumsum(recommended.discount)
+    slots = np.minimum(recommended.test_sizes, len(ideal))
+    return recommended.is_hit @ recommended.discount / ideal[slots - 1]
+
+
+def efd(recommended: Recommendations) -> np.ndarray:
+    """Return the discounted novelty of the hits over the sum of all discounts: float64 [T].
+
+    This is the expected free discovery with relevance of Vargas and Castells (2011).
+    """
+    values = novelty(recommended.data)[recommended.lists[recommended.tested]]
+    gains = np.where(recommended.is_hit, values, 0)
+    return gains @ recommended.discount / recommended.discount.sum()
+
+
+def novelty(data: Interactions) -> np.ndarray:
+    """Return -log2 of each item's share of the train interactions: float64 [I].
+
+    An item that was never seen takes the largest novelty.
+    """
+    counts = data.item_counts
+    return -np.log2(np.maximum(counts, counts[counts > 0].min()) / counts.sum())
+
+
+def entropy(recommended: Recommendations) -> float:
+    """Return -sum_i p_i log2 p_i in bits, p_i the share of item i among all filled slots."""
+    counts = recommended.counts
+    shares = counts[counts > 0] / counts.sum()
+    return float(-np.sum(shares * np.log2(shares)))
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric(PR, "hits over k", lambda r: r.hits / r.lists.shape[1]),
+        Metric(RE, "hits over test items", lambda r: r.hits / r.test_sizes),
+        Metric(NDCG, "hits discounted by rank, over the most possible", ndcg),
+        Metric(EFD, "novelty of the hits, discounted by rank", efd, unit="bits"),
+        Metric(SE, "entropy of all lists' items", entropy, unit="bits", per_user=False),
+        Metric(
+            ICOV,
+            "distinct items in all lists",
+            lambda r: int(np.count_nonzero(r.counts)),
+            decimals=0,
+            per_user=False,
+        ),
+    )
+}
+NAMES = tuple(METRICS)
+
+
+def evaluate(
+    recommended: Recommendations, registry: Mapping[str, Metric] = METRICS
+) -> dict[str, float]:
+    """Return the value of every metric of a registry: {name: value}."""
+    values = {name: metric.function(recommended) for name, metric in registry.items()}
     return {
-        "PR": hits / k,
-        "RE": hits / n_test,
-        "nDCG": hit @ discount / ideal,
-        "EFD": np.where(hit, novelty(data)[lists], 0) @ discount / discount.sum(),
+        name: float(value.mean()) if registry[name].per_user else value
+        for name, value in values.items()
+    }
+
+
+def evaluate_users(
+    recommended: Recommendations, registry: Mapping[str, Metric] = METRICS
+) -> dict[str, np.ndarray]:
+    """Return each tested user's value of every per-user metric: {name: float64 [T]}."""
+    return {
+        name: metric.function(recommended).astype(np.float64)
+        for name, metric in registry.items()
+        if metric.per_user
     }
 
 
 def metrics(lists: np.ndarray, data: Interactions) -> dict[str, float]:
-    """PR, RE, nDCG and EFD averaged over tested users, and over all lists together SE and ICov.
+    """Return METRICS of lists, int [U, K] with -1 for an empty slot: {name: value}.
 
-    SE = -sum_i p_i log2 p_i in bits, p_i the share of item i among all places; ICov = number of distinct items.
-    lists: int [U, K] -> {name: value}
+    Users without a test item count in SE and ICov alone.
     """
-    lists = _checked(lists, data)
-    shown = np.bincount(lists[lists >= 0], minlength=data.n_items)
-    means = {name: float(values.mean()) for name, values in per_user_metrics(lists, data).items()}
-    return {**means, "SE": _entropy(shown), "ICov": int(np.count_nonzero(shown))}
+    return evaluate(Recommendations.of(lists, data))
+
+
+def per_user_metrics(lists: np.ndarray, data: Interactions) -> dict[str, np.ndarray]:
+    """Return the per-user METRICS of lists, int [U, K]: {name: float64 [T]}.
+
+    The T users who have test items are in the order of their ids.
+    """
+    return evaluate_users(Recommendations.of(lists, data))
 
 
 def resampled_metrics(
     lists: np.ndarray, data: Interactions, resamples: int = 200, seed: int = 0, block: int = 50
 ) -> np.ndarray:
-    """The six metrics of users drawn with replacement, as many as there are: a bootstrap, with the same draws for all lists of the same users.
+    """Return METRICS of users drawn with replacement: float64 [resamples, metrics], as NAMES.
 
-    Fewer users are in a draw than there are, so its ICov lies below that of all users; its deviation is what counts, and so are differences
-    between lists.  lists: int [U, K] -> float64 [resamples, 6], in the order of `NAMES`
+    All lists of the same users have the same draws, so differences between lists are paired.
+    A draw has fewer distinct users than there are, so its ICov is below that of all users.
+
+    lists: int [U, K]; block: resamples that are held in memory together
     """
-    lists, rng, found = _checked(lists, data), np.random.default_rng(seed), []
-    rows, places = np.nonzero(lists >= 0)
-    listed = sparse.csr_matrix(
-        (np.ones(len(rows)), (rows, lists[rows, places])), (data.n_users, data.n_items)
-    )
-    tested, own = (
-        np.bincount(data.test_users, minlength=data.n_users) > 0,
-        np.column_stack(list(per_user_metrics(lists, data).values())),
-    )
+    recommended, rng = Recommendations.of(lists, data), np.random.default_rng(seed)
+    users, slots = np.nonzero(recommended.lists >= 0)
+    items = recommended.lists[users, slots]
+    listed = sparse.csr_matrix((np.ones(len(users)), (users, items)), (data.n_users, data.n_items))
+    per_user = evaluate_users(recommended)
+    over_lists = [metric for metric in METRICS.values() if not metric.per_user]
+    values = np.column_stack(list(per_user.values()))  # [T, per-user metrics]
+    blocks = []
     for start in range(0, resamples, block):
-        drawn = (
-            rng.integers(0, data.n_users, data.n_users)
-            for _ in range(min(block, resamples - start))
-        )
-        times = np.stack([np.bincount(users, minlength=data.n_users) for users in drawn]).astype(
-            np.float64
-        )  # [block, U]
-        means = times[:, tested] @ own / np.maximum(times[:, tested].sum(axis=1), 1)[:, None]
-        shown = (listed.T @ times.T).T  # [block, I]
-        found.append(
-            np.column_stack(
-                [means, [_entropy(each) for each in shown], np.count_nonzero(shown, axis=1)]
-            )
-        )
-    return np.concatenate(found)
+        draws = _draws(rng, data.n_users, min(block, resamples - start))
+        tested = draws[:, recommended.tested]
+        means = tested @ values / np.maximum(tested.sum(axis=1), 1)[:, None]
+        columns = dict(zip(per_user, means.T))
+        drawn = [replace(recommended, counts=counts) for counts in (listed.T @ draws.T).T]
+        for metric in over_lists:
+            columns[metric.name] = np.array([metric.function(each) for each in drawn])
+        blocks.append(np.column_stack([columns[name] for name in METRICS]))
+    return np.concatenate(blocks)
 
 
-def _entropy(shown: np.ndarray) -> float:
-    """In bits, of the shares of all places that items have.  shown: how often each is listed [I]"""
-    shares = shown[shown > 0] / shown.sum()
-    return float(-np.sum(shares * np.log2(shares)))
-
-
-def novelty(data: Interactions) -> np.ndarray:
-    """-log2 of an item's share of the train interactions; an item never seen takes the largest.  -> float64 [I]"""
-    counts = data.item_counts
-    return -np.log2(np.maximum(counts, counts[counts > 0].min()) / counts.sum())
+def _draws(rng: np.random.Generator, n_users: int, count: int) -> np.ndarray:
+    """Return how often each user is in each bootstrap draw: float64 [count, U]."""
+    draws = (rng.integers(0, n_users, n_users) for _ in range(count))
+    return np.stack([np.bincount(users, minlength=n_users) for users in draws]).astype(np.float64)
 
 
 def rank_metrics(ranks: np.ndarray, k: int = 10) -> dict[str, float]:
-    """HR@k and nDCG@k from the ranks of one test item a user.  ranks: int [M], from 1 -> {name: value}"""
+    """Return HR@k and nDCG@k from the ranks, int [M] from 1, of one test item a user."""
     hit = ranks <= k
     return {
-        f"HR@{k}": float(hit.mean()),
-        f"nDCG@{k}": float(np.where(hit, 1 / np.log2(ranks + 1), 0).mean()),
+        f"{HR}@{k}": float(hit.mean()),
+        f"{NDCG}@{k}": float(np.where(hit, 1 / np.log2(ranks + 1), 0).mean()),
     }
-
-
-def _checked(lists: np.ndarray, data: Interactions) -> np.ndarray:
-    lists = np.asarray(lists)
-    if lists.ndim != 2 or len(lists) != data.n_users:
-        raise ValueError(f"lists must be [{data.n_users}, K], one row a user, not {lists.shape}")
-    if lists.size and (lists.min() < -1 or lists.max() >= data.n_items):
-        raise ValueError(f"lists hold item ids outside 0 ... {data.n_items - 1}")
-    return lists

@@ -1,4 +1,4 @@
-"""Top-K lists and test ranks from a pair of factor matrices, in blocks of users."""
+"""Top-k lists and test ranks from a pair of factor matrices, in blocks of users."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -11,31 +11,32 @@ from advrec_tf.errors import UserError
 from advrec_tf.execution.threads import side_by_side
 
 _T = TypeVar("_T")
-SCORES = 1 << 21  # scores that a thread holds at a time, unless they are of
-USERS = 64  # users: with fewer a product spends its time on reading the items
+SCORES = 1 << 21  # scores that a thread holds at a time, unless these are of fewer users than
+USERS = 64  # with fewer users a product spends its time on reading the items
 
 
 def block_starts(data: Interactions) -> range:
-    """First users of the blocks whose scores are held together; its step is the size of a block."""
+    """Return the first user of each block of scores; its step is the size of a block."""
     return range(0, data.n_users, max(USERS, SCORES // data.n_items))
 
 
 def top_k(P: np.ndarray, Q: np.ndarray, data: Interactions, k: int = 10) -> np.ndarray:
-    """The k items of highest score p_u . q_i that a user does not know from train, best first.
+    """Return each user's k items of highest score p_u . q_i, best first: int32 [U, k].
 
-    Ties are pessimistic: among equal scores test items come last, the others by id.  A user with fewer than k unknown items
-    has -1 in the places left.  P: [U, D], Q: [I, D] -> int32 [U, k]
+    Train items are masked.  Ties are pessimistic: among equal scores test items come last, the
+    others by id.  A user with fewer than k unknown items has -1 in the slots that are left.
+    Raises ValueError for factors that are not finite or do not fit the data, and for a k outside
+    1 ... items.
 
-    Raises ValueError for factors that are not finite or do not fit the data, and for a k outside 1 ... items.
+    P: [U, D], Q: [I, D]
     """
     _check_length(k, data)
-    return np.concatenate(
-        list(of_blocks(lambda start, scores: _lists(scores, start, data, k), P, Q, data))
-    )
+    blocks = of_blocks(lambda start, scores: _lists(scores, start, data, k), P, Q, data)
+    return np.concatenate(list(blocks))
 
 
 def top_k_of_scores(blocks: Iterable[np.ndarray], data: Interactions, k: int) -> np.ndarray:
-    """`top_k` of scores that come in blocks [B, I] of users, which are overwritten."""
+    """Return `top_k` of scores in blocks of users, [B, I], which are overwritten."""
     _check_length(k, data)
     lists, start = [], 0
     for scores in blocks:
@@ -60,16 +61,33 @@ def _lists(scores: np.ndarray, start: int, data: Interactions, k: int) -> np.nda
 def strongest(
     scores: np.ndarray, count: int, losing: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The items of every row's highest scores, best first, and these scores; of equal ones those that are `losing` come last, the others by id.
+    """Return the items of every row's highest scores, best first, and these scores.
 
-    The `count` highest are no lower than the `count`-th of the maxima of disjoint parts, and stand in parts that reach it: few scores are looked
-    at twice.  scores, losing: [B, I] -> int [B, count], [B, count]
+    Among equal scores, items that are `losing` come last, the others by id.
+    Raises UserError where the scores overflow.
 
-    Raises UserError where scores are so large that they are no numbers any more.
+    scores, losing: [B, I] -> int [B, count], [B, count]
+    """
+    rows, items, values = _candidates(scores, count)
+    columns = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    ties = items if losing is None else items + scores.shape[1] * losing[rows, items]
+    # Complex numbers are sorted by their real parts, equal ones by their imaginary parts.
+    keys = np.full((len(scores), columns.max() + 1), complex(np.inf, np.inf))
+    keys[rows, columns] = -values + 1j * ties
+    keys.sort(axis=1)
+    keys = keys[:, :count]
+    return keys.imag.astype(np.int64) % scores.shape[1], 0 - keys.real.astype(scores.dtype)
+
+
+def _candidates(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows, items and values of the scores that can be among a row's `count` highest.
+
+    Items that are `width` apart share a column, and each column has a maximum.  The `count`
+    highest scores reach the `count`-th highest maximum, so only columns that reach it are read.
     """
     n_items = scores.shape[1]
     width = min(n_items, 2 * math.isqrt(n_items * count) + 1)
-    maxima = scores[:, :width].copy()  # of the columns width apart
+    maxima = scores[:, :width].copy()
     for start in range(width, n_items, width):
         part = scores[:, start : start + width]
         np.maximum(maxima[:, : part.shape[1]], part, out=maxima[:, : part.shape[1]])
@@ -79,48 +97,36 @@ def strongest(
     rows, columns = np.divmod(np.flatnonzero(maxima >= least[:, None]), width)
     items = columns[:, None] + np.arange(0, n_items, width)
     values = scores.ravel().take((rows * n_items)[:, None] + items, mode="clip")
-    found = np.flatnonzero((values >= least[rows][:, None]) & (items < n_items))
-    rows, items, values = rows[found // items.shape[1]], items.ravel()[found], values.ravel()[found]
-    places = np.arange(len(rows)) - np.searchsorted(rows, rows)
-    keys = np.full(
-        (len(scores), places.max() + 1), complex(np.inf, np.inf)
-    )  # sorted by their real parts, equal ones by the others
-    keys[rows, places] = -values + 1j * (
-        items if losing is None else items + n_items * losing[rows, items]
-    )
-    keys.sort(axis=1)
-    return keys.imag[:, :count].astype(np.int64) % n_items, 0 - keys.real[:, :count].astype(
-        scores.dtype
-    )
+    high = np.flatnonzero((values >= least[rows][:, None]) & (items < n_items))
+    return rows[high // items.shape[1]], items.ravel()[high], values.ravel()[high]
 
 
 def ranks_of_test_items(P: np.ndarray, Q: np.ndarray, data: Interactions) -> np.ndarray:
-    """Rank, from 1, of every test item among the items its user does not know from train; ties are pessimistic.
+    """Return the rank, from 1, of every test item among the items its user does not know.
 
-    Much cheaper than lists: what training evaluates after every epoch.  -> int32 [M], in the order of data.test_users
+    Ties are pessimistic.  This costs much less than lists, so training calls it while it runs.
+    -> int32 [M], in the order of data.test_users
     """
 
     def ranks_of(start: int, scores: np.ndarray) -> np.ndarray:
         part = slice(*np.searchsorted(data.test_users, [start, start + len(scores)]))
-        ranks = np.empty(part.stop - part.start, np.int32)
-        for users, items, at in _one_item_a_user(
-            data.test_users[part] - start, data.test_items[part]
-        ):
-            own = scores if len(users) == len(scores) else scores[users]
-            ranks[at] = np.count_nonzero(own >= scores[users, items][:, None], axis=1)
+        users, items = data.test_users[part] - start, data.test_items[part]
+        ranks = np.empty(len(users), np.int32)
+        for pairs in _one_item_a_user(users):
+            rows = users[pairs]
+            row_scores = scores if len(rows) == len(scores) else scores[rows]
+            thresholds = scores[rows, items[pairs]][:, None]
+            ranks[pairs] = np.count_nonzero(row_scores >= thresholds, axis=1)
         return ranks
 
     return np.concatenate(list(of_blocks(ranks_of, P, Q, data)))
 
 
-def _one_item_a_user(
-    users: np.ndarray, items: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Splits sorted test pairs into rounds in which every user occurs at most once."""
+def _one_item_a_user(users: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield indices of sorted test pairs in rounds in which every user occurs at most once."""
     turn = np.arange(len(users)) - np.searchsorted(users, users)
     for n in range(turn.max(initial=-1) + 1):
-        at = np.flatnonzero(turn == n)
-        yield users[at], items[at], at
+        yield np.flatnonzero(turn == n)
 
 
 def of_blocks(
@@ -130,19 +136,17 @@ def of_blocks(
     data: Interactions,
     masked: bool = True,
 ) -> Iterator[_T]:
-    """Yields work(first user, scores [B, I]) of blocks of users, those of `block_starts`, in this order; side by side where there are threads.
+    """Yield work(first user, scores [B, I]) of the blocks of `block_starts`, in this order.
 
-    masked: every user's train items are at -inf.  Raises ValueError as `top_k`.
+    Blocks are computed side by side where there are threads.  With `masked`, the scores of every
+    user's train items are -inf.  Raises ValueError as `top_k`.
     """
     P, Q = np.asarray(P), np.asarray(Q)
-    if (
-        P.ndim != 2
-        or Q.ndim != 2
-        or P.shape[1] != Q.shape[1]
-        or (len(P), len(Q)) != (data.n_users, data.n_items)
-    ):
+    fits = P.ndim == Q.ndim == 2 and P.shape[1] == Q.shape[1]
+    if not fits or (len(P), len(Q)) != (data.n_users, data.n_items):
         raise ValueError(
-            f"factors {P.shape} and {Q.shape} do not fit {data.n_users} users and {data.n_items} items"
+            f"factors {P.shape} and {Q.shape} do not fit "
+            f"{data.n_users} users and {data.n_items} items"
         )
     if not (np.isfinite(P).all() and np.isfinite(Q).all()):
         raise ValueError("the factors hold values that are not finite")

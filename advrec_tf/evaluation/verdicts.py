@@ -1,4 +1,4 @@
-"""One definition of a verdict: a claim is data, and one function judges all claims of a page."""
+"""Claims as data, and the one function that judges all claims of a page."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from advrec_tf.evaluation.significance import holm
+from advrec_tf.evaluation.statistics import holm
 
 ALPHA = 0.05
 
@@ -26,17 +26,19 @@ class Relation(Enum):
 
     @property
     def paired(self) -> bool:
-        """Whether the relation is to another quantity."""
+        """True if the relation is to another quantity."""
         return self in (Relation.GREATER_THAN_OTHER, Relation.LESS_THAN_OTHER)
 
     @property
     def words(self) -> str:
-        """The relation without what it is to."""
-        return self.value.removesuffix(" other")
+        """The relation without its reference."""
+        if self is Relation.EQUAL:
+            return "equal to"
+        return "greater than" if self.upwards else "less than"
 
     @property
     def upwards(self) -> bool:
-        """Whether larger values speak for the claim."""
+        """True if larger values support the claim."""
         return self in (Relation.GREATER, Relation.GREATER_THAN_OTHER)
 
 
@@ -53,7 +55,7 @@ class Replication(Enum):
 
 
 class Word(Enum):
-    """What a verdict says."""
+    """The possible verdicts."""
 
     HOLDS = "holds"
     FAILS = "fails"
@@ -65,9 +67,9 @@ class Word(Enum):
 class Claim:
     """A sentence of a paper and the relation that has to be true for it.
 
-    section: where the sentence stands; quantity: what is measured in each replicate, in `unit`.
-    The quantity is related to `reference`, or else to the quantity that `other` names.
-    published: what the paper prints, as a text.  Raises ValueError for fields that do not fit.
+    section: of the paper; quantity: what each replicate measures, in `unit`; published: the
+    paper's value, as a text.  The quantity is related to `reference`, or else to the quantity that
+    `other` names.  Raises ValueError for fields that do not fit.
     """
 
     section: str
@@ -97,7 +99,7 @@ class Claim:
         return f"{self.quantity}: {self.relation.words} {target}{within}"
 
     def is_met_by(self, value: float) -> bool:
-        """Whether the relation is true of a value, or of a difference to the other quantity."""
+        """Return whether the relation holds for a value, or a difference to the other quantity."""
         difference = value - self.reference
         if self.relation is Relation.EQUAL:
             return abs(difference) <= self.margin
@@ -108,8 +110,8 @@ class Claim:
 class Estimate:
     """One part of a claim: a mean, its standard error and degrees of freedom (NaN, 0: none).
 
-    A claim about every cell has a part for each cell.  Of a relation to another quantity the mean
-    is that of the differences, and `pair` holds the means of both quantities.
+    A claim about every cell has a part for each cell.  For a relation to another quantity, `mean`
+    is the mean difference and `pair` holds the means of both quantities.
     """
 
     label: str
@@ -121,65 +123,62 @@ class Estimate:
 
     @classmethod
     def of(
-        cls,
-        label: str,
-        values: npt.ArrayLike,
-        others: npt.ArrayLike | None = None,
+        cls, label: str, values: npt.ArrayLike, others: npt.ArrayLike | None = None
     ) -> "Estimate":
-        """From replicates [N], and the other quantity of the same replicates; NaN are left out."""
-        own = np.asarray(values, np.float64)
-        beside = np.zeros(len(own)) if others is None else np.asarray(others, np.float64)
-        known = np.isfinite(own) & np.isfinite(beside)
-        own, beside = own[known], beside[known]
-        difference, count = own - beside, len(own)
+        """Return the estimate from replicates [N], paired with `others` [N]; NaN are left out."""
+        first = np.asarray(values, np.float64)
+        second = np.zeros(len(first)) if others is None else np.asarray(others, np.float64)
+        known = np.isfinite(first) & np.isfinite(second)
+        first, second = first[known], second[known]
+        difference, count = first - second, len(first)
         if not count:
             return cls(label, math.nan, math.nan, 0, 0)
         constant = count < 2 or bool(np.ptp(difference) < 1e-12 * max(1.0, abs(difference).max()))
         spread = 0.0 if constant else float(difference.std(ddof=1))
         error = spread / math.sqrt(count) if count > 1 else math.nan
-        pair = None if others is None else (float(own.mean()), float(beside.mean()))
+        pair = None if others is None else (float(first.mean()), float(second.mean()))
         return cls(label, float(difference.mean()), error, count - 1, count, pair)
 
     @classmethod
     def of_slope(cls, label: str, x: npt.ArrayLike, y: npt.ArrayLike) -> "Estimate":
-        """The least-squares slope of y [N] over x [N], points taken for independent.
+        """Return the least-squares slope of y [N] over x [N], with points taken as independent.
 
-        Fewer than three different x give an estimate of nothing (count 0).
+        The count is 0 for fewer than three different x.
         """
-        across, up = np.asarray(x, np.float64), np.asarray(y, np.float64)
-        known = np.isfinite(across) & np.isfinite(up)
-        across, up = across[known], up[known]
-        if len(np.unique(across)) < 3:
+        xs, ys = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        known = np.isfinite(xs) & np.isfinite(ys)
+        xs, ys = xs[known], ys[known]
+        if len(np.unique(xs)) < 3:
             return cls(label, math.nan, math.nan, 0, 0)
-        line = stats.linregress(across, up)
-        return cls(label, float(line.slope), float(line.stderr), len(across) - 2, len(across))
+        line = stats.linregress(xs, ys)
+        return cls(label, float(line.slope), float(line.stderr), len(xs) - 2, len(xs))
 
     @property
     def testable(self) -> bool:
-        """Whether there is an error to test against."""
+        """True if there is an error to test against."""
         return self.degrees > 0 and self.error > 0
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95% interval of the mean (Student's t), not corrected; NaN where there is none."""
+        """The 95% interval of the mean (Student's t), not corrected; NaN if not testable."""
         reach = stats.t.ppf(0.975, self.degrees) * self.error if self.testable else math.nan
         return self.mean - reach, self.mean + reach
 
     def p_above(self, bound: float) -> float:
-        """One-sided p of the hypothesis that the mean is at most `bound`."""
+        """Return the one-sided p of the hypothesis that the mean is at most `bound`."""
         return float(stats.t.sf((self.mean - bound) / self.error, self.degrees))
 
     def p_below(self, bound: float) -> float:
-        """One-sided p of the hypothesis that the mean is at least `bound`."""
+        """Return the one-sided p of the hypothesis that the mean is at least `bound`."""
         return float(stats.t.cdf((self.mean - bound) / self.error, self.degrees))
 
 
 class Verdict(NamedTuple):
-    """What is said of a claim.
+    """The verdict on a claim.
 
-    p: of the test that decides, corrected over all claims that were judged together; of what is
-    not decidable, the smaller one of both tests.  alone: the same p before the correction over
-    claims.  Both are NaN where nothing was tested.
+    p: of the deciding test, corrected over all claims of the page; the smaller one of both tests
+    for a claim that is not decidable.  alone: this p before the correction over claims.  Both are
+    NaN if no test was made.
     """
 
     claim: Claim
@@ -191,9 +190,9 @@ class Verdict(NamedTuple):
 
 
 def part_p(claim: Claim, part: Estimate) -> tuple[float, float]:
-    """p of the tests that a part holds and that it fails; NaN where there is no error.
+    """Return p of the tests that a part holds and that it fails; NaN without an error.
 
-    Equality holds by two one-sided tests (the larger p) and fails by a test on both sides that the
+    Equality holds by two one-sided tests (the larger p).  It fails by a two-sided test that the
     mean lies outside of the margin (twice the smaller p).  Other relations have a one-sided test
     each way.
     """
@@ -208,11 +207,11 @@ def part_p(claim: Claim, part: Estimate) -> tuple[float, float]:
 
 
 def claim_p(claim: Claim, parts: Sequence[Estimate]) -> tuple[float, float]:
-    """p of the tests that a claim holds and that it fails, not yet corrected for other claims.
+    """Return p of the tests that a claim holds and that it fails, not corrected for other claims.
 
-    It holds if all parts hold (intersection-union: the largest p; a part that cannot be tested
-    counts as 1), and fails if one fails (the smallest p times the number of tested parts).  NaN
-    for what is exact or was not measured.
+    A claim holds if all parts hold (intersection-union: the largest p; a part that cannot be
+    tested counts as 1).  It fails if one part fails (the smallest p times the number of tested
+    parts).  An exact claim and one that was not measured get NaN.
     """
     if claim.replication is Replication.EXACT or not all(part.count for part in parts):
         return math.nan, math.nan
@@ -225,17 +224,17 @@ def claim_p(claim: Claim, parts: Sequence[Estimate]) -> tuple[float, float]:
 
 
 def judge(cases: Sequence[tuple[Claim, Sequence[Estimate]]]) -> list[Verdict]:
-    """Judge all claims of a page together.
+    """Return the verdicts on all claims of a page.
 
     Holm's correction is over all tests that claims hold, and again over all tests that they fail:
     with 95% confidence no *holds* of the page is wrong, and with 95% confidence no *fails* is.
     """
     raw = [claim_p(claim, parts) for claim, parts in cases]
-    holds, fails = (holm([pair[side] for pair in raw]) for side in (0, 1))
-    found = []
-    for (claim, parts), alone, corrected in zip(cases, raw, zip(holds, fails)):
-        found.append(_verdict(claim, tuple(parts), alone, corrected))
-    return found
+    corrected = zip(holm([holds for holds, _ in raw]), holm([fails for _, fails in raw]))
+    return [
+        _verdict(claim, tuple(parts), alone, both)
+        for (claim, parts), alone, both in zip(cases, raw, corrected)
+    ]
 
 
 def _verdict(
@@ -244,7 +243,7 @@ def _verdict(
     alone: tuple[float, float],
     corrected: tuple[float, float],
 ) -> Verdict:
-    """The verdict from p of the tests that the claim holds and that it fails."""
+    """Return the verdict from p of the tests that the claim holds and that it fails."""
     if not parts or not all(part.count for part in parts):
         return Verdict(claim, (), Word.UNMEASURED)
     if claim.replication is Replication.EXACT:
@@ -259,7 +258,7 @@ def _verdict(
 
 
 def _reason(claim: Claim, parts: Sequence[Estimate]) -> str:
-    """Which parts could not be tested and why; "" where neither test is significant."""
+    """Return which parts could not be tested and why; "" if all were."""
     single = [part.label for part in parts if part.degrees < 1]
     constant = [part.label for part in parts if part.degrees > 0 and not part.testable]
     reasons = []

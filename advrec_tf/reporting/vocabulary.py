@@ -1,7 +1,11 @@
 """What attacks, models and measures are called, and the colours they have, in every table and figure."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
+
+from advrec_tf.evaluation import METRICS, TARGET_METRICS, Metric
 
 MODELS = ("BPR-MF", "AMF")
 BASELINES = ("MostPopular", "Random")  # what learns next to nothing, and nothing
@@ -40,18 +44,26 @@ COLORS = {
 _MORE_COLORS = ("#bab0ac", "#eeca3b", "#ff9da6", "#9c755f", "#2f4b7c")
 STYLES = ("-", "--", "-.", ":")
 
-MEASURES = (
-    "PR, RE: hits over k, over test items. nDCG: hits count less the lower they stand. EFD: hits count more the rarer they are. "
-    "SE: entropy of all lists' items, in bits. ICov: distinct items in all lists.\n"
-)
 BALLS = (
     "linf: each element of a row moves by at most epsilon, so a row of D elements by up to epsilon times the root of D. "
     "l2 and FGSM: each row moves by at most epsilon.\n"
 )
-TARGET_MEASURES = (
-    "HR: share of users with a hit; target_HR: share of users who are shown a target; target_Recall: mean share of the targets they are shown; "
-    "target_rank: mean rank of a target among the items a user does not know.\n"
-)
+
+
+def _legend(metrics: Iterable[Metric]) -> str:
+    """Return what each metric measures and which direction of it is better."""
+    groups: dict[str, list[str]] = {"higher": [], "lower": []}
+    for metric in metrics:
+        unit = f", in {metric.unit}" if metric.unit else ""
+        groups[metric.better].append(f"{metric.name} ({metric.title}{unit})")
+    parts = (
+        f"{side.title()} is better: {', '.join(names)}." for side, names in groups.items() if names
+    )
+    return " ".join(parts) + "\n"
+
+
+MEASURES = _legend(METRICS.values())
+TARGET_MEASURES = _legend(metric for name, metric in TARGET_METRICS.items() if name not in METRICS)
 
 
 def label_of(attack: tuple[str, str, str]) -> str:
@@ -114,7 +126,8 @@ def number(value: float, metric: str = "") -> str:
     """A metric's value with the digits that the papers print."""
     if pd.isna(value):
         return ""
-    return f"{value:.0f}" if metric == "ICov" else f"{value:.4f}"
+    known = METRICS.get(metric) or TARGET_METRICS.get(metric)
+    return f"{value:.{known.decimals if known else 4}f}"
 
 
 def cell(row: pd.Series) -> str:

@@ -1,0 +1,119 @@
+"""The fields of `Interactions` from tables: numbering, duplicates and the split."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from advrec_tf.data.splits import highest_of_each, leave_one_out, one_in_five
+from advrec_tf.errors import UserError
+
+
+def fields_of(
+    train: pd.DataFrame, test: pd.DataFrame | None, name: str, split: str | None, seed: int
+) -> dict[str, Any]:
+    """Return the fields of `Interactions.from_frames`, which has the same arguments."""
+    frames = [train] if test is None else [train, test]
+    source = train.attrs.get("path", name)
+    both = pd.concat([frame[["user", "item"]] for frame in frames])
+    users, user_ids = _numbered(both["user"], source)
+    items, item_ids = _numbered(both["item"], source)
+    times, ratings = (_column(frames, field) for field in ("timestamp", "rating"))
+    is_test = np.arange(len(both)) >= len(train)
+    kept = _latest_of_pairs(users, items, is_test, times)
+    if test is None:
+        known_times = times[kept] if "timestamp" in train else None
+        is_test[kept] = _held_out(users[kept], items[kept], known_times, split, seed, source)
+    else:
+        _check_test(users, items, is_test, test)
+    if not is_test[kept].any():
+        raise UserError(
+            f"{source}: no user has two different interactions, so nobody can be tested"
+        )
+    in_train, in_test = kept[~is_test[kept]], kept[is_test[kept]]
+    rated = ["rating" in frame for frame in frames]
+    return dict(
+        name=name,
+        n_users=len(user_ids),
+        n_items=len(item_ids),
+        train_users=users[in_train].astype(np.int32),
+        train_items=items[in_train].astype(np.int32),
+        test_users=users[in_test].astype(np.int32),
+        test_items=items[in_test].astype(np.int32),
+        user_ids=user_ids,
+        item_ids=item_ids,
+        duplicates=len(both) - len(kept),
+        train_timestamps=times[in_train] if "timestamp" in train else None,
+        train_ratings=ratings[in_train].astype(np.float32) if rated[0] else None,
+        test_ratings=ratings[in_test].astype(np.float32) if all(rated) else None,
+    )
+
+
+def _numbered(column: pd.Series, source: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return each id's index among the sorted ids, int64 [N], and these: integers or text.
+
+    Text is a NumPy array of strings, which np.load accepts without pickles.
+    """
+    codes, ids = pd.factorize(column)
+    if codes.min(initial=0) < 0:
+        line = column.index[np.argmin(codes)]
+        raise UserError(f"{source}, line {line}: the {column.name} is missing")
+    ids = np.asarray(ids)
+    if ids.dtype.kind not in "iu":
+        ids = ids.astype(np.int64 if pd.api.types.infer_dtype(ids) == "integer" else str)
+    ids, indices = np.unique(ids, return_inverse=True)
+    return indices[codes], ids
+
+
+def _column(frames: list[pd.DataFrame], field: str) -> np.ndarray:
+    """Return a column of several frames in one, float64, NaN for a frame without it."""
+    columns = [frame.get(field, pd.Series(np.nan, frame.index)) for frame in frames]
+    return np.concatenate([column.to_numpy(np.float64) for column in columns])
+
+
+def _latest_of_pairs(
+    users: np.ndarray, items: np.ndarray, is_test: np.ndarray, timestamps: np.ndarray
+) -> np.ndarray:
+    """Return the position of the latest interaction of each (user, item) pair.
+
+    Train pairs come before test pairs, each in sorted order.  A blank timestamp is the oldest.
+    """
+    pairs = (is_test * (users.max(initial=0) + 1) + users) * (items.max(initial=0) + 1) + items
+    age = np.where(np.isnan(timestamps), -np.inf, timestamps)
+    latest = highest_of_each(pairs, age, np.argsort(pairs, kind="stable"))
+    return latest[np.diff(pairs[latest], append=-1) != 0]
+
+
+def _held_out(
+    users: np.ndarray,
+    items: np.ndarray,
+    timestamps: np.ndarray | None,
+    split: str | None,
+    seed: int,
+    source: str,
+) -> np.ndarray:
+    """Return which of the pairs [N] a split holds out: bool [N]."""
+    if split == "80:20":
+        return one_in_five(users, seed)
+    if split not in (None, "last", "random"):
+        raise UserError(f"split {split!r} is neither last nor random nor 80:20")
+    if split == "last" and timestamps is None:
+        raise UserError(f"{source} has no timestamps to split by: use the random split")
+    return leave_one_out(users, items, None if split == "random" else timestamps, seed)
+
+
+def _check_test(
+    users: np.ndarray, items: np.ndarray, is_test: np.ndarray, test: pd.DataFrame
+) -> None:
+    """Raise UserError for a test user without train interactions, and a test pair in train."""
+    pairs = users.astype(np.int64) * (items.max() + 1) + items
+    new_user = ~np.isin(users[is_test], users[~is_test])
+    repeated = np.isin(pairs[is_test], pairs[~is_test])
+    for faults, message in (
+        (new_user, "the test user {user} has no train interaction"),
+        (repeated, "the test pair ({user}, {item}) is also in train"),
+    ):
+        if faults.any():
+            row = test.iloc[int(np.argmax(faults))]
+            reason = message.format(user=row["user"], item=row["item"])
+            raise UserError(f"{test.attrs.get('path', 'test')}, line {row.name}: {reason}")
