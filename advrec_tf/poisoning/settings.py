@@ -29,7 +29,9 @@ class RecSys20Settings:
         100, help="the fakes start from the first users with at most this many clicks", low=1
     )
     clicks: int | None = option(None, help="most clicks of a fake profile", low=1)
-    click_targets: bool = option(False, help="every profile clicks all targets")
+    click_targets: bool = option(
+        False, help="every profile clicks all targets, also those of recsys19"
+    )
     fresh_seeds: bool = option(
         True,
         help="each outer epoch's surrogate has its own seed; --nofresh_seeds as in the public code",
