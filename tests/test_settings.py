@@ -12,7 +12,6 @@ from advrec_tf.cli import flags
 from advrec_tf.defenses import LowRank, Transformation, measuring
 from advrec_tf.errors import UserError
 from advrec_tf.files import locked
-from advrec_tf.perturbations import Perturbation
 from advrec_tf.poisoning import Profiles, folder_of, heuristic
 from advrec_tf.recommenders import AMFSettings, BPRMFSettings, PMFSettings, WRMFSettings
 from experiments.lowrank import figure2, figure4, figure6, poisoned, table2, table3
@@ -371,16 +370,6 @@ def test_points_that_share_a_run_are_those_of_each_alone(problem):
     )
 
 
-def test_fixed_columns_stay_whatever_the_start(problem):
-    P, Q, triples = problem()
-    fixed = (np.arange(7) == 2, np.zeros(7, bool))
-    start = Perturbation(np.ones_like(P), np.ones_like(Q))
-    held = next(perturbations.trajectory(P, Q, triples, 0.3, init=start, fixed=fixed, read_at=(2,)))
-    assert not held.user[:, 2].any() and held.item[:, 2].any()
-    with pytest.raises(ValueError, match="through must be two bases"):
-        perturbations.trajectory(P, Q, triples, through=(np.eye(3), np.eye(len(Q))))
-
-
 # Identities
 
 
@@ -415,7 +404,7 @@ def test_reconstructions_are_kept_by_all_that_they_depend_on(tmp_path):
         == 5
     )
     clicks, ratings = (
-        Transformation(3, clicks=each).bases(interactions, tmp_path)[0] for each in (True, False)
+        Transformation(3, clicks=each).served(interactions, tmp_path).U for each in (True, False)
     )
     assert clicks.shape == (60, 3) and not np.allclose(np.abs(clicks), np.abs(ratings), atol=1e-3)
     with pytest.raises(UserError, match="threshold must be a number from 0.1 up"):
@@ -430,7 +419,7 @@ def test_a_projection_on_fewer_vectors_says_so(tmp_path, capsys):
         columns=["user", "item"],
     )
     interactions = data.Interactions.from_frames(frame, split="random")
-    U, _ = Transformation(5).bases(interactions, tmp_path)
+    U, _ = Transformation(5).served(interactions, tmp_path)
     assert U.shape[1] < 5 and f"has {U.shape[1]} singular values above 0" in capsys.readouterr().err
 
 

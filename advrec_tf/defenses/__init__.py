@@ -10,7 +10,7 @@ from advrec_tf.defenses.low_rank import (
     reconstruct,
     reconstruct_full,
 )
-from advrec_tf.defenses.protocol import Defense, project
+from advrec_tf.defenses.protocol import Defense, Projection, project
 
 __all__ = [
     "ENTER",
@@ -18,6 +18,7 @@ __all__ = [
     "PARTIAL",
     "Defense",
     "LowRank",
+    "Projection",
     "Svm",
     "Transformation",
     "project",

@@ -1,4 +1,4 @@
-"""Weights and optimiser state as arrays, and the factors of a chosen epoch."""
+"""Weights and optimiser state as arrays, and the parameter tables of a chosen epoch."""
 
 from __future__ import annotations
 
@@ -37,8 +37,11 @@ def restore(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
 def selected_factors(
     folder: Path, selection: str, epochs: int
 ) -> tuple[int, np.ndarray, np.ndarray]:
-    """The epoch and its factors P, Q: `best` (highest test HR@10 so far), `last`, or `epoch:N`.
+    """Return the epoch and its parameter tables of users and items: `best` (highest test HR@10 so
+    far), `last`, or `epoch:N`.
 
+    Checkpoints hold parameters. `FactorModel.served` makes factors of them; for matrix factorisation
+    they are the same.
     Raises UserError when those weights were not kept.
     """
     if selection == "best":

@@ -49,19 +49,25 @@ class FactorModel(keras.Model):
         """None: `train_step` returns the loss itself, which Keras then logs as it is."""
         return []
 
+    def served(self, user: tf.Tensor, item: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the factors P [U, D] and Q [I, D] that the parameter tables give: the tables.
+
+        A model that ranks by other factors overrides this with a differentiable function. Attacks
+        perturb the parameters and differentiate through it (`perturbations.trajectory`).
+        """
+        return user, item
+
     @property
     def factors(self) -> tuple[np.ndarray, np.ndarray]:
-        """P [U, D] and Q [I, D], whose inner products rank the items."""
-        return self.user_embedding.numpy().copy(), self.item_embedding.numpy().copy()
+        """P [U, D] and Q [I, D], `served` from the parameters: their inner products rank the items."""
+        P, Q = self.served(self.user_embedding.value, self.item_embedding.value)
+        return P.numpy().copy(), Q.numpy().copy()
 
     def call(self, inputs):
         """(users, items), int [B] each -> scores [B]."""
         users, items = inputs
-        return tf.reduce_sum(
-            tf.gather(self.user_embedding.value, users)
-            * tf.gather(self.item_embedding.value, items),
-            axis=-1,
-        )
+        P, Q = self.served(self.user_embedding.value, self.item_embedding.value)
+        return tf.reduce_sum(tf.gather(P, users) * tf.gather(Q, items), axis=-1)
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
         """Mini-batch updates, one after the other.  data: the arrays of `batches`"""
