@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf import audit, data, leaderboard, perturbations
+from advrec_tf import audit, data, leaderboard
 from advrec_tf.errors import UserError
 from advrec_tf.execution import jobs
 from advrec_tf.leaderboard import summary
@@ -95,22 +95,6 @@ def test_the_page_holds_everything_in_itself(audited, tmp_path):
     }
     named = audited[3]._replace(facts={**audited[3].facts, "data": "<b>"})
     assert "<b>" not in named.save(tmp_path).read_text()
-
-
-def test_fixed_columns_do_not_move(audited):
-    P, Q, interactions, _ = audited
-    fixed = (np.arange(7) == 6, np.zeros(7, bool))
-    delta = perturbations.bim(P, Q, data.sample_triples(interactions, 0))
-    held = next(
-        perturbations.trajectory(
-            P, Q, data.sample_triples(interactions, 0), fixed=fixed, read_at=(25,)
-        )
-    )
-    assert delta.user[:, 6].any() and not held.user[:, 6].any() and held.item[:, 6].any()
-    with pytest.raises(ValueError, match="fixed must be"):
-        perturbations.trajectory(
-            P, Q, data.sample_triples(interactions, 0), fixed=(np.zeros(3), np.zeros(7))
-        )
 
 
 def test_rows_are_brought_into_the_order_of_the_ids(tmp_path):

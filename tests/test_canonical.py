@@ -232,9 +232,9 @@ def test_any_scale_has_the_same_form(power, seed):
         (lambda: perturbations.truncate(P, Q, 0), "the rank must be at least 1, not 0"),
         (
             lambda: perturbations.trajectory(
-                P, Q, TRIPLES, fixed=(np.zeros(6), np.zeros(6)), unit="row"
+                P, Q, TRIPLES, served=lambda user, item: (user, item), unit="row"
             ),
-            "fixed and through go with",
+            "with served the unit must be absolute or relative, not 'row'",
         ),
     ],
 )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from advrec_tf import data, perturbations
-from advrec_tf.defenses import LowRank, Transformation, low_rank, project
+from advrec_tf.defenses import LowRank, Projection, Transformation, low_rank, project
 from advrec_tf.defenses.entering import entered, entered_ratings
 from advrec_tf.defenses.low_rank import projection, reconstruct, reconstruct_full, truncated
 from advrec_tf.errors import UserError
@@ -416,7 +416,7 @@ def test_an_attack_through_a_full_projection_has_the_start_the_step_and_the_ball
             chunks,
             0.3,
             read_at=(3,),
-            through=(np.eye(len(P)), np.eye(len(Q))),
+            served=Projection(np.eye(len(P)), np.eye(len(Q))),
             step_size=0.2,
             ball="l2",
             init=start,
@@ -450,7 +450,7 @@ def test_an_attack_through_a_full_projection_is_the_plain_attack(problem):
     plain = perturbations.bim(P, Q, triples, 0.3, iterations=4)
     through = next(
         perturbations.trajectory(
-            P, Q, chunks, 0.3, read_at=(4,), through=(np.eye(len(P)), np.eye(len(Q)))
+            P, Q, chunks, 0.3, read_at=(4,), served=Projection(np.eye(len(P)), np.eye(len(Q)))
         )
     )
     np.testing.assert_allclose(through.user, plain.user, atol=1e-5)
@@ -465,7 +465,9 @@ def test_an_aware_attack_follows_the_loss_of_the_projected_factors(problem):
     )
     chunks = perturbations.chunk_triples(triples, len(P), len(Q))
     delta = next(
-        perturbations.trajectory(P, Q, chunks, 1.0, read_at=(1,), through=(U, V), step_size=1.0)
+        perturbations.trajectory(
+            P, Q, chunks, 1.0, read_at=(1,), served=Projection(U, V), step_size=1.0
+        )
     )
 
     def loss(p, q):

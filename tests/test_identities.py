@@ -104,7 +104,7 @@ def test_reconstructions_are_stored_by_all_that_they_depend_on():
 def test_a_projection_is_of_clicks_or_of_ratings(tmp_path):
     interactions = shop(split="80:20")
     clicks, ratings = (
-        Transformation(3, clicks=each).bases(interactions, tmp_path)[0] for each in (True, False)
+        Transformation(3, clicks=each).served(interactions, tmp_path).U for each in (True, False)
     )
     assert clicks.shape == (60, 3) and not np.allclose(np.abs(clicks), np.abs(ratings), atol=1e-3)
 
@@ -114,7 +114,7 @@ def test_a_projection_on_fewer_vectors_says_so(tmp_path, capsys):
     pairs += [(user, 3 + user % 2) for user in range(9)]
     frame = pd.DataFrame(pairs, columns=["user", "item"])
     interactions = data.Interactions.from_frames(frame, split="random")
-    U, _ = Transformation(5).bases(interactions, tmp_path)
+    U, _ = Transformation(5).served(interactions, tmp_path)
     assert U.shape[1] < 5 and f"has {U.shape[1]} singular values above 0" in capsys.readouterr().err
 
 

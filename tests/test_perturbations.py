@@ -321,7 +321,7 @@ def test_beyond_the_clip_the_gradient_is_frozen(margin, slope):
     assert fgsm(P, Q, triples, 1.0).item.any() == (slope != 0)
 
 
-# Starts, columns that are fixed, and noise
+# Starts and noise
 
 
 def test_pgd_is_bim_from_its_start(problem):
@@ -375,17 +375,6 @@ def test_a_grid_from_a_start_is_read_from_one_run(problem):
         (0, 2, 2, 5), trajectory(P, Q, triples, 0.4, init=start, read_at=(0, 2, 2, 5))
     ):
         assert_close(delta, *pgd(P, Q, triples, 0.4, stop, seed=2), atol=0)
-
-
-def test_fixed_columns_do_not_move_and_the_others_have_the_whole_budget():
-    fixed = np.array([False, True]), np.array([True, False])
-    for attack in (
-        fgsm,
-        lambda *a, **k: next(trajectory(*a, step_size=2.0, ball="l2", read_at=(1,), **k)),
-    ):
-        assert_close(attack(*pair(), epsilon=2.0, fixed=fixed), [[-2, 0]], [[0, -2], [0, 2]])
-    with pytest.raises(ValueError, match="fixed must be"):
-        fgsm(*pair(), fixed=(np.zeros(2), np.zeros(3)))
 
 
 def test_chunks_made_beforehand_and_triples_in_another_order_make_the_same_attack(problem):

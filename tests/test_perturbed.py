@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from advrec_tf import data, evaluation, perturbations
-from advrec_tf.defenses import Transformation, perturbed, project, projection
+from advrec_tf.defenses import Projection, Transformation, perturbed, project, projection
 from advrec_tf.recommenders import MostPopular, Random
 
 SEED, K = 3, 5
@@ -83,7 +83,11 @@ def test_a_projection_is_served_and_an_aware_attacker_knows(shop, tmp_path):
         for rank in (2, 5):
             bases = U[:, :rank], V[:, :rank]
             delta = (
-                next(perturbations.trajectory(P, Q, triples, 0.3, read_at=(2,), through=bases))
+                next(
+                    perturbations.trajectory(
+                        P, Q, triples, 0.3, read_at=(2,), served=Projection(*bases)
+                    )
+                )
                 if aware
                 else unaware
             )

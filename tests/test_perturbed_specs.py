@@ -8,7 +8,6 @@ import pytest
 
 from advrec_tf import data, perturbations
 from advrec_tf.cli import flags
-from advrec_tf.perturbations import Perturbation
 from experiments.multistep import budget, characteristics, perturbed, table1
 
 from specs import perturbed_spec, shop, values
@@ -81,15 +80,3 @@ def test_points_that_share_a_run_are_those_of_each_alone(problem):
     bim = next(perturbations.perturbed(P, Q, triples, perturbations.points("bim", [0.4], (2,))))[1]
     assert not np.array_equal(bim.user, alone[2].user)
     assert not np.array_equal(perturbations.fgsm(P, Q, triples, 0.4).user, alone[-1].user)
-
-
-def test_fixed_columns_stay_whatever_the_start(problem):
-    P, Q, triples = problem()
-    fixed = (np.arange(7) == 2, np.zeros(7, bool))
-    start = Perturbation(np.ones_like(P), np.ones_like(Q))
-    delta = next(
-        perturbations.trajectory(P, Q, triples, 0.3, init=start, fixed=fixed, read_at=(2,))
-    )
-    assert not delta.user[:, 2].any() and delta.item[:, 2].any()
-    with pytest.raises(ValueError, match="through must be two bases"):
-        perturbations.trajectory(P, Q, triples, through=(np.eye(3), np.eye(len(Q))))

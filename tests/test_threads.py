@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from advrec_tf import data, evaluation, perturbations
+from advrec_tf.defenses import Projection
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import ranking
 from advrec_tf.execution import jobs
@@ -53,19 +54,15 @@ def test_lists_ranks_and_certificates_have_the_same_bytes(factors, monkeypatch):
     assert one == two == four != []
 
 
-@pytest.mark.parametrize(
-    "more", [{}, {"ball": "l2", "unit": "row"}, {"fixed": True}, {"through": True}], ids=str
-)
+@pytest.mark.parametrize("more", [{}, {"ball": "l2", "unit": "row"}, {"served": True}], ids=str)
 def test_attacks_of_several_blocks_a_part_have_the_same_bytes(more):
     shop = data.synthetic(n_users=700, n_items=300, per_user=60, seed=2)
     rng = np.random.default_rng(1)
     P, Q = (rng.normal(0, 0.3, (rows, 16)).astype(np.float32) for rows in (700, 300))
     chunks = perturbations.chunk_triples(data.sample_triples(shop, 0), 700, 300)
     assert chunks.user.shape[1] > 1 and chunks.item.shape[1] > 2
-    if "fixed" in more:
-        more = {"fixed": (np.arange(16) == 3, np.arange(16) == 5)}
-    if "through" in more:
-        more = {"through": tuple(np.linalg.qr(x)[0] for x in (P, Q))}
+    if "served" in more:
+        more = {"served": Projection(*(np.linalg.qr(x)[0] for x in (P, Q)))}
     found = []
     for count in COUNTS:
         with threads(count):

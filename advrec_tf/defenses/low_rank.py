@@ -15,7 +15,7 @@ from scipy import linalg, sparse
 from advrec_tf.data import Interactions
 from advrec_tf.defenses.choices import CHOICES, ENTER, FLOOR, PARTIAL
 from advrec_tf.defenses.entering import entered, entered_ratings
-from advrec_tf.defenses.protocol import Defense
+from advrec_tf.defenses.protocol import Defense, Projection
 from advrec_tf.errors import UserError
 from advrec_tf.execution import storage
 
@@ -289,8 +289,12 @@ class Transformation(Defense):
     def cleaned(self, data: Interactions, n_real: int, cache_dir: Path) -> Interactions:
         return data if self.before is None else self.before.cleaned(data, n_real, cache_dir)
 
-    def bases(self, data: Interactions, cache_dir: Path) -> tuple[np.ndarray, np.ndarray]:
-        """Raises UserError when the matrix has no such rank, and says so on stderr when fewer of its singular values are above 0."""
+    def served(self, data: Interactions, cache_dir: Path) -> Projection:
+        """Return the projection on the singular vectors, which are stored in cache_dir.
+
+        Raises UserError for a rank that the matrix cannot have. If fewer singular values are above
+        0, stderr says so.
+        """
         of_ratings = data.train_ratings is not None and not self.clicks
         matrix = data.matrix(of_ratings)
         if not 1 <= self.rank <= min(matrix.shape):
@@ -316,7 +320,7 @@ class Transformation(Defense):
                 f"advrec: {data.name} has {have} singular values above 0: a projection of rank {self.rank} is that of rank {have}",
                 file=sys.stderr,
             )
-        return found["U"][:, : self.rank], found["V"][:, : self.rank]
+        return Projection(found["U"], found["V"]).of_rank(self.rank)
 
 
 def prepare_full(data: Interactions, ranks: tuple[int, ...], cache_dir: Path) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from advrec_tf import evaluation, perturbations
 from advrec_tf.data import Interactions, sample_triples
 from advrec_tf.defenses.low_rank import Transformation
-from advrec_tf.defenses.protocol import project
 from advrec_tf.perturbations import EMBEDDING_ATTACKS
 from advrec_tf.recommenders import MostPopular, selected_factors
 from advrec_tf.recommenders.baselines import BASELINES
@@ -162,16 +161,16 @@ def defend(
     """
     P, Q = selected_factors(**weights)[1:]
     measured, triples = _Measured(data, None), _triples(points, data, seed)
-    U, V = defense.bases(data, cache_dir)
+    projection = defense.served(data, cache_dir)
     for rank, group in groupby(
         points, key=lambda point: point["rank"] if point["defense"] == AWARE else None
     ):
-        through = None if rank is None else (U[:, :rank], V[:, :rank])
+        served = None if rank is None else projection.of_rank(rank)
         for point, delta in perturbations.perturbed(
-            P, Q, triples, list(group), seed, init_range, through=through
+            P, Q, triples, list(group), seed, init_range, served=served
         ):
             width, users, items = point.get("rank"), P + delta.user, Q + delta.item
             if width:
-                users, items = project(users, items, U[:, :width], V[:, :width])
+                users, items = projection.of_rank(width)(users, items)
             measured.add(point, evaluation.top_k(users, items, data, point["k"]))
     return measured.result

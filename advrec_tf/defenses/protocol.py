@@ -1,10 +1,42 @@
 """What a defence is."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from advrec_tf.data import Interactions
+
+
+class Projection(NamedTuple):
+    """Users are served from U U^T P and V V^T Q, with orthonormal U [users, k] and V [items, k]."""
+
+    U: np.ndarray
+    V: np.ndarray
+
+    def __call__(self, user, item):
+        """Return U U^T `user` and V V^T `item`: arrays of arrays, and differentiable tensors of
+        tensors.
+        """
+        if isinstance(user, np.ndarray):
+            return project(user, item, self.U, self.V)
+        import tensorflow as tf  # takes seconds
+
+        return tuple(
+            tf.matmul(basis, tf.matmul(basis, table, transpose_a=True))
+            for basis, table in zip(self, (user, item))
+        )
+
+    def of_rank(self, rank: int) -> "Projection":
+        """Return the projection on the first `rank` vectors of U and V."""
+        return Projection(self.U[:, :rank], self.V[:, :rank])
+
+
+def project(
+    A: np.ndarray, B: np.ndarray, U: np.ndarray, V: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """A' = U U^T A and B' = V V^T B, without the square matrices.  (Eq. 2)  A: [users, D], B: [items, D], U: [users, k], V: [items, k]"""
+    return (U @ (U.T @ A)).astype(A.dtype), (V @ (V.T @ B)).astype(B.dtype)
 
 
 class Defense:
@@ -27,21 +59,17 @@ class Defense:
         """The data to train on; users from n_real on are fake, which only a detector's training may know.  Slow parts are kept in cache_dir."""
         return data
 
-    def bases(self, data: Interactions, cache_dir: Path) -> tuple[np.ndarray, np.ndarray] | None:
-        """Orthonormal A [users, k] and B [items, k] if users are served from A A^T P and B B^T Q: an attacker differentiates through them
-        (`perturbations.trajectory(through=...)`).  data: as they were before `cleaned`"""
+    def served(self, data: Interactions, cache_dir: Path) -> Projection | None:
+        """Return how users are served from trained factors, None if from the factors themselves.
+
+        `perturbations.trajectory(served=...)` takes it: an attacker differentiates through it.
+        data: as they were before `cleaned`
+        """
         return None
 
     def transformed(
         self, P: np.ndarray, Q: np.ndarray, data: Interactions, cache_dir: Path
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The factors that users are served from.  data: as they were before `cleaned`"""
-        found = self.bases(data, cache_dir)
-        return (P, Q) if found is None else project(P, Q, *found)
-
-
-def project(
-    A: np.ndarray, B: np.ndarray, U: np.ndarray, V: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """A' = U U^T A and B' = V V^T B, without the square matrices.  (Eq. 2)  A: [users, D], B: [items, D], U: [users, k], V: [items, k]"""
-    return (U @ (U.T @ A)).astype(A.dtype), (V @ (V.T @ B)).astype(B.dtype)
+        """Return the factors that users are served from. data: as they were before `cleaned`"""
+        served = self.served(data, cache_dir)
+        return (P, Q) if served is None else served(P, Q)

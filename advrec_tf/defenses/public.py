@@ -9,7 +9,7 @@ from advrec_tf.defenses.low_rank import (
     reconstruct,
     reconstruct_full,
 )
-from advrec_tf.defenses.protocol import Defense, project
+from advrec_tf.defenses.protocol import Defense, Projection, project
 
 __all__ = [
     "ENTER",
@@ -17,6 +17,7 @@ __all__ = [
     "PARTIAL",
     "Defense",
     "LowRank",
+    "Projection",
     "Svm",
     "Transformation",
     "project",

@@ -17,15 +17,29 @@ class Perturbation(NamedTuple):
 
 
 def checked_factors(P, Q, kind: npt.DTypeLike = np.float32) -> tuple[np.ndarray, np.ndarray]:
-    """P and Q as numbers of a kind.  Raises ValueError for shapes that do not fit and for values that are not finite."""
-    P, Q = (np.asarray(x, kind) for x in (P, Q))
-    if P.ndim != 2 or Q.ndim != 2 or P.shape[1] != Q.shape[1]:
+    """Return P and Q as numbers of a kind.
+
+    Raises ValueError for shapes that do not fit and for values that are not finite.
+    """
+    P, Q = checked_table(P, kind), checked_table(Q, kind)
+    if P.shape[1] != Q.shape[1]:
         raise ValueError(
             f"factors must be [users, dim] and [items, dim], not {P.shape} and {Q.shape}"
         )
-    if not (np.isfinite(P).all() and np.isfinite(Q).all()):
-        raise ValueError("the factors hold values that are not finite")
     return P, Q
+
+
+def checked_table(table, kind: npt.DTypeLike = np.float32) -> np.ndarray:
+    """Return a table of factors or parameters as numbers of a kind.
+
+    Raises ValueError if it has not two dimensions, and for values that are not finite.
+    """
+    table = np.asarray(table, kind)
+    if table.ndim != 2:
+        raise ValueError(f"factors must be [rows, dim], not {table.shape}")
+    if not np.isfinite(table).all():
+        raise ValueError("the factors hold values that are not finite")
+    return table
 
 
 def checked_budget(

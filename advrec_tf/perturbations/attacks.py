@@ -10,10 +10,14 @@ from advrec_tf.execution.threads import several_threads
 from advrec_tf.perturbations.arguments import (
     Perturbation,
     checked_budget,
-    checked_factors,
     checked_iterations,
+    checked_table,
 )
-from advrec_tf.perturbations.canonical import NormalizedFactors, normalized_factors
+from advrec_tf.perturbations.canonical import (
+    NormalizedFactors,
+    normalized_factors,
+    parameter_tables,
+)
 from advrec_tf.perturbations.gradient import (
     Parts,
     TripleChunks,
@@ -24,6 +28,8 @@ from advrec_tf.perturbations.gradient import (
     unchunked,
 )
 from advrec_tf.perturbations.presets import EMBEDDING_ATTACKS, PGD_INIT, default_step, uniform_start
+
+Served = Callable[[tf.Tensor, tf.Tensor], Sequence[tf.Tensor]]
 
 
 def normalize_rows(x: tf.Tensor) -> tf.Tensor:
@@ -74,11 +80,11 @@ def perturbed(
     points: Sequence[dict],
     seed: int = 0,
     init_range: float = PGD_INIT,
-    **how,
+    served: Served | None = None,
 ) -> Iterator[tuple[dict, Perturbation]]:
-    """Every point beside its perturbation, in their order; points that differ in their iterations alone share one run.
+    """Yield `(point, perturbation)` in order. Points that differ only in `iterations` share one attack run.
 
-    A point without an attack is unperturbed.  points: of `points`, iterations increasing; how: `fixed` and `through` of `trajectory`.
+    A point without an attack is unperturbed.  points: of `points`, iterations increasing; served: as in `trajectory`.
     """
     ended: dict[str, Perturbation] = {}
     for (name, start, *_), group in groupby(
@@ -90,9 +96,10 @@ def perturbed(
         if kind is None:
             deltas = iter([Perturbation(np.zeros_like(P), np.zeros_like(Q))])
         elif kind.draw:
-            deltas = iter([kind.draw(P, Q, first["epsilon"], seed, unit)])
+            form = _form(P, Q, unit, None, served)
+            deltas = iter([form.to_original(kind.draw(form, first["epsilon"], seed))])
         else:
-            form = _form(P, Q, unit, triples)
+            form = _form(P, Q, unit, triples, served)
             size = {
                 "epsilon": first["epsilon"],
                 "step_size": first["step_size"],
@@ -100,7 +107,11 @@ def perturbed(
             }
             if start in ended:
                 deltas = iter(
-                    [_one_step(form, triples, form.from_original(ended[start]), **size, **how)]
+                    [
+                        _one_step(
+                            form, triples, form.from_original(ended[start]), **size, served=served
+                        )
+                    ]
                 )
             else:
                 init = (
@@ -116,7 +127,7 @@ def perturbed(
                         **size,
                         init=init,
                         read_at=sorted({p["iterations"] for p in own}),
-                        **how,
+                        served=served,
                     ),
                 )
         for _, equal in groupby(own, key=lambda point: point.get("iterations")):
@@ -128,8 +139,13 @@ def perturbed(
 _OF_A_RUN = ("attack", "start", "ball", "epsilon", "step_size", "unit")
 
 
-def _form(P: np.ndarray, Q: np.ndarray, unit: str, triples) -> NormalizedFactors:
-    """`normalized_factors`, of triples or of chunks of them, which the absolute budget does not look at."""
+def _form(P: np.ndarray, Q: np.ndarray, unit: str, triples, served=None) -> NormalizedFactors:
+    """Return `parameter_tables` if factors are `served` from P and Q, otherwise `normalized_factors`.
+
+    triples: three arrays, chunks, or None where no loss is taken.
+    """
+    if served is not None:
+        return parameter_tables(P, Q, unit)
     if unit == "absolute":
         return normalized_factors(P, Q)
     return normalized_factors(
@@ -139,7 +155,7 @@ def _form(P: np.ndarray, Q: np.ndarray, unit: str, triples) -> NormalizedFactors
 
 def _one_step(form: NormalizedFactors, triples, at: Perturbation, **how) -> Perturbation:
     """A single step from zero whose gradient is taken at `at`, a perturbation of the form; of the factors that were given."""
-    user, item = checked_factors(form.user + at.user, form.item + at.item)
+    user, item = (checked_table(x + d) for x, d in zip((form.user, form.item), at))
     return form.to_original(
         next(ascended(form._replace(user=user, item=item), triples, read_at=(1,), **how))
     )
@@ -147,50 +163,59 @@ def _one_step(form: NormalizedFactors, triples, at: Perturbation, **how) -> Pert
 
 @compiled
 def _advance(
-    p, q, user, item, free, through, chunks: TripleChunks, iterations, sizes, steps, ball: str
+    p, q, user, item, one, served, chunks: TripleChunks, iterations, sizes, steps, ball: str
 ):
     def gradient(du, di):
-        return _in_free_columns(
-            full_gradient(*_served(p, q, du, di, through), chunks), free, through
-        )
+        tables = p + du, q + di
+        return _pulled_back(served, *tables, one, lambda P, Q: full_gradient(P, Q, chunks))
 
     return ascend(gradient, (user, item), iterations, sizes, steps, ball)
 
 
-def _served(p, q, du, di, through) -> list[tf.Tensor]:
-    """What users are served from when P and Q are perturbed."""
-    return [_projected(side, x, through) for side, x in enumerate((p + du, q + di))]
+def _pulled_back(served, user, item, one, gradient: Callable) -> Sequence[tf.Tensor]:
+    """Return the gradient in the parameter tables, where gradient(P, Q) is that in the factors.
 
-
-def _in_free_columns(gradient, free, through) -> list[tf.Tensor]:
-    """The gradient in P and Q of one in what users are served from."""
-    return [
-        columns * _projected(side, g, through)
-        for side, (columns, g) in enumerate(zip(free, gradient))
-    ]
-
-
-def _projected(side: int, x: tf.Tensor, through) -> tf.Tensor:
-    return tf.matmul(through[side], tf.matmul(through[side], x, transpose_a=True)) if through else x
+    The vector-Jacobian product of `served`; for a projection U U^T it is U (U^T g).
+    one: a number 1 that the compiler does not know. It decides how XLA adds the squares of rows of
+    5 to 8 columns, and so keeps the last bits of their attacks.
+    """
+    if served is None:
+        return [one * table for table in gradient(user, item)]
+    with tf.GradientTape() as tape:
+        tape.watch((user, item))
+        factors = served(user, item)
+    pulled = tape.gradient(
+        factors,
+        (user, item),
+        output_gradients=gradient(*factors),
+        unconnected_gradients=tf.UnconnectedGradients.ZERO,
+    )
+    return [one * tf.convert_to_tensor(table) for table in pulled]
 
 
 def _advance_in_threads(
-    p, q, user, item, free, through, parts: Parts, iterations, sizes, steps, ball: str
+    p, q, user, item, one, served, parts: Parts, iterations, sizes, steps, ball: str
 ):
-    """`_advance` with the same bytes, but iterations in Python, as a compiled loop has one thread."""
+    """Return the state of `_advance` with the same bytes, from iterations in Python.
+
+    A compiled loop has one thread; here the parts of a gradient have their own.
+    """
     for _ in range(int(iterations)):
-        gradient = gradient_in_threads(_compiled_served(p, q, user, item, through), parts)
-        user, item = _move(user, item, free, through, gradient, sizes, steps, ball)
+        gradient = gradient_in_threads(_factors(p, q, user, item, served), parts)
+        user, item = _move(p, q, user, item, one, served, gradient, sizes, steps, ball)
     return user, item
 
 
-_compiled_served = compiled(_served)
+@compiled
+def _factors(p, q, du, di, served):
+    """Return the factors of the perturbed parameter tables."""
+    return (p + du, q + di) if served is None else served(p + du, q + di)
 
 
 @compiled
-def _move(user, item, free, through, gradient, sizes, steps, ball: str):
-    own = _in_free_columns(gradient, free, through)
-    return ascend(lambda *_: own, (user, item), 1, sizes, steps, ball)
+def _move(p, q, user, item, one, served, gradient, sizes, steps, ball: str):
+    pulled = _pulled_back(served, p + user, q + item, one, lambda *_: gradient)
+    return ascend(lambda *_: pulled, (user, item), 1, sizes, steps, ball)
 
 
 def trajectory(
@@ -202,25 +227,30 @@ def trajectory(
     ball: str = "linf",
     init: Perturbation | None = None,
     read_at: Sequence[int] = (1, 10, 20),
-    fixed: tuple[np.ndarray, np.ndarray] | None = None,
-    through: tuple[np.ndarray, np.ndarray] | None = None,
+    served: Served | None = None,
     unit: str = "absolute",
 ) -> Iterator[Perturbation]:
-    """Yields the multi-step perturbation after each iteration count of `read_at`, in one run (Eq. 5 to 7).
+    """Yield the perturbation after each iteration count of `read_at`, in one run (Eq. 5 to 7).
 
-    P: [U, D], Q: [I, D]; triples: three int arrays [N] (user, positive, negative), or what `chunk_triples` makes of them, to be
-    shared by several attacks; nothing is changed.  The step size is epsilon / 4 unless given; `init` is where the attack starts
-    (zero by default); `fixed` marks columns of P and of Q (bool [D] each) that are constants, not parameters, such as the column of ones
-    beside a bias; `through` are orthonormal bases A [U, k], B [I, k] on which users are served A A^T P and B B^T Q: the attacker knows of it and
-    takes the loss there, and its gradient in P and Q through the projections.
-    `budget` says what epsilon and the step size are in: numbers of the factors (absolute, the paper's), or shares of row norms in canonical form
-    (relative, row; see `normalized_factors`), where the loss is free of scale, too; what is yielded is a perturbation of the P and Q that are given.
-    The perturbation at L iterations is a prefix of that at more, so a grid costs as much as its last point.
+    P: [U, D], Q: [I, D]; nothing is changed. triples: three int arrays [N] (user, positive,
+    negative), or `chunk_triples` of them, which several attacks can share. The step size is
+    epsilon / 4 unless given. init: the perturbation that the attack starts from, zero by default.
 
-    Raises ValueError for shapes that do not fit, ids out of range, factors that are not finite, an epsilon or step size that is
-    negative or not finite, iteration counts that are empty, negative or not increasing, and `fixed` or `through` with other budgets.
+    served: how the recommender makes factors of its parameters. It is a differentiable function
+    of two tensors, the perturbed parameter tables P [U, D] and Q [I, D'], and returns the factors
+    [U, F] and [I, F] that rank the items. None is the identity. The attack maximises the loss of
+    the factors and perturbs the parameters. A NamedTuple of arrays with a `__call__` needs one
+    compiled program for all its values; arrays that a function closes over become constants.
+
+    unit: of epsilon and the step size. Absolute is numbers of P and Q, as in the paper. Relative
+    and row are shares of row norms in canonical form (see `normalized_factors`). With `served`
+    relative is a share of the RMS row norm of each parameter table.
+
+    Raises ValueError for shapes that do not fit, ids out of range, factors that are not finite, an
+    epsilon or step size that is negative or not finite, iteration counts that are empty, negative
+    or not increasing, and for unit row with `served`.
     """
-    form = _form(P, Q, unit, triples)
+    form = _form(P, Q, unit, triples, served)
     return map(
         form.to_original,
         ascended(
@@ -231,8 +261,7 @@ def trajectory(
             ball,
             None if init is None else form.from_original(init),
             read_at,
-            fixed,
-            through,
+            served,
         ),
     )
 
@@ -245,8 +274,7 @@ def ascended(
     ball="linf",
     init=None,
     read_at=(1,),
-    fixed=None,
-    through=None,
+    served=None,
 ) -> Iterator[Perturbation]:
     """`trajectory` of a form: init is a perturbation of the form, and so is what is yielded."""
     P, Q = form.user, form.item
@@ -263,39 +291,55 @@ def ascended(
         raise ValueError(
             f"init has shapes {np.shape(init.user)}, {np.shape(init.item)} where the factors have {P.shape}, {Q.shape}"
         )
-    if form.back_to is not None and (fixed is not None or through is not None):
-        raise ValueError("fixed and through go with the absolute budget")
-    free = (
-        tuple(1 - np.float32(columns) for columns in fixed)
-        if fixed is not None
-        else (np.ones(P.shape[1], np.float32),) * 2
-    )
-    if any(columns.shape != P.shape[1:] for columns in free):
-        raise ValueError(f"fixed must be two arrays [{P.shape[1]}], one value a column")
-    bases = tuple(np.asarray(basis, np.float32) for basis in through) if through is not None else ()
-    if any(basis.ndim != 2 or len(basis) != len(x) for basis, x in zip(bases, (P, Q))):
-        raise ValueError(f"through must be two bases of {len(P)} and {len(Q)} rows")
+    served = _checked_served(served, P, Q)
 
     def run():
         done = 0
         if init is None:
             state = tf.zeros(P.shape), tf.zeros(Q.shape)
         else:
-            state = tuple(tf.constant(columns * x, tf.float32) for columns, x in zip(free, init))
+            state = tuple(tf.constant(x, tf.float32) for x in init)
         # An identity lets go of the copy that a constant makes of an array, which otherwise stays until an operation follows.
-        p, q, served = tf.identity(P), tf.identity(Q), tuple(map(tf.identity, bases))
+        p, q = tf.identity(P), tf.identity(Q)
         if several_threads():
             advance, laid_out = _advance_in_threads, Parts.of(chunks, len(P), len(Q))
         else:
             advance, laid_out = _advance, TripleChunks(*map(tf.identity, chunks))
         for stop in read_at:
             state = advance(
-                p, q, *state, free, served, laid_out, tf.constant(stop - done), sizes, steps, ball
+                p,
+                q,
+                *state,
+                tf.constant(1.0),
+                served,
+                laid_out,
+                tf.constant(stop - done),
+                sizes,
+                steps,
+                ball,
             )
             done = stop
             yield Perturbation(*(x.numpy() for x in state))
 
     return run()
+
+
+def _checked_served(served: Served | None, P: np.ndarray, Q: np.ndarray) -> Served | None:
+    """Return `served` with its arrays as tensors, which a compiled loop takes as inputs."""
+    if served is None:
+        return None
+    served = tf.nest.map_structure(
+        lambda x: tf.identity(_single(x)) if isinstance(x, np.ndarray) else x, served
+    )
+    shapes = [tuple(x.shape) for x in served(tf.identity(P), tf.identity(Q))]
+    if [len(P), len(Q)] != [shape[0] for shape in shapes] or shapes[0][1:] != shapes[1][1:]:
+        raise ValueError(f"served must give factors [{len(P)}, F] and [{len(Q)}, F], not {shapes}")
+    return served
+
+
+def _single(x: np.ndarray) -> np.ndarray:
+    """Return an array whose floats have single precision, as those of P and Q."""
+    return x.astype(np.float32) if x.dtype.kind == "f" else x
 
 
 def fgsm(
@@ -304,21 +348,21 @@ def fgsm(
     triples,
     epsilon: float = 0.5,
     init: Perturbation | None = None,
-    fixed=None,
+    served: Served | None = None,
     unit: str = "absolute",
 ) -> Perturbation:
     """The single-step perturbation epsilon Pi / ||Pi|| (Eq. 4): rows of l2 norm epsilon, zero where there is no gradient.
 
     The gradient is taken at P, Q, or at P + init.user, Q + init.item.  Budgets and errors as in `trajectory`.
     """
-    form = _form(P, Q, unit, triples)
+    form = _form(P, Q, unit, triples, served)
     at = (
         form.from_original(init)
         if init is not None
         else Perturbation(np.zeros_like(form.user), np.zeros_like(form.item))
     )
     return _one_step(
-        form, triples, at, epsilon=epsilon, step_size=default_step("fgsm", epsilon), fixed=fixed
+        form, triples, at, epsilon=epsilon, step_size=default_step("fgsm", epsilon), served=served
     )
 
 
@@ -330,11 +374,12 @@ def bim(
     iterations: int = 25,
     step_size: float | None = None,
     ball: str = "linf",
+    served: Served | None = None,
     unit: str = "absolute",
 ) -> Perturbation:
     """The basic iterative method: `iterations` steps from zero (Eq. 7).  Arguments and errors as in `trajectory`."""
     return next(
-        trajectory(P, Q, triples, epsilon, step_size, ball, read_at=(iterations,), unit=unit)
+        trajectory(P, Q, triples, epsilon, step_size, ball, None, (iterations,), served, unit)
     )
 
 
@@ -348,11 +393,12 @@ def pgd(
     ball: str = "linf",
     seed: int = 0,
     init_range: float = PGD_INIT,
+    served: Served | None = None,
     unit: str = "absolute",
 ) -> Perturbation:
     """Projected gradient descent: BIM from a uniform random start, in the units of the budget.  Arguments and errors as in `trajectory`."""
-    form = _form(P, Q, unit, triples)
+    form = _form(P, Q, unit, triples, served)
     start = form.scaled(uniform_start(form.user, form.item, seed, init_range))
     return form.to_original(
-        next(ascended(form, triples, epsilon, step_size, ball, start, (iterations,)))
+        next(ascended(form, triples, epsilon, step_size, ball, start, (iterations,), served))
     )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from advrec_tf.errors import UserError
-from advrec_tf.perturbations.arguments import Perturbation, checked_factors
+from advrec_tf.perturbations.arguments import Perturbation, checked_factors, checked_table
 
 UNITS = ("absolute", "relative", "row")
 _STEP = (
@@ -168,12 +168,7 @@ def normalized_factors(
     spread = 1.0 if triples is None else _spread(balanced.user, balanced.item, triples)
     root = np.sqrt(spread)
     tables = [(table / root).astype(np.float32) for table in (balanced.user, balanced.item)]
-    norms = [np.linalg.norm(table, axis=1, keepdims=True) for table in tables]
-    units = (
-        norms
-        if unit == "row"
-        else [np.sqrt(np.mean(np.square(each), keepdims=True)) for each in norms]
-    )
+    units = [_norms(table) if unit == "row" else _rms_norm(table) for table in tables]
     return NormalizedFactors(
         tables[0],
         tables[1],
@@ -181,6 +176,31 @@ def normalized_factors(
         (balanced.to_user * root, balanced.to_item * root),
         factors,
     )
+
+
+def parameter_tables(P: np.ndarray, Q: np.ndarray, unit: str = "absolute") -> NormalizedFactors:
+    """Return two parameter tables as they are, with epsilon in numbers of them (absolute) or in the
+    RMS row norm of each (relative).
+
+    P: [U, D], Q: [I, D']. Raises ValueError for tables that are not of two dimensions or not
+    finite, and for another unit: the canonical form is that of factors.
+    """
+    if unit not in ("absolute", "relative"):
+        raise ValueError(f"with served the unit must be absolute or relative, not {unit!r}")
+    user, item = checked_table(P), checked_table(Q)
+    if unit == "absolute":
+        return NormalizedFactors(user, item, (np.ones((1, 1)), np.ones((1, 1))))
+    return NormalizedFactors(user, item, (_rms_norm(user), _rms_norm(item)))
+
+
+def _rms_norm(table: np.ndarray) -> np.ndarray:
+    """[1, 1]"""
+    return np.sqrt(np.mean(np.square(_norms(table)), keepdims=True))
+
+
+def _norms(table: np.ndarray) -> np.ndarray:
+    """[N, 1]"""
+    return np.linalg.norm(table, axis=1, keepdims=True)
 
 
 def _spread(P: np.ndarray, Q: np.ndarray, triples) -> float:

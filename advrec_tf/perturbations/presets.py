@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from advrec_tf.perturbations.arguments import Perturbation, checked_budget
-from advrec_tf.perturbations.canonical import normalized_factors
+from advrec_tf.perturbations.canonical import NormalizedFactors, normalized_factors
 
 PGD_INIT = 0.05
 VERSION = 1  # of the attacks, one more whenever their bytes change
@@ -17,8 +17,8 @@ class Attack(NamedTuple):
     """What tells one perturbation from another.
 
     start: what results call the place where it starts; init(P, Q, seed, init_range): that place, if it is not zero; step: the step size that is
-    used unless one is given, in epsilons; iterated: whether it goes on for some iterations inside a ball, or is one step; draw(P, Q, epsilon, seed):
-    what it is instead, where no gradient is followed.
+    used unless one is given, in epsilons; iterated: whether it goes on for some iterations inside a ball, or is one step; draw(form, epsilon,
+    seed): what it is instead, where no gradient is followed.
     """
 
     start: str = ""
@@ -47,22 +47,27 @@ def noise(
     seed: int | list[int] = 0,
     unit: str = "absolute",
 ) -> Perturbation:
-    """Random baseline: Gaussian rows scaled to l2 norm epsilon, the budget of FGSM, in the units of `budget` (`normalized_factors`)."""
+    """Return the random baseline: rows in Gaussian directions, of l2 norm epsilon as in FGSM.
+
+    unit: of epsilon, see `normalized_factors`.
+    """
     form = normalized_factors(P, Q, unit)
+    return form.to_original(gaussian_rows(form, epsilon, seed))
+
+
+def gaussian_rows(
+    form: NormalizedFactors, epsilon: float, seed: int | list[int] = 0
+) -> Perturbation:
+    """Return a perturbation of a form, with rows in Gaussian directions of l2 norm epsilon."""
     length, _ = checked_budget(epsilon, None, "l2")
     rng = np.random.default_rng(seed)
     rows = (rng.standard_normal(x.shape, np.float32) for x in (form.user, form.item))
-    return form.to_original(
-        form.scaled(
-            Perturbation(
-                *(np.float32(length) * x / np.linalg.norm(x, axis=1, keepdims=True) for x in rows)
-            )
-        )
-    )
+    user, item = (np.float32(length) * x / np.linalg.norm(x, axis=1, keepdims=True) for x in rows)
+    return form.scaled(Perturbation(user, item))
 
 
 EMBEDDING_ATTACKS = {
-    "noise": Attack(iterated=False, draw=noise),
+    "noise": Attack(iterated=False, draw=gaussian_rows),
     "fgsm": Attack("clean", step=1.0, iterated=False),
     "bim": Attack("zero"),
     "pgd": Attack("uniform", uniform_start),

@@ -52,8 +52,10 @@ def restore(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
 def selected_factors(
     folder: Path, selection: str, epochs: int
 ) -> tuple[int, np.ndarray, np.ndarray]:
-    """Return the selected epoch and its factors P, Q.
+    """Return the selected epoch and its parameter tables of users and items.
 
+    Checkpoints hold parameters; `FactorModel.served` makes factors of them, which for matrix
+    factorisation are the same.
     selection: `best` (highest test HR@10 so far), `last`, or `epoch:N`.
     Raises UserError where those weights were not kept.
     """

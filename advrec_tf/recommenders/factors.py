@@ -61,17 +61,25 @@ class FactorModel(keras.Model):
         """No Keras metrics: `train_step` returns the loss itself, which Keras logs."""
         return []
 
+    def served(self, user: tf.Tensor, item: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the factors P [U, D] and Q [I, D] that the parameter tables give: the tables.
+
+        A model that ranks by other factors overrides this with a differentiable function. Attacks
+        perturb the parameters and differentiate through it (`perturbations.trajectory`).
+        """
+        return user, item
+
     @property
     def factors(self) -> tuple[np.ndarray, np.ndarray]:
-        """P [U, D] and Q [I, D], whose inner products rank the items."""
-        return self.user_embedding.numpy().copy(), self.item_embedding.numpy().copy()
+        """P [U, D] and Q [I, D], `served` from the parameters: their inner products rank the items."""
+        P, Q = self.served(self.user_embedding.value, self.item_embedding.value)
+        return P.numpy().copy(), Q.numpy().copy()
 
     def call(self, inputs):
         """Return scores [B].  inputs: users and items, int [B] each"""
         users, items = inputs
-        p = tf.gather(self.user_embedding.value, users)
-        q = tf.gather(self.item_embedding.value, items)
-        return tf.reduce_sum(p * q, axis=-1)
+        P, Q = self.served(self.user_embedding.value, self.item_embedding.value)
+        return tf.reduce_sum(tf.gather(P, users) * tf.gather(Q, items), axis=-1)
 
     @staticmethod
     def steps(data: Interactions, batch_size: int) -> int:
