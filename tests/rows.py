@@ -10,7 +10,7 @@ from advrec_tf.execution.results import Job, Layout, read_results, recorded_run
 MADE: dict[str, tuple[list[dict], dict]] = {}
 
 
-def made(points, name, position=0):
+def made(points, name):
     """The function of a job whose rows are there already."""
     return MADE[name]
 

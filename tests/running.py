@@ -94,7 +94,7 @@ class Here:
 
     def next(self):
         number, call = self.left
-        return number, jobs.named(call.function)(**call.arguments, position=0), 0
+        return number, jobs.named(call.function)(**call.arguments), 0
 
 
 def answers(function, arguments, workers=1, *where):

@@ -1,6 +1,7 @@
 """The runner: what is there is not done again, what is asked is checked before anything is trained, and any death is survived."""
 
 import importlib
+import io
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from advrec_tf import data
 from advrec_tf.cli import flags
 from advrec_tf.errors import UserError
 from advrec_tf.execution import jobs, results, runner
+from advrec_tf.execution.progress import progress_bar
 from advrec_tf.recommenders import trainer
 from experiments.multistep import perturbed
 
@@ -136,13 +138,13 @@ def test_a_job_that_gives_other_rows_than_its_points_is_told(tmp_path, monkeypat
 # Processes
 
 
-def double(x, fails=False, position=0):
+def double(x, fails=False):
     if fails:
         raise UserError("told")
-    return 2 * x, position, os.environ["OPENBLAS_NUM_THREADS"]
+    return 2 * x, os.environ["OPENBLAS_NUM_THREADS"]
 
 
-def die(position=0):
+def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -151,7 +153,7 @@ def test_a_killed_worker_is_told():
         answers("test_runner:die", [{}, {}], 2)
 
 
-def clocked(position=0):
+def clocked():
     began = time.monotonic()
     time.sleep(0.05)
     return os.getpid(), began, time.monotonic()
@@ -169,7 +171,7 @@ def test_jobs_of_one_worker_run_one_at_a_time():
     )
 
 
-def meets(mark, waits, position=0):
+def meets(mark, waits):
     """Leaves a mark, or waits for it."""
     until = time.monotonic() + 100
     while waits and not mark.exists():
@@ -226,11 +228,37 @@ def test_the_bar_counts_what_is_expected_of_every_flow(monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
+class Terminal(io.StringIO):
+    """A stream that claims to be a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def line_of_bar(mark=None, other=None):
+    """The line of a bar in this process; waits for a job of another worker if there is one."""
+    if mark:
+        mark.touch()
+        meets(other, waits=True)
+    with progress_bar(total=1, file=Terminal()) as bar:
+        return -bar.pos
+
+
+def test_each_worker_draws_its_bars_on_a_line_below_the_bar_of_the_run(tmp_path):
+    marks = [tmp_path / name for name in ("one", "other")]
+    lines = answers(
+        "test_runner:line_of_bar",
+        [{"mark": mark, "other": other} for mark, other in (marks, marks[::-1])],
+        2,
+    )
+    assert sorted(lines.values()) == [1, 2] and line_of_bar() == 0
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_jobs_run_side_by_side_and_raise(workers):
     found = answers("test_runner:double", [{"x": n} for n in range(5)], workers)
     assert [found[n][0] for n in range(5)] == [0, 2, 4, 6, 8] and {
-        r[2] for r in found.values()
+        r[1] for r in found.values()
     } == {"1"}
     with pytest.raises(UserError, match="told"):
         answers("test_runner:double", [{"x": 1, "fails": True}], workers)

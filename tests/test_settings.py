@@ -133,7 +133,7 @@ def captured(monkeypatch):
     asked = []
     rng = np.random.default_rng(0)
 
-    def victim(interactions, settings, epochs, seed, folder, progress=True, position=0):
+    def victim(interactions, settings, epochs, seed, folder, progress=True):
         asked.append((interactions, settings, epochs, seed))
         return {
             "P": rng.normal(size=(interactions.n_users, 4)),
@@ -148,7 +148,7 @@ def captured(monkeypatch):
 def run_job(job):
     from advrec_tf.execution import jobs
 
-    return jobs.named(job.function)(points=job.points, **job.arguments, position=0)
+    return jobs.named(job.function)(points=job.points, **job.arguments)
 
 
 def test_a_victim_is_trained_on_what_the_defence_makes_of_the_poisoned_data(captured, tmp_path):

@@ -91,7 +91,6 @@ def fold_scores(
     labels: np.ndarray,
     folds: int = 10,
     c: float = 1.0,
-    position: int = 0,
 ) -> tuple[list[dict], dict]:
     """Scores on one fold of a stratified cross-validation, of the kernel and number of components of every point; PCA sees the training fold alone.
 
@@ -234,7 +233,6 @@ def evaluate_detector(
     tested: dict[str, Profiles],
     detector: Svm | None,
     cache_dir: Path,
-    position: int = 0,
 ) -> tuple[list[dict], dict]:
     """How a detector does on the fakes of each point's `tested_on`; without one, how the distance that needs no labels does, as many flagged as
     there are fakes."""
@@ -253,7 +251,7 @@ def evaluate_detector(
 
 
 def component_separation(
-    points: list[dict], data: Interactions, fakes: Profiles, position: int = 0
+    points: list[dict], data: Interactions, fakes: Profiles
 ) -> tuple[list[dict], dict]:
     """How far each principal component (numbered from 1) keeps fakes and real users apart, and every user's place on it."""
     poisoned = fakes.stacked_on(data)

@@ -320,9 +320,7 @@ class Transformation(Defense):
         return found["U"][:, : self.rank], found["V"][:, : self.rank]
 
 
-def prepare_full(
-    data: Interactions, ranks: tuple[int, ...], cache_dir: Path, position: int = 0
-) -> None:
+def prepare_full(data: Interactions, ranks: tuple[int, ...], cache_dir: Path) -> None:
     """Puts the reconstructions of the whole matrix of clicks at several ranks into the cache, from one decomposition."""
     entries = {rank: LowRank(None, rank).identity(data) for rank in ranks}
     missing = [

@@ -30,7 +30,6 @@ def train_or_load(
     seed: int,
     folder: Path,
     progress: bool = True,
-    position: int = 0,
 ) -> storage.Arrays:
     """P, Q and the mean rating (0 but for PMF) of a recommender trained on these data, from the cache when it was trained before."""
     from advrec_tf.recommenders.trainer import train  # needs TensorFlow
@@ -44,7 +43,6 @@ def train_or_load(
             epochs,
             save_every=25,
             progress=progress,
-            position=position,
         )
         model = settings.build(data, seed)
         checkpoints.restore(model, storage.load(epoch_file(scratch, epochs)))
@@ -93,7 +91,6 @@ def measure(
     cache_dir: Path,
     progress: bool = True,
     order: np.ndarray | None = None,
-    position: int = 0,
 ) -> tuple[list[dict], storage.Arrays]:
     """The row of one recommender: trained on the poisoned data (or the clean ones) after the defence, and measured on the clean data's real users;
     and every tested user's own metrics.  order: the one in which the users are given to the defence and the recommender, as they are if None"""
@@ -107,7 +104,7 @@ def measure(
     cleaned = defense.cleaned(poisoned, data.n_users, cache_dir)
     emptied = ((np.diff(poisoned.indptr) > 0) & (np.diff(cleaned.indptr) == 0))[places]
     trained = train_or_load(
-        cleaned, settings, point["epoch"], point["seed"], cache_dir / "victims", progress, position
+        cleaned, settings, point["epoch"], point["seed"], cache_dir / "victims", progress
     )
     # Biases are columns of their own beyond the factors, and no part of a transformation.
     P, Q = trained["P"], trained["Q"]
@@ -134,12 +131,11 @@ def certify(
     targets: tuple[int, ...],
     cache_dir: Path,
     progress: bool = True,
-    position: int = 0,
 ) -> tuple[list[dict], storage.Arrays]:
     """What as many fake users as each point says cannot do to an ensemble that was trained on clean data."""
     first = points[0]
     votes = train_or_load(
-        data, settings, first["epoch"], first["seed"], cache_dir / "victims", progress, position
+        data, settings, first["epoch"], first["seed"], cache_dir / "victims", progress
     )["P"]
     bases = first["epoch"] * settings.BASES
     found = (
@@ -156,7 +152,6 @@ def profile_similarity(
     data: Interactions,
     profiles: Profiles,
     changed_entries: int | None = None,
-    position: int = 0,
 ) -> tuple[list[dict], storage.Arrays]:
     """How close fake profiles are to real ones; changed_entries: how many steps have changed, where there are steps."""
     own = {} if changed_entries is None else {"changed_entries": changed_entries}

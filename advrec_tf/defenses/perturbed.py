@@ -79,7 +79,6 @@ def attack(
     init_range: float,
     lists_dir: Path | None,
     resample: bool = False,
-    position: int = 0,
 ) -> tuple[list[dict], dict[str, np.ndarray]]:
     """The metrics of the lists of one attack on one model at every point; points of a further draw have `draw`, all the same."""
     _, P, Q = selected_factors(**weights)
@@ -115,7 +114,6 @@ def baseline(
     data: Interactions,
     lists_dir: Path | None,
     resample: bool = False,
-    position: int = 0,
 ) -> tuple[list[dict], dict[str, np.ndarray]]:
     """The metrics of a recommender that learns nothing or next to nothing."""
     measured = _Measured(data, lists_dir, resample)
@@ -135,7 +133,7 @@ def baseline(
 
 
 def certify(
-    points: list[dict], data: Interactions, weights: dict, position: int = 0, **_: Any
+    points: list[dict], data: Interactions, weights: dict, **_: Any
 ) -> tuple[list[dict], dict[str, np.ndarray]]:
     """RE and nDCG that no perturbation of a point's size can go below."""
     P, Q = selected_factors(**weights)[1:]
@@ -156,7 +154,6 @@ def defend(
     init_range: float,
     defense: Transformation,
     cache_dir: Path,
-    position: int = 0,
     **_: Any,
 ) -> tuple[list[dict], dict[str, np.ndarray]]:
     """The same for factors that are projected before users are served from them, by attackers who know of it and who do not.

@@ -26,9 +26,7 @@ from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 
 Done = tuple[int, Any, int]  # number of a call, its result, megabytes
-Called = Callable[
-    [int, str, dict, int, int], Done
-]  # number of a call, function, arguments, place of its bar, threads
+Called = Callable[[int, str, dict, int], Done]  # number of a call, function, arguments, threads
 LARGE = (Interactions, np.ndarray, sparse.spmatrix, sparse.sparray)
 AT_ONCE = (
     2  # calls a thread of Dask that its scheduler knows of: what a dying worker takes along is few
@@ -127,7 +125,6 @@ class _Dask:
             number,
             call.function,
             _replaced(call.arguments, LARGE, self.keep),
-            0,
             self.share.threads,
         )
         kept = {"memory": self.share.memory} if self.share.memory else None
@@ -291,7 +288,7 @@ def _with_references(
 ) -> Done:
     import ray
 
-    return called(number, function, _replaced(arguments, ray.ObjectRef, ray.get), 0, threads)
+    return called(number, function, _replaced(arguments, ray.ObjectRef, ray.get), threads)
 
 
 def _answers(address: str) -> bool:

@@ -42,8 +42,7 @@ def ignored(_: Any) -> None:
 
 
 class Task(NamedTuple):
-    """A function by its name "module:name", so that this process need not import TensorFlow only to hand it on; its arguments, to which `position`
-    comes, where its progress bar goes; and what this process does with its result."""
+    """A function by its name "module:name", so that this process need not import TensorFlow only to hand it on; its arguments; and what this process does with its result."""
 
     function: str
     arguments: dict[str, Any]
@@ -163,10 +162,10 @@ class _Processes:
         with stops_held():  # a worker that is just starting could only answer with a traceback
             if place not in self._executors:
                 self._executors[place] = ProcessPoolExecutor(
-                    1, timeout=IDLE, initializer=start_worker
+                    1, timeout=IDLE, initializer=start_worker, initargs=(place,)
                 )
             future = self._executors[place].submit(
-                called, number, call.function, call.arguments, place, own
+                called, number, call.function, call.arguments, own
             )
         self._running[future] = place, own
 
@@ -198,8 +197,8 @@ def named(function: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def called(number: int, function: str, arguments: dict, position: int, own: int) -> Done:
+def called(number: int, function: str, arguments: dict, own: int) -> Done:
     """A call, where it runs.  own: threads"""
     with at_work(), threads(own):
         start_tensorflow()
-        return number, named(function)(**arguments, position=position), peak_memory_mb()
+        return number, named(function)(**arguments), peak_memory_mb()

@@ -67,7 +67,7 @@ class Layout(NamedTuple):
 
 
 class Job(NamedTuple):
-    """Points that are measured together: function(points=points, **arguments, position=...) -> rows, users.
+    """Points that are measured together: function(points=points, **arguments) -> rows, users.
 
     function: "module:name"; points: the key columns of its rows, made here and nowhere else; it gives each of them back with its metrics, and
     `users`, arrays [points, users] of the users' own metrics (or whatever else is to be kept).  files: what it leaves beside.
@@ -80,10 +80,10 @@ class Job(NamedTuple):
 
 
 def measure(
-    function: str, points: list[dict], arguments: dict, path: Path, binding: str, position: int = 0
+    function: str, points: list[dict], arguments: dict, path: Path, binding: str
 ) -> list[dict]:
     """Runs one job, in whichever process, and keeps its result at `path` before anybody is told of it."""
-    rows, users = jobs.named(function)(points=points, **arguments, position=position)
+    rows, users = jobs.named(function)(points=points, **arguments)
     text = json.dumps(rows, default=lambda value: value.item())
     storage.save(
         path,

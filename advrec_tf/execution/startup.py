@@ -109,12 +109,14 @@ def quiet_tensorflow() -> None:
         os.close(null)
 
 
-def start_worker() -> None:
+def start_worker(line: int) -> None:
     """What a process that works for another does first.
 
     It ends as soon as that one is gone, however that one ended; a Ctrl-C or SIGTERM interrupts its job, and nothing between jobs.
     """
     from tqdm import tqdm  # stops are looked after before anything else is imported
+
+    from advrec_tf.execution.progress import use_line
 
     parent = os.getppid()
 
@@ -134,6 +136,7 @@ def start_worker() -> None:
     tqdm.set_lock(
         threading.RLock()
     )  # its own is a semaphore of the system, which outlives a process that is killed
+    use_line(line)
     start_tensorflow()
 
 

@@ -73,9 +73,7 @@ def jobs(
     ]
 
 
-def baselines(
-    points: list[dict], data: Interactions, position: int = 0
-) -> tuple[list[dict], dict[str, Any]]:
+def baselines(points: list[dict], data: Interactions) -> tuple[list[dict], dict[str, Any]]:
     """The metrics of baselines' lists, and tested users' nDCG."""
     lists = [
         BASELINES[point["entry"]](data, point["seed"]).top_k(data, point["k"]) for point in points

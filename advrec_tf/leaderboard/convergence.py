@@ -42,7 +42,7 @@ def jobs(
 
 
 def attacked(
-    points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions, position: int = 0
+    points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions
 ) -> tuple[list[dict], dict[str, np.ndarray]]:
     """Return what every point's attack leaves of nDCG; no steps leave the factors as they are."""
     seed, k = points[0]["seed"], points[0]["k"]

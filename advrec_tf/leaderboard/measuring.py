@@ -84,9 +84,7 @@ def jobs(
     return found
 
 
-def unperturbed(
-    points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions, position: int = 0
-) -> Measured:
+def unperturbed(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Measured:
     """The factors as they are; and of tested users what groups are made by, beside their nDCG."""
     form = _problem(points, P, Q, data).form
     row, users = measured(
@@ -99,9 +97,7 @@ def unperturbed(
     return [row], {name: values[None] for name, values in {"nDCG": users, **groups}.items()}
 
 
-def attacked(
-    points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions, position: int = 0
-) -> Measured:
+def attacked(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Measured:
     """Every point's member of its threat's ensemble; and each tested user's nDCG there."""
     problem, found = _problem(points, P, Q, data), []
     for point in points:
@@ -117,9 +113,7 @@ def attacked(
     return [row for row, _ in found], {"nDCG": np.array([users for _, users in found], np.float32)}
 
 
-def certified(
-    points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions, position: int = 0
-) -> Measured:
+def certified(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Measured:
     """HR and nDCG below which no perturbation of a point's size can bring them."""
     form, k = _problem(points, P, Q, data).form, points[0]["k"]
     radii = evaluation.certified_radii(form.user, form.item, data, points[0]["ball"], k, form.units)
@@ -127,7 +121,7 @@ def certified(
 
 
 def attacked_alone(
-    points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions, position: int = 0
+    points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions
 ) -> Measured:
     """HR and nDCG when every user is attacked `alone`."""
     form, k = _problem(points, P, Q, data).form, points[0]["k"]

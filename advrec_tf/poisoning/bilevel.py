@@ -8,11 +8,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import poisoning_metrics
+from advrec_tf.execution.progress import progress_bar
 from advrec_tf.poisoning.profiles import Profiles
 from advrec_tf.poisoning.ratings import strongest
 from advrec_tf.poisoning.settings import RecSys20Settings
@@ -204,13 +204,13 @@ def attack(
         buffer = run.state.get("buffer", np.zeros_like(X))
         if run.done < outer_epochs:
             surrogate = Surrogate(data, settings, seed)
-        bar = tqdm(
+        bar = progress_bar(
             range(run.done, outer_epochs),
             desc=f"{data.name} recsys20",
             unit="epoch",
             initial=run.done,
             total=outer_epochs,
-            disable=not progress or None,
+            shown=progress,
         )
         for epoch in bar:
             seen = surrogate.shown(X)

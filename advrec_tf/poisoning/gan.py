@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from advrec_tf.data import Interactions, popularity_groups
 from advrec_tf.errors import UserError
+from advrec_tf.execution.progress import progress_bar
 from advrec_tf.poisoning.dcgan import DCGAN, image_shape
 from advrec_tf.poisoning.likeness import mean_jaccard
 from advrec_tf.poisoning.profiles import Profiles
@@ -69,13 +69,13 @@ def attack(
             *image_shape(data.n_items), seed, settings.learning_rate, settings.beta_1, scale[1]
         )
         gan.restore(run.state)
-        for epoch in tqdm(
+        for epoch in progress_bar(
             range(run.done + 1, epochs + 1),
-            name,
+            desc=name,
             unit="epoch",
             initial=run.done,
             total=epochs,
-            disable=not progress or None,
+            shown=progress,
         ):
             losses = gan.epoch(real, epoch - 1, settings.batch_size)
             if not np.isfinite(losses).all():

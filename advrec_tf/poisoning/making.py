@@ -56,7 +56,6 @@ def make(
     k: int,
     folder: Path,
     progress: bool = True,
-    position: int = 0,
 ) -> Profiles:
     """The profiles of an attack; those of a learnt one are in a folder of their own below `folder`, and read if they are finished.
 

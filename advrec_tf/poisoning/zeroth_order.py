@@ -5,11 +5,11 @@ from pathlib import Path
 import keras
 import numpy as np
 from scipy.special import expit
-from tqdm import tqdm
 
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import target_hits, target_margins, top_k
+from advrec_tf.execution.progress import progress_bar
 from advrec_tf.poisoning import gan
 from advrec_tf.poisoning.heuristics import sampled_users
 from advrec_tf.poisoning.profiles import Profiles
@@ -155,12 +155,12 @@ def attack(
                 run.state.get("first", recommender.profiles(F).matrix()),
             )
         name = f"{data.name} {settings.name}"
-        for epoch in tqdm(
+        for epoch in progress_bar(
             range(run.done, outer_epochs),
-            name,
+            desc=name,
             initial=run.done,
             total=outer_epochs,
-            disable=not progress or None,
+            shown=progress,
         ):
             checkpoints.restore(recommender.model, untrained)
             recommender.after(settings.base_epochs, F)

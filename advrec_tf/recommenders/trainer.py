@@ -7,11 +7,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from advrec_tf.data import Interactions, check_negatives, sample_users
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import rank_metrics, ranks_of_test_items
+from advrec_tf.execution.progress import progress_bar
 from advrec_tf.execution.storage import load, save, write_csv
 from advrec_tf.files import locked, write_text
 from advrec_tf.recommenders.checkpoints import capture, restore
@@ -29,7 +29,6 @@ def train(
     keep_epochs: tuple[int, ...] = (),
     save_every: int = 50,
     progress: bool = True,
-    position: int = 0,
 ) -> Path:
     """Trains up to `epochs` (counted from BPR-MF's first), or goes on where an earlier run stopped; returns the folder.
 
@@ -56,13 +55,12 @@ def train(
             if start := state or _starting_point(data, settings, seed, models_dir):
                 restore(model, start)
             keeper = _Keeper(data, settings, folder, keep, save_every, state)
-            with tqdm(
+            with progress_bar(
                 total=epochs,
                 initial=done,
                 desc=f"{data.name} {settings.name} seed {seed}",
                 unit="epoch",
-                position=position,
-                disable=None if progress else True,
+                shown=progress,
             ) as keeper.bar:
                 model.fit(
                     data,
