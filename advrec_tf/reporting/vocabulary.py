@@ -12,7 +12,7 @@ COLORS = {
     "certified, linf": "#54a24b",
     "certified, l2": "#b279a2",
     "noise": "#999999",
-    "unperturbed": "#000000",
+    "clean": "#000000",
     "random": "#9d66c0",
     "most popular": "#54514d",
     "measured": "#4c78a8",

@@ -2,16 +2,15 @@
 
 import pandas as pd
 
+Attack = tuple[str, str, str]  # name, ball, start
+
 MODELS = ("BPR-MF", "AMF")
-# An attack is (attack, ball, start).
-INITIAL = ("", "", "")
-FGSM = ("fgsm", "", "clean")
-MULTI_STEP = {
-    ("bim", "linf", "zero"): "BIM",
-    ("pgd", "linf", "uniform"): "PGD",
-    ("bim", "l2", "zero"): "BIM, l2 ball",
-}
-CERTIFICATES = {
+INITIAL: Attack = ("", "", "")
+FGSM: Attack = ("fgsm", "", "clean")
+BIM: Attack = ("bim", "linf", "zero")
+PGD: Attack = ("pgd", "linf", "uniform")
+MULTI_STEP: dict[Attack, str] = {BIM: "BIM", PGD: "PGD", ("bim", "l2", "zero"): "BIM, l2 ball"}
+CERTIFICATES: dict[Attack, str] = {
     ("certificate", "linf", ""): "certified, linf",
     ("certificate", "l2", ""): "certified, l2",
 }
@@ -21,14 +20,14 @@ BALLS = (
 )
 
 
-def label_of(attack: tuple[str, str, str]) -> str:
+def label_of(attack: Attack) -> str:
     """Return the name of an attack, also of one that the paper does not have."""
     known = {FGSM: "FGSM", ("noise", "", ""): "noise", **MULTI_STEP, **CERTIFICATES}
     name, ball, _ = attack
     return known.get(attack) or name.upper() + (f", {ball} ball" if ball == "l2" else "")
 
 
-def multi_step(rows: pd.DataFrame) -> dict[tuple[str, str, str], str]:
+def multi_step(rows: pd.DataFrame) -> dict[Attack, str]:
     """Return the labels of the multi-step attacks in `rows`, those of the paper first."""
     iterated = rows[(rows["ball"] != "") & (rows["attack"] != "certificate")]
     attacks = iterated[["attack", "ball", "start"]].drop_duplicates()
@@ -38,7 +37,7 @@ def multi_step(rows: pd.DataFrame) -> dict[tuple[str, str, str], str]:
     return {attack: label_of(attack) for attack in ordered}
 
 
-def select(rows: pd.DataFrame, model: str, attack: tuple[str, str, str] = INITIAL) -> pd.DataFrame:
+def select(rows: pd.DataFrame, model: str, attack: Attack = INITIAL) -> pd.DataFrame:
     """Return the rows of one model under one attack."""
     name, ball, start = attack
     selected = (rows["attack"] == name) & (rows["ball"] == ball) & (rows["start"] == start)
@@ -50,3 +49,10 @@ def first_selection(rows: pd.DataFrame) -> pd.DataFrame:
     selected = rows[rows["selection"] != ""]
     order = selected["selection"].where(selected["selection"] != "best", "")
     return selected[order == order.groupby(selected["model"]).transform("min")]
+
+
+def numbered_draws(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with an integer column `draw` of the attack, 0 where none is recorded."""
+    return rows.assign(
+        draw=rows["draw"].astype(float).fillna(0).astype(int) if "draw" in rows else 0
+    )

@@ -6,6 +6,23 @@ import pandas as pd
 
 # The epochs whose weights the published Table 1 measures.
 EPOCHS = {"ml-1m": {"BPR-MF": 377, "AMF": 1162}}
+# LastFM, section 5.1.1: nDCG under PGD after L iterations, and how many times stronger than FGSM
+# the text calls it.
+PGD = {
+    ("BPR-MF", 25): (0.0080, 15.1),
+    ("BPR-MF", 40): (0.0060, 20.4),
+    ("BPR-MF", 50): (0.0051, 23.8),
+    ("AMF", 20): (0.1448, 1.48),
+    ("AMF", 30): (0.1154, 1.86),
+    ("AMF", 50): (0.1106, 1.94),
+}
+# LastFM: ICov of BPR-MF under BIM after L iterations.  The paper does not say after how many it is
+# lowest.  Any number between 25 and 70, from which coverage is destroyed, serves.
+ICOV = {25: 10928, 26: 1948}
+
+CHARACTERISTICS_DATA = "ml-1m"  # of the numbers that section 5.2 gives
+LOSSES = {0.0507: 43.79, 0.1387: 28.90}  # density -> relative nDCG loss (%) of BPR-MF under PGD
+SLOPES = {"BPR-MF": -96.10, "AMF": -3.65}  # of the relative nDCG loss under PGD over density
 
 _TABLE1 = """model,metric,dataset,initial,fgsm,bim,pgd
 BPR-MF,PR,lastfm,0.0310,0.0211,0.0019,0.0018
