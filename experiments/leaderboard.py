@@ -36,7 +36,7 @@ from advrec_tf.reporting import page, plots, read_results, read_users, web
 from advrec_tf.reporting.vocabulary import DEFENDED, EQUAL
 
 from .multistep import trainings
-from .multistep.trainings import Training
+from .multistep.trainings import TrainingSpec
 
 LEAST_SQUARES_EPOCHS = 15
 # Regularised least squares (Hu et al. 2008): how many times the dimensions of the models, regularisation, and alpha, the weight of what was
@@ -70,7 +70,7 @@ class Study:
     seeds: list[int]
     entries: list[str]
     factors: dict[str, tuple[np.ndarray, np.ndarray]]  # of one's own, by name
-    training: Training
+    training: TrainingSpec
     k: int
 
     published = False  # no paper has this
@@ -109,7 +109,7 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
     trained, found = trainings.settings({**values, "model_selection": ["best"]}), []
     for data in datasets:
         fitting = {name: _fitting(name, pair, data) for name, pair in own.items()}
-        training = Training(data=data, output_dir=output_dir, **trained)
+        training = TrainingSpec(data=data, output_dir=output_dir, **trained)
         found.append(
             Study(
                 data,

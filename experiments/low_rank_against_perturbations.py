@@ -15,13 +15,13 @@ from advrec_tf.reporting.plots import legend, panels
 from advrec_tf.reporting.vocabulary import color_of, markdown
 
 from .multistep import perturbed, trainings
-from .multistep.perturbed import Study
+from .multistep.perturbed import MultistepSpec
 
 ATTACKS = {"": "no attack", "fgsm": "FGSM", "bim": "BIM", "pgd": "PGD"}
 LAYOUT = Layout((*perturbed.KEYS, "defense", "rank"), NAMES)
 
 
-def jobs(study: Study) -> list[Job]:
+def jobs(study: MultistepSpec) -> list[Job]:
     """Every attack without the projection, and at each rank by an attacker who does not know of it and by one who does."""
     ranks = sorted({min(rank, study.data.n_users, study.data.n_items) for rank in study.ranks})
     attacks = []

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from advrec_tf.evaluation import NAMES
-from advrec_tf.reporting.vocabulary import MODELS
 from experiments.lowrank import attack_seeds
-from experiments.multistep import claims, curves, loss_slopes, table1_tables
+from experiments.multistep import claims, curves, loss_slopes, paper, table1_tables
 from experiments.multistep.evidence import Evidence
+from experiments.multistep.labels import MODELS
 from published_runs.measured import Published, clear_sign
 
 
@@ -99,7 +99,7 @@ class MultiStep:
     def readings(self, name: str) -> Readings:
         """Return how many readings of Figure 3 give both published slopes."""
         table = loss_slopes.readings(self.losses(name))
-        published = table["model"].map(loss_slopes.PUBLISHED_SLOPES)
+        published = table["model"].map(paper.SLOPES)
         equal = (table["slope"] / published - 1).abs() <= table1_tables.NEAR / 100
         inside = (table["low"] <= published) & (published <= table["high"])
         keys = [table[key] for key in ("selection", "epsilon", "metric", "iterations")]

@@ -6,8 +6,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from advrec_tf.leaderboard import comparison
 from advrec_tf.reporting import verdict_table
-from advrec_tf.reporting.vocabulary import MODELS, cell
-from experiments.multistep import loss_slopes
+from advrec_tf.reporting.vocabulary import cell
+from experiments.multistep import paper
+from experiments.multistep.labels import MODELS
 from published_runs import findings, measured
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -33,7 +34,7 @@ def environment(rows: measured.Published) -> Environment:
         "paper": measured.paper,
         "clear_sign": measured.clear_sign,
         "cell": cell,
-        "PUBLISHED_SLOPES": loss_slopes.PUBLISHED_SLOPES,
+        "PUBLISHED_SLOPES": paper.SLOPES,
         "MODELS": MODELS,
         "comparison": comparison,
         "verdict_table": verdict_table,

@@ -25,7 +25,7 @@ from advrec_tf.leaderboard import comparison, convergence_page, front, summary, 
 from advrec_tf.reporting import origin, plots, read_results
 from experiments.lowrank import claims as lowrank_claims
 from experiments.lowrank.evidence import LowRankEvidence
-from experiments.multistep import claims, loss_slopes, table1_tables
+from experiments.multistep import characteristics_page, claims, loss_slopes, table1_tables
 from experiments.multistep.evidence import Evidence
 from experiments.multistep.perturbed import NORMS
 from published_runs import pages
@@ -234,7 +234,9 @@ def _of_data_set(folder: Path, verdicts: str) -> str:
     readings = (
         ""
         if evidence.losses is None
-        else loss_slopes.readings_report(evidence.losses, loss_slopes.readings(evidence.losses))
+        else characteristics_page.readings_report(
+            evidence.losses, loss_slopes.readings(evidence.losses)
+        )
     )
     cells = table1_tables.agreement(table1_tables.table1(read_results(folder, "cells.csv")))
     return "\n".join(

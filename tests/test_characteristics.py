@@ -1,6 +1,4 @@
-"""Figure 3 and the readings of it, on rows made by hand."""
-
-from itertools import product
+"""Figure 3 and its readings, on rows made by hand."""
 
 import numpy as np
 import pandas as pd
@@ -9,144 +7,139 @@ from scipy import stats
 
 from advrec_tf.errors import UserError
 from advrec_tf.reporting import vocabulary
-from experiments.multistep import characteristics_plots, claims, loss_slopes
+from experiments.multistep import characteristics_page, characteristics_plots, claims, loss_slopes
 from experiments.multistep.evidence import Evidence
+from experiments.multistep.perturbed import DRAWN_LAYOUT
+
+from rows import write
 
 DENSITIES = {10: 0.05, 50: 0.09, 100: 0.13}
+SLOPES = {"BPR-MF": 100, "AMF": 10}
 
 
 def row(model: str, scale: float = 1.0, **values) -> dict:
-    return {
-        "model": model,
-        "epoch": 5,
-        "k": 10,
-        "attack": "",
-        "ball": "",
-        "start": "",
-        "nDCG": 0.05 * scale,
-        "RE": 0.1 * scale,
-        "EFD": 0.2 * scale,
-    } | values
+    base = {"model": model, "epoch": 5, "k": 10, "attack": "", "ball": "", "start": ""}
+    return base | {"nDCG": 0.05 * scale, "RE": 0.1 * scale, "EFD": 0.2 * scale} | values
+
+
+def attacked(model: str, loss: float, epsilons, **values) -> list[dict]:
+    """The clean row, and rows that lose `loss` at epsilon .5 after 25 iterations."""
+    rows = [row(model, **values)]
+    for attack, ball, start in loss_slopes.ATTACKS.values():
+        key = {"attack": attack, "ball": ball, "start": start}
+        for epsilon in epsilons:
+            for n in (1,) if attack == "fgsm" else (10, 25):
+                share = epsilon / 0.5 * (1 if attack == "fgsm" else n / 25)
+                point = key | {"epsilon": epsilon, "iterations": n}
+                rows.append(row(model, 1 - loss * share, **values, **point))
+    return rows
 
 
 def sub_sample(
     k: int, name: str = "ml-1m", epsilons=(0.25, 0.5), seeds=(0,), epochs: int = 300
 ) -> pd.DataFrame:
-    """rho is 60 - 100 density for BPR-MF, 60 - 10 density for AMF, a seed's number more, times L / 25 and epsilon / .5; last epoch: one more."""
-    density, found = DENSITIES[k], []
-    for seed, (model, slope), selection in product(
-        seeds, (("BPR-MF", 100), ("AMF", 10)), ("best", "last")
-    ):
-        own = {"dataset": f"{name}-single_pass-{k}", "seed": seed, "selection": selection}
-        loss = (60 - slope * density + seed + (selection == "last")) / 100
-        found.append(row(model, **own))
-        for attack, ball, start in loss_slopes.ATTACKS.values():
-            for epsilon, n in product(
-                epsilons if selection == "best" else (0.5,), (1,) if attack == "fgsm" else (10, 25)
-            ):
-                share = epsilon / 0.5 * (1 if attack == "fgsm" else n / 25)
-                found.append(
-                    row(
-                        model,
-                        1 - loss * share,
-                        **own,
-                        attack=attack,
-                        ball=ball,
-                        start=start,
-                        epsilon=epsilon,
-                        iterations=n,
-                    )
-                )
-    found += [
-        row(model, 0.4, dataset=own["dataset"], seed=seed, selection="", epoch=None)
-        for seed in seeds
-        for model in vocabulary.BASELINES
-    ]
-    frame = pd.DataFrame(found)
-    frame.attrs["statistics"] = {
-        "density": density,
-        "size": 1e6 / density,
-        "shape": 1 / density,
-        "published": True,
-    }
-    frame.attrs["config"] = {
-        "epochs": epochs,
-        "bprmf_epochs": 200,
-        "AMF": {"first_epoch": 200},
-        "data": str(k),
-    }
+    """Rows with a loss of 60 - SLOPES density percent, plus the seed, plus 1 at the last epoch.
+
+    The loss is proportional to L / 25 and to epsilon / .5.
+    """
+    density, rows = DENSITIES[k], []
+    for seed in seeds:
+        base = {"dataset": f"{name}-single_pass-{k}", "seed": seed}
+        for model, slope in SLOPES.items():
+            loss = (60 - slope * density + seed) / 100
+            rows += attacked(model, loss, epsilons, **base, selection="best")
+            rows += attacked(model, loss + 0.01, (0.5,), **base, selection="last")
+        for model in vocabulary.BASELINES:
+            rows.append(row(model, 0.4, **base, selection="", epoch=None))
+    frame = pd.DataFrame(rows)
+    facts = {"density": density, "size": 1e6 / density, "shape": 1 / density}
+    config = {"epochs": epochs, "bprmf_epochs": 200, "AMF": {"first_epoch": 200}, "data": str(k)}
+    frame.attrs |= {"statistics": facts | {"published": True}, "config": config}
     return frame
 
 
 def losses_of_all(**how) -> pd.DataFrame:
-    return pd.concat(
-        [loss_slopes.losses(sub_sample(k, **how)) for k in DENSITIES], ignore_index=True
-    )
+    tables = [loss_slopes.losses(sub_sample(k, **how)) for k in DENSITIES]
+    return pd.concat(tables, ignore_index=True)
 
 
 def test_losses_and_slopes():
     losses = losses_of_all()
     shown = loss_slopes.shown(losses)
-    assert (
-        loss_slopes.shown_iterations(losses) == 25
-        and set(shown["epsilon"].dropna()) == {0.5}
-        and set(shown["selection"]) == {"best"}
-    )
+    assert loss_slopes.shown_iterations(losses) == 25
+    assert set(shown["epsilon"].dropna()) == {0.5} and set(shown["selection"]) == {"best"}
     fits = loss_slopes.slopes(shown).set_index(["model", "attack", "characteristic"])
     assert fits.loc[("BPR-MF", "PGD", "density"), "slope"] == pytest.approx(-100)
     assert fits.loc[("AMF", "FGSM", "density"), "slope"] == pytest.approx(-10)
     assert fits.loc[("BPR-MF", "BIM", "size"), "slope"] > 0
     popular = shown[shown["attack"] == "MostPopular"]
-    assert len(popular) == 6 and popular["rho"].to_numpy() == pytest.approx(60)
-    nearest, rho = loss_slopes.nearest_iterations(losses)
-    assert nearest == 25 and rho[0.0507] == pytest.approx(55)
+    assert len(popular) == 6 and popular["relative_loss"].to_numpy() == pytest.approx(60)
+    nearest, at_densities = loss_slopes.nearest_iterations(losses)
+    assert nearest == 25
+    assert at_densities == {0.0507: pytest.approx(55), 0.1387: pytest.approx(47)}
 
 
-def test_claims_about_characteristics_are_tests_of_slopes():
+@pytest.fixture(scope="module")
+def noisy():
+    """Losses off their lines, the sparsest sub-sample at a published density."""
     losses = losses_of_all()
-    losses["rho"] += np.random.default_rng(0).normal(0, 0.05, len(losses))
-    losses["density"] = losses["density"].replace(0.05, 0.0507)
-    found = {
-        claim.sentence: (claim, parts)
-        for claim, parts in claims.cases(Evidence("ml-1m", losses=losses))
-    }
+    losses["relative_loss"] += np.random.default_rng(0).normal(0, 0.05, len(losses))
+    return losses.assign(density=losses["density"].replace(0.05, 0.0507))
+
+
+def by_sentence(dataset, losses):
+    found = claims.cases(Evidence(dataset, losses=losses))
+    return {claim.sentence: (claim, parts) for claim, parts in found}
+
+
+def pgd_means(losses):
     shown = loss_slopes.shown(losses)
-    pgd = shown[shown["attack"] == "PGD"].pivot_table("rho", "density", "model")
+    return shown[shown["attack"] == "PGD"].pivot_table("relative_loss", "density", "model")
+
+
+def test_claims_about_characteristics_are_tests_of_slopes(noisy):
+    cases, pgd = by_sentence("ml-1m", noisy), pgd_means(noisy)
     line = stats.linregress(pgd.index, pgd["BPR-MF"])
-    claim, parts = found["Denser data are more robust (BPR-MF)"]
+    _, parts = cases["Denser data are more robust (BPR-MF)"]
     part = next(part for part in parts if part.label == "PGD density")
     assert (part.mean, part.error, part.degrees) == pytest.approx((line.slope, line.stderr, 1))
-    claim, parts = found["AMF's slopes are flatter than BPR-MF's"]
+    claim, parts = cases["AMF's slopes are flatter than BPR-MF's"]
     assert len(parts) == 3 * 3 * 2 and all(claim.is_met_by(part.mean) for part in parts)
-    less = next(part for part in parts if part.label == "PGD density less AMF")
-    assert less.mean == pytest.approx(
-        -stats.linregress(pgd.index, pgd["BPR-MF"] - pgd["AMF"]).slope
-    )
-    claim, parts = found["PGD takes 43.79% of BPR-MF at density 0.0507"]
-    assert parts[0].mean == pytest.approx(pgd["BPR-MF"].iloc[0]) and parts[0].count == 1
-    slope, parts = found["AMF: PGD's slope over density is -3.65"]
-    assert len(parts) == 1 and parts[0].mean == pytest.approx(
-        stats.linregress(pgd.index, pgd["AMF"]).slope
-    )
-    assert not any(
-        claim.section.endswith("5.2 (ML-1M)")
-        for claim, _ in claims.cases(Evidence("lastfm-2k", losses=losses))
-    )
+    means = {part.label: part.mean for part in parts}
+    for label, other in (
+        ("PGD density less AMF", -pgd["AMF"]),
+        ("PGD density plus AMF", pgd["AMF"]),
+    ):
+        line = stats.linregress(pgd.index, pgd["BPR-MF"] + other)
+        assert means[label] == pytest.approx(-line.slope)
 
 
-def test_draws_of_an_attack_count_alike():
+def test_claims_about_published_numbers_are_of_their_data_alone(noisy):
+    cases, pgd = by_sentence("ml-1m", noisy), pgd_means(noisy)
+    _, (part,) = cases["PGD takes 43.79% of BPR-MF at density 0.0507"]
+    assert part.mean == pytest.approx(pgd["BPR-MF"].iloc[0]) and part.count == 1
+    _, (part,) = cases["AMF: PGD's slope over density is -3.65"]
+    assert part.mean == pytest.approx(stats.linregress(pgd.index, pgd["AMF"]).slope)
+    assert "5.2 (ML-1M)" in {claim.section for claim, _ in cases.values()}
+    others = by_sentence("lastfm-2k", noisy)
+    assert "5.2 (ML-1M)" not in {claim.section for claim, _ in others.values()}
+
+
+def test_draws_of_an_attack_have_equal_weight():
     frame = sub_sample(10)
-    again = frame[
-        (frame["attack"] == "pgd") & (frame["selection"] == "best") & (frame["epsilon"] == 0.5)
-    ]
+    chosen = (frame["attack"] == "pgd") & (frame["selection"] == "best") & (frame["epsilon"] == 0.5)
+    again = frame[chosen]
     both = pd.concat([frame, again.assign(draw=1, nDCG=again["nDCG"] - 0.05 * 0.06)])
     both.attrs = frame.attrs
     losses = loss_slopes.losses(both)
     shown = loss_slopes.shown(losses)
     pgd = shown[(shown["attack"] == "PGD") & (shown["model"] == "BPR-MF")]
-    assert pgd.groupby("draw")["rho"].first().tolist() == pytest.approx([55, 61])
-    assert "1 seed(s) and 2 draw(s) of the attack each" in loss_slopes.report(
-        losses, loss_slopes.readings(losses)
+    assert pgd.groupby("draw")["relative_loss"].first().tolist() == pytest.approx([55, 61])
+    text = characteristics_page.characteristics_report(losses, loss_slopes.readings(losses))
+    assert "1 seed(s) and 2 draw(s) of the attack each" in text
+    assert (
+        "| ml-1m-single_pass-10 | 0.0500 | 20,000,000 | 20.000 | 1 | 55.00 | 55.00 | 58.00 |"
+        in text
     )
 
 
@@ -157,95 +150,89 @@ def test_the_interval_of_a_slope_is_student_s():
     solution, residuals, *_ = np.linalg.lstsq(design, y, rcond=None)
     error = np.sqrt(residuals[0] / 2 * np.linalg.inv(design.T @ design)[0, 0])
     assert line.slope == pytest.approx(solution[0]) and line.intercept == pytest.approx(solution[1])
-    assert (
-        line.high - line.slope == pytest.approx(4.302653 * error, rel=1e-6) == line.slope - line.low
-    )
+    assert line.high - line.slope == pytest.approx(4.302653 * error, rel=1e-6)
+    assert line.slope - line.low == pytest.approx(4.302653 * error, rel=1e-6)
     assert all(np.isnan(value) for value in loss_slopes.fit(x[:2], y[:2]))
 
 
 def test_readings_and_the_nearest_of_them():
-    losses = losses_of_all()
-    readings = loss_slopes.readings(losses)
-    assert len(readings) == 2 * 3 * 3 * len(
-        loss_slopes.LOSSES
-    )  # models, (selection, epsilon), iterations and their mean
-    at = readings.set_index(["model", "selection", "epsilon", "metric", "iterations"])["slope"]
-    assert at["BPR-MF", "best", 0.25, "nDCG", 25] == pytest.approx(-50) and at[
-        "BPR-MF", "best", 0.5, "RE", 10
-    ] == pytest.approx(-40)
-    assert at["AMF", "last", 0.5, "nDCG", 0] == pytest.approx(
-        -10 * (10 + 25) / 2 / 25
-    )  # the mean over 10 to 25 iterations
+    readings = loss_slopes.readings(losses_of_all())
+    # Models; (selection, epsilon); iterations and their mean; metrics.
+    assert len(readings) == 2 * 3 * 3 * len(loss_slopes.LOSSES)
+    slopes = readings.set_index(["model", *loss_slopes.READING])["slope"]
+    assert slopes["BPR-MF", "best", 0.25, "nDCG", 25] == pytest.approx(-50)
+    assert slopes["BPR-MF", "best", 0.5, "RE", 10] == pytest.approx(-40)
+    mean_share = (10 + 25) / 2 / 25  # over the iterations from 10 to 25
+    assert slopes["AMF", "last", 0.5, "nDCG", 0] == pytest.approx(-10 * mean_share)
     nearest = loss_slopes.nearest_readings(readings)
-    assert nearest["BPR-MF"]["slope"] == pytest.approx(-100) and nearest["AMF"][
-        "slope"
-    ] == pytest.approx(-3.5)
-    both = nearest[
-        "both"
-    ]  # |s / -96.1 - 1| + |s / -3.65 - 1|: .677 there, .680 at epsilon .5 after 10 iterations
+    assert nearest["BPR-MF"]["slope"] == pytest.approx(-100)
+    assert nearest["AMF"]["slope"] == pytest.approx(-3.5)
+    # |s / -96.1 - 1| + |s / -3.65 - 1| is .677 there, and .680 at epsilon .5 after 10 iterations.
+    both = nearest["both"]
     assert (both["epsilon"], both["iterations"], both["BPR-MF"]) == (0.25, 0, pytest.approx(-35))
 
 
-def test_a_report_of_figure_3_shows_the_print_beside_its_own_data_alone():
+@pytest.fixture(scope="module")
+def of_three_seeds():
     losses = losses_of_all(seeds=(0, 1, 2))
-    readings = loss_slopes.readings(losses)
-    report = loss_slopes.report(losses, readings)
-    assert (
-        "200 epochs of BPR-MF, AMF from 200 to 300" in report
-        and "| BPR-MF | PGD | -100.00 [-100.00, -100.00] |" in report
-    )
-    assert (
-        "-96.10, printed of BPR-MF, is outside AMF's -10.00 [-10.00, -10.00]; -3.65, printed of AMF, is outside BPR-MF's"
-        in report
-    )
-    assert (
-        "printed of BPR-MF are 43.79 and 28.90; measured: 56.00 and 48.00 (BPR-MF); 60.50 and 59.70 (AMF)"
-        in report
-    )
-    assert (
-        "| BPR-MF | -96.10 | -100.00 [-100.00, -100.00] | outside |" in report
-        and "-169.2 between them" in report
-    )
-    ends = loss_slopes.ends(losses).set_index(["model", "attack"]).loc[("BPR-MF", "PGD")]
-    assert (
-        ends["seeds"] == 3
-        and ends["sparse"] == pytest.approx(56)
-        and ends["slope"] == pytest.approx(-100)
-    )
-    assert ends["sparse_high"] - ends["sparse"] == pytest.approx(
-        4.302653 / 3**0.5, rel=1e-5
-    )  # of 55, 56, 57
-    figure = characteristics_plots.losses_figure(losses)
-    assert len([axis for axis in figure.axes if axis.get_title()]) == 6
-    printed = [
-        line
-        for axis in characteristics_plots.readings_figure(readings).axes
-        for line in axis.lines
-        if line.get_label() == "printed"
+    return losses, loss_slopes.readings(losses)
+
+
+def test_the_page_of_figure_3_has_the_published_numbers(of_three_seeds):
+    text = characteristics_page.characteristics_report(*of_three_seeds)
+    assert "200 epochs of BPR-MF, AMF from 200 to 300" in text
+    assert "| BPR-MF | PGD | -100.00 [-100.00, -100.00] |" in text
+    assert "-96.10, published of BPR-MF, is outside AMF's -10.00 [-10.00, -10.00]; " in text
+    assert "-3.65, published of AMF, is outside BPR-MF's" in text
+    assert "published of BPR-MF are 43.79 and 28.90; measured: 56.00 and 48.00 (BPR-MF); " in text
+    assert "; 60.50 and 59.70 (AMF)" in text
+    assert "| BPR-MF | -96.10 | -100.00 [-100.00, -100.00] | outside |" in text
+    assert "-169.2 between them" in text
+
+
+def test_the_ends_have_intervals_over_seeds(of_three_seeds):
+    """Of losses 55, 56, 57 on the sparsest and 47, 48, 49 on the densest sub-sample."""
+    ends = loss_slopes.ends(of_three_seeds[0]).set_index(["model", "attack"])
+    line = ends.loc[("BPR-MF", "PGD")]
+    assert line["seeds"] == 3 and line["slope"] == pytest.approx(-100)
+    assert (line["sparse"], line["dense"]) == pytest.approx((56, 48))
+    assert line["sparse_high"] - line["sparse"] == pytest.approx(4.302653 / 3**0.5, rel=1e-5)
+
+
+def published_levels(readings):
+    lines = [
+        line for axis in characteristics_plots.readings_figure(readings).axes for line in axis.lines
     ]
-    assert [line.get_ydata()[0] for line in printed] == [-96.10, -3.65]
-    for other in (losses_of_all(name="lastfm-2k"), losses.assign(published=False)):
-        own = loss_slopes.readings(other)
-        assert "-96.10" not in loss_slopes.report(other, own)
-        assert not [
-            line
-            for axis in characteristics_plots.readings_figure(own).axes
-            for line in axis.lines
-            if line.get_label() == "printed"
-        ]
+    return [line.get_ydata()[0] for line in lines if line.get_label() == "published"]
 
 
-def test_the_losses_of_all_sub_samples_in_one_setting(tmp_path, monkeypatch):
-    made = {
-        f"ml-1m-single_pass-{k}": sub_sample(k, epochs=epochs)
-        for k, epochs in ((50, 300), (10, 300), (100, 400))
-    }
-    made["ml-1m-iterated-10"] = sub_sample(10)
-    for name in made:
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "results.csv").touch()
-    monkeypatch.setattr(loss_slopes, "read_results", lambda folder: made[folder.name])
-    found = loss_slopes.losses_of(tmp_path / "ml-1m-single_pass")
-    assert list(found["dataset"].unique()) == ["ml-1m-single_pass-10", "ml-1m-single_pass-50"]
-    with pytest.raises(UserError, match="--experiment=characteristics makes it"):
+def test_the_figures_have_a_panel_for_each_model(of_three_seeds):
+    losses, readings = of_three_seeds
+    figure = characteristics_plots.losses_figure(losses)
+    assert [axis.get_title() for axis in figure.axes] == ["BPR-MF"] * 3 + ["AMF"] * 3
+    assert published_levels(readings) == [-96.10, -3.65]
+
+
+@pytest.mark.parametrize("change", [{"dataset": "lastfm-2k-single_pass-10"}, {"published": False}])
+def test_other_data_stand_without_the_published_numbers(of_three_seeds, change):
+    losses = of_three_seeds[0].assign(**change)
+    readings = loss_slopes.readings(losses)
+    assert "-96.10" not in characteristics_page.characteristics_report(losses, readings)
+    assert published_levels(readings) == []
+
+
+def test_the_losses_of_all_sub_samples_in_one_setting(tmp_path):
+    for name, k, epochs in (
+        ("ml-1m-single_pass-50", 50, 300),
+        ("ml-1m-single_pass-10", 10, 300),
+        ("ml-1m-single_pass-100", 100, 400),
+        ("ml-1m-iterated-10", 10, 300),
+    ):
+        frame = sub_sample(k, epochs=epochs).replace({np.nan: None})
+        config, statistics = frame.attrs["config"], frame.attrs["statistics"]
+        rows = frame.to_dict("records")
+        write(tmp_path / name, DRAWN_LAYOUT, rows, config, statistics=statistics)
+    losses = loss_slopes.losses_of(tmp_path / "ml-1m-single_pass")
+    assert list(losses["dataset"].unique()) == ["ml-1m-single_pass-10", "ml-1m-single_pass-50"]
+    with pytest.raises(UserError, match="run --experiment=characteristics"):
         loss_slopes.losses_of(tmp_path / "ml-100k-single_pass")

@@ -1,10 +1,9 @@
-"""Curves over iterations and budgets, on rows made by hand."""
+"""Figures 1 and 2, on rows made by hand."""
 
 import numpy as np
 import pytest
 
-from advrec_tf.reporting import read_results, vocabulary
-from experiments.multistep import curve_plots, curves
+from experiments.multistep import budget, curves, iterations, labels
 from experiments.multistep.perturbed import LAYOUT
 
 from rows import write
@@ -13,87 +12,51 @@ METRICS = {"PR": 0.01, "RE": 0.1, "nDCG": 0.05, "EFD": 0.1, "SE": 9.0, "ICov": 2
 
 
 def row(model="BPR-MF", scale=1.0, **values):
-    return (
-        {
-            "dataset": "synthetic",
-            "model": model,
-            "selection": "best",
-            "epoch": 5,
-            "seed": 0,
-            "k": 10,
-        }
-        | {n: v * scale for n, v in METRICS.items()}
-        | values
-    )
+    base = {"dataset": "synthetic", "model": model, "selection": "best"}
+    base |= {"epoch": 5, "seed": 0, "k": 10}
+    return base | {name: value * scale for name, value in METRICS.items()} | values
 
 
 def measured_rows():
-    """nDCG .05, FGSM .04, multi-step .05 / (1 + L); the l2 ball leaves FGSM's; budgets in proportion."""
+    """nDCG is .05, under FGSM and in the l2 ball .04, and otherwise .05 / (1 + L)."""
     rows = [row("Random", 0.02, epoch=None, selection="")]
-    for model in vocabulary.MODELS:
+    for model in labels.MODELS:
         rows.append(row(model))
-        rows += [
-            row(model, 0.8, attack="fgsm", start=start, epsilon=0.5, iterations=1)
-            for start in ("clean", "after_pgd")
-        ]
-        for (attack, ball, start), _ in vocabulary.MULTI_STEP.items():
+        for start in ("clean", "after_pgd"):
+            rows.append(row(model, 0.8, attack="fgsm", start=start, epsilon=0.5, iterations=1))
+        for attack, ball, start in labels.MULTI_STEP:
+            key = {"attack": attack, "ball": ball, "start": start, "epsilon": 0.5}
             for n in (1, 10, 20, 25, 30, 40, 50, 80):
                 scale = 0.8 if ball == "l2" else 1 / (1 + n)
-                rows.append(
-                    row(
-                        model,
-                        scale,
-                        attack=attack,
-                        ball=ball,
-                        start=start,
-                        epsilon=0.5,
-                        iterations=n,
-                    )
-                )
+                rows.append(row(model, scale, **key, iterations=n))
     return rows
 
 
 def budget_rows():
+    """FGSM takes 40% of epsilon from all metrics, linf attacks 5 times and l2 ones as much."""
     rows = []
-    for model in vocabulary.MODELS:
+    for model in labels.MODELS:
         rows.append(row(model))
         for epsilon in (0.05, 0.1, 0.5, 1.0):
-            rows.append(
-                row(
-                    model,
-                    1 - 0.4 * epsilon,
-                    attack="fgsm",
-                    start="clean",
-                    epsilon=epsilon,
-                    iterations=1,
-                )
-            )
-            for attack, ball, start in vocabulary.MULTI_STEP:
+            fgsm = {"attack": "fgsm", "start": "clean", "iterations": 1}
+            rows.append(row(model, 1 - 0.4 * epsilon, **fgsm, epsilon=epsilon))
+            for attack, ball, start in labels.MULTI_STEP:
                 scale = 1 - 0.4 * min(2, epsilon * (1 if ball == "l2" else 5))
-                rows.append(
-                    row(
-                        model,
-                        scale,
-                        attack=attack,
-                        ball=ball,
-                        start=start,
-                        epsilon=epsilon,
-                        iterations=25,
-                    )
-                )
-            rows += [
-                row(model, 0.5, attack="certificate", ball=ball, epsilon=epsilon)
-                for ball in ("l2", "linf")
-            ]
+                key = {"attack": attack, "ball": ball, "start": start, "iterations": 25}
+                rows.append(row(model, scale, **key, epsilon=epsilon))
+            for ball in ("l2", "linf"):
+                rows.append(row(model, 0.5, attack="certificate", ball=ball, epsilon=epsilon))
     return rows
 
 
 @pytest.fixture
-def output(tmp_path):
-    """Results of two experiments."""
-    for name, rows in (("iterations", measured_rows()), ("budget", budget_rows())):
-        write(tmp_path / name / "synthetic", LAYOUT, rows)
-    return tmp_path
+def iterations_rows(tmp_path):
+    return write(tmp_path / "iterations/synthetic", LAYOUT, measured_rows())
+
+
+@pytest.fixture
+def epsilon_rows(tmp_path):
+    return write(tmp_path / "budget/synthetic", LAYOUT, budget_rows())
 
 
 def test_equal_harm_interpolates_in_log_epsilon():
@@ -103,22 +66,32 @@ def test_equal_harm_interpolates_in_log_epsilon():
     assert np.isnan(curves.equal_harm([0.1, 1.0], [5, 4], 3))
 
 
-def test_equal_harm_of_rows(output):
-    table = curves.equal_harm_table(read_results(output / "budget" / "synthetic")).set_index(
-        ["model", "attack"]
-    )
+def test_equal_harm_of_rows(epsilon_rows):
+    table = curves.equal_harm_table(epsilon_rows).set_index(["model", "attack"])
     assert table.loc[("AMF", "BIM"), "epsilon"] == pytest.approx(0.1)
     assert table.loc[("AMF", "BIM, l2 ball"), "times less"] == pytest.approx(1)
 
 
-def test_reports_and_figures_of_curves(output, tmp_path):
-    iterations, budget = (
-        read_results(output / "iterations" / "synthetic"),
-        read_results(output / "budget" / "synthetic"),
+def test_figure_1_has_a_column_for_each_attack(iterations_rows):
+    text = iterations.iterations_report(iterations_rows)
+    assert "## nDCG@10 at epsilon 0.5 (mean over 1 seed(s))" in text
+    header = "| L | BPR-MF, BIM | BPR-MF, PGD | BPR-MF, BIM, l2 ball | AMF, BIM |"
+    assert header in text and "| 25 | 0.0019 | 0.0019 | 0.0400 | 0.0019 |" in text
+    assert (
+        "Without iterations: Random 0.0010; BPR-MF 0.0500; AMF 0.0500; BPR-MF, FGSM 0.0400" in text
     )
-    assert "| 25 | 0.0019 | 0.0019 | 0.0400 | 0.0019 |" in curves.iterations_report(iterations)
-    report = curves.budget_report(budget)
-    assert "| BPR-MF | PGD | 0.100 | 5.0 |" in report and "certified, l2" in report
-    figure = curve_plots.iterations_figure(iterations, ("nDCG", "ICov"))
+    figure = iterations.iterations_figure(iterations_rows, ("nDCG", "ICov"))
     assert len(figure.axes) == 4 and figure.axes[0].get_title() == "BPR-MF on synthetic"
-    assert curve_plots.budget_figure(budget).axes[1].get_xscale() == "log"
+    labels_shown = [line.get_label() for line in figure.axes[0].lines]
+    assert labels_shown == ["BIM", "PGD", "BIM, l2 ball", "clean", "FGSM", "random"]
+
+
+def test_figure_2_has_the_epsilon_of_equal_harm_and_certificates(epsilon_rows):
+    text = budget.budget_report(epsilon_rows)
+    assert "# Figure 2: nDCG@10 over epsilon on synthetic, 25 iterations" in text
+    assert "| epsilon | FGSM | BIM | PGD | BIM, l2 ball | certified, linf | certified, l2 |" in text
+    assert "| 0.1 | 0.0480 | 0.0400 | 0.0400 | 0.0480 | 0.0250 | 0.0250 |" in text
+    assert "| BPR-MF | PGD | 0.100 | 5.0 |" in text
+    uncertified = epsilon_rows[epsilon_rows["attack"] != "certificate"]
+    assert "certified, l2" not in budget.budget_report(uncertified)
+    assert budget.budget_figure(epsilon_rows).axes[1].get_xscale() == "log"

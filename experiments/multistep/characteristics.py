@@ -1,4 +1,4 @@
-"""Figure 3 of the multi-step perturbations paper: how density, size and shape of the data change what perturbations cost."""
+"""Figure 3: how density, size and shape of the data change what perturbations cost."""
 
 import sys
 from dataclasses import replace
@@ -14,49 +14,50 @@ from advrec_tf.files import locked
 from advrec_tf.reporting import page
 
 from . import characteristics_plots, loss_slopes, perturbed, trainings
-from .perturbed import Study
+from .characteristics_page import characteristics_report
+from .perturbed import MultistepSpec
 
 
 def sub_samples(values: dict[str, Any], data: Interactions) -> tuple[list[Interactions], int]:
-    """The sub-samples that are not empty, and how many are."""
+    """Return the sub-samples that are not empty, and how many are."""
     cores = []
     for k in sorted(values["cores"]):
         try:
-            cores.append(
-                replace(
-                    k_core(data, k, values["k_core"], values["split_seed"]),
-                    registered=data.registered,
-                )
-            )
+            core = k_core(data, k, values["k_core"], values["split_seed"])
         except UserError as error:
             print(f"advrec: k = {k} is skipped: {error}", file=sys.stderr)
+        else:
+            cores.append(replace(core, registered=data.registered))
     return cores, len(values["cores"]) - len(cores)
 
 
-def jobs(study: Study) -> list[Job]:
-    """The paper's attacks: at every budget on the first selection, and at the paper's on the others, as other readings of what it leaves open; there
-    models of the first selection are attacked again with other negatives, which move a loss more than training does."""
-    own = replace(study, epsilons=[loss_slopes.paper_epsilon(study.epsilons)])
-    first, others = (
-        replace(study, selections=study.selections[:1]),
-        replace(own, selections=study.selections[1:]),
-    )
-    found = [
-        job for part in (first, others) for job in perturbed.jobs(part, [[{}], *attacks(part)])
-    ]
-    return perturbed.baselines(study) + found + perturbed.further_draws(own, attacks(own))
+def jobs(spec: MultistepSpec) -> list[Job]:
+    """Return the jobs of the paper's attacks.
+
+    The first selection is attacked with every epsilon. The others are attacked with the paper's,
+    as other readings of what it leaves open. With that epsilon, models of the first selection are
+    attacked again with other negatives, because these move a loss more than training does.
+    """
+    at_paper = replace(spec, epsilons=[loss_slopes.paper_epsilon(spec.epsilons)])
+    first = replace(spec, selections=spec.selections[:1])
+    others = replace(at_paper, selections=spec.selections[1:])
+    made = perturbed.baselines(spec)
+    for part in (first, others):
+        made += perturbed.jobs(part, [[{}], *_attacks(part)])
+    return made + perturbed.further_draws(at_paper, _attacks(at_paper))
 
 
-def attacks(study: Study) -> list[list[dict]]:
-    """FGSM, BIM and PGD."""
-    return [study.points(name) for name in ("fgsm", "bim", "pgd")]
+def _attacks(spec: MultistepSpec) -> list[list[dict]]:
+    return [spec.points(name) for name in ("fgsm", "bim", "pgd")]
 
 
 def report(folders: list[Path]) -> None:
-    """Renders the page of <data set>-<protocol> over all measured sub-samples of each data set: report.md, losses.csv, readings.csv and pictures."""
-    for folder in dict.fromkeys(
-        each.with_name(each.name.rpartition("-")[0]) for each in sorted(folders)
-    ):
+    """Write the page of each <data set>-<protocol>, over all sub-samples that were measured.
+
+    It has report.md, losses.csv, readings.csv and pictures.
+    """
+    parents = [path.with_name(path.name.rpartition("-")[0]) for path in sorted(folders)]
+    for folder in dict.fromkeys(parents):
         losses = loss_slopes.losses_of(folder)
         readings = loss_slopes.readings(losses)
         pictures = {
@@ -66,14 +67,14 @@ def report(folders: list[Path]) -> None:
         with locked(folder):
             write_csv(folder / "losses.csv", losses)
             write_csv(folder / "readings.csv", readings)
-            text = loss_slopes.report(losses, readings)
+            text = characteristics_report(losses, readings)
             sources = sorted(folder.parent.glob(f"{folder.name}-*"))
             page(folder, text, pictures, "losses.csv", "readings.csv", sources=sources)
 
 
 EXPERIMENT = Experiment(
-    perturbed.DRAWN,
-    perturbed.studies,
+    perturbed.DRAWN_LAYOUT,
+    perturbed.specs,
     jobs,
     report,
     trainings.train,

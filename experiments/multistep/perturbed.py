@@ -1,4 +1,4 @@
-"""The experiments on perturbed factors: what they depend on, what is trained before, and how a point is measured."""
+"""The experiments on perturbed factors: their specification, and the jobs that measure it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,33 +16,21 @@ from advrec_tf.execution.results import Job, Layout
 from advrec_tf.execution.runner import list_length
 from advrec_tf.perturbations import EMBEDDING_ATTACKS
 from advrec_tf.recommenders.baselines import BASELINES
-from advrec_tf.reporting import published
 
-from . import trainings
-from .trainings import Training, weights_of
+from . import paper, trainings
+from .trainings import TrainingSpec, weights_of
 
 KEYS = (
-    "dataset",
-    "model",
-    "selection",
-    "epoch",
-    "attack",
-    "ball",
-    "start",
-    "epsilon",
-    "step_size",
-    "iterations",
-    "seed",
-    "k",
+    *("dataset", "model", "selection", "epoch"),
+    *("attack", "ball", "start", "epsilon", "step_size", "iterations"),
+    *("seed", "k"),
 )
 LAYOUT = Layout(KEYS, (*NAMES, *NORMS))
-DRAWN = Layout(
-    (*KEYS, "draw"), LAYOUT.values
-)  # of an experiment in which models are attacked again
+DRAWN_LAYOUT = Layout((*KEYS, "draw"), LAYOUT.values)  # where models are attacked several times
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study(Training):
+class MultistepSpec(TrainingSpec):
     """What the measurements on one data set depend on."""
 
     experiment: str
@@ -51,7 +39,7 @@ class Study(Training):
     step_size: float | None
     pgd_init: float
     k: int
-    published: bool  # whether the paper's numbers may stand beside
+    published: bool  # whether the paper's numbers are of this setting
     more_attacks: tuple[str, ...] = ()
     attack_draws: int = 1
     save_lists: bool = False
@@ -59,165 +47,162 @@ class Study(Training):
 
     @property
     def config(self) -> dict[str, Any]:
-        grid = {
-            name: getattr(self, name)
-            for name in ("epsilons", "iterations", "step_size", "pgd_init", "k", "ranks")
-        }
+        """What the results depend on, as plain values."""
+        grid = ("epsilons", "iterations", "step_size", "pgd_init", "k", "ranks")
         versions = {
             "perturbations": perturbations.VERSION,
             "evaluation": evaluation.VERSION,
             "sampling": sampling.VERSION,
         }
-        versions |= {"low_rank": low_rank.VERSION} if self.ranks else {}
-        versions |= {"certificates": evaluation.CERTIFICATES} if self.experiment == "budget" else {}
+        if self.ranks:
+            versions["low_rank"] = low_rank.VERSION
+        if self.experiment == "budget":
+            versions["certificates"] = evaluation.CERTIFICATES
         return {
             **self.models,
             "model_selection": self.selections,
-            **grid,
+            **{name: getattr(self, name) for name in grid},
             "versions": versions,
             "data": self.data.fingerprint,
         }
 
     def points(self, attack: str, ball: str = "linf", start: str = "") -> list[dict]:
-        """The points of one attack over this study's grid."""
+        """Return the points of one attack over the epsilons and iterations."""
         return perturbations.points(
             attack, self.epsilons, self.iterations, ball, self.step_size, start
         )
 
     @property
     def attacks(self) -> list[list[dict]]:
-        """The points of each attack of Figures 1 and 2: those of the paper in its ball, BIM in that of FGSM, and further ones."""
-        return [self.points(attack) for attack in ("fgsm", "bim", "pgd", *self.more_attacks)] + [
-            self.points("bim", "l2")
-        ]
+        """The points of each attack of Figures 1 and 2.
+
+        They are the paper's attacks in its ball, further ones, and BIM in the ball of FGSM.
+        """
+        names = ("fgsm", "bim", "pgd", *self.more_attacks)
+        return [*map(self.points, names), self.points("bim", "l2")]
 
 
-def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
-    """The study of each data set.  Raises UserError for settings that do not go together."""
+def specs(
+    values: dict[str, Any], datasets: list[Interactions], output_dir: Path
+) -> list[MultistepSpec]:
+    """Return the spec of each data set. Raises UserError for flags that do not fit together."""
     training = trainings.settings(values)
-    unknown = set(values.get("more_attacks", ())) - set(EMBEDDING_ATTACKS)
-    if unknown:
-        raise UserError(
-            f"--more_attacks must be of {', '.join(EMBEDDING_ATTACKS)}, not {min(unknown)!r}"
-        )
-    found = []
+    more_attacks = tuple(values.get("more_attacks", ()))
+    for attack in sorted(set(more_attacks) - set(EMBEDDING_ATTACKS)):
+        names = ", ".join(EMBEDDING_ATTACKS)
+        raise UserError(f"--more_attacks must be of {names}, not {attack!r}")
+    made = []
     for data in datasets:
-        least = published.EPOCHS.get(data.name, {}).get("AMF")
-        found.append(
-            Study(
-                **training,
-                data=data,
-                output_dir=output_dir,
-                experiment=values["experiment"],
-                epsilons=sorted(values["epsilon"]),
-                iterations=sorted(values["iterations"]),
-                step_size=values["step_size"],
-                pgd_init=values["pgd_init"],
-                k=list_length(values, data),
-                published=data.registered and as_published(values, least),
-                more_attacks=tuple(values.get("more_attacks", ())),
-                attack_draws=values.get("attack_draws", 1),
-                save_lists=values.get("save_lists", False),
-                ranks=tuple(sorted(values.get("svd_ranks", ()))),
-            )
+        least = paper.EPOCHS.get(data.name, {}).get("AMF")
+        spec = MultistepSpec(
+            **training,
+            data=data,
+            output_dir=output_dir,
+            experiment=values["experiment"],
+            epsilons=sorted(values["epsilon"]),
+            iterations=sorted(values["iterations"]),
+            step_size=values["step_size"],
+            pgd_init=values["pgd_init"],
+            k=list_length(values, data),
+            published=data.registered and as_published(values, least),
+            more_attacks=more_attacks,
+            attack_draws=values.get("attack_draws", 1),
+            save_lists=values.get("save_lists", False),
+            ranks=tuple(sorted(values.get("svd_ranks", ()))),
         )
-    for study in found:
-        for settings in (study.bprmf, study.amf):
-            if not study.epochs_of(settings):
+        for config in (spec.bprmf, spec.amf):
+            if not spec.epochs_of(config):
                 raise UserError(
-                    f"--model_selection={','.join(study.selections)} names no epoch of {settings.name} on {study.data.name}"
+                    f"--model_selection={','.join(spec.selections)} names no epoch of "
+                    f"{config.name} on {data.name}"
                 )
-    return found
+        made.append(spec)
+    return made
 
 
-def single(*names: str) -> Callable[..., list[Study]]:
-    """`studies` for an experiment in which these flags take one value."""
+def single(*names: str) -> Callable[..., list[MultistepSpec]]:
+    """Return `specs` for an experiment in which these flags take one value."""
 
     def checked(
         values: dict[str, Any], datasets: list[Interactions], output_dir: Path
-    ) -> list[Study]:
+    ) -> list[MultistepSpec]:
         for name in names:
-            if len(values[name]) > 1:
-                raise UserError(
-                    f"--{name} takes one value in this experiment, not {len(values[name])}"
-                )
-        return studies(values, datasets, output_dir)
+            count = len(values[name])
+            if count > 1:
+                raise UserError(f"--{name} takes one value in this experiment, not {count}")
+        return specs(values, datasets, output_dir)
 
     return checked
 
 
 def jobs(
-    study: Study, attacks: Sequence[list[dict]], function: str = "attack", **more: Any
+    spec: MultistepSpec, attacks: Sequence[list[dict]], function: str = "attack", **more: Any
 ) -> list[Job]:
-    """One job for each of the attacks (lists of points, each counted once) on each selected epoch of each model.
+    """Return a job for each attack on each selected epoch of each model.
 
-    function: of `defenses.perturbed`."""
-    found = []
-    different = [points for place, points in enumerate(attacks) if points not in attacks[:place]]
-    for seed in study.seeds:
-        for settings, epoch, selections, weights in weights_of(study, seed):
+    attacks: lists of points; equal ones count once.  function: of `defenses.perturbed`.
+    more: its further arguments.
+    """
+    distinct = [points for index, points in enumerate(attacks) if points not in attacks[:index]]
+    made = []
+    for seed in spec.seeds:
+        for config, epoch, selections, weights in weights_of(spec, seed):
             base = {
-                "dataset": study.data.name,
-                "model": settings.name,
+                "dataset": spec.data.name,
+                "model": config.name,
                 "epoch": epoch,
                 "seed": seed,
-                "k": study.k,
+                "k": spec.k,
             }
-            for points in different:
-                keys = [
-                    {**base, **point, "selection": name} for point in points for name in selections
-                ]
-                arguments = {
-                    "data": study.data,
-                    "weights": weights,
-                    "seed": seed,
-                    "init_range": study.pgd_init,
-                    **more,
-                }
-                found.append(_job(study, function, keys, arguments))
-    return found
+            arguments = {
+                "data": spec.data,
+                "weights": weights,
+                "seed": seed,
+                "init_range": spec.pgd_init,
+                **more,
+            }
+            for points in distinct:
+                keys = []
+                for point in points:
+                    keys += [{**base, **point, "selection": name} for name in selections]
+                made.append(_job(spec, function, keys, arguments))
+    return made
 
 
-def further_draws(study: Study, attacks: Sequence[list[dict]], **more: Any) -> list[Job]:
-    """`jobs` of models of the first selection under the same attacks with other negatives and other starts of PGD."""
-    drawn = [
-        [point | {"draw": draw} for point in points]
-        for draw in range(1, study.attack_draws)
-        for points in attacks
-    ]
-    return jobs(replace(study, selections=study.selections[:1]), drawn, **more)
+def further_draws(spec: MultistepSpec, attacks: Sequence[list[dict]], **more: Any) -> list[Job]:
+    """Return `jobs` on the first selection with other negatives and other starts of PGD."""
+    drawn = []
+    for draw in range(1, spec.attack_draws):
+        drawn += [[point | {"draw": draw} for point in points] for points in attacks]
+    return jobs(replace(spec, selections=spec.selections[:1]), drawn, **more)
 
 
-def baselines(study: Study, **more: Any) -> list[Job]:
-    """A job for each recommender that has no factors to perturb, or none worth it, and each seed."""
-    keys = [
-        {"dataset": study.data.name, "model": name, "seed": seed, "k": study.k}
-        for seed in study.seeds
-        for name in BASELINES
-    ]
-    return [_job(study, "baseline", [key], {"data": study.data, **more}) for key in keys]
+def baselines(spec: MultistepSpec, **more: Any) -> list[Job]:
+    """Return a job for each seed and each recommender without factors to perturb."""
+    made = []
+    for seed in spec.seeds:
+        for name in BASELINES:
+            key = {"dataset": spec.data.name, "model": name, "seed": seed, "k": spec.k}
+            made.append(_job(spec, "baseline", [key], {"data": spec.data, **more}))
+    return made
 
 
-def certificates(study: Study) -> list[Job]:
-    """A job for each ball of every model, where users have one test item each, which certificates need."""
-    balls = perturbations.BALLS if study.data.has_one_test_item_each else ()
-    points = [
-        [{"attack": "certificate", "ball": ball, "epsilon": epsilon} for epsilon in study.epsilons]
-        for ball in balls
-    ]
-    return [job._replace(files=()) for job in jobs(study, points, "certify")]
+def certificates(spec: MultistepSpec) -> list[Job]:
+    """Return a job for each ball of every model, if every user has one test item.
+
+    Certificates need that.
+    """
+    points = []
+    for ball in perturbations.BALLS if spec.data.has_one_test_item_each else ():
+        base = {"attack": "certificate", "ball": ball}
+        points.append([{**base, "epsilon": epsilon} for epsilon in spec.epsilons])
+    return [job._replace(files=()) for job in jobs(spec, points, "certify")]
 
 
-def _job(study: Study, function: str, keys: list[dict], arguments: dict) -> Job:
-    lists_dir = (
-        study.output_dir / study.experiment / study.data.name / "lists"
-        if study.save_lists
-        else None
-    )
-    files = tuple(list_path(lists_dir, key) for key in keys) if lists_dir else ()
-    return Job(
-        f"advrec_tf.defenses.perturbed:{function}",
-        keys,
-        {**arguments, "lists_dir": lists_dir},
-        files,
-    )
+def _job(spec: MultistepSpec, function: str, keys: list[dict], arguments: dict) -> Job:
+    lists_dir, files = None, ()
+    if spec.save_lists:
+        lists_dir = spec.output_dir / spec.experiment / spec.data.name / "lists"
+        files = tuple(list_path(lists_dir, key) for key in keys)
+    arguments = {**arguments, "lists_dir": lists_dir}
+    return Job(f"advrec_tf.defenses.perturbed:{function}", keys, arguments, files)

@@ -1,4 +1,4 @@
-"""Table 1 of the multi-step perturbations paper: six metrics before and after FGSM, BIM and PGD."""
+"""Table 1: six metrics before and after FGSM, BIM and PGD."""
 
 from pathlib import Path
 
@@ -8,67 +8,59 @@ from advrec_tf.files import write_text
 from advrec_tf.reporting import page, read_results
 
 from . import perturbed, table1_plots, table1_tables, trainings, uncertainty
-from .perturbed import Study
+from .perturbed import MultistepSpec
+from .table1_page import table1_report
 
 
-def jobs(study: Study) -> list[Job]:
-    """PGD in the paper's ball comes with an FGSM whose gradient is taken where PGD ended, which is the order of the authors' script.
+def jobs(spec: MultistepSpec) -> list[Job]:
+    """Return the jobs of the paper's attacks and of further ones.
 
-    Models of the first selection are attacked again with other negatives and other starts of PGD, so that the attack's own variance is seen.
+    PGD in the paper's ball shares a job with an FGSM whose gradient is taken where PGD ended, as
+    the authors' script does. Models of the first selection are attacked again with other negatives
+    and other starts of PGD, which shows the variance of the attack.
     """
-    paper = [
-        study.points("fgsm"),
-        study.points("bim"),
-        study.points("pgd") + study.points("fgsm", start="after_pgd"),
+    pgd = spec.points("pgd") + spec.points("fgsm", start="after_pgd")
+    paper = [spec.points("fgsm"), spec.points("bim"), pgd]
+    further = [spec.points("noise"), spec.points("bim", "l2"), spec.points("pgd", "l2")]
+    further += map(spec.points, spec.more_attacks)
+    return [
+        *perturbed.baselines(spec, resample=True),
+        *perturbed.jobs(spec, [*paper, [{}], *further], resample=True),
+        *perturbed.further_draws(spec, paper, resample=True),
     ]
-    more = [
-        [{}],
-        study.points("noise"),
-        study.points("bim", "l2"),
-        study.points("pgd", "l2"),
-        *map(study.points, study.more_attacks),
-    ]
-    found = perturbed.baselines(study, resample=True) + perturbed.jobs(
-        study, paper + more, resample=True
-    )
-    return found + perturbed.further_draws(study, paper, resample=True)
 
 
 def report(folders: list[Path]) -> None:
-    """Takes cells.csv and tests.csv from the results of each data set, and renders its page."""
+    """Write cells.csv, tests.csv and the page of each data set."""
     for folder in folders:
-        cells, tests = uncertainty.measured(
-            table1_tables.cells(read_results(folder)), read_users(folder)
-        )
+        cells = table1_tables.cells(read_results(folder))
+        cells, tests = uncertainty.measured(cells, read_users(folder))
         for name, frame in (("cells", cells), ("tests", tests)):
             write_text(folder / f"{name}.csv", frame.to_csv(index=False))
         render(folder)
     if len(folders) > 1:
-        write_text(
-            folders[0].parent / "report.md",
-            "\n".join((folder / "report.md").read_text() for folder in folders),
-        )
+        pages = "\n".join((folder / "report.md").read_text() for folder in folders)
+        write_text(folders[0].parent / "report.md", pages)
 
 
 def render(folder: Path) -> None:
-    """Renders report.md and table1.png from cells.csv, tests.csv and the rows without iterations or of the last, and prints the report."""
-    rows, cells, tests = (
-        read_results(folder),
-        read_results(folder, "cells.csv"),
-        read_results(folder, "tests.csv"),
-    )
+    """Write and print the page from cells.csv, tests.csv and results.csv.
+
+    Of the rows over iterations results.csv needs the last ones only.
+    """
+    names = ("results.csv", "cells.csv", "tests.csv")
+    rows, cells, tests = (read_results(folder, name) for name in names)
     table = table1_tables.table1(cells)
-    parts = [table1_tables.table1_report(cells, rows), uncertainty.report(cells, tests)]
+    pictures = {"table1.png": table1_plots.table1_figure(table, cells)}
     differences = table1_plots.difference_figure(table)
-    pictures = {
-        "table1.png": table1_plots.table1_figure(table, cells),
-        **({"differences.png": differences} if differences else {}),
-    }
-    page(folder, "\n".join(parts), pictures, "cells.csv", "tests.csv")
+    if differences:
+        pictures["differences.png"] = differences
+    text = "\n".join([table1_report(cells, rows), uncertainty.report(cells, tests)])
+    page(folder, text, pictures, "cells.csv", "tests.csv")
 
 
 EXPERIMENT = Experiment(
-    perturbed.DRAWN,
+    perturbed.DRAWN_LAYOUT,
     perturbed.single("epsilon"),
     jobs,
     report,

@@ -1,21 +1,24 @@
 """Pictures of Table 1."""
 
-import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from advrec_tf.evaluation import NAMES
 from advrec_tf.reporting.plots import bars, baselines, legend, panels
-from advrec_tf.reporting.vocabulary import color_of, first_selection, number
+from advrec_tf.reporting.vocabulary import color_of, number
 
-WHITE_FROM = 20  # percent off the print, from which the colour is dark
+from .labels import first_selection
+
+WHITE_FROM = 20  # percent of difference, from which the cell's color is dark
 
 
 def table1_figure(table: pd.DataFrame, cells: pd.DataFrame, metric: str = "nDCG") -> Figure:
-    """Table 1's main comparison: one panel a data set and model, a bar for each column, the published value as a mark, what learns nothing as lines.
+    """Return a bar for each column of Table 1, a panel for each data set and model.
 
-    table: what `tables.table1` makes of cells
+    Marks are published values, and lines are the baselines.
+    table: of `table1_tables.table1`.  cells: of `table1_tables.cells`.
     """
     shown = first_selection(table[table["metric"] == metric])
     parts = list(shown.groupby(["dataset", "model"], sort=False))
@@ -32,46 +35,39 @@ def table1_figure(table: pd.DataFrame, cells: pd.DataFrame, metric: str = "nDCG"
 
 
 def difference_figure(table: pd.DataFrame) -> Figure | None:
-    """How far every printed cell is from what was measured, in percent of the printed: a panel a model, at the first selection; None where nothing is
-    printed.  A frame is around cells that are outside.
+    """Return the difference to every published cell in percent, a panel for each model.
 
-    table: what `tables.table1` returns, of one data set
+    Models are at the first selection. A frame is around cells that are outside. None if nothing
+    is published.  table: of `table1_tables.table1`, for one data set.
     """
-    printed = first_selection(table[table["published"].notna()])
-    if printed.empty:
+    published = first_selection(table[table["published"].notna()])
+    if published.empty:
         return None
-    models = list(printed["model"].unique())
-    figure, axes = panels(1, len(models), sharex=False)
-    for axis, model in zip(axes[0], models):
-        part = printed[printed["model"] == model]
+    parts = list(published.groupby("model", sort=False))
+    figure, axes = panels(1, len(parts), sharex=False)
+    for axis, (model, part) in zip(axes[0], parts):
         columns = list(part["column"].unique())
-        own = part.set_index(["metric", "column"])
-        wide = np.array(
-            [
-                [own["difference"].get((metric, column), np.nan) for column in columns]
-                for metric in NAMES
-            ]
-        )
-        picture = axis.imshow(wide, cmap="RdBu_r", vmin=-30, vmax=30, aspect="auto")
-        for (line, place), value in np.ndenumerate(wide):
-            row = own.loc[(NAMES[line], columns[place])]
-            text = f"{value:+.1f}%\n{number(row['published'], NAMES[line])} / {number(row['mean'], NAMES[line])}"
-            axis.text(
-                place,
-                line,
-                text,
-                ha="center",
-                va="center",
-                fontsize=6.5,
-                color="white" if abs(value) > WHITE_FROM else "black",
-            )
-            if not row["inside"]:
-                axis.add_patch(
-                    Rectangle((place - 0.48, line - 0.48), 0.96, 0.96, fill=False, linewidth=1.2)
-                )
+        cells = part.set_index(["metric", "column"])
+        wide = cells["difference"].unstack().reindex(index=list(NAMES), columns=columns)
+        picture = axis.imshow(wide.to_numpy(), cmap="RdBu_r", vmin=-30, vmax=30, aspect="auto")
+        for y, metric in enumerate(NAMES):
+            for x, column in enumerate(columns):
+                _annotate(axis, x, y, cells.loc[(metric, column)])
         axis.set_xticks(range(len(columns)), columns, rotation=20, ha="right", fontsize=8)
         axis.set_yticks(range(len(NAMES)), NAMES, fontsize=8)
         axis.set_title(f"{model}, {part['selection'].iloc[0]}", fontsize=10)
-    figure.colorbar(picture, ax=axes[0, -1], label="measured less printed, %")
-    figure.set_size_inches(5.2 * len(models) + 1, 4.2)
+    figure.colorbar(picture, ax=axes[0, -1], label="measured less published, %")
+    figure.set_size_inches(5.2 * len(parts) + 1, 4.2)
     return figure
+
+
+def _annotate(axis: Axes, x: int, y: int, row: pd.Series) -> None:
+    """Write the difference and both values in a cell, and frame a cell that is outside."""
+    metric, difference = NAMES[y], row["difference"]
+    values = f"{number(row['published'], metric)} / {number(row['mean'], metric)}"
+    color = "white" if abs(difference) > WHITE_FROM else "black"
+    style = {"ha": "center", "va": "center", "fontsize": 6.5, "color": color}
+    axis.text(x, y, f"{difference:+.1f}%\n{values}", **style)
+    if not row["inside"]:
+        corner = (x - 0.48, y - 0.48)
+        axis.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, linewidth=1.2))

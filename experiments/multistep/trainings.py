@@ -1,4 +1,4 @@
-"""What is trained before factors are perturbed: BPR-MF, and AMF that goes on from it."""
+"""What is trained before factors are perturbed: BPR-MF, and AMF that continues from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,13 +17,14 @@ from advrec_tf.recommenders import (
     model_folder,
     selected_factors,
 )
-from advrec_tf.reporting import published
-from advrec_tf.reporting.vocabulary import MODELS
+
+from . import paper
+from .labels import MODELS
 
 
 @dataclass(frozen=True)
-class Training:
-    """BPR-MF and AMF on one data set, and the epochs that are looked at."""
+class TrainingSpec:
+    """BPR-MF and AMF on one data set, and the epochs that are measured."""
 
     data: Interactions
     output_dir: Path
@@ -38,127 +39,134 @@ class Training:
     @property
     def models(self) -> dict[str, Any]:
         """All that the weights depend on beside data and seeds, as plain values."""
-        named = {settings.name: settings.identity for settings in (self.bprmf, self.amf)} | {
-            "epochs": self.epochs
-        }
-        return named | (
-            {"bprmf_epochs": self.bprmf_epochs} if self.bprmf_epochs != self.epochs else {}
-        )
+        models = {config.name: config.identity for config in (self.bprmf, self.amf)}
+        models["epochs"] = self.epochs
+        if self.bprmf_epochs != self.epochs:
+            models["bprmf_epochs"] = self.bprmf_epochs
+        return models
 
-    def last_epoch(self, settings: RecommenderConfig) -> int:
-        """At which the training of one model ends."""
-        return self.epochs if settings.first_epoch else self.bprmf_epochs
+    def last_epoch(self, config: RecommenderConfig) -> int:
+        """Return the epoch at which the training of a model ends."""
+        return self.epochs if config.first_epoch else self.bprmf_epochs
 
-    def epochs_of(self, settings: RecommenderConfig) -> list[tuple[str, str]]:
-        """The selections of one model by name, and as best, last or epoch:N, without the epochs it does not have."""
-        own = (
-            published.EPOCHS.get(self.data.name, {}).get(settings.name, 0)
-            if self.data.registered
-            else 0
-        )
-        named = [
-            (name, f"epoch:{own}" if name == "published" else name) for name in self.selections
-        ]
-        return [
-            (name, at)
-            for name, at in named
-            if not at.startswith("epoch:")
-            or settings.first_epoch < int(at[6:]) <= self.last_epoch(settings)
-        ]
+    def epochs_of(self, config: RecommenderConfig) -> list[tuple[str, str]]:
+        """Return the selections of a model: their names, and best, last or epoch:N.
+
+        Epochs that the model does not have are left out.
+        """
+        published = 0
+        if self.data.registered:
+            published = paper.EPOCHS.get(self.data.name, {}).get(config.name, 0)
+        pairs = []
+        for name in self.selections:
+            selection = f"epoch:{published}" if name == "published" else name
+            epoch = _epoch(selection)
+            if epoch is None or config.first_epoch < epoch <= self.last_epoch(config):
+                pairs.append((name, selection))
+        return pairs
+
+
+def _epoch(selection: str) -> int | None:
+    """Return N of epoch:N, None for other selections."""
+    name, _, number = selection.partition(":")
+    return int(number) if name == "epoch" and number.isdecimal() else None
 
 
 def settings(values: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a Training that flags say.  Raises UserError for settings that do not go together."""
+    """Return the fields of a TrainingSpec that flags set.
+
+    Raises UserError for flags that do not fit together.
+    """
     amf = AMFConfig(**sections.AMF.fields(values))
-    bprmf_epochs = values["bprmf_epochs"] or values["epochs"]
-    if not amf.first_epoch < values["epochs"]:
+    epochs, bprmf_epochs = values["epochs"], values["bprmf_epochs"] or values["epochs"]
+    if not amf.first_epoch < epochs:
+        raise UserError(f"--amf_start ({amf.first_epoch}) must be less than --epochs ({epochs})")
+    if not amf.first_epoch <= bprmf_epochs <= epochs:
         raise UserError(
-            f"--amf_start ({amf.first_epoch}) must be less than --epochs ({values['epochs']})"
+            f"--bprmf_epochs ({bprmf_epochs}) must be from --amf_start ({amf.first_epoch}) "
+            f"to --epochs ({epochs})"
         )
-    if not amf.first_epoch <= bprmf_epochs <= values["epochs"]:
-        raise UserError(
-            f"--bprmf_epochs ({bprmf_epochs}) must be from --amf_start ({amf.first_epoch}) to --epochs ({values['epochs']})"
-        )
-    for text in values["model_selection"]:
-        if text not in ("best", "last", "published") and not (
-            text.startswith("epoch:") and text[6:].isdecimal()
-        ):
+    for selection in values["model_selection"]:
+        if selection not in ("best", "last", "published") and _epoch(selection) is None:
             raise UserError(
-                f"--model_selection must be of best, last, published and epoch:N, not {text!r}"
+                f"--model_selection must be of best, last, published and epoch:N, not {selection!r}"
             )
     return {
         "seeds": values["seed"],
         "bprmf": amf.start,
         "amf": amf,
-        "epochs": values["epochs"],
+        "epochs": epochs,
         "bprmf_epochs": bprmf_epochs,
         "selections": values["model_selection"],
         "keep_epochs": values["keep_epochs"],
     }
 
 
-def train(study: Training, how: Running, names: Sequence[str] = MODELS) -> Stages:
-    """Every model of every seed: BPR-MF up to AMF's start, then the rest of it beside AMF."""
-    for settings in (study.bprmf, study.amf):
-        if settings.name in names and "best" in study.selections:
-            _check_evaluations(study, settings)
-    for models in (
-        [(study.bprmf, study.amf.first_epoch)],
-        [(each, study.last_epoch(each)) for each in (study.amf, study.bprmf)],
-    ):
-        asked = []
-        for settings, stop in models:
-            measured = [
-                int(at[6:]) for _, at in study.epochs_of(settings) if at.startswith("epoch:")
-            ]
-            keep = (*study.keep_epochs, *measured, study.amf.first_epoch)
-            common = {
-                "data": study.data,
-                "config": settings,
+def train(spec: TrainingSpec, running: Running, names: Sequence[str] = MODELS) -> Stages:
+    """Yield the training of BPR-MF up to AMF's start, and then the rest of it beside AMF.
+
+    names: of the models. Raises UserError if `best` is selected and no epoch would be evaluated.
+    """
+    for config in (spec.bprmf, spec.amf):
+        if config.name in names and "best" in spec.selections:
+            _check_evaluations(spec, config)
+    start = spec.amf.first_epoch
+    rest = [(config, spec.last_epoch(config)) for config in (spec.amf, spec.bprmf)]
+    for models in ([(spec.bprmf, start)], rest):
+        tasks = []
+        for config, stop in models:
+            measured = [_epoch(selection) for _, selection in spec.epochs_of(config)]
+            keep = (*spec.keep_epochs, *(n for n in measured if n is not None), start)
+            arguments = {
+                "data": spec.data,
+                "config": config,
                 "epochs": stop,
                 "keep_epochs": keep,
-                "models_dir": study.output_dir / "models",
+                "models_dir": spec.output_dir / "models",
+                "save_every": running.save_every,
+                "progress": running.progress,
             }
-            common |= {"save_every": how.save_every, "progress": how.progress}
-            asked += [
-                Task("advrec_tf.recommenders.trainer:train", {**common, "seed": seed})
-                for seed in study.seeds
-                if settings.name in names
-            ]
-        yield asked
+            if config.name in names:
+                function = "advrec_tf.recommenders.trainer:train"
+                tasks += [Task(function, {**arguments, "seed": seed}) for seed in spec.seeds]
+        yield tasks
 
 
-def by_seed(study: Training) -> list[Any]:
-    """The study, seed by seed."""
-    return [replace(study, seeds=[seed]) for seed in study.seeds]
+def by_seed(spec: TrainingSpec) -> list[Any]:
+    """Return the spec seed by seed."""
+    return [replace(spec, seeds=[seed]) for seed in spec.seeds]
 
 
-def _check_evaluations(study: Training, settings: RecommenderConfig) -> None:
-    """Raises UserError where no epoch would be evaluated, before anything is trained."""
-    every, first, last = (
-        settings.epochs_between_evaluations(study.data),
-        settings.first_epoch + 1,
-        study.last_epoch(settings),
-    )
+def _check_evaluations(spec: TrainingSpec, config: RecommenderConfig) -> None:
+    """Raise UserError if no epoch would be evaluated, before anything is trained."""
+    every = config.epochs_between_evaluations(spec.data)
+    first, last = config.first_epoch + 1, spec.last_epoch(config)
     if last // every * every < first:
         raise UserError(
-            f"{study.data.name}: none of {settings.name}'s epochs {first} to {last} is evaluated, as every {every}th is, so none is best: "
-            "--eval_users=N brings --eval_every=auto down"
+            f"{spec.data.name}: none of {config.name}'s epochs {first} to {last} is evaluated, as "
+            f"every {every}th is, so none is best: --eval_users=N brings --eval_every=auto down"
         )
 
 
-def weights_of(study: Training, seed: int) -> list[tuple[RecommenderConfig, int, list[str], dict]]:
-    """Every trained model and epoch that is to be measured: the names of its selection, and the arguments of `selected_factors`."""
-    found: list[tuple[RecommenderConfig, int, list[str], dict]] = []
-    for settings in (study.bprmf, study.amf):
-        chosen: dict[int, tuple[list[str], dict]] = {}
-        for name, at in study.epochs_of(settings):
-            folder = model_folder(study.output_dir / "models", study.data, settings, seed)
-            weights: dict[str, Any] = {
+def weights_of(
+    spec: TrainingSpec, seed: int
+) -> list[tuple[RecommenderConfig, int, list[str], dict]]:
+    """Return every epoch of a model that is measured.
+
+    Each is the model's config, the epoch, the names of its selections, and the arguments of
+    `selected_factors`. Selections of the same epoch share the arguments of the first.
+    """
+    weights = []
+    for config in (spec.bprmf, spec.amf):
+        folder = model_folder(spec.output_dir / "models", spec.data, config, seed)
+        epochs: dict[int, tuple[list[str], dict]] = {}
+        for name, selection in spec.epochs_of(config):
+            arguments: dict[str, Any] = {
                 "folder": folder,
-                "selection": at,
-                "epochs": study.last_epoch(settings),
+                "selection": selection,
+                "epochs": spec.last_epoch(config),
             }
-            chosen.setdefault(selected_factors(**weights)[0], ([], weights))[0].append(name)
-        found += [(settings, epoch, names, weights) for epoch, (names, weights) in chosen.items()]
-    return found
+            epoch, _, *_ = selected_factors(**arguments)
+            epochs.setdefault(epoch, ([], arguments))[0].append(name)
+        weights += [(config, epoch, *named) for epoch, named in epochs.items()]
+    return weights
