@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from advrec_tf.evaluation import NAMES
-from advrec_tf.reporting.vocabulary import MODELS
 from experiments.multistep import claims, curves, loss_slopes, table1_tables
 from experiments.multistep.evidence import Evidence
+from experiments.multistep.labels import MODELS
 from published_runs.measured import Published, clear_sign
 
 

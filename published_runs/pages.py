@@ -6,8 +6,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from advrec_tf.leaderboard import comparison
 from advrec_tf.reporting import verdict_table
-from advrec_tf.reporting.vocabulary import MODELS, cell
+from advrec_tf.reporting.vocabulary import cell
 from experiments.multistep import loss_slopes
+from experiments.multistep.labels import MODELS
 from published_runs import findings, measured
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -7,11 +7,10 @@ from scipy import stats
 
 from advrec_tf.evaluation import NAMES
 from advrec_tf.evaluation.verdicts import Estimate, Replication, Word, judge, part_p
-from advrec_tf.reporting import published
 from advrec_tf.reporting.verdict_table import follows, measured, note, stated
-from advrec_tf.reporting.vocabulary import FGSM, INITIAL, MODELS
-from experiments.multistep import claims
+from experiments.multistep import claims, paper
 from experiments.multistep.evidence import BIM, PGD, Evidence, published_evidence
+from experiments.multistep.labels import FGSM, INITIAL, MODELS
 
 NOISE = np.array([0.98, 1.01, 1.0, 1.02, 0.99])  # by seed
 SHARES = {
@@ -225,7 +224,7 @@ def test_the_papers_own_numbers_follow_or_not():
 def test_published_evidence_is_the_published_table():
     evidence = published_evidence("ml-1m")
     assert evidence.cell("AMF", "nDCG", "bim").tolist() == [0.0228]
-    assert len(evidence.table1) == len(published.table1()) / 2
+    assert len(evidence.table1) == len(paper.table1()) / 2
 
 
 def test_other_epochs_of_figure_1_are_told():

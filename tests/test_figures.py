@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from advrec_tf.reporting import read_results, vocabulary
-from experiments.multistep import curve_plots, curves
+from advrec_tf.reporting import read_results
+from experiments.multistep import curve_plots, curves, labels
 from experiments.multistep.perturbed import LAYOUT
 
 from rows import write
@@ -30,13 +30,13 @@ def row(model="BPR-MF", scale=1.0, **values):
 def measured_rows():
     """nDCG .05, FGSM .04, multi-step .05 / (1 + L); the l2 ball leaves FGSM's; budgets in proportion."""
     rows = [row("Random", 0.02, epoch=None, selection="")]
-    for model in vocabulary.MODELS:
+    for model in labels.MODELS:
         rows.append(row(model))
         rows += [
             row(model, 0.8, attack="fgsm", start=start, epsilon=0.5, iterations=1)
             for start in ("clean", "after_pgd")
         ]
-        for (attack, ball, start), _ in vocabulary.MULTI_STEP.items():
+        for (attack, ball, start), _ in labels.MULTI_STEP.items():
             for n in (1, 10, 20, 25, 30, 40, 50, 80):
                 scale = 0.8 if ball == "l2" else 1 / (1 + n)
                 rows.append(
@@ -55,7 +55,7 @@ def measured_rows():
 
 def budget_rows():
     rows = []
-    for model in vocabulary.MODELS:
+    for model in labels.MODELS:
         rows.append(row(model))
         for epsilon in (0.05, 0.1, 0.5, 1.0):
             rows.append(
@@ -68,7 +68,7 @@ def budget_rows():
                     iterations=1,
                 )
             )
-            for attack, ball, start in vocabulary.MULTI_STEP:
+            for attack, ball, start in labels.MULTI_STEP:
                 scale = 1 - 0.4 * min(2, epsilon * (1 if ball == "l2" else 5))
                 rows.append(
                     row(

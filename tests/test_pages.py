@@ -9,9 +9,8 @@ import pytest
 from jinja2 import nodes
 from scipy import stats
 
-from advrec_tf.reporting import published
 from advrec_tf.reporting.vocabulary import DEFENDED
-from experiments.multistep import loss_slopes
+from experiments.multistep import loss_slopes, paper
 from published_runs import findings, measured, pages
 
 from running import ROOT
@@ -181,7 +180,7 @@ def test_agreement_counts_what_is_near_inside_and_either():
     cells = cells[(cells["selection"] == "best") & (cells["draw"] == 0)]
     for name, fgsm in {"of Eq. 4": "fgsm", "after PGD": "fgsm after pgd"}.items():
         near, inside = set(), set()
-        for row in published.table1().itertuples():
+        for row in paper.table1().itertuples():
             column = fgsm if row.column == "fgsm" else row.column
             own = cells[(cells["model"] == row.model) & (cells["metric"] == row.metric)]
             values = own[own["column"] == column]["value"]

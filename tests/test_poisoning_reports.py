@@ -6,8 +6,8 @@ import pytest
 
 from advrec_tf.evaluation import DETECTION
 from advrec_tf.execution.results import Layout
-from advrec_tf.reporting import plots, published, read_results
-from experiments.lowrank import detection, tables
+from advrec_tf.reporting import plots, read_results
+from experiments.lowrank import detection, paper, tables
 from experiments.lowrank.poisoned import LAYOUT
 
 from rows import write
@@ -131,7 +131,7 @@ def test_each_group_of_targets_has_a_test_of_its_own(tmp_path):
 
 
 def test_the_printed_tables_are_those_of_the_paper():
-    table = published.lowrank()
+    table = paper.tables()
     assert len(table) == 14 * 4 + 8 * 2
     cell = table[
         (table["patch"] == "full")

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from advrec_tf.evaluation import NAMES
-from advrec_tf.reporting import plots, published
-from experiments.multistep import table1_plots, table1_tables
+from advrec_tf.reporting import plots
+from experiments.multistep import paper, table1_plots, table1_tables
 from experiments.multistep.perturbed import LAYOUT
 
 from rows import write
@@ -217,7 +217,7 @@ def test_the_figure_has_a_panel_a_model(frame, tmp_path):
 
 
 def test_the_published_table_is_whole():
-    table = published.table1()
+    table = paper.table1()
     assert len(table) == 2 * 6 * 2 * 4 and not table["published"].isna().any()
     at = table.set_index(["model", "metric", "dataset", "column"])["published"]
     assert (

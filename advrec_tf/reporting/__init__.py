@@ -1,4 +1,4 @@
-"""What all pages share: numbers, tables, plots, web pages and their last line.  It knows no paper and measures nothing."""
+"""Numbers, tables, plots and web pages that all reports share; no paper is known here."""
 
 from advrec_tf.execution.results import read_results, read_users
 from advrec_tf.reporting.pages import page

@@ -1,4 +1,4 @@
-"""The last line of every page: what the rows were measured with."""
+"""The last line of a page: the runs that measured its rows."""
 
 import shlex
 from collections.abc import Iterable
@@ -21,8 +21,8 @@ def records_of(folders: Iterable[Path]) -> list[Record]:
 def line(records: list[Record]) -> str:
     """Return versions, commits, dates, command, seeds and wall time of all runs of some records.
 
-    Dates and wall time stand on published pages alone: a run that is killed and resumed has to make
-    the same page as one that is not.  Where several runs are mixed, all commits are named.
+    Only published pages have dates and wall time, because a run that is killed and resumed must
+    write the same page as one that is not.  All commits of mixed runs are named.
     """
     runs = [run for record in records for run in record["runs"]]
     if not runs:
@@ -52,7 +52,7 @@ def _seeds(run: Record) -> list[int]:
 
 
 def _commands(runs: list[Record]) -> str:
-    """The command, or how many there are and the last."""
+    """Return the command, or the number of commands and the last one."""
     commands = list(dict.fromkeys(shlex.join(run["command"]) for run in runs if run.get("command")))
     if not commands:
         return ""
@@ -62,7 +62,7 @@ def _commands(runs: list[Record]) -> str:
 
 
 def wall_time(runs: list[Record]) -> str:
-    """Return the time that is covered by runs, which may have run side by side."""
+    """Return the time that runs cover; time of parallel runs counts once."""
     total, until = timedelta(), datetime.min
     for begun, ended in sorted(map(_span, runs)):
         total += max(timedelta(), ended - max(begun, until))

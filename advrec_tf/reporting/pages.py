@@ -1,4 +1,4 @@
-"""A report and its pictures as files, and on the terminal."""
+"""Write a report and its pictures to files, and print it."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,20 +16,19 @@ def page(
     *more: str,
     sources: Iterable[Path] = (),
 ) -> None:
-    """Write report.md and the pictures (by name) into a folder, and print the report.
+    """Write report.md and the pictures (by name) to a folder, and print the report.
 
-    more: names of further files there; sources: the folders whose rows the page shows, if it is not
-    this one.  The last line of the page is `origin.line`.
+    The last line of the page is `origin.line`.
+
+    more: names of further files in the folder; sources: folders whose rows the page shows, by
+    default this one.
     """
     measured = origin.line(origin.records_of(sources or [folder]))
     text = f"{text.rstrip()}\n\n{measured}\n"
     write_text(folder / "report.md", text)
     for name, figure in (pictures or {}).items():
         plots.save_figure(figure, folder / name)
-    there = [
-        *(["results.csv"] if (folder / "results.csv").exists() else []),
-        *more,
-        "report.md",
-        *(pictures or {}),
-    ]
-    print(f"{text}\nKept in {folder}: {', '.join(there)}")
+    files = [*more, "report.md", *(pictures or {})]
+    if (folder / "results.csv").exists():
+        files.insert(0, "results.csv")
+    print(f"{text}\nKept in {folder}: {', '.join(files)}")

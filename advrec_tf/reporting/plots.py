@@ -1,4 +1,4 @@
-"""Figures from results; nothing here measures anything."""
+"""The style that all figures share."""
 
 import io
 from pathlib import Path
@@ -19,7 +19,7 @@ Where: TypeAlias = Literal["outside upper center", "outside lower center"]
 def panels(
     rows: int, columns: int, sharex: bool | Literal["col"] = True
 ) -> tuple[Figure, np.ndarray]:
-    """A figure of this house's size and manner, and its axes [rows, columns]."""
+    """Return an empty figure in the shared style, and its axes [rows, columns]."""
     figure = Figure(figsize=(4.2 * columns, 2.7 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex)
     for axis in axes.flat:
@@ -34,7 +34,7 @@ def legend(
     columns: int = 6,
     size: int = 8,
 ) -> None:
-    """One legend for all panels, of what is drawn in any of them."""
+    """Add one legend of everything that is drawn in any panel."""
     entries = {
         label: handle
         for axis in axes.flat
@@ -49,33 +49,33 @@ def legend(
         frameon=False,
     )
     for text in shown.get_texts():
-        text.set_parse_math(False)  # names are anyone's
+        text.set_parse_math(False)  # a user's own name may contain $
 
 
-def level(axis: Axes, value: float, label: str, style: str = "--") -> None:
-    """A level across a panel, if there is one."""
+def level(
+    axis: Axes, value: float, label: str, style: str = "--", color: str | None = None
+) -> None:
+    """Draw a horizontal line, unless the value is NaN."""
     if value == value:
-        axis.axhline(
-            value,
-            color=color_of(label.removesuffix(" at .5")),
-            linestyle=style,
-            linewidth=1,
-            label=label,
-        )
+        color = color or color_of(label)
+        axis.axhline(value, color=color, linestyle=style, linewidth=1, label=label)
 
 
 def baselines(axis: Axes, rows: pd.DataFrame, column: str) -> None:
-    """What recommenders that learn next to nothing, and nothing, reach in a column, as levels."""
+    """Draw the mean of a column for each baseline as a horizontal line."""
     for name, label in zip(BASELINES, ("most popular", "random")):
         level(axis, rows.loc[rows["model"] == name, column].mean(), label, ":")
 
 
 def bars(
-    axis: Axes, places, part: pd.DataFrame, label: str, width: float = 0.7, color: str | None = None
+    axis: Axes, x, part: pd.DataFrame, label: str, width: float = 0.7, color: str | None = None
 ) -> None:
-    """Means with deviations as bars, and the published values, where there are any, as marks."""
+    """Draw means with deviations as bars, and published values, if any, as marks.
+
+    part: columns mean, sd and published.
+    """
     axis.bar(
-        places,
+        x,
         part["mean"],
         width,
         yerr=part["sd"].fillna(0),
@@ -83,11 +83,11 @@ def bars(
         label=label,
         error_kw={"linewidth": 0.8},
     )
-    printed = part["published"].notna().to_numpy()
-    if printed.any():
+    known = part["published"].notna().to_numpy()
+    if known.any():
         axis.plot(
-            np.asarray(places)[printed],
-            part["published"][printed],
+            np.asarray(x)[known],
+            part["published"][known],
             "D",
             color=color_of("published"),
             markersize=4,
@@ -96,13 +96,13 @@ def bars(
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as the bytes of a PNG file."""
+    """Return a figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight")
     return buffer.getvalue()
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Writes a figure as PNG at once."""
+    """Write a figure as a PNG file, atomically."""
     with replacing(path) as temporary:
         temporary.write_bytes(png(figure))

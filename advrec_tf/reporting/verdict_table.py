@@ -1,4 +1,4 @@
-"""Verdicts as a table: every cell is made of the fields of a claim and of its estimates."""
+"""Texts of verdicts, made from the fields of a claim and its estimates."""
 
 import math
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ SHOWN_PARTS = 6  # of a claim of more, the counts and the weakest part are shown
 
 
 def estimate(label: str, values: pd.Series, others: pd.Series | None = None) -> Estimate:
-    """The estimate of replicates, paired by their index with those of another quantity."""
+    """Return the estimate of replicates, or of their differences to `others`, paired by index."""
     if others is None:
         return Estimate.of(label, values)
     both = pd.concat([values, others], axis=1, join="inner")
     return Estimate.of(label, both.iloc[:, 0], both.iloc[:, 1])
 
 
-def percent(part: pd.Series, whole: pd.Series) -> pd.Series:
-    """A quantity in percent of another one of the same replicates."""
-    return 100 * part / whole
+def percent(part: pd.Series, total: pd.Series) -> pd.Series:
+    """Return a quantity in percent of another one of the same replicates."""
+    return 100 * part / total
 
 
 def note(verdicts: Sequence[Verdict]) -> str:
-    """How the verdicts of a page were reached, in words."""
+    """Say how the verdicts of a page were reached."""
     tested = sum(not math.isnan(verdict.p) for verdict in verdicts)
     return (
         "Equality *holds* by two one-sided t-tests and *fails* where the mean lies outside of the "
@@ -39,7 +39,7 @@ def note(verdicts: Sequence[Verdict]) -> str:
 
 
 def measured(verdict: Verdict) -> str:
-    """The estimates of a verdict with their intervals, and what the intervals are over."""
+    """Return the estimates of a verdict with their intervals, and what the intervals are over."""
     claim, parts = verdict.claim, verdict.parts
     if not parts:
         return ""
@@ -56,7 +56,7 @@ def measured(verdict: Verdict) -> str:
 
 
 def _support(claim: Claim, part: Estimate) -> float:
-    """How many standard errors a part lies on the claim's side; without an error 0."""
+    """Return how many standard errors a part lies on the claim's side, 0 without an error."""
     if not part.testable:
         return 0.0
     difference = (part.mean - claim.reference) / part.error
@@ -66,7 +66,7 @@ def _support(claim: Claim, part: Estimate) -> float:
 
 
 def follows(claim: Claim, parts: Sequence[Estimate]) -> str:
-    """Whether the relation is true of published numbers, with these; "" where there are none."""
+    """Say whether the relation is true of the published numbers, "" where there are none."""
     if not parts or not all(part.count for part in parts):
         return ""
     met = [claim.is_met_by(part.mean) for part in parts]
@@ -76,7 +76,7 @@ def follows(claim: Claim, parts: Sequence[Estimate]) -> str:
 
 
 def stated(verdict: Verdict) -> str:
-    """The word of a verdict, with p (corrected and alone) or the reason."""
+    """Return the word of a verdict, with p (corrected and alone) or the reason."""
     facts = [] if math.isnan(verdict.p) else [f"p {verdict.p:.2g}, alone {verdict.alone:.2g}"]
     facts += [verdict.reason] if verdict.reason else []
     if verdict.claim.replication is Replication.EXACT and verdict.word is not Word.UNMEASURED:
@@ -96,7 +96,7 @@ def _part(claim: Claim, part: Estimate) -> str:
 
 
 def _number(value: float, unit: str) -> str:
-    """Two digits after the point of a percentage, four below 1 as the papers print, else four."""
+    """Return percentages with 2 decimals, values below 1 with 4, others with 4 digits."""
     if unit == "%":
         return f"{value:.2f}"
     if abs(value) < 1:

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 
 from advrec_tf.evaluation import mean_interval
-from advrec_tf.reporting import published
 from advrec_tf.reporting.vocabulary import markdown, plain
+
+from . import paper
 
 MATCHED, OTHER_SEEDS = "matched", "other seeds"
 _DEFENSE = ["defense", "patch", "rank"]
@@ -62,7 +63,7 @@ def table(rows: pd.DataFrame, metric: str = "target_HR") -> pd.DataFrame:
 
 def printed_ratios(dataset: str, attack: str) -> dict[str, float]:
     """The paper's target HR after each reconstruction over that before, by its name."""
-    rows = published.lowrank()
+    rows = paper.tables()
     rows = rows[
         (rows["dataset"] == dataset) & (rows["metric"] == "target_HR") & (rows["attack"] == attack)
     ]

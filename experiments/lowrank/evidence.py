@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from advrec_tf.execution.results import read_results
-from advrec_tf.reporting import published
 
+from . import paper
 from .tables import victims
 
 # The data set of each experiment: the paper's, or else synthetic data.
@@ -104,7 +104,7 @@ def of_one_group(rows: pd.DataFrame) -> pd.DataFrame:
 def published_evidence() -> LowRankEvidence:
     """The paper's own Tables I to III, as one victim's."""
     keys = ["dataset", "model", "group", "defense", "patch", "rank", "attack", "metric"]
-    rows = published.lowrank().groupby(keys, dropna=False)["published"].first().unstack("metric")
+    rows = paper.tables().groupby(keys, dropna=False)["published"].first().unstack("metric")
     rows = rows.reset_index().assign(seed=0)
     gowalla, rest = rows[rows["dataset"] == "gowalla"], rows[rows["dataset"] != "gowalla"]
     detected = gowalla["defense"] == "svm"

@@ -9,8 +9,9 @@ from scipy import stats
 from advrec_tf.evaluation import TARGET_NAMES, paired_test
 from advrec_tf.execution.results import read_users
 from advrec_tf.poisoning import LIKENESS
-from advrec_tf.reporting import published
-from advrec_tf.reporting.vocabulary import TARGET_MEASURES, cell, markdown, plain
+from advrec_tf.reporting.vocabulary import cell, markdown, plain
+
+from . import paper
 
 _SETTING = ["defense", "patch", "rank", "share", "kernel", "components"]
 POINT = ["dataset", "model", "group", *_SETTING, "attack", "profiles", "k"]
@@ -31,9 +32,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
         .reset_index()
     )
     printed = (
-        published.lowrank()
-        if rows.attrs.get("statistics", {}).get("published")
-        else published.lowrank()[:0]
+        paper.tables() if rows.attrs.get("statistics", {}).get("published") else paper.tables()[:0]
     )
     keys = [name for name in printed.columns if name != "published"]
     table = table.merge(printed, how="left", on=keys)
@@ -149,7 +148,7 @@ def poison_report(rows: pd.DataFrame, folder: Path) -> str:
         parts.append(lines(part, ["group", "attack"], tuple(rest)))
     tested = before_and_after(rows, folder)
     parts += [
-        TARGET_MEASURES,
+        paper.TARGET_MEASURES,
         f"\n## Before and after, over users\n\n{tested}" if tested else "",
         _contradiction(table),
     ]
@@ -174,7 +173,7 @@ def defense_report(rows: pd.DataFrame, title: str, metrics: tuple[str, ...] = MA
         f"{table['dataset'].iloc[0]}, top-{table['k'].iloc[0]:.0f} lists of real users, {rows['seed'].nunique()} victim seed(s). "
         "Cells: published / mean ± deviation over victim seeds (difference), or measured alone.\n",
         lines(table, shown, metrics),
-        TARGET_MEASURES,
+        paper.TARGET_MEASURES,
         "\n## Beyond\n",
         lines(table, shown, tuple(rest)),
     ]
@@ -241,4 +240,4 @@ def _contradiction(table: pd.DataFrame) -> str:
     printed = table[
         table["published"].notna() & (table["attack"] == "recsys20") & (table["k"] == 50)
     ]
-    return "" if printed.empty else published.CONTRADICTION
+    return "" if printed.empty else paper.CONTRADICTION

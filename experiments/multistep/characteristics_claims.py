@@ -8,10 +8,10 @@ import pandas as pd
 
 from advrec_tf.evaluation.verdicts import Claim, Estimate, Relation, Replication
 from advrec_tf.reporting.verdict_table import Case, estimate
-from advrec_tf.reporting.vocabulary import MODELS
 
 from . import loss_slopes
 from .evidence import NOTHING, Evidence
+from .labels import MODELS
 
 _trained = partial(Claim, replication=Replication.TRAINING)
 _sampled = partial(Claim, replication=Replication.SUBSAMPLE)

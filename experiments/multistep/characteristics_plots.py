@@ -5,9 +5,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from advrec_tf.reporting.plots import legend, panels
-from advrec_tf.reporting.vocabulary import MODELS, color_of, first_selection
+from advrec_tf.reporting.vocabulary import color_of
 
 from . import loss_slopes
+from .labels import MODELS, first_selection
 
 
 def losses_figure(losses: pd.DataFrame) -> Figure:

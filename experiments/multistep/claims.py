@@ -15,7 +15,7 @@ from advrec_tf.data import NAMES as DATA_SETS
 from advrec_tf.evaluation import NAMES
 from advrec_tf.evaluation.verdicts import Claim, Estimate, Relation, Replication, Word, judge
 from advrec_tf.reporting.verdict_table import Case, estimate, follows, measured, note, stated
-from advrec_tf.reporting.vocabulary import FGSM, MODELS, first_selection, markdown
+from advrec_tf.reporting.vocabulary import markdown
 
 from . import characteristics_claims, curves
 from .evidence import (
@@ -28,6 +28,7 @@ from .evidence import (
     Evidence,
     published_evidence,
 )
+from .labels import FGSM, MODELS, first_selection
 from .table1_tables import NEAR
 
 MULTI = {"bim": BIM, "pgd": PGD}

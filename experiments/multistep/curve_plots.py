@@ -5,9 +5,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advrec_tf.reporting.plots import baselines, legend, level, panels
-from advrec_tf.reporting.vocabulary import CERTIFICATES, FGSM, MODELS, color_of, multi_step, select
+from advrec_tf.reporting.vocabulary import color_of
 
 from . import curves
+from .labels import CERTIFICATES, FGSM, MODELS, multi_step, select
 
 
 def _curve(axis: Axes, points: pd.DataFrame, label: str, style: str = "-") -> None:
@@ -48,7 +49,8 @@ def budget_figure(rows: pd.DataFrame) -> Figure:
         for attack, label in CERTIFICATES.items():
             _curve(axis, curves.over(select(rows, model, attack), "epsilon", "nDCG"), label, ":")
         fgsm = curves.over(select(rows, model, FGSM), "epsilon", "nDCG")["mean"]
-        level(axis, fgsm.get(curves.REFERENCE_EPSILON, float("nan")), "FGSM at .5")
+        reference = fgsm.get(curves.REFERENCE_EPSILON, float("nan"))
+        level(axis, reference, "FGSM at .5", color=color_of("FGSM"))
         level(axis, select(rows, model)["nDCG"].mean(), "unperturbed")
         baselines(axis, rows, "nDCG")
         axis.set(xscale="log", xlabel="epsilon", title=f"{model} on {rows['dataset'].iloc[0]}")

@@ -4,18 +4,9 @@ import numpy as np
 import pandas as pd
 
 from advrec_tf.evaluation import equal_harm
-from advrec_tf.reporting.vocabulary import (
-    BALLS,
-    BASELINES,
-    CERTIFICATES,
-    FGSM,
-    MEASURES,
-    MODELS,
-    markdown,
-    multi_step,
-    number,
-    select,
-)
+from advrec_tf.reporting.vocabulary import BASELINES, MEASURES, markdown, number
+
+from .labels import BALLS, CERTIFICATES, FGSM, MODELS, multi_step, select
 
 REFERENCE_EPSILON = 0.5  # of FGSM, whose harm the multi-step attacks are to match
 

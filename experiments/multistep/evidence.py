@@ -10,17 +10,10 @@ import pandas as pd
 
 from advrec_tf.data import K_CORES
 from advrec_tf.execution.results import read_results
-from advrec_tf.reporting import published
-from advrec_tf.reporting.vocabulary import (
-    BASELINES,
-    FGSM,
-    INITIAL,
-    MULTI_STEP,
-    first_selection,
-    select,
-)
+from advrec_tf.reporting.vocabulary import BASELINES
 
-from . import loss_slopes
+from . import loss_slopes, paper
+from .labels import FGSM, INITIAL, MULTI_STEP, first_selection, select
 
 BIM, PGD = (attack for attack in MULTI_STEP if attack[1] == "linf")
 Attack = tuple[str, str, str]  # name, ball, start
@@ -97,7 +90,7 @@ PUBLISHED_ICOV = {25: 10928, 26: 1948}
 
 def published_evidence(dataset: str) -> Evidence:
     """The paper's own numbers of a data set: Table 1, and of LastFM what the text prints."""
-    table = published.table1()
+    table = paper.table1()
     table = table[table["dataset"] == dataset].rename(columns={"published": "value"})
     cells = table.assign(selection="best", seed=0, draw=0)
     if dataset != "lastfm":

@@ -9,15 +9,9 @@ from scipy import stats
 
 from advrec_tf.errors import UserError
 from advrec_tf.execution.results import read_results
-from advrec_tf.reporting.vocabulary import (
-    BASELINES,
-    FGSM,
-    MODELS,
-    first_selection,
-    markdown,
-    select,
-)
+from advrec_tf.reporting.vocabulary import BASELINES, markdown
 
+from .labels import FGSM, MODELS, first_selection, select
 from .table1_tables import accumulate
 
 CHARACTERISTICS = ("density", "size", "shape")

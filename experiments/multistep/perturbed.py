@@ -16,9 +16,8 @@ from advrec_tf.execution.results import Job, Layout
 from advrec_tf.execution.runner import list_length
 from advrec_tf.perturbations import EMBEDDING_ATTACKS
 from advrec_tf.recommenders.baselines import BASELINES
-from advrec_tf.reporting import published
 
-from . import trainings
+from . import paper, trainings
 from .trainings import Training, weights_of
 
 KEYS = (
@@ -102,7 +101,7 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
         )
     found = []
     for data in datasets:
-        least = published.EPOCHS.get(data.name, {}).get("AMF")
+        least = paper.EPOCHS.get(data.name, {}).get("AMF")
         found.append(
             Study(
                 **training,

@@ -7,7 +7,9 @@ from matplotlib.patches import Rectangle
 
 from advrec_tf.evaluation import NAMES
 from advrec_tf.reporting.plots import bars, baselines, legend, panels
-from advrec_tf.reporting.vocabulary import color_of, first_selection, number
+from advrec_tf.reporting.vocabulary import color_of, number
+
+from .labels import first_selection
 
 WHITE_FROM = 20  # percent off the print, from which the colour is dark
 

@@ -5,16 +5,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from advrec_tf.evaluation import NAMES, mean_interval
-from advrec_tf.reporting import published
-from advrec_tf.reporting.vocabulary import (
-    BALLS,
-    BASELINES,
-    MEASURES,
-    cell,
-    label_of,
-    markdown,
-    number,
-)
+from advrec_tf.reporting.vocabulary import BASELINES, MEASURES, cell, markdown, number
+
+from . import paper
+from .labels import BALLS, label_of
 
 # Columns of Table 1, as (attack, ball, start); the multi-step ones are accumulated over their iterations.
 TABLE1_COLUMNS = {
@@ -96,7 +90,7 @@ def table1(cells: pd.DataFrame) -> pd.DataFrame:
         epochs=("epoch", lambda e: sorted(set(e.astype(int)))),
     )
     summary[["low", "high"]] = [mean_interval(values) for _, values in groups["value"]]
-    printed = published.table1()
+    printed = paper.table1()
     if not cells.attrs.get("statistics", {}).get("published") or set(cells["k"]) != {10}:
         printed = printed[:0]  # the paper's table is of other data or another setting
     # The authors' script takes FGSM's gradient after PGD, so that is what the printed column may show as well.

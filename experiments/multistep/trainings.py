@@ -16,8 +16,9 @@ from advrec_tf.recommenders import (
     model_folder,
     selected_factors,
 )
-from advrec_tf.reporting import published
-from advrec_tf.reporting.vocabulary import MODELS
+
+from . import paper
+from .labels import MODELS
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Training:
     def epochs_of(self, settings: Settings) -> list[tuple[str, str]]:
         """The selections of one model by name, and as best, last or epoch:N, without the epochs it does not have."""
         own = (
-            published.EPOCHS.get(self.data.name, {}).get(settings.name, 0)
+            paper.EPOCHS.get(self.data.name, {}).get(settings.name, 0)
             if self.data.registered
             else 0
         )

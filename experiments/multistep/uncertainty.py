@@ -7,8 +7,9 @@ import pandas as pd
 from scipy import stats
 
 from advrec_tf.evaluation import NAMES, corrected, mean_interval, mean_test
-from advrec_tf.reporting.vocabulary import MODELS, first_selection, markdown, number
+from advrec_tf.reporting.vocabulary import markdown, number
 
+from .labels import MODELS, first_selection
 from .table1_tables import PAPER_COLUMNS, accumulate, columns_of
 
 # What is compared within a model: the second column is expected to harm more.
