@@ -10,10 +10,9 @@ import pytest
 
 from advrec_tf import data, evaluation
 from advrec_tf.files import locked
-from advrec_tf.leaderboard import measuring, summary
+from advrec_tf.leaderboard import COMPARED, measuring, worst_case
 from advrec_tf.leaderboard.user_ranks import read_board
 from advrec_tf.reporting import read_results
-from advrec_tf.reporting.vocabulary import DEFENDED
 from published_runs import publish
 
 from running import SHORT, advrec, answers, outcome, told
@@ -228,89 +227,72 @@ def test_figure_3(tmp_path):
     }
 
 
-def test_the_leaderboard(tmp_path, monkeypatch):
-    """Trained entries and one's own; a name that is given to other factors stands beside what it was given to before."""
-    rng = np.random.default_rng(0)
-    shop = data.synthetic()
-    entries = {
-        "BPR-MF",
-        "rescaled BPR-MF",
-        "iALS",
-        "SVD",
-        "MostPopular",
-        "MarginMF",
-        "AMF with equal users",
-        "iALS at rank 4 with equal users",
-    }
-    entries.add(DEFENDED)
-    flags = [
-        "--experiment=robustness",
-        f"--output_dir={tmp_path}",
-        f"--entries={','.join(sorted(entries))}",
-        *SHORT,
-    ]
-    flags = [flag for flag in flags if "--iterations" not in flag]
-    monkeypatch.setattr(measuring, "SIZES", {"l2": (0.05, 0.2), "linf": (0.05,)})
+BOARD = (
+    *("BPR-MF", "rescaled BPR-MF", "iALS-8", "SVD-8", "MostPopular", "MarginMF"),
+    *("AMF:normalised", "iALS-8:4:normalised", "SVD-16:normalised"),
+)
+BOARD_LABELS = {
+    *("BPR-MF", "rescaled BPR-MF", "iALS-8", "SVD-8", "MostPopular", "MarginMF"),
+    *("AMF, user-normalised", "iALS-8→4, user-normalised", COMPARED.label),
+}
+
+
+@pytest.fixture
+def measured_board(tmp_path, monkeypatch):
+    """Measure trained entries and one's own factors, whose name is then given to other factors."""
+    rng, shop = np.random.default_rng(0), data.synthetic()
+    flags = [flag for flag in SHORT if "--iterations" not in flag]
+    flags += [f"--output_dir={tmp_path}", f"--entries={','.join(BOARD)}"]
+    monkeypatch.setattr(measuring, "EPSILONS", {"l2": (0.05, 0.2), "linf": (0.05,)})
     for _ in range(2):
-        for what, rows in (("P", shop.n_users), ("Q", shop.n_items)):
-            np.save(tmp_path / f"{what}.npy", rng.standard_normal((rows, 3)))
-        result = advrec(*flags, f"--factors=mine:{tmp_path / 'P.npy'}:{tmp_path / 'Q.npy'}")
+        for side, rows in (("P", shop.n_users), ("Q", shop.n_items)):
+            np.save(tmp_path / f"{side}.npy", rng.standard_normal((rows, 3)))
+        mine = f"--factors=mine:{tmp_path / 'P.npy'}:{tmp_path / 'Q.npy'}"
+        result = advrec("--experiment=robustness", *flags, mine)
         assert result.status == 0, result.err
-    folder = tmp_path / "robustness" / "synthetic"
-    found = pd.read_csv(folder / "leaderboard.csv", keep_default_na=False)
-    assert tuple(found.columns) == summary.COLUMNS
-    own = {name for name in found["entry"] if name.startswith("mine ")}
-    assert len(own) == 2 and set(found["entry"]) == own | entries
-    assert (found.groupby("entry").size() == 1 + 4 * 3).all() and set(found["threat"]) == {
-        "",
-        "train",
-        "lists",
-        "test",
-        "alone",
-    }
-    shown = found.set_index(["threat", "ball", "rho"]).drop(columns="entry")
-    pd.testing.assert_frame_equal(
-        *(shown[(found["entry"] == name).to_numpy()] for name in ("BPR-MF", "rescaled BPR-MF"))
-    )
-    names = {"factors", "config", "figures", "flags", "versions"}
+    return tmp_path / "robustness" / "synthetic"
+
+
+def test_the_leaderboard(measured_board):
+    folder = measured_board
+    board = pd.read_csv(folder / "leaderboard.csv", keep_default_na=False)
+    assert tuple(board.columns) == worst_case.COLUMNS
+    mine = {name for name in board["entry"] if name.startswith("mine ")}
+    assert len(mine) == 2 and set(board["entry"]) == mine | BOARD_LABELS
+    assert (board.groupby("entry").size() == 1 + 4 * 3).all()
+    assert set(board["threat_model"]) == {"", "train", "lists", "test", "user"}
+    shown = board.set_index(["threat_model", "ball", "epsilon"]).drop(columns="entry")
+    twins = (shown[(board["entry"] == f"{name}BPR-MF").to_numpy()] for name in ("", "rescaled "))
+    pd.testing.assert_frame_equal(*twins)
+    clean = board[board["threat_model"] == ""].set_index("entry")["nDCG"]
+    assert (board["nDCG"] <= board["entry"].map(clean)).all()
     record = json.loads((folder / "entries" / "BPR-MF 0.json").read_text())
-    assert (
-        names <= set(record)
-        and len(record["figures"]) == 13
-        and len(list((folder / "entries").iterdir())) == 11
-    )
-    worst = pd.read_csv(folder / "worst.csv")
-    assert tuple(worst.columns) == (*summary.DETAILS, *summary.SPEC)
-    specs = worst.groupby("entry")[list(summary.SPEC)].first()
-    assert specs.loc["iALS at rank 4 with equal users"].tolist() == ["iALS", 4, True]
-    assert specs.loc["BPR-MF", ["source", "normalized"]].tolist() == ["BPR-MF", False] and np.isnan(
-        specs.loc["BPR-MF", "truncated_to"]
-    )
-    assert set(pd.read_csv(folder / "tests.csv")["second"]) == set(found["entry"]) - {DEFENDED}
-    assert set(pd.read_csv(folder / "groups.csv")["entry"]) == set(found["entry"])
-    clean = found[found["threat"] == ""].set_index("entry")["nDCG"]
-    assert (found["nDCG"] <= found["entry"].map(clean)).all()
-    board = read_board(folder)
-    np.testing.assert_allclose(board.rows["users"].map(np.mean), board.rows["nDCG"], rtol=1e-5)
-    assert set(board.quarters) == set(summary.GROUPS)
+    assert {"factors", "config", "figures", "flags", "versions"} <= set(record)
+    assert len(record["figures"]) == 13 and len(list((folder / "entries").iterdir())) == 11
+    worst = pd.read_csv(folder / "worst.csv").groupby("entry").first()
+    parts = list(measuring.ENTRY_COLUMNS)
+    assert worst.loc["iALS-8→4, user-normalised", parts].tolist() == ["iALS", 8, 4, True]
+    model, rank, truncated, normalized = worst.loc["BPR-MF", parts]
+    assert (model, normalized) == ("BPR-MF", False) and np.isnan([rank, truncated]).all()
+    others = set(board["entry"]) - {COMPARED.label}
+    assert set(pd.read_csv(folder / "tests.csv")["second"]) == others
+    assert set(pd.read_csv(folder / "groups.csv")["entry"]) == set(board["entry"])
+    users = read_board(folder)
+    np.testing.assert_allclose(users.rows["users"].map(np.mean), users.rows["nDCG"], rtol=1e-5)
+    assert set(users.quarters) == set(worst_case.GROUPS)
     page = (folder / "leaderboard.html").read_text()
-    publish.take(folder, tmp_path / "published" / "synthetic")
-    whole, shipped = (
-        read_results(place, "worst.csv") for place in (folder, tmp_path / "published" / "synthetic")
-    )
-    assert shipped[["nDCG", "rho"]].notna().all().all()
-    assert (tmp_path / "published" / "synthetic" / "users.npz").read_bytes() == (
-        folder / "users.npz"
-    ).read_bytes()
-    pd.testing.assert_frame_equal(
-        shipped, whole[shipped.columns].where(shipped.notna()), rtol=1e-4, check_dtype=False
-    )
-    assert (
-        "keeps most" in page
-        and page.count("<table>") == 17
-        and 'alt="Worst nDCG' in page
-        and (folder / "leaderboard.png").exists()
-    )
+    assert "keeps most" in page and page.count("<table>") == 17 and 'alt="Worst nDCG' in page
+    _check_published(folder, folder.parents[1] / "published" / "synthetic")
+
+
+def _check_published(folder, target):
+    """Check that a published leaderboard has the measured values."""
+    publish.take(folder, target)
+    measured, shipped = (read_results(each, "worst.csv") for each in (folder, target))
+    assert shipped[["nDCG", "epsilon"]].notna().all().all()
+    assert (target / "users.npz").read_bytes() == (folder / "users.npz").read_bytes()
+    expected = measured[shipped.columns].where(shipped.notna())
+    pd.testing.assert_frame_equal(shipped, expected, rtol=1e-4, check_dtype=False)
 
 
 def test_bprmf_may_end_before_amf(tmp_path):
@@ -432,7 +414,7 @@ FAULTS = {
     "amf before its start": (lambda t: [QUICK, "--amf_start=500"], "must be less than --epochs"),
     "unknown entry": (
         lambda t: [QUICK, "--experiment=robustness", "--entries=kNN"],
-        "--entries must be of BPR-MF, AMF, rescaled BPR-MF, iALS",
+        "--entries must be NAME, NAME:RANK (truncated), NAME:normalised or NAME:RANK:normalised",
     ),
     "factors with a baseline's name": (
         lambda t: [

@@ -47,11 +47,9 @@ TEXTS = (
     "second",
     "entry",
     "factors",
-    "threat",
-    "budget",
-    "member",
-    "masked",
-    "source",
+    "threat_model",
+    "unit",
+    "warnings",
 )
 
 
