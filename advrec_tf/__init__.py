@@ -24,7 +24,7 @@ def __getattr__(name: str):
     if name in _MODELS:
         return getattr(importlib.import_module("advrec_tf.recommenders"), name)
     if name == "audit":
-        return importlib.import_module("advrec_tf.leaderboard.audit").audit
+        return importlib.import_module("advrec_tf.leaderboard.auditing").audit
     raise AttributeError(f"module 'advrec_tf' has no attribute {name!r}")
 
 

@@ -6,88 +6,73 @@ from typing import Any
 
 import numpy as np
 
-from advrec_tf import evaluation, leaderboard, perturbations
+from advrec_tf import leaderboard
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Experiment, list_length
 from advrec_tf.execution.storage import digest, load_matrix
-from advrec_tf.leaderboard import auditing
-from advrec_tf.leaderboard.audit import facts_of, of_results
+from advrec_tf.leaderboard import auditing, measuring
 from advrec_tf.reporting import read_results, read_users
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
-    """The factors and what they are audited on."""
+class AuditSpec:
+    """The factors of an audit, and the data that they are audited on."""
 
     data: Interactions
     output_dir: Path
     P: np.ndarray
     Q: np.ndarray
-    norm: float
-    k: int
-    seed: int
-    budget: str
+    facts: dict[str, Any]  # of `auditing.facts_of`, and the unit of epsilon
 
-    published = False  # the papers audit nothing
+    published = False  # no paper has an audit
 
     @property
     def config(self) -> dict[str, Any]:
-        facts = facts_of(self.P, self.Q, self.data, self.norm, self.k, self.seed, self.budget)
-        versions = {
-            "perturbations": perturbations.VERSION,
-            "evaluation": evaluation.VERSION,
-            "certificates": evaluation.CERTIFICATES,
-        }
-        versions |= {"robustness": leaderboard.VERSION}
         return {
-            "facts": facts,
+            "facts": self.facts,
             "factors": digest({"P": self.P, "Q": self.Q})[:12],
             "data": self.data.fingerprint,
-            "versions": versions,
+            "versions": measuring.versions(),
         }
 
 
-def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
-    """The one study.  Raises UserError for factors that cannot be read or do not fit the data."""
+def specs(
+    values: dict[str, Any], datasets: list[Interactions], output_dir: Path
+) -> list[AuditSpec]:
+    """Return the only spec.
+
+    Raises UserError for factors that cannot be read or do not fit the data.
+    """
     for name in ("user_factors", "item_factors"):
         if values[name] is None:
             raise UserError(f"--{name} is needed")
     if len(values["seed"]) > 1 or (values["train"] is None and len(values["dataset"]) > 1):
         raise UserError("an audit takes one --dataset and one --seed")
-    P, Q = load_matrix(values["user_factors"]), load_matrix(values["item_factors"])
-    found = []
+    user, item = load_matrix(values["user_factors"]), load_matrix(values["item_factors"])
+    audits = []
     for data in datasets:
-        own = (
-            auditing.align(P, values["user_rows"], data.user_ids, "user"),
-            auditing.align(Q, values["item_rows"], data.item_ids, "item"),
-        )
-        k = list_length(values, data)
-        found.append(
-            Study(
-                data,
-                output_dir,
-                *auditing.checked(*own, data),
-                k,
-                values["seed"][0],
-                values["budget"],
-            )
-        )
-    return found
+        P = auditing.align(user, values["user_rows"], data.user_ids, "user")
+        Q = auditing.align(item, values["item_rows"], data.item_ids, "item")
+        P, Q, norm = auditing.checked(P, Q, data)
+        facts = auditing.facts_of(P, data, norm, list_length(values, data), values["seed"][0])
+        audits.append(AuditSpec(data, output_dir, P, Q, facts | {"unit": values["unit"]}))
+    return audits
 
 
-def jobs(study: Study) -> list[Job]:
-    """Everything that `auditing` measures."""
-    return auditing.jobs(study.P, study.Q, study.data, study.k, study.seed, study.budget)
+def jobs(spec: AuditSpec) -> list[Job]:
+    """Return the jobs of `auditing`."""
+    return auditing.jobs(spec.P, spec.Q, spec.data, spec.facts)
 
 
 def report(folders: list[Path]) -> None:
-    """Renders audit.html and its tables, and prints the budget at which half of nDCG is gone."""
+    """Render audit.html and its tables, and print the epsilon at which half of nDCG is lost."""
     for folder in folders:
         rows = read_results(folder)
-        result = of_results(rows.attrs["config"]["facts"], rows, read_users(folder))
+        facts = rows.attrs["config"]["facts"]
+        result = auditing.of_results(facts, rows, read_users(folder))
         print(f"{result.summary}\nKept in {result.save(folder)}")
 
 
-EXPERIMENT = Experiment(leaderboard.LAYOUT, studies, jobs, report)
+EXPERIMENT = Experiment(leaderboard.LAYOUT, specs, jobs, report)

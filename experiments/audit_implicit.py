@@ -1,4 +1,4 @@
-"""An audit of BPR factors that the library `implicit` has trained: python -m experiments.audit_implicit [data set]"""
+"""Audit factors of the library `implicit`: python -m experiments.audit_implicit [data set]"""
 
 import sys
 

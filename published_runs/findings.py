@@ -37,8 +37,8 @@ class MultiStep:
     ) -> pd.Series:
         """Return a cell of Table 1 for each seed, of the first draw of its attack."""
         where = {"model": model, "column": column, "metric": metric, "selection": selection}
-        place = f"multi_step/table1/{dataset}"
-        return self.published.values(place, "value", "cells.csv", draw=0, **where)
+        run = f"multi_step/table1/{dataset}"
+        return self.published.values(run, "value", "cells.csv", draw=0, **where)
 
     def table1(self, dataset: str) -> pd.DataFrame:
         """Return `table1_tables.table1` of a data set."""
@@ -81,9 +81,9 @@ class MultiStep:
 
     def losses(self, name: str) -> pd.DataFrame:
         """Return `loss_slopes.losses` of the sub-samples <data set>-<protocol>."""
-        place = f"multi_step/characteristics/{name}"
-        self.published.folders(f"{place}-*")
-        return loss_slopes.losses_of(self.published.folder / place)
+        run = f"multi_step/characteristics/{name}"
+        self.published.folders(f"{run}-*")
+        return loss_slopes.losses_of(self.published.folder / run)
 
     def slopes(self, name: str) -> dict[str, pd.Series]:
         """Return each model's slope (slope, low, high) of PGD's loss over density."""
@@ -127,31 +127,31 @@ class LowRank:
     def __init__(self, published: Published):
         self.published = published
 
-    def values(self, place: str, metric: str, **where) -> pd.Series:
-        """Return a metric for each victim seed of lowrank/<place>."""
-        return self.published.values(f"lowrank/{place}", metric, **where)
+    def values(self, run: str, metric: str, **where) -> pd.Series:
+        """Return a metric for each victim seed of lowrank/<run>."""
+        return self.published.values(f"lowrank/{run}", metric, **where)
 
     def effect(self, dataset: str, defense: str, attack: str, metric: str, **where) -> pd.Series:
         """Return what a defence adds to a metric by victim seed, users in the attack's order."""
-        place, same = f"{self.CONTROLS}/{dataset}", {"attack": attack, "order": "as made"}
-        with_it = self.values(place, metric, defense=defense, **same, **where)
-        return with_it - self.values(place, metric, defense="none", **same)
+        run, same = f"{self.CONTROLS}/{dataset}", {"attack": attack, "order": "as made"}
+        with_it = self.values(run, metric, defense=defense, **same, **where)
+        return with_it - self.values(run, metric, defense="none", **same)
 
     def falls(self, dataset: str, attack: str, metric: str) -> list[str]:
         """Return those of READINGS whose `effect` has an interval below zero."""
-        found = []
+        names = []
         for name, defense in self.READINGS.items():
             if clear_sign(self.effect(dataset, defense, attack, metric)) < 0:
-                found.append(name)
-        return found
+                names.append(name)
+        return names
 
     def beside_matched(self, dataset: str, attack: str) -> pd.Series:
         """Return mean undefended target HR over that of the matched victim, by what differs.
 
         The matched victim has the first seed and the attack's order of users.
         """
-        place = f"lowrank/{self.CONTROLS}/{dataset}"
-        rows = self.published.rows(place, attack=attack, defense="none")
+        run = f"lowrank/{self.CONTROLS}/{dataset}"
+        rows = self.published.rows(run, attack=attack, defense="none")
         matched = (rows["order"] == "as made") & (rows["seed"] == rows["seed"].min())
         others = rows[~matched].groupby("order")["target_HR"].mean()
         return others / rows[matched]["target_HR"].mean()

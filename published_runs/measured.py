@@ -1,4 +1,4 @@
-"""Values of the published rows for the templates of pages, and the texts that they become."""
+"""Values of the published rows for the templates of pages, and their texts."""
 
 from functools import cache
 from pathlib import Path
@@ -24,31 +24,31 @@ class Published:
 
     def folders(self, pattern: str) -> list[Path]:
         """Return the folders of runs that match a pattern, and add them to `sources`."""
-        found = [path.parent for path in sorted(self.folder.glob(f"{pattern}/config.json"))]
-        self.sources.update(found)
-        return found
+        folders = [path.parent for path in sorted(self.folder.glob(f"{pattern}/config.json"))]
+        self.sources.update(folders)
+        return folders
 
-    def table(self, place: str, name: str) -> pd.DataFrame:
-        """Return a table of <place>, a folder of one run."""
-        (folder,) = self.folders(place)
+    def table(self, run: str, name: str) -> pd.DataFrame:
+        """Return a table of a run, a folder such as multi_step/table1/ml-1m."""
+        (folder,) = self.folders(run)
         return self._read(folder, name)
 
-    def rows(self, place: str, /, table: str = "results.csv", **where: Any) -> pd.DataFrame:
-        """Return the rows of <place>/<table> whose columns have the given values.
+    def rows(self, run: str, /, table: str = "results.csv", **where: Any) -> pd.DataFrame:
+        """Return the rows of a run's table whose columns have the given values.
 
         A value may be a list of alternatives; None selects blank fields. Raises ValueError where
         no row is left, so that a template cannot quote what was not measured.
         """
-        found = self.table(place, table)
+        rows = self.table(run, table)
         for column, value in where.items():
-            found = found[_matches(found[column], value)]
-        if found.empty:
-            raise ValueError(f"{place}/{table} has no row with {where}")
-        return found
+            rows = rows[_matches(rows[column], value)]
+        if rows.empty:
+            raise ValueError(f"{run}/{table} has no row with {where}")
+        return rows
 
     def values(
         self,
-        place: str,
+        run: str,
         value: str,
         /,
         table: str = "results.csv",
@@ -56,22 +56,22 @@ class Published:
         **where: Any,
     ) -> pd.Series:
         """Return a column's value for each replicate `per`, averaged over what else differs."""
-        return self.rows(place, table, **where).groupby(per)[value].mean()
+        return self.rows(run, table, **where).groupby(per)[value].mean()
 
     def board(self, dataset: str) -> "Board":
         """Return the leaderboard of a data set."""
-        place = f"scale_free/robustness/{dataset}"
-        tables = (self.table(place, f"{name}.csv") for name in ("worst", "tests", "groups"))
-        (record,) = map(read_record, (folder / "config.json" for folder in self.folders(place)))
-        return Board(*tables, summary.older(record))
+        run = f"scale_free/robustness/{dataset}"
+        tables = (self.table(run, f"{name}.csv") for name in ("worst", "tests", "groups"))
+        (folder,) = self.folders(run)
+        return Board(*tables, summary.older(read_record(folder / "config.json")))
 
     def speed(self, name: str) -> pd.DataFrame:
         """Return a table of speed/, as one run of the benchmarks printed it."""
         return pd.read_csv(self.folder / "speed" / f"{name}.csv")
 
-    def wall_time(self, place: str) -> str:
+    def wall_time(self, run: str) -> str:
         """Return how long the runs took whose rows are published, as h:mm:ss."""
-        (record,) = origin.records_of(self.folders(place))
+        (record,) = origin.records_of(self.folders(run))
         return origin.wall_time(record["runs"])
 
     def last_line(self) -> str:
@@ -124,8 +124,8 @@ class Board:
     @property
     def standing(self) -> dict[str, dict[str, Any]]:
         """Return the row of `comparison.standing` for the title of each condition."""
-        found = comparison.standing(self.worst, self.tests)
-        return found.set_index("condition", drop=False).to_dict("index")
+        table = comparison.standing(self.worst, self.tests)
+        return table.set_index("condition", drop=False).to_dict("index")
 
     @property
     def summary(self) -> str:
@@ -134,7 +134,7 @@ class Board:
 
     @property
     def goals(self) -> list[Verdict]:
-        """Return `comparison.goals`: the shares that a defence should reach, judged."""
+        """Return `comparison.goals`: verdicts on the shares that a defence should reach."""
         return comparison.goals(self.worst, self.compared)
 
     def spotlight(self, condition: comparison.Condition) -> list[str]:

@@ -1,4 +1,4 @@
-"""Renders the pages whose numbers come from the published rows, from the templates beside it."""
+"""Pages whose numbers come from the published rows, rendered from templates."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def environment(rows: measured.Published) -> Environment:
 
 
 def render(published: Path) -> dict[Path, str]:
-    """Return the text of every page that has a template, by its place below the project.
+    """Return the text of every page that has a template, by its path below the project.
 
     A page that reads runs ends with a line on them.
     """

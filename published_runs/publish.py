@@ -1,5 +1,8 @@
-"""Takes the rows and settings of full-size runs over from folders of results, and renders their pages, the verdicts
-in docs and the pages that have a template: python published_runs/publish.py RESULTS ..."""
+"""Publish full-size runs: python published_runs/publish.py RESULTS ...
+
+Copies rows and settings from folders of results. Renders the pages of all published runs, the
+verdicts in docs, and the pages that have a template.
+"""
 
 import contextlib
 import gzip
@@ -7,7 +10,6 @@ import importlib
 import io
 import shutil
 import sys
-from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +23,8 @@ from advrec_tf.cli.flags import OF_MACHINE
 from advrec_tf.evaluation import NAMES
 from advrec_tf.execution.records import read_record, write_record
 from advrec_tf.files import replacing, write_text
-from advrec_tf.leaderboard import comparison, convergence_page, front, summary, user_ranks
+from advrec_tf.leaderboard import comparison, convergence_page, summary, user_ranks, worst_case
+from advrec_tf.leaderboard.comparison_tables import tables as comparison_tables
 from advrec_tf.reporting import origin, plots, read_results
 from experiments.lowrank import claims as lowrank_claims
 from experiments.lowrank.evidence import LowRankEvidence
@@ -31,32 +34,28 @@ from experiments.multistep.perturbed import NORMS
 from published_runs import pages
 
 PUBLISHED = Path(__file__).parent
-# Folders of PUBLISHED, and the experiments in them; the low-rank paper's Figure 1 is of coordinates and not of rows.
+# Folders of PUBLISHED, and the experiments in them. The low-rank paper's Figure 1 has no rows.
 PAPERS = {
     "multi_step": ("table1", "iterations", "budget", "characteristics"),
     "lowrank": ("lowrank_[!f]*", "lowrank_figure[2-6]", "poison"),
     "scale_free": ("robustness", "convergence"),
 }
-# iterations.png has what the paper shows, and what is made of Figure 3's rows is made of those that ship.
+# iterations.png has what the paper shows. losses.csv and readings.csv can be made from the rows.
 NOT_SHIPPED = (
-    "iterations_all_metrics.png",
-    "losses.csv",
-    "readings.csv",
-    "leaderboard.html",
-    "groups.png",
+    *("iterations_all_metrics.png", "losses.csv", "readings.csv"),
+    *("leaderboard.html", "groups.png"),
 )
 COLORS = 20  # of a picture
 
 
 def take(folder: Path, target: Path) -> None:
-    """Copy what an experiment measured on one data set, and its settings, in five digits.
+    """Copy what an experiment measured on one data set, in five digits, and its settings.
 
-    Key columns stay in every table. What is of the machine is left out, and what no page shows:
-    see `_tables`.
+    Flags of the machine are left out, and columns that no page shows (`_tables`).
     """
     record = read_record(folder / "config.json")
     if not (record and record["runs"] and record["runs"][-1].get("ended", True)):
-        print(f"{folder} is left out: its run has not ended", file=sys.stderr)
+        print(f"{folder} is left out, because its run has not ended", file=sys.stderr)
         return
     if folder.parent.name == "robustness":
         take_board(folder, target)
@@ -64,16 +63,14 @@ def take(folder: Path, target: Path) -> None:
         _write(target, _tables(folder))
     for run in record["runs"]:
         run.pop("ended", None)
-        run["flags"] = {
-            name: value
-            for name, value in run["flags"].items()
-            if name not in OF_MACHINE and value not in (None, [])
-        }
+        flags = run["flags"].items()
+        shown = {name: value for name, value in flags if name not in OF_MACHINE}
+        run["flags"] = {name: value for name, value in shown.items() if value not in (None, [])}
     write_record(target / "config.json", record | {"shipped": True}, indent=None)
 
 
 def take_board(folder: Path, target: Path) -> None:
-    """Make a leaderboard's tables anew, so that the compared entry is that of this commit, and copy them."""
+    """Copy a leaderboard whose tables are made again, for the compared entry of this version."""
     with contextlib.redirect_stdout(io.StringIO()):
         importlib.import_module("experiments.leaderboard").report([folder])
     copy_board(folder, target)
@@ -96,25 +93,17 @@ def _tables(folder: Path) -> dict[str, pd.DataFrame]:
     """
     rows, name = read_results(folder), folder.parent.name
     if name == "table1":
-        at_end = (
-            rows["iterations"].isna()
-            | (rows["attack"] == "fgsm")
-            | (rows["iterations"] == rows["iterations"].max())
-        )
-        return {
-            "results": rows[at_end],
-            **{part: read_results(folder, f"{part}.csv") for part in ("cells", "tests")},
-        }
-    rows = rows.drop(columns=list(NORMS), errors="ignore")  # which Table 1's page alone reads
+        last = rows["iterations"] == rows["iterations"].max()
+        at_end = rows["iterations"].isna() | (rows["attack"] == "fgsm") | last
+        parts = {part: read_results(folder, f"{part}.csv") for part in ("cells", "tests")}
+        return {"results": rows[at_end], **parts}
+    rows = rows.drop(columns=list(NORMS), errors="ignore")  # only Table 1's page reads them
     if name == "characteristics":
         as_read = (rows["selection"] == "best") & (rows["epsilon"] == loss_slopes.PAPER_EPSILON)
         shown = (rows["attack"] == "fgsm") | (rows["iterations"] == loss_slopes.SHOWN_ITERATIONS)
         unread = ["epoch", *(set(NAMES) - set(loss_slopes.LOSSES.values()))]
-        return {
-            "results": rows[rows["attack"].isin(["", "pgd"]) | (as_read & shown)].drop(
-                columns=unread
-            )
-        }
+        shown = rows["attack"].isin(["", "pgd"]) | (as_read & shown)
+        return {"results": rows[shown].drop(columns=unread)}
     if name in ("iterations", "budget"):
         rows = rows.drop(columns=["PR", "RE", "EFD"])
     return {"results": rows}
@@ -131,144 +120,128 @@ def _write(target: Path, tables: dict[str, pd.DataFrame]) -> None:
 
 
 def _as_shown(worst: pd.DataFrame) -> pd.DataFrame:
-    """Of a leaderboard's rows what its page has: groups of users before and under one attack, lists' diversity where training pairs are known."""
-    paying = (worst["threat"] == "") | (
-        (worst["threat"] == "test") & (worst["ball"] == "l2") & (worst["rho"] == summary.VERDICT_AT)
-    )
-    groups, lists = (
-        [name for name in summary.DETAILS if name.startswith(summary.GROUPS)],
-        ["ICov", "EFD", "SE"],
-    )
+    """Blank what the page of a leaderboard does not show.
+
+    It shows groups of users before and under one attack, and the diversity of lists where training
+    pairs are known.
+    """
+    at_verdict = (worst["ball"] == "l2") & (worst["epsilon"] == summary.VERDICT_EPSILON)
+    paying = (worst["threat_model"] == "") | ((worst["threat_model"] == "test") & at_verdict)
+    groups, lists = list(worst_case.QUARTILES), ["ICov", "EFD", "SE"]
     shown = {
         **worst[groups].where(paying),
-        **worst[lists].where(worst["threat"].isin(["", "train"])),
+        **worst[lists].where(worst["threat_model"].isin(["", "train"])),
     }
     return worst.assign(**shown).drop(columns=["HR", "certified_HR"])
 
 
 def render(published: Path) -> dict[Path, str]:
-    """Renders every page below a folder of published rows; -> the texts of pages elsewhere, by their place below the project's folder."""
-    found = {
-        paper: [
-            path.parent
-            for name in names
-            for path in sorted((published / paper).glob(f"{name}/*/config.json"))
-        ]
-        for paper, names in PAPERS.items()
-    }
+    """Render every page below a folder of published rows.
+
+    Returns the texts of pages elsewhere, by their path below the project.
+    """
+    folders = {name: _folders(published / paper, name) for paper, name in _experiments(published)}
     with contextlib.redirect_stdout(io.StringIO()):
-        for name, part in groupby(
-            (folder for folders in found.values() for folder in folders),
-            key=lambda folder: folder.parent.name,
-        ):
-            module = importlib.import_module(f"experiments.{EXPERIMENTS[name].module}")
-            if name == "characteristics":  # whose page is of all folders
-                module.EXPERIMENT.report(list(part))
-            else:
-                for folder in part:
-                    module.render(folder) if name in (
-                        "table1",
-                        "robustness",
-                    ) else module.EXPERIMENT.report([folder])
+        for name, runs in folders.items():
+            _render_runs(name, runs)
     verdicts = lowrank_claims.report(LowRankEvidence.of(published / "lowrank"))
-    texts = {
-        Path("docs/lowrank.md"): _page(
-            "the low-rank defences paper", published / "lowrank", [verdicts]
-        )
+    tables = folders["table1"]
+    evidence = [Evidence.of(published / "multi_step", folder.name) for folder in tables]
+    note, by_data_set = claims.tables(evidence)
+    multi_step = [_of_data_set(folder, by_data_set.get(folder.name, "")) for folder in tables]
+    boards = [f"## {folder.name}\n\n{_of_board(folder)}\n" for folder in folders["robustness"]]
+    for folder in folders["convergence"]:
+        boards.append("#" + convergence_page.report(read_results(folder), folder.name))
+    pages_of_papers = {
+        "lowrank": ("the low-rank defences paper", [verdicts]),
+        "multi_step": ("the multi-step perturbations paper", [note, *multi_step]),
+        "scale_free": ("robustness in an epsilon that no scale changes", boards),
     }
-    measured = [folder for folder in found["multi_step"] if folder.parent.name == "table1"]
-    how, judged = claims.tables(
-        [Evidence.of(published / "multi_step", folder.name) for folder in measured]
-    )
-    parts = [how, *(_of_data_set(folder, judged.get(folder.name, "")) for folder in measured)]
-    texts[Path("docs/multi_step.md")] = _page(
-        "the multi-step perturbations paper", published / "multi_step", parts
-    )
-    boards = [
-        f"## {folder.name}\n\n{_of_board(folder)}\n"
-        for folder in found["scale_free"]
-        if folder.parent.name == "robustness"
-    ]
-    boards += [
-        "#" + convergence_page.report(read_results(folder), folder.name)
-        for folder in found["scale_free"]
-        if folder.parent.name == "convergence"
-    ]
-    texts[Path("docs/robustness.md")] = _page(
-        "robustness in budgets that no scale changes", published / "scale_free", boards
-    )
-    texts |= pages.render(published)
-    return texts
+    names = {"lowrank": "lowrank", "multi_step": "multi_step", "scale_free": "robustness"}
+    texts = {}
+    for paper, (title, parts) in pages_of_papers.items():
+        texts[Path(f"docs/{names[paper]}.md")] = _page(title, published / paper, parts)
+    return texts | pages.render(published)
+
+
+def _experiments(published: Path) -> list[tuple[str, str]]:
+    """Return the paper and the name of every published experiment, in the order of PAPERS."""
+    found = []
+    for paper, patterns in PAPERS.items():
+        for pattern in patterns:
+            names = sorted({path.parent.name for path in (published / paper).glob(f"{pattern}/*")})
+            found += [(paper, name) for name in names]
+    return found
+
+
+def _folders(paper: Path, name: str) -> list[Path]:
+    return [path.parent for path in sorted(paper.glob(f"{name}/*/config.json"))]
+
+
+def _render_runs(name: str, runs: list[Path]) -> None:
+    module = importlib.import_module(f"experiments.{EXPERIMENTS[name].module}")
+    if name in ("table1", "robustness"):  # whose tables ship
+        for folder in runs:
+            module.render(folder)
+    else:
+        module.EXPERIMENT.report(runs)
 
 
 def _page(title: str, paper: Path, parts: list[str]) -> str:
-    places = [path.relative_to(paper).parent for path in sorted(paper.glob("*/*/report.md"))]
-    pages = [
-        f"- [{', '.join(place.parts)}](../published_runs/{paper.name}/{place}/report.md)"
-        for place in places
-    ]
+    links = []
+    for path in sorted(paper.glob("*/*/report.md")):
+        run = path.relative_to(paper).parent
+        links.append(f"- [{', '.join(run.parts)}](../published_runs/{paper.name}/{run}/report.md)")
     head = [
         f"# Verdicts on {title}\n",
-        f"From full-size runs, whose rows, settings and pages are in `published_runs/{paper.name}`.\n",
+        "From full-size runs, whose rows, settings and pages are in "
+        f"`published_runs/{paper.name}`.\n",
     ]
-    measured = origin.line(
-        origin.records_of(path.parent for path in sorted(paper.glob("*/*/config.json")))
-    )
-    return "\n".join([*head, *parts, "## Pages\n", *pages, "", measured, ""])
+    folders = [path.parent for path in sorted(paper.glob("*/*/config.json"))]
+    measured = origin.line(origin.records_of(folders))
+    return "\n".join([*head, *parts, "## Pages\n", *links, "", measured, ""])
 
 
 def _of_board(folder: Path) -> str:
     rows, tests = read_results(folder, "worst.csv"), read_results(folder, "tests.csv")
-    seeds = ", ".join(
-        f"{entry} {count}" for entry, count in rows.groupby("entry")["seed"].nunique().items()
-    )
+    counts = rows.groupby("entry")["seed"].nunique()
+    seeds = "; ".join(f"{entry}: {count}" for entry, count in counts.items())
     first = [comparison.summary(rows, tests)] if len(tests) else []
     first += filter(None, [summary.older(read_record(folder / "config.json"))])
     sentences = "\n".join(f"- {sentence}" for sentence in (*first, *summary.verdicts(rows)))
-    tables = [each.markdown.replace("## ", "### ") for each in front.tables(rows, tests)[:3]]
+    tables = [table.markdown.replace("## ", "### ") for table in comparison_tables(rows, tests)[:3]]
     return "\n".join([sentences, f"\nSeeds: {seeds}.", *tables])
 
 
 def _of_data_set(folder: Path, verdicts: str) -> str:
-    evidence = Evidence.of(folder.parent.parent, folder.name)
-    readings = (
-        ""
-        if evidence.losses is None
-        else characteristics_page.readings_report(
-            evidence.losses, loss_slopes.readings(evidence.losses)
+    evidence, readings = Evidence.of(folder.parent.parent, folder.name), ""
+    if evidence.losses is not None:
+        table = loss_slopes.readings(evidence.losses)
+        readings = characteristics_page.readings_report(evidence.losses, table).replace(
+            "## ", "### "
         )
-    )
     cells = table1_tables.agreement(table1_tables.table1(read_results(folder, "cells.csv")))
-    return "\n".join(
-        [
-            f"## {folder.name}\n",
-            cells,
-            claims.epochs(evidence),
-            verdicts,
-            readings.replace("## ", "### "),
-        ]
-    )
+    return "\n".join([f"## {folder.name}\n", cells, claims.epochs(evidence), verdicts, readings])
 
 
 def main(results: list[Path]) -> None:
-    """Takes over every experiment of both papers, and renders, pictures smaller than one's own."""
+    """Copy every experiment of both papers, and render all pages, with small pictures."""
     plots.DPI = 80
     for source in results:
-        for paper, names in PAPERS.items():
-            for path in (
-                path for name in names for path in sorted(source.glob(f"{name}/*/results.csv"))
-            ):
-                take(path.parent, PUBLISHED / paper / path.relative_to(source).parent)
-    for place, text in render(PUBLISHED).items():
-        write_text(ROOT / place, text)
+        for paper, patterns in PAPERS.items():
+            for pattern in patterns:
+                for path in sorted(source.glob(f"{pattern}/*/results.csv")):
+                    take(path.parent, PUBLISHED / paper / path.relative_to(source).parent)
+    for name, text in render(PUBLISHED).items():
+        write_text(ROOT / name, text)
     for name in NOT_SHIPPED:
         for path in PUBLISHED.rglob(name):
             path.unlink()
     for path in PUBLISHED.rglob("*.png"):
         with replacing(path) as temporary:
-            Image.open(path).convert("RGB").quantize(
-                COLORS, Image.Quantize.MAXCOVERAGE, kmeans=5
-            ).save(temporary, format="png", optimize=True)
+            picture = Image.open(path).convert("RGB")
+            few = picture.quantize(COLORS, Image.Quantize.MAXCOVERAGE, kmeans=5)
+            few.save(temporary, format="png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -3,23 +3,23 @@
 import numpy as np
 import pandas as pd
 
-from advrec_tf.leaderboard import comparison, summary
+from advrec_tf.leaderboard import Entry, comparison
 
-FIRST = "iALS at rank 8"
+ENTRIES = (
+    Entry("iALS", 16, 8),
+    Entry("AMF"),
+    Entry("BPR-MF"),
+    Entry("iALS", 16, user_normalized=True),
+    Entry("MostPopular"),
+)
+FIRST, AMF, BPRMF, NORMALIZED, POPULAR = (entry.label for entry in ENTRIES)
 USERS = 40
 WAVE = np.sin(np.arange(USERS))
-LEFT = {FIRST: 0.9, "AMF": 0.5, "BPR-MF": 0.4, "iALS with equal users": 0.8, "MostPopular": 0.3}
-SPECS = {
-    FIRST: ("iALS", 8, False),
-    "AMF": ("AMF", None, False),
-    "BPR-MF": ("BPR-MF", None, False),
-    "iALS with equal users": ("iALS", None, True),
-    "MostPopular": ("MostPopular", None, False),
-}
+LEFT = dict(zip((FIRST, AMF, BPRMF, NORMALIZED, POPULAR), (0.9, 0.5, 0.4, 0.8, 0.3)))
 
 
 def board(clean=None, left=None, seeds=None, noise=0.02) -> pd.DataFrame:
-    """Return rows as of `summary.tidy`.
+    """Return rows as of `worst_cases`.
 
     clean: mean nDCG by entry; left: the share of it that every attack leaves, half of which is
     certified; seeds: how many trainings; noise: of single users.  Each is a dictionary that changes
@@ -29,42 +29,20 @@ def board(clean=None, left=None, seeds=None, noise=0.02) -> pd.DataFrame:
     left = {**LEFT, **(left or {})}
     seeds = {**dict.fromkeys(LEFT, 2), **(seeds or {})}
     rows = []
-    for entry in LEFT:
-        for seed in range(seeds[entry]):
-            users = clean[entry] + 0.1 * WAVE
-            base = {
-                "entry": entry,
-                **dict(zip(summary.SPEC, SPECS[entry])),
-                "seed": seed,
-                "ICov": 100.0,
-                "EFD": 0.1,
-                "SE": 8.0,
-                "k": 10,
-                "masked": "",
-            }
-            rows.append(
-                {
-                    **base,
-                    "threat": "",
-                    "ball": "",
-                    "rho": 0.0,
-                    "users": users,
-                    "certified_users": None,
-                }
-            )
-            for threat, ball, rho in comparison.GOALS:
-                own = left[entry] * users + noise * np.cos(np.arange(USERS) + seed + len(entry))
-                rows.append(
-                    {
-                        **base,
-                        "threat": threat,
-                        "ball": ball,
-                        "rho": rho,
-                        "users": own,
-                        "certified_users": own / 2,
-                    }
-                )
-    frame = pd.DataFrame(rows)
-    for name, users in (("nDCG", "users"), ("certified_nDCG", "certified_users")):
-        frame[name] = frame[users].map(lambda each: np.nan if each is None else each.mean())
-    return frame
+    for entry in ENTRIES:
+        for seed in range(seeds[entry.label]):
+            shared = {**entry.columns, "seed": seed, "ICov": 100.0, "EFD": 0.1, "SE": 8.0}
+            shared |= {"k": 10, "warnings": ""}
+            users = clean[entry.label] + 0.1 * WAVE
+            rows.append(shared | _values(comparison.CLEAN, users, None))
+            # The wave of the noise differs between entries by the length of these names.
+            shift = seed + {FIRST: 14, NORMALIZED: 21}.get(entry.label, len(entry.label))
+            kept = left[entry.label] * users + noise * np.cos(np.arange(USERS) + shift)
+            rows += [shared | _values(each, kept, kept / 2) for each in comparison.GOALS]
+    return pd.DataFrame(rows)
+
+
+def _values(condition, users, certified) -> dict:
+    named = dict(zip(("threat_model", "ball", "epsilon"), condition))
+    named |= {"users": users, "certified_users": certified, "nDCG": users.mean()}
+    return named | {"certified_nDCG": np.nan if certified is None else certified.mean()}

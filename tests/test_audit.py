@@ -7,8 +7,9 @@ import pytest
 from advrec_tf import audit, data, leaderboard
 from advrec_tf.errors import UserError
 from advrec_tf.execution import jobs
-from advrec_tf.leaderboard import summary
+from advrec_tf.leaderboard import worst_case
 from advrec_tf.leaderboard.auditing import align
+from advrec_tf.leaderboard.entries import FACTORS
 
 from running import advrec, error_line
 
@@ -32,19 +33,14 @@ def audited():
 
 def test_an_audit_is_the_leaderboard_of_one_entry(audited):
     P, Q, interactions, result = audited
-    rows, kept = [], []
-    for job in leaderboard.jobs("factors", np.float32(P), np.float32(Q), interactions):
-        own, users = jobs.named(job.function)(points=job.points, **job.arguments)
-        rows += own
-        kept += [
-            (row, {name: values[place] for name, values in users.items()})
-            for place, row in enumerate(own)
-        ]
-    found = summary.tidy(pd.DataFrame(rows, columns=leaderboard.LAYOUT.columns), kept)
-    pd.testing.assert_frame_equal(result.worst, found[list(summary.DETAILS)])
-    assert set(result.members["entry"]) == {"factors", "MostPopular", "Random"} and set(
-        result.half
-    ) == {"train", "lists", "test", "alone"}
+    kept = []
+    for job in leaderboard.jobs(FACTORS, np.float32(P), np.float32(Q), interactions):
+        kept += worst_case.as_kept(*jobs.named(job.function)(points=job.points, **job.arguments))
+    rows = pd.DataFrame([row for row, _ in kept], columns=leaderboard.LAYOUT.columns)
+    expected = worst_case.worst_cases(rows, kept)[list(worst_case.DETAILS)]
+    pd.testing.assert_frame_equal(result.worst, expected)
+    assert set(result.attacks["entry"]) == {"factors", "MostPopular", "Random"}
+    assert set(result.half) == {"train", "lists", "test", "user"}
 
 
 @pytest.mark.parametrize("factor", [10, 100])
@@ -55,25 +51,24 @@ def test_a_scale_changes_nothing_unless_it_is_asked_for(audited, factor):
         result.worst.drop(columns="factors"), scaled.worst.drop(columns="factors"), rtol=1e-4
     )
     assert scaled.summary == result.summary
-    absolute = [audit(c * P, c * Q, interactions, budget="absolute").members for c in (1, factor)]
-    at = [
-        rows[(rows["member"] == "bim") & (rows["ball"] == "l2")].sort_values("rho")
-        for rows in absolute
-    ]
-    assert (
-        at[1]["rho"].tolist() == pytest.approx((factor * at[0]["rho"]).tolist())
-        and at[0]["nDCG"].tolist() != at[1]["nDCG"].tolist()
-    )
+    absolute = []
+    for c in (1, factor):
+        rows = audit(c * P, c * Q, interactions, unit="absolute").attacks
+        bim = rows[(rows["attack"] == "bim") & (rows["ball"] == "l2")]
+        absolute.append(bim.sort_values("epsilon"))
+    plain, larger = absolute
+    assert larger["epsilon"].tolist() == pytest.approx((factor * plain["epsilon"]).tolist())
+    assert plain["nDCG"].tolist() != larger["nDCG"].tolist()
 
 
 def test_groups_are_quartiles_that_average_to_the_whole(audited):
     _, _, interactions, result = audited
-    still = result.groups[result.groups["threat"] == ""]
-    for _, group in still.groupby("by"):
+    clean = result.groups[result.groups["threat_model"] == ""]
+    for _, group in clean.groupby("by"):
         assert group["quartile"].tolist() == [1, 2, 3, 4]
         sizes = [len(part) for part in np.array_split(np.arange(len(interactions.test_users)), 4)]
-        whole = result.worst.loc[result.worst["threat"] == "", "nDCG"].item()
-        assert np.average(group["nDCG"], weights=sizes) == pytest.approx(whole, abs=0.01)
+        mean = result.worst.loc[result.worst["threat_model"] == "", "nDCG"].item()
+        assert np.average(group["nDCG"], weights=sizes) == pytest.approx(mean, abs=0.01)
 
 
 def test_the_page_holds_everything_in_itself(audited, tmp_path):
@@ -89,7 +84,7 @@ def test_the_page_holds_everything_in_itself(audited, tmp_path):
     )
     assert "For whom" in page and {p.name for p in tmp_path.iterdir()} == {
         "audit.html",
-        "members.csv",
+        "attacks.csv",
         "worst.csv",
         "groups.csv",
     }
@@ -108,7 +103,7 @@ def test_rows_are_brought_into_the_order_of_the_ids(tmp_path):
         "row,id\n2,a\n": "user b has no row",
         "row,id\n3,a\n0,b\n": "line 2: row 3 is none of the 3",
         "row,id\nx,a\n": "row x is none",
-        "place,id\n1,a\n": "columns row and id",
+        "index,id\n1,a\n": "columns row and id",
         "row,id\n0,a\n1,a\n2,b\n": "line 3: id a occurs twice",
         "row,id\n0,a\n0,b\n": "line 3: row 0 occurs twice",
         "": "not a CSV",
@@ -160,12 +155,12 @@ def test_quartiles_need_no_distinct_values():
     )
     rng = np.random.default_rng(0)
     result = audit(rng.normal(size=(8, 2)), rng.normal(size=(6, 2)), interactions, k=3)
-    assert len(result.groups[result.groups["threat"] == ""]) == 8
+    assert len(result.groups[result.groups["threat_model"] == ""]) == 8
 
 
 @pytest.fixture
 def factors(tmp_path):
-    """A shop of one's own: tables with text ids, factors in another order, and the CSVs that map them."""
+    """Write a shop with text ids, factors in another order, and the CSVs that map them."""
     rng = np.random.default_rng(0)
     pairs = [(f"u{u}", f"i{i}") for u in range(12) for i in rng.choice(15, 6, replace=False)]
     pd.DataFrame(pairs, columns=["user", "item"]).to_csv(tmp_path / "shop.csv", index=False)
@@ -197,7 +192,7 @@ def test_audit_of_ones_own_factors(factors):
     assert (kept / "audit.html").stat().st_size > 20000 and {
         "results.csv",
         "groups.csv",
-        "members.csv",
+        "attacks.csv",
         "worst.csv",
     } <= {p.name for p in kept.iterdir()}
     page, table = (kept / "audit.html").read_bytes(), (kept / "results.csv").read_bytes()
@@ -206,7 +201,7 @@ def test_audit_of_ones_own_factors(factors):
         and (kept / "results.csv").read_bytes() == table
         and len(page) > 0
     )
-    assert "holds results of another config" in error_line(advrec(*flags, "--budget=absolute"))
+    assert "holds results of another config" in error_line(advrec(*flags, "--unit=absolute"))
     np.save(folder / "user.npy", np.load(folder / "user.npy") + 1)
     assert "another config" in error_line(advrec(*flags))  # other factors
 

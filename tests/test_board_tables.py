@@ -5,41 +5,30 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from advrec_tf.leaderboard import summary
+from advrec_tf.leaderboard import summary, worst_case
 
 SEEDS, EPSILONS = (0, 1, 2), (0.05, 0.2)
 CLEAN = {"A": (0.50, 0.52, 0.54), "B": (0.40, 0.40, 0.40), "MostPopular": (0.2, 0.2, 0.2)}
-# nDCG that is left of A at both budgets, by threat and seed; B keeps .9 of what it has, MostPopular all.
+# nDCG that is left of A at both epsilons, by threat model and seed.  B keeps .9 of its nDCG,
+# MostPopular all of it.
 LEFT = {
     "train": ((0.40, 0.41, 0.45), (0.20, 0.21, 0.22)),
     "lists": ((0.39, 0.39, 0.39), (0.30, 0.30, 0.30)),
     "test": ((0.30, 0.33, 0.36), (0.10, 0.12, 0.20)),
-    "alone": ((0.28, 0.28, 0.28), (0.05, 0.05, 0.05)),
+    "user": ((0.28, 0.28, 0.28), (0.05, 0.05, 0.05)),
 }
-GROUPS = [f"{by} {n}" for by in summary.GROUPS for n in range(1, 5)]
 
 
-def row(entry, seed, threat, ball, rho, ndcg) -> dict:
-    """A row of `summary.tidy`; other columns are made of nDCG: half certified, HR twice, quartiles n tenths."""
-    base = {
-        "entry": entry,
-        "seed": seed,
-        "threat": threat,
-        "budget": "relative",
-        "ball": ball,
-        "rho": rho,
-        "k": 10,
-        "masked": "",
-    }
-    metrics = {
-        "nDCG": ndcg,
-        "HR": 2 * ndcg,
-        "certified_nDCG": ndcg / 2 if threat else np.nan,
-        "ICov": 100 * ndcg,
-        "EFD": ndcg / 4,
-        "SE": 10 * ndcg,
-    }
-    return base | metrics | {name: ndcg * (1 + place) / 10 for place, name in enumerate(GROUPS)}
+def row(entry, seed, threat, ball, epsilon, ndcg) -> dict:
+    """Return a row of `worst_cases` whose other values are made of nDCG.
+
+    Half of it is certified, HR is twice as much, and the quartiles are n tenths.
+    """
+    base = {"entry": entry, "seed": seed, "threat_model": threat, "unit": "relative"}
+    base |= {"ball": ball, "epsilon": epsilon, "k": 10, "warnings": "", "nDCG": ndcg}
+    base |= {"HR": 2 * ndcg, "certified_nDCG": ndcg / 2 if threat else np.nan}
+    base |= {"ICov": 100 * ndcg, "EFD": ndcg / 4, "SE": 10 * ndcg}
+    return base | {name: ndcg * n / 10 for n, name in enumerate(worst_case.QUARTILES, 1)}
 
 
 @pytest.fixture(scope="module")
@@ -49,52 +38,50 @@ def page() -> dict[str, dict[str, list[str]]]:
     for entry, clean in CLEAN.items():
         for seed in SEEDS:
             rows.append(row(entry, seed, "", "", 0.0, clean[seed]))
-            for threat, own in LEFT.items():
-                for place, epsilon in enumerate(EPSILONS):
-                    kept = {
-                        "A": own[place][seed],
-                        "B": 0.9 * clean[seed],
-                        "MostPopular": clean[seed],
-                    }
-                    rows.append(row(entry, seed, threat, "l2", epsilon, kept[entry]))
+            for threat, left in LEFT.items():
+                for index, epsilon in enumerate(EPSILONS):
+                    kept = {"A": left[index][seed], "B": 0.9 * clean[seed]}
+                    ndcg = kept.get(entry, clean[seed])
+                    rows.append(row(entry, seed, threat, "l2", epsilon, ndcg))
     text = summary.report(pd.DataFrame(rows), "shop")
-    found: dict[str, dict[str, list[str]]] = {}
+    tables: dict[str, dict[str, list[str]]] = {}
     for part in text.split("\n## ")[1:]:
         title, *lines = part.splitlines()
-        cells = [
-            [cell.strip() for cell in line.split("|")[1:-1]]
-            for line in lines
-            if line.startswith("| ")
-        ]
-        found[title] = {name: values for name, *values in cells if name != "---"}
-    return found
+        tables[title] = {}
+        for line in lines:
+            if line.startswith("| ") and "---" not in line:
+                name, *cells = (cell.strip() for cell in line.split("|")[1:-1])
+                tables[title][name] = cells
+    return tables
 
 
 def table(page, start: str) -> dict[str, list[str]]:
-    """The only table whose title begins so."""
-    (found,) = (rows for title, rows in page.items() if title.startswith(start))
-    return found
+    """Return the only table whose title begins with `start`."""
+    (cells,) = (cells for title, cells in page.items() if title.startswith(start))
+    return cells
 
 
 @pytest.mark.parametrize("threat", LEFT)
 def test_what_is_left_is_a_mean_over_trainings(page, threat):
-    own = table(page, f"{threat}: worst nDCG@10")
-    assert own["entry"] == ["clean", "l2 0.05", "l2 0.2"]
+    cells = table(page, f"{threat}: worst nDCG@10")
+    assert cells["entry"] == ["clean", "l2 0.05", "l2 0.2"]
     low, high = LEFT[threat]
-    assert own["A"] == ["0.5200", f"{sum(low) / 3:.4f}", f"{sum(high) / 3:.4f}"] and own["B"] == [
+    assert cells["A"] == ["0.5200", f"{sum(low) / 3:.4f}", f"{sum(high) / 3:.4f}"] and cells[
+        "B"
+    ] == [
         "0.4000",
         "0.3600",
         "0.3600",
     ]
-    order = sorted(CLEAN, key=lambda entry: -float(own[entry][1]))  # the best at .05 first
-    assert list(own)[1:] == order
+    order = sorted(CLEAN, key=lambda entry: -float(cells[entry][1]))  # the best at .05 first
+    assert list(cells)[1:] == order
 
 
 def test_certified_and_half(page):
     assert table(page, "Certified nDCG@10")["A"] == ["0.5200", f"{0.33 / 2:.4f}", f"{0.14 / 2:.4f}"]
     half = table(page, "Epsilon in the l2 ball at which half of nDCG is lost")
-    assert half["entry"] == ["train", "lists", "test", "alone"]
-    crossed = []  # linear in log epsilon between .05 and .2, of each seed's own clean half
+    assert half["entry"] == ["train", "lists", "test", "user"]
+    crossed = []  # linear in log epsilon between .05 and .2, of each seed's cells clean half
     for clean, low, high in zip(CLEAN["A"], *LEFT["test"]):
         share = (low - clean / 2) / (low - high)
         crossed.append(0.05 * (0.2 / 0.05) ** share)
@@ -116,20 +103,20 @@ def test_lists_beyond_accuracy_are_those_of_the_worst_nDCG(page, metric, shown):
 
 
 def test_who_pays(page):
-    own = table(page, "Who pays: nDCG by quartile of item popularity")
+    cells = table(page, "Who pays: nDCG by quartile of item popularity")
     clean, attacked = 0.52, np.mean(LEFT["test"][0])
-    assert own["A"] == [
+    assert cells["A"] == [
         f"{value * (5 + n) / 10:.4f}" for value in (clean, attacked) for n in range(4)
     ]
     assert table(page, "Who pays: nDCG by quartile of user activity")["A"][0] == f"{0.52 / 10:.4f}"
 
 
 def test_intervals_over_trainings_are_students(page):
-    own = table(page, "Clean and worst nDCG")
-    assert own["entry"][:2] == ["trainings", "clean"]
-    for place, values in enumerate((CLEAN["A"], *(LEFT[threat][0] for threat in LEFT))):
+    cells = table(page, "Clean and worst nDCG")
+    assert cells["entry"][:2] == ["trainings", "clean"]
+    for index, values in enumerate((CLEAN["A"], *(LEFT[threat][0] for threat in LEFT))):
         mean = np.mean(values)
         low, high = (
             stats.t.interval(0.95, 2, mean, stats.sem(values)) if np.ptp(values) else (mean, mean)
         )
-        assert own["A"][1 + place] == f"{mean:.4f} [{low:.4f}, {high:.4f}]"
+        assert cells["A"][1 + index] == f"{mean:.4f} [{low:.4f}, {high:.4f}]"

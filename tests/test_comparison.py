@@ -1,4 +1,4 @@
-"""One entry beside all others: against SciPy and cases by hand."""
+"""One entry against all others: SciPy and cases computed by hand."""
 
 import numpy as np
 import pandas as pd
@@ -8,19 +8,19 @@ from scipy import stats
 from advrec_tf import evaluation
 from advrec_tf.errors import UserError
 from advrec_tf.execution.storage import write_csv
-from advrec_tf.leaderboard import comparison, summary
-from experiments import leaderboard
+from advrec_tf.leaderboard import comparison, worst_case
+from advrec_tf.leaderboard.board_page import render
+from advrec_tf.leaderboard.protection import COLUMNS as GROUP_COLUMNS
 
-from boards import FIRST, LEFT, board
+from boards import FIRST, LEFT, NORMALIZED, board
 
-TABLE = [*summary.DETAILS, *summary.SPEC]
 PAIRS = len(LEFT) - 1
 TESTS = PAIRS * len(comparison.CONDITIONS)
 
 
-def one(tests, second, threat, ball, rho) -> pd.Series:
-    """The row of a pair under a condition."""
-    return tests.set_index(["second", "threat", "ball", "rho"]).loc[second, threat, ball, rho]
+def one(tests, second, *condition) -> pd.Series:
+    """Return the row of a pair under a condition."""
+    return tests.set_index(comparison.KEYS[1:]).loc[(second, *condition)]
 
 
 def test_holm_by_hand_and_no_test_stays():
@@ -60,20 +60,20 @@ def test_a_pair_is_tested_over_users_and_over_trainings_as_scipy_does():
         for second in set(LEFT) - {FIRST}:
             sample = (users[FIRST] - users[second]).mean(axis=0)
             raw[(second, *condition)] = stats.ttest_1samp(sample, 0).pvalue if sample.any() else 1
-    found = tests.set_index(["second", "threat", "ball", "rho"])["p_users"]
+    found = tests.set_index(comparison.KEYS[1:])["p_users"]
     np.testing.assert_allclose(found, evaluation.holm([raw[key] for key in found.index]))
 
 
 def test_verdicts_are_of_the_corrected_p_and_the_sign():
-    left = {"AMF": 0.95, "iALS with equal users": 0.9, FIRST: 0.9}
+    left = {"AMF": 0.95, NORMALIZED: 0.9, FIRST: 0.9}
     tests = comparison.compared(board(left=left, seeds={"MostPopular": 1}), FIRST)
     assert one(tests, "AMF", "test", "l2", 0.05)["over_users"] == "worse"
     assert one(tests, "BPR-MF", "test", "l2", 0.05)["over_users"] == "better"
-    assert one(tests, "iALS with equal users", "test", "l2", 0.05)["over_users"] == "undecided"
+    assert one(tests, NORMALIZED, "test", "l2", 0.05)["over_users"] == "undecided"
     assert one(tests, "AMF", "", "", 0.0)["over_users"] == "undecided"  # equal for every user
     assert one(tests, "MostPopular", "", "", 0.0)["over_seeds"] == "not tested"
     between = tests[["p_users"]].assign(p_users=[0.05, 0.0499, *[np.nan] * (TESTS - 2)])["p_users"]
-    assert comparison._directions(tests["difference"].abs() + 1, between)[:3].tolist() == [
+    assert comparison.directions(tests["difference"].abs() + 1, between)[:3].tolist() == [
         "undecided",
         "better",
         "not tested",
@@ -142,7 +142,7 @@ def test_an_entry_holds_where_every_other_is_significantly_worse():
     assert set(comparison.standing(rows, undecided)["verdict over_users"]) == {"not decidable"}
     of_trainings = tests.assign(over_seeds="better")
     of_trainings.loc[
-        (tests["threat"] == "train") & (tests["ball"] == "linf") & (tests["second"] == "AMF"),
+        (tests["threat_model"] == "train") & (tests["ball"] == "linf") & (tests["second"] == "AMF"),
         "over_seeds",
     ] = "worse"
     text = comparison.summary(rows, of_trainings)
@@ -161,11 +161,11 @@ def test_shares_of_other_entries_are_judged_over_trainings_as_scipy_does():
         "BPR-MF": [0.5, 0.5, 0.5],
         "AMF": [0.3, 0.31, 0.33],
     }.items():
-        rows.loc[(rows["entry"] == entry) & (rows["threat"] == ""), "nDCG"] = values
-        rows.loc[(rows["entry"] == entry) & (rows["threat"] == "test"), "certified_nDCG"] = np.tile(
-            values, (3, 1)
-        ).T.ravel()
-    rows.loc[(rows["entry"] == FIRST) & (rows["threat"] == ""), "ICov"] = [40, 42, 41]
+        rows.loc[(rows["entry"] == entry) & (rows["threat_model"] == ""), "nDCG"] = values
+        rows.loc[(rows["entry"] == entry) & (rows["threat_model"] == "test"), "certified_nDCG"] = (
+            np.tile(values, (3, 1)).T.ravel()
+        )
+    rows.loc[(rows["entry"] == FIRST) & (rows["threat_model"] == ""), "ICov"] = [40, 42, 41]
     clean, bound, coverage = comparison.goals(rows, FIRST)
     assert [each.claim.check for each in (clean, bound, coverage)] == [
         "clean nDCG over that of BPR-MF: greater than 0.97",
@@ -197,31 +197,24 @@ def test_shares_of_other_entries_are_judged_over_trainings_as_scipy_does():
 @pytest.fixture
 def board_of_amf(tmp_path):
     """A folder of results whose tests are about AMF, and not about today's default."""
-    rows = board().reindex(columns=[*TABLE, *summary.USERS])
+    rows = board().reindex(columns=[*worst_case.DETAILS, *worst_case.USERS])
     folder = tmp_path / "robustness" / "shop"
-    write_csv(folder / "worst.csv", rows[TABLE])
+    write_csv(folder / "worst.csv", rows[list(worst_case.DETAILS)])
     write_csv(folder / "tests.csv", comparison.compared(rows, "AMF"))
-    write_csv(
-        folder / "groups.csv",
-        pd.DataFrame(
-            columns=[
-                "entry",
-                "by",
-                "of",
-                *(f"quartile {n}" for n in range(1, 5)),
-                "difference",
-                "low",
-                "high",
-                "p",
-            ]
-        ),
-    )
+    write_csv(folder / "groups.csv", pd.DataFrame(columns=GROUP_COLUMNS))
     return folder, rows
+
+
+def section(page: str, title: str) -> list[list[str]]:
+    """Return the cells of a table below its title, without its head."""
+    (part,) = (part for part in page.split("\n## ") if part.startswith(f"{title}\n"))
+    lines = [line for line in part.splitlines() if line.startswith("| ")]
+    return [line.removeprefix("| ").removesuffix(" |").split(" | ") for line in lines[2:]]
 
 
 def test_a_board_whose_rows_are_about_another_entry_says_so_in_every_line(board_of_amf):
     folder, rows = board_of_amf
-    leaderboard.render(folder)
+    render(folder)
     page = (folder / "report.md").read_text()
     sentences = [line for line in page.splitlines() if line.startswith("- ")]
     assert sentences[0] == "- " + comparison.summary(rows, comparison.compared(rows, "AMF"))
@@ -230,47 +223,36 @@ def test_a_board_whose_rows_are_about_another_entry_says_so_in_every_line(board_
         "## AMF: shares of other entries",
         "## AMF less each other entry",
     ]
-    tests, parts = (
-        comparison.compared(rows, "AMF"),
-        {part.split("\n")[0]: part for part in page.split("\n## ")},
-    )
-    shown = [
-        line.split(" | ")
-        for line in parts["AMF: rank and tests"].splitlines()
-        if line.startswith("| ")
-    ][2:]
+
+
+def test_the_tables_of_a_page_are_of_the_entry_that_its_tests_are_about(board_of_amf):
+    folder, rows = board_of_amf
+    render(folder)
+    page, tests = (folder / "report.md").read_text(), comparison.compared(rows, "AMF")
     standing = comparison.standing(rows, tests)
-    assert [line[1:3] for line in shown] == [
-        [f"{row.nDCG:.4f}", f"{row.rank} of 5"] for row in standing.itertuples()
-    ]
-    less = [
-        line.strip("| ").split(" | ")
-        for line in parts["AMF less each other entry"].splitlines()
-        if line.startswith("| ")
-    ][2:]
-    assert {line[0] for line in less} == set(LEFT) - {"AMF"}
+    expected = [[f"{row.nDCG:.4f}", f"{row.rank} of 5"] for row in standing.itertuples()]
+    assert [cells[1:3] for cells in section(page, "AMF: rank and tests")] == expected
+    less = section(page, "AMF less each other entry")
+    assert {cells[0] for cells in less} == set(LEFT) - {"AMF"}
     for second, *cells in less:
         for condition, cell in zip(comparison.CONDITIONS, cells):
             row = one(tests, second, *condition)
             mark = " ?" if row["over_users"] == "undecided" else ""
             assert cell == f"{row['difference']:+.4f}{mark}".replace("-0.0000", "+0.0000")
-    shares = parts["AMF: shares of other entries"]
-    assert (
-        "| clean nDCG over that of BPR-MF: greater than 0.97 | 1.00 | 2 | - | not decidable |"
-        in shares
-    )
-    assert "over that of AMF" not in shares
+    goal = "clean nDCG over that of BPR-MF: greater than 0.97"
+    (shares, _) = section(page, "AMF: shares of other entries")
+    assert shares == [goal, "1.00", "2", "-", "not decidable"]
 
 
 def test_tests_of_another_entry_than_the_one_asked_for_are_refused(board_of_amf):
     folder, _ = board_of_amf
     with pytest.raises(UserError, match=f"tests.csv is about AMF, not about {FIRST}"):
-        leaderboard.render(folder, FIRST)
-    leaderboard.render(folder, "AMF")
+        render(folder, FIRST)
+    render(folder, "AMF")
     tests = pd.read_csv(folder / "tests.csv", keep_default_na=False)
     write_csv(folder / "tests.csv", pd.concat([tests, tests.assign(first="BPR-MF")]))
     with pytest.raises(UserError, match="about AMF, BPR-MF, not about one entry"):
-        leaderboard.render(folder)
+        render(folder)
 
 
 def test_the_mean_over_all_conditions_by_hand():

@@ -6,8 +6,7 @@ import pytest
 
 from advrec_tf import data, evaluation, perturbations
 from advrec_tf.execution import jobs
-from advrec_tf.leaderboard import convergence
-from advrec_tf.leaderboard import convergence_page as reporting
+from advrec_tf.leaderboard import Entry, convergence, convergence_page
 from advrec_tf.perturbations import ensemble
 from advrec_tf.perturbations.ensemble import Problem
 
@@ -17,9 +16,9 @@ P, Q = (RNG.standard_normal((n, 5)).astype(np.float32) for n in (SHOP.n_users, S
 
 
 def test_a_row_is_the_attack_with_its_steps_and_restarts():
-    job = convergence.jobs("x", P, Q, SHOP, seed=2, k=5)[2]
+    job = convergence.jobs(Entry("x", seed=2), P, Q, SHOP, k=5)[2]
     rows, users = jobs.named(job.function)(points=job.points, **job.arguments)
-    assert not users and {row["rho"] for row in rows} == {0.05}
+    assert not users and {row["epsilon"] for row in rows} == {0.05}
     assert [(row["steps"], row["restarts"]) for row in rows] == [
         (0, 0),
         (24, 1),
@@ -40,7 +39,11 @@ def test_a_row_is_the_attack_with_its_steps_and_restarts():
 
 
 def cases():
-    """Entry a: ten times the steps lower .2 to .19, restarts to .198.  Entry b: nothing is left, or more effort is worse."""
+    """Return the rows of two entries.
+
+    a: ten times the steps lower .2 to .19, restarts to .198.  b: no nDCG is left, or more effort
+    is worse.
+    """
     left = {
         ("a", 0.01): (0.4, 0.2, 0.19, 0.198),
         ("b", 0.01): (0.3, 0.0, 0.0, 0.0),
@@ -48,26 +51,21 @@ def cases():
     }
     efforts = ((0, 0), (24, 1), (240, 1), (24, 10))
     rows = []
-    for (entry, rho), values in left.items():
-        rows += [
-            {"entry": entry, "seed": 0, "rho": rho, "steps": s, "restarts": r, "nDCG": v}
-            for (s, r), v in zip(efforts, values)
-        ]
+    for (entry, epsilon), values in left.items():
+        for (steps, restarts), ndcg in zip(efforts, values):
+            keys = {"entry": entry, "seed": 0, "epsilon": epsilon}
+            rows.append({**keys, "steps": steps, "restarts": restarts, "nDCG": ndcg})
     return pd.DataFrame(rows)
 
 
 def test_how_much_more_effort_lowers_by_hand():
-    found = reporting.gains(cases())
-    assert found["lower"].tolist() == pytest.approx([5.0, 0.0, 0.0])
-    assert found.loc[0, ["clean", "attack", "ten times the steps", "ten restarts"]].tolist() == [
-        0.4,
-        0.2,
-        0.19,
-        0.198,
-    ]
+    table = convergence_page.gains(cases())
+    assert table["lower"].tolist() == pytest.approx([5.0, 0.0, 0.0])
+    left = table.loc[0, ["clean", *convergence_page.EFFORTS]]
+    assert left.tolist() == [0.4, 0.2, 0.19, 0.198]
 
 
 def test_the_page_says_where_it_has_not_converged():
-    text = reporting.report(cases(), "shop")
+    text = convergence_page.report(cases(), "shop")
     assert "In 2 of 3 cases" in text and "largest fall is 5.0%" in text
     assert "| a | 0 | 0.01 | 0.4000 | 0.2000 | 0.1900 | 0.1980 | 5.0% |" in text

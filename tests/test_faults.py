@@ -117,7 +117,7 @@ FAULTS = {
     "amf before its start": (lambda t: [QUICK, "--amf_start=500"], "must be less than --epochs"),
     "unknown entry": (
         lambda t: [QUICK, "--experiment=robustness", "--entries=kNN"],
-        "--entries must be of BPR-MF, AMF, rescaled BPR-MF, iALS",
+        "--entries must be NAME, NAME:RANK (truncated), NAME:normalised or NAME:RANK:normalised",
     ),
     "factors with a baseline's name": (
         lambda t: [

@@ -1,4 +1,4 @@
-"""The front, whom factors protect, and the page of one entry: from rows made by hand."""
+"""The Pareto front, protected users, and the tables of one entry, from rows made by hand."""
 
 import numpy as np
 import pandas as pd
@@ -7,11 +7,18 @@ from scipy import stats
 
 from advrec_tf import evaluation
 from advrec_tf.cli import flags
-from advrec_tf.leaderboard import comparison, front, summary
-from advrec_tf.leaderboard.summary import GROUPS
-from advrec_tf.reporting.vocabulary import DEFENDED
+from advrec_tf.leaderboard import (
+    COMPARED,
+    comparison,
+    comparison_tables,
+    plots,
+    protection,
+)
+from advrec_tf.leaderboard.entries import parse_entry
+from advrec_tf.leaderboard.worst_case import GROUPS
+from experiments.board_factors import MODELS, RANKED_MODELS
 
-from boards import FIRST, LEFT, USERS, board
+from boards import FIRST, LEFT, NORMALIZED, USERS, board
 
 
 def test_whom_factors_protect_is_told_by_the_share_that_is_left():
@@ -19,12 +26,12 @@ def test_whom_factors_protect_is_told_by_the_share_that_is_left():
         by: np.repeat([1, 2, 3, 4], USERS // 4)[:: -1 if by == GROUPS[1] else 1] for by in GROUPS
     }
     rows = board(noise=1e-3)
-    poor = (rows["entry"] == "AMF") & (rows["threat"] == "test")
+    poor = (rows["entry"] == "AMF") & (rows["threat_model"] == "test")
     spoilt = rows.loc[poor, "users"].map(
         lambda users: np.where(quarters[GROUPS[0]] == 1, 0.1, 1) * users
     )
     rows.loc[poor, "users"] = spoilt
-    found = front.protected(rows, quarters).set_index(["entry", "by", "of"])
+    found = protection.protected(rows, quarters).set_index(["entry", "by", "of"])
     own = found.loc["AMF", GROUPS[0], "test, l2 0.05"]
     assert own[[f"quartile {n}" for n in range(1, 5)]].tolist() == pytest.approx(
         [0.05, 0.5, 0.5, 0.5], abs=0.01
@@ -41,28 +48,30 @@ def test_whom_factors_protect_is_told_by_the_share_that_is_left():
     )
 
 
+def users_of(rows, condition) -> dict[str, np.ndarray]:
+    """Return each entry's nDCG by user under a condition, mean over seeds."""
+    parts = comparison.at(rows, condition).groupby("entry")["users"]
+    return {entry: np.mean(users.tolist(), axis=0) for entry, users in parts}
+
+
 def test_a_row_of_the_groups_by_hand():
-    """Ratios and their deviations as sums over users; the interval is Bonferroni's, p Holm's, the deviation of a difference the hypotenuse."""
+    """Compute ratios and their deviations as sums over users.
+
+    The interval is Bonferroni's, p is Holm's, and the deviation of a difference is the hypotenuse.
+    """
     quarters = {GROUPS[0]: np.repeat([1, 2, 3, 4], USERS // 4)}
     rows = board()
-    poor = (rows["entry"] == "AMF") & (rows["threat"] == "test")
+    poor = (rows["entry"] == "AMF") & (rows["threat_model"] == "test")
     for column in ("users", "certified_users"):  # the first quarter loses a little more
         rows.loc[poor, column] = rows.loc[poor, column].map(
             lambda users: np.where(np.arange(USERS) < USERS // 4, 0.93, 1) * users
         )
-    found = front.protected(rows, quarters)
+    found = protection.protected(rows, quarters)
     assert ((found["p"] > 0.1) & (found["p"] < 0.9)).any()
-    means = {
-        condition: {
-            entry: np.mean(part["users"].tolist(), axis=0)
-            for entry, part in comparison.at(rows, condition).groupby("entry")
-        }
-        for condition in (comparison.CLEAN, ("test", "l2", 0.05), comparison.CERTIFIED)
-    }
-    p, lines = [], {}
+    p, lines, clean = [], {}, users_of(rows, comparison.CLEAN)
     for condition in (("test", "l2", 0.05), comparison.CERTIFIED):
-        for entry in sorted(LEFT):
-            above, below = means[condition][entry], means[comparison.CLEAN][entry]
+        for entry, above in sorted(users_of(rows, condition).items()):
+            below = clean[entry]
             ratio, variance = {}, {}
             for n in (1, 4):
                 a, b = above[quarters[GROUPS[0]] == n], below[quarters[GROUPS[0]] == n]
@@ -87,31 +96,33 @@ def test_the_deviation_of_a_ratio_is_that_of_drawing_users_anew():
     below = rng.random(400)
     above = below * rng.random(400)
     drawn = [rng.integers(0, 400, 400) for _ in range(4000)]
-    ratio, deviation = front._ratio(above, below)
+    ratio, deviation = protection.ratio_of_means(above, below)
     assert ratio == pytest.approx(above.sum() / below.sum())
     assert deviation == pytest.approx(
         np.std([above[each].sum() / below[each].sum() for each in drawn]), rel=0.05
     )
-    assert np.isnan(front._ratio(above, np.zeros(400))).all()
-    ratio, deviation = front._ratio(above, np.where(np.arange(400) < front.FEW - 1, below, 0))
+    assert np.isnan(protection.ratio_of_means(above, np.zeros(400))).all()
+    ratio, deviation = protection.ratio_of_means(
+        above, np.where(np.arange(400) < protection.MIN_HITS - 1, below, 0)
+    )
     assert np.isfinite(ratio) and np.isnan(deviation)
-    assert np.isnan(front._ratio(np.zeros(400), below)[1]) and np.isnan(
-        front._ratio(below, below)[1]
+    assert np.isnan(protection.ratio_of_means(np.zeros(400), below)[1]) and np.isnan(
+        protection.ratio_of_means(below, below)[1]
     )  # all of it is lost, or nothing
 
 
 def test_the_front_is_what_nothing_beats_in_both():
     points = pd.DataFrame({"x": [1.0, 2, 3, 3, 2.5], "y": [5.0, 4, 1, 2, 1.5]}, index=list("abcde"))
-    assert list(front.front(points).index) == ["d", "b", "a"]
+    assert list(plots.front(points).index) == ["d", "b", "a"]
 
 
 def test_what_differs_in_users_norms_alone_shares_a_colour():
     rows = board()
-    rows.loc[rows["entry"] == FIRST, list(summary.SPEC)] = ["iALS", None, False]
-    left, *_ = front.front_figure(rows).axes
+    rows.loc[rows["entry"] == FIRST, "truncated_rank"] = np.nan
+    left, *_ = plots.front_figure(rows).axes
     marks = {container.get_label(): container.lines[0] for container in left.containers}
     assert set(marks) == set(LEFT) - {"MostPopular"}
-    own, other = marks[FIRST], marks["iALS with equal users"]
+    own, other = marks[FIRST], marks[NORMALIZED]
     assert (
         own.get_color() == other.get_color() == own.get_markerfacecolor()
         and other.get_markerfacecolor() == "white"
@@ -119,47 +130,58 @@ def test_what_differs_in_users_norms_alone_shares_a_colour():
     assert marks["AMF"].get_color() != marks["BPR-MF"].get_color() != own.get_color()
 
 
-def test_pictures_and_the_page_have_every_entry():
+QUARTERS = {by: np.repeat([1, 2, 3, 4], USERS // 4) for by in GROUPS}
+
+
+def test_pictures_have_every_entry():
     rows = board()
-    tests, groups = (
-        comparison.compared(rows, FIRST),
-        front.protected(rows, {by: np.repeat([1, 2, 3, 4], USERS // 4) for by in GROUPS}),
-    )
-    picture = front.front_figure(rows)
+    picture = plots.front_figure(rows)
     picture.draw_without_rendering()  # with its layout
     titles = [axis.get_title() for axis in picture.axes]
-    assert titles == [
-        comparison.title_of(each) for each in (*comparison.GOALS, comparison.CERTIFIED)
-    ]
+    conditions = (*comparison.GOALS, comparison.CERTIFIED)
+    assert titles == [comparison.title_of(each) for each in conditions]
     labels = {text.get_text() for text in picture.legends[0].get_texts()}
     assert labels == {*LEFT, "MostPopular, clean"} - {"MostPopular"}
-    assert len(front.groups_figure(groups, rows).axes) == 4
-    found = front.tables(rows, tests) + front.tables_of_groups(groups)
-    assert [each.title for each in found] == [
+    groups = plots.groups_figure(protection.protected(rows, QUARTERS), rows)
+    assert len(groups.axes) == 4
+    labels = {text.get_text() for text in groups.legends[0].get_texts()}
+    assert labels == set(LEFT) - {"MostPopular"}
+
+
+def test_the_tables_of_the_compared_entry_by_hand():
+    rows = board()
+    tests = comparison.compared(rows, FIRST)
+    tables = comparison_tables.tables(rows, tests)
+    assert [each.title for each in tables] == [
         "Worst nDCG under each condition",
         f"{FIRST}: rank and tests",
         f"{FIRST}: shares of other entries",
         f"{FIRST} less each other entry",
+    ]
+    left, ranked, _, less = (each.table for each in tables)
+    assert left.loc[FIRST, "clean"] == "0.4029" and set(left["ICov"]) == {"100"}
+    assert left.loc[FIRST, "test, l2 0.05"].startswith("0.36")
+    assert ranked.loc["test, l2 0.05"].tolist()[1:4] == ["1 of 5", "4 / 0 / 0 / 0", "holds"]
+    assert less.loc["AMF", "clean"] == "+0.0000 ?" and set(less.index) == set(LEFT) - {FIRST}
+    assert "| AMF | +0.0000 ? |" in tables[3].markdown
+    rows.loc[rows["entry"] == "AMF", "ICov"] = 49
+    assert comparison_tables.by_condition(rows)["ICov"]["AMF"] == "49 *"
+    assert len(comparison_tables.tables(rows, tests[:0])) == 1
+
+
+def test_the_tables_of_protected_users():
+    groups = protection.protected(board(), QUARTERS)
+    tables = comparison_tables.tables_of_groups(groups)
+    assert [each.title for each in tables] == [
         "Whom factors protect, by user activity",
         "Whom factors protect, by item popularity",
     ]
-    left, ranked, _, less, *_ = (each.table for each in found)
-    assert (
-        left.loc[FIRST, "clean"] == "0.4029"
-        and left.loc[FIRST, "test, l2 0.05"].startswith("0.36")
-        and set(left["ICov"]) == {"100"}
-    )
-    assert ranked.loc["test, l2 0.05"].tolist()[1:4] == ["1 of 5", "4 / 0 / 0 / 0", "holds"]
-    assert less.loc["AMF", "clean"] == "+0.0000 ?" and set(less.index) == set(LEFT) - {FIRST}
-    assert (
-        "| AMF | +0.0000 ? |" in found[3].markdown
-        and "| AMF, certified, l2 0.01 | " in found[4].markdown
-    )
-    rows.loc[rows["entry"] == "AMF", "ICov"] = 49
-    assert front.table(rows)["ICov"]["AMF"] == "49 *"
-    assert len(front.tables(rows, tests[:0]) + front.tables_of_groups(groups[:0])) == 1
+    assert "| AMF, certified, l2 0.01 | " in tables[0].markdown
+    assert "Share of nDCG by quartile" in tables[0].note
+    assert comparison_tables.tables_of_groups(groups[:0]) == []
 
 
 @pytest.mark.parametrize("preset", ("paper", "quick"))
 def test_the_defence_stands_on_the_board_unless_it_is_left_out(preset):
-    assert DEFENDED in flags.default(flags.FLAGS["entries"], "robustness", preset)
+    texts = flags.default(flags.FLAGS["entries"], "robustness", preset)
+    assert COMPARED in [parse_entry(text, MODELS, RANKED_MODELS) for text in texts]

@@ -321,7 +321,7 @@ def test_the_shipped_runs_are_small_and_whole():
 KEYS = {
     "cells": ("seed", "k", "model"),
     "tests": ("first", "second"),
-    "worst": ("entry", "seed", "threat", "ball", "rho", "member", "budget", "k"),
+    "worst": ("entry", "seed", "threat_model", "ball", "epsilon", "attack", "unit", "k"),
 }
 
 

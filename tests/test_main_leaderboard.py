@@ -7,17 +7,20 @@ import pandas as pd
 import pytest
 
 from advrec_tf import data
-from advrec_tf.leaderboard import measuring, summary
+from advrec_tf.leaderboard import COMPARED, measuring, worst_case
 from advrec_tf.leaderboard.user_ranks import read_board
 from advrec_tf.reporting import read_results
-from advrec_tf.reporting.vocabulary import DEFENDED
 from published_runs import publish
 
 from running import SHORT, advrec
 
-ENTRIES = {
-    *("BPR-MF", "rescaled BPR-MF", "iALS", "SVD", "MostPopular", "MarginMF"),
-    *("AMF with equal users", "iALS at rank 4 with equal users", DEFENDED),
+ENTRIES = (
+    *("BPR-MF", "rescaled BPR-MF", "iALS-8", "SVD-8", "MostPopular", "MarginMF"),
+    *("AMF:normalised", "iALS-8:4:normalised", "SVD-16:normalised"),
+)
+LABELS = {
+    *("BPR-MF", "rescaled BPR-MF", "iALS-8", "SVD-8", "MostPopular", "MarginMF"),
+    *("AMF, user-normalised", "iALS-8→4, user-normalised", COMPARED.label),
 }
 
 
@@ -27,9 +30,9 @@ def output(tmp_path_factory):
     folder, rng, shop = tmp_path_factory.mktemp("board"), np.random.default_rng(0), data.synthetic()
     flags = [flag for flag in SHORT if not flag.startswith("--iterations")]
     flags += ["--experiment=robustness", f"--output_dir={folder}"]
-    flags += [f"--entries={','.join(sorted(ENTRIES))}"]
+    flags += [f"--entries={','.join(ENTRIES)}"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measuring, "SIZES", {"l2": (0.05, 0.2), "linf": (0.05,)})
+        patch.setattr(measuring, "EPSILONS", {"l2": (0.05, 0.2), "linf": (0.05,)})
         for _ in range(2):
             np.save(folder / "P.npy", rng.standard_normal((shop.n_users, 3)))
             np.save(folder / "Q.npy", rng.standard_normal((shop.n_items, 3)))
@@ -49,20 +52,20 @@ def table(board):
 
 
 def test_other_factors_of_a_name_stand_beside_the_earlier_ones(table):
-    assert tuple(table.columns) == summary.COLUMNS
+    assert tuple(table.columns) == worst_case.COLUMNS
     mine = {name for name in table["entry"] if name.startswith("mine ")}
-    assert len(mine) == 2 and set(table["entry"]) == mine | ENTRIES
+    assert len(mine) == 2 and set(table["entry"]) == mine | LABELS
 
 
-def test_every_entry_is_measured_under_every_threat(table):
+def test_every_entry_is_measured_under_every_threat_model(table):
     assert (table.groupby("entry").size() == 1 + 4 * 3).all()
-    assert set(table["threat"]) == {"", "train", "lists", "test", "alone"}
-    clean = table[table["threat"] == ""].set_index("entry")["nDCG"]
+    assert set(table["threat_model"]) == {"", "train", "lists", "test", "user"}
+    clean = table[table["threat_model"] == ""].set_index("entry")["nDCG"]
     assert (table["nDCG"] <= table["entry"].map(clean)).all()
 
 
 def test_rescaled_factors_have_the_rows_of_the_originals(table):
-    rows = table.set_index(["threat", "ball", "rho"])
+    rows = table.set_index(["threat_model", "ball", "epsilon"])
     original, rescaled = (
         rows[rows["entry"] == name].drop(columns="entry") for name in ("BPR-MF", "rescaled BPR-MF")
     )
@@ -76,21 +79,20 @@ def test_each_entry_has_a_record(board):
 
 
 def test_the_detailed_table_says_how_an_entry_was_made(board):
-    worst = pd.read_csv(board / "worst.csv")
-    assert tuple(worst.columns) == (*summary.DETAILS, *summary.SPEC)
-    specs = worst.groupby("entry")[list(summary.SPEC)].first()
-    assert specs.loc["iALS at rank 4 with equal users"].tolist() == ["iALS", 4, True]
-    assert specs.loc["BPR-MF", ["source", "normalized"]].tolist() == ["BPR-MF", False]
-    assert np.isnan(specs.loc["BPR-MF", "truncated_to"])
+    worst = pd.read_csv(board / "worst.csv").groupby("entry").first()
+    parts = list(measuring.ENTRY_COLUMNS)
+    assert worst.loc["iALS-8→4, user-normalised", parts].tolist() == ["iALS", 8, 4, True]
+    model, rank, truncated, normalized = worst.loc["BPR-MF", parts]
+    assert (model, normalized) == ("BPR-MF", False) and np.isnan([rank, truncated]).all()
 
 
 def test_all_entries_are_tested_and_seen_by_group(board, table):
     entries = set(table["entry"])
-    assert set(pd.read_csv(board / "tests.csv")["second"]) == entries - {DEFENDED}
+    assert set(pd.read_csv(board / "tests.csv")["second"]) == entries - {COMPARED.label}
     assert set(pd.read_csv(board / "groups.csv")["entry"]) == entries
     users = read_board(board)
     np.testing.assert_allclose(users.rows["users"].map(np.mean), users.rows["nDCG"], rtol=1e-5)
-    assert set(users.quarters) == set(summary.GROUPS)
+    assert set(users.quarters) == set(worst_case.GROUPS)
 
 
 def test_the_page_shows_tables_and_pictures(board):
@@ -103,7 +105,7 @@ def test_a_published_board_has_the_rows_of_the_measured_one(board, output):
     target = output / "published" / "synthetic"
     publish.take(board, target)
     measured, shipped = (read_results(folder, "worst.csv") for folder in (board, target))
-    assert shipped[["nDCG", "rho"]].notna().all().all()
+    assert shipped[["nDCG", "epsilon"]].notna().all().all()
     assert (target / "users.npz").read_bytes() == (board / "users.npz").read_bytes()
     pd.testing.assert_frame_equal(
         shipped,

@@ -15,7 +15,10 @@ RUN = {
     "command": ["python", "-m", "experiments.main", "--experiment=table1"],
     "flags": {"seed": [1, 0]},
 }
-ONE = "Measured with: version 0.12.0; commit abcdef0; command `python -m experiments.main --experiment=table1`; seeds 0, 1"
+ONE = (
+    "Measured with: version 0.12.0; commit abcdef0; "
+    "command `python -m experiments.main --experiment=table1`; seeds 0, 1"
+)
 
 
 def test_one_run_by_hand():
@@ -46,7 +49,8 @@ def test_of_mixed_runs_all_commits_versions_and_dates_are_named():
     }
     other |= {"command": ["advrec", "--entries=a b,c"], "versions": {}}
     assert origin.line([{"runs": [RUN, other], "shipped": True}]) == (
-        "Measured with: versions 0.12.0, unknown; commits abcdef0, 1234567; 2 commands (config.json has all), the last `advrec '--entries=a b,c'`; "
+        "Measured with: versions 0.12.0, unknown; commits abcdef0, 1234567; "
+        "2 commands (config.json has all), the last `advrec '--entries=a b,c'`; "
         "seeds 0, 1, 2; dates 2026-11-27, 2026-11-28; wall time 0:01:35."
     )
 
@@ -81,7 +85,7 @@ GIVEN = {
         "save_lists": True,
         "workers": "1",
     },
-    "robustness": {"entries": ["BPR-MF", "iALS at rank 4 with equal users"], "preset": "quick"},
+    "robustness": {"entries": ["BPR-MF", "iALS-8:4:normalised"], "preset": "quick"},
     "lowrank_table2": {"patches": ["100x90", "fullx50"], "fresh_seeds": False},
     "lowrank_figure6": {},
 }

@@ -1,4 +1,4 @@
-"""Users' ranks that ship: exact, small, and enough to test again."""
+"""Published users' ranks: exact, small, and enough to repeat the tests."""
 
 import numpy as np
 import pandas as pd
@@ -7,13 +7,13 @@ import pytest
 from advrec_tf.errors import UserError
 from advrec_tf.execution import storage
 from advrec_tf.execution.storage import write_csv
-from advrec_tf.leaderboard import comparison, front, summary, user_ranks
-from advrec_tf.leaderboard.summary import GROUPS
+from advrec_tf.leaderboard import comparison, protection, user_ranks, worst_case
 from advrec_tf.leaderboard.user_ranks import read_board
+from advrec_tf.leaderboard.worst_case import GROUPS
 from advrec_tf.reporting import read_results
 from published_runs import publish
 
-from boards import FIRST, LEFT, USERS
+from boards import ENTRIES, FIRST, LEFT, USERS
 
 QUARTERS = {by: np.repeat([1, 2, 3, 4], USERS // 4)[::step] for by, step in zip(GROUPS, (1, -1))}
 
@@ -21,50 +21,32 @@ QUARTERS = {by: np.repeat([1, 2, 3, 4], USERS // 4)[::step] for by, step in zip(
 def ranked(seeds=3) -> pd.DataFrame:
     """A board whose users have one test item each: ranks from 1 to 10, or beyond the list."""
     rng, rows = np.random.default_rng(0), []
-    for entry, left in LEFT.items():
+    for entry in ENTRIES:
         for seed in range(seeds):
-            for threat, ball, rho in (comparison.CLEAN, *comparison.GOALS):
-                ranks = np.where(rng.random(USERS) < left, rng.integers(1, 11, USERS), 0)
-                certified = np.where(rng.random(USERS) < 0.5, ranks, 0) if threat else None
-                row = {
-                    "entry": entry,
-                    "seed": seed,
-                    "threat": threat,
-                    "ball": ball,
-                    "rho": rho,
-                    "k": 10,
-                    "masked": "",
-                    "budget": "relative",
-                }
-                row |= {
-                    "users": np.float32(user_ranks.ndcg_of(ranks)),
-                    "factors": "f",
-                    "ICov": 100.0,
-                    "EFD": 0.1,
-                    "SE": 8.0,
-                    "HR": 0.5,
-                }
-                rows.append(
-                    row
-                    | {
-                        "certified_users": None
-                        if certified is None
-                        else np.float32(user_ranks.ndcg_of(certified))
-                    }
-                )
-    frame = pd.DataFrame(rows)
-    means = {
-        name: frame[users].map(lambda each: np.nan if each is None else each.mean())
-        for name, users in (("nDCG", "users"), ("certified_nDCG", "certified_users"))
-    }
-    return frame.assign(**means).reindex(columns=[*summary.DETAILS, *summary.USERS])
+            shared = {**entry.columns, "seed": seed, "k": 10, "warnings": "", "unit": "relative"}
+            shared |= {"factors": "f", "ICov": 100.0, "EFD": 0.1, "SE": 8.0, "HR": 0.5}
+            for condition in (comparison.CLEAN, *comparison.GOALS):
+                hit = rng.random(USERS) < LEFT[entry.label]
+                users = _ndcg(np.where(hit, rng.integers(1, 11, USERS), 0))
+                row = shared | dict(zip(("threat_model", "ball", "epsilon"), condition))
+                row |= {"users": users, "nDCG": users.mean(), "certified_nDCG": np.nan}
+                row["certified_users"] = None
+                if condition != comparison.CLEAN:
+                    certified = np.where(rng.random(USERS) < 0.5, users, 0)
+                    row |= {"certified_users": certified, "certified_nDCG": certified.mean()}
+                rows.append(row)
+    return pd.DataFrame(rows).reindex(columns=[*worst_case.DETAILS, *worst_case.USERS])
+
+
+def _ndcg(ranks) -> np.ndarray:
+    return np.float32(user_ranks.ndcg_of(ranks))
 
 
 def test_a_rank_comes_back_from_ndcg_by_hand():
     ranks = user_ranks.ranks_of(np.float32([1, 0.63092975, 0.5, 0, 1 / np.log2(256)]))
     assert ranks.tolist() == [1, 2, 3, 0, 255] and ranks.dtype == np.uint8
     assert user_ranks.ndcg_of([1, 3, 0]).tolist() == [1, 0.5, 0]
-    every = np.arange(user_ranks.MOST + 1)
+    every = np.arange(user_ranks.MAX_RANK + 1)
     np.testing.assert_array_equal(user_ranks.ranks_of(np.float32(user_ranks.ndcg_of(every))), every)
     for wrong in (0.9, 1 / np.log2(257), 1.5):  # of several items, beyond a byte, of nothing
         with pytest.raises(ValueError, match="not the nDCG of one test item"):
@@ -75,7 +57,7 @@ def test_what_is_read_is_what_was_written(tmp_path):
     rows = ranked(seeds=1)
     rows.loc[3, "users"] = None  # that no job has kept
     rows.at[4, "users"] = np.zeros(USERS, np.float32)
-    write_csv(tmp_path / "worst.csv", rows[list(summary.DETAILS)])
+    write_csv(tmp_path / "worst.csv", rows[list(worst_case.DETAILS)])
     assert read_board(tmp_path).rows["users"].isna().all() and read_board(tmp_path).quarters == {}
     user_ranks.write_users(tmp_path, user_ranks.Board(rows, QUARTERS))
     read, quarters = read_board(tmp_path)
@@ -85,7 +67,7 @@ def test_what_is_read_is_what_was_written(tmp_path):
             np.testing.assert_array_equal(
                 np.float32(read.loc[row, "users"]), rows.loc[row, "users"]
             )
-        if rows.loc[row, "threat"] == "test":
+        if rows.loc[row, "threat_model"] == "test":
             np.testing.assert_array_equal(
                 np.float32(read.loc[row, "certified_users"]), rows.loc[row, "certified_users"]
             )
@@ -107,9 +89,9 @@ def test_tests_and_groups_can_be_made_again_from_what_ships(tmp_path):
     """Of any entry, from worst.csv.gz and users.npz alone."""
     folder, target = tmp_path / "robustness" / "shop", tmp_path / "published" / "shop"
     board = user_ranks.Board(ranked(), QUARTERS)
-    write_csv(folder / "worst.csv", board.rows[list(summary.DETAILS)])
+    write_csv(folder / "worst.csv", board.rows[list(worst_case.DETAILS)])
     write_csv(folder / "tests.csv", comparison.compared(board.rows, FIRST))
-    write_csv(folder / "groups.csv", front.protected(*board))
+    write_csv(folder / "groups.csv", protection.protected(*board))
     user_ranks.write_users(folder, board)
     publish.copy_board(folder, target)
     shipped = {name: read_results(target, f"{name}.csv") for name in ("tests", "groups")}
@@ -119,7 +101,7 @@ def test_tests_and_groups_can_be_made_again_from_what_ships(tmp_path):
     assert sorted(path.name for path in target.iterdir()) == ["users.npz", "worst.csv.gz"]
     for name, made in (
         ("tests", comparison.compared(again.rows, FIRST)),
-        ("groups", front.protected(*again)),
+        ("groups", protection.protected(*again)),
     ):
         pd.testing.assert_frame_equal(
             shipped[name].drop(columns="dataset"), made, rtol=1e-4, atol=1e-12, check_dtype=False
@@ -128,7 +110,7 @@ def test_tests_and_groups_can_be_made_again_from_what_ships(tmp_path):
 
 
 def test_a_board_of_real_size_is_small(tmp_path):
-    """A byte for each of 3,000 rows and 6,000 users would be 18 MB; users keep their rank from budget to budget."""
+    """Most users keep their rank from epsilon to epsilon, so ranks take less than a byte each."""
     rng = np.random.default_rng(0)
     base = np.where(rng.random(2000) < 0.1, rng.integers(1, 11, 2000), 0)
     rows = [np.where(rng.random(2000) < 0.95, base, 0) for _ in range(200)]
@@ -136,7 +118,7 @@ def test_a_board_of_real_size_is_small(tmp_path):
         {
             "users": [user_ranks.ndcg_of(row) for row in rows],
             "certified_users": None,
-            "threat": "test",
+            "threat_model": "test",
         }
     )
     user_ranks.write_users(tmp_path, user_ranks.Board(frame, {}))

@@ -151,14 +151,14 @@ class BoardOptions:
 
     entries: tuple[str, ...] = option(
         (
-            *("BPR-MF", "AMF", "rescaled BPR-MF", "iALS", "iALS 50", "iALS 100"),
-            *("SVD", "SVD 16", "SVD 128", "MostPopular", "MarginMF"),
-            *("BPR-MF with equal users", "AMF with equal users", "iALS with equal users"),
-            *("iALS 50 with equal users", "SVD 16 with equal users"),
-            *("AMF at rank 32 with equal users", "iALS at rank 32 with equal users"),
-            *("wide iALS at rank 48 with equal users", "wide iALS at rank 64 with equal users"),
+            *("BPR-MF", "AMF", "rescaled BPR-MF", "iALS-64", "iALS-reg50-64", "iALS-reg100-64"),
+            *("SVD-64", "SVD-16", "SVD-128", "MostPopular", "MarginMF"),
+            *("BPR-MF:normalised", "AMF:normalised", "iALS-64:normalised"),
+            *("iALS-reg50-64:normalised", "SVD-16:normalised", "AMF:32:normalised"),
+            *("iALS-64:32:normalised", "iALS-128:48:normalised", "iALS-128:64:normalised"),
         ),
-        help="its entries; '... at rank N', '... with equal users' (the same lists), or both",
+        help="its entries: NAME (iALS-64, SVD-16, AMF), NAME:RANK (truncated to RANK), "
+        "NAME:normalised (users of equal norm), NAME:RANK:normalised",
     )
     validation: bool = option(
         False,
@@ -282,7 +282,7 @@ class AuditOptions:
         help="CSV with columns row and id, if rows are not in the order of the sorted user ids",
     )
     item_rows: str | None = option(None, help="the same for items")
-    budget: str = option(
+    unit: str = option(
         "relative",
         help="unit of epsilon: RMS row norm (relative), each row's own norm (row), "
         "or none (absolute)",

@@ -56,12 +56,8 @@ OVERRIDES = (
         ("convergence",),
         {
             "entries": [
-                "BPR-MF",
-                "AMF",
-                "iALS",
-                "SVD 16 with equal users",
-                "iALS at rank 32 with equal users",
-                "wide iALS at rank 64 with equal users",
+                *("BPR-MF", "AMF", "iALS-64", "SVD-16:normalised"),
+                *("iALS-64:32:normalised", "iALS-128:64:normalised"),
             ]
         },
     ),
@@ -85,17 +81,9 @@ OVERRIDES = (
             "attack_draws": 2,
             "cores": [5, 10, 15, 20, 25],
             "entries": [
-                "BPR-MF",
-                "AMF",
-                "rescaled BPR-MF",
-                "iALS",
-                "SVD 16",
-                "MostPopular",
-                "MarginMF",
-                "AMF with equal users",
-                "iALS with equal users",
-                "iALS at rank 8 with equal users",
-                "SVD 16 with equal users",
+                *("BPR-MF", "AMF", "rescaled BPR-MF", "iALS-64", "SVD-16", "MostPopular"),
+                *("MarginMF", "AMF:normalised", "iALS-64:normalised", "iALS-64:8:normalised"),
+                "SVD-16:normalised",
             ],
             "fakes": 24,
             "outer_epochs": 4,
@@ -113,7 +101,7 @@ OVERRIDES = (
         },
     ),
     Override(_QUICK, ("audit", "lowrank_figure2"), {"seed": [0]}),
-    Override(_QUICK, ("convergence",), {"entries": ["BPR-MF", "iALS"]}),
+    Override(_QUICK, ("convergence",), {"entries": ["BPR-MF", "iALS-64"]}),
 )
 
 

@@ -21,7 +21,7 @@ from advrec_tf.files import locked, replacing, write_text
 TEXTS = (
     *("dataset", "model", "selection", "attack", "ball", "start", "profiles", "group", "defense"),
     *("patch", "sampling", "kernel", "detector", "tested_on", "by", "order", "column", "metric"),
-    *("first", "second", "entry", "factors", "threat", "budget", "member", "masked", "source"),
+    *("first", "second", "entry", "factors", "threat_model", "unit", "warnings", "source"),
 )
 DAMAGED = "its content is not what was written"
 

@@ -1,5 +1,6 @@
-"""The leaderboard: what an ensemble of attacks leaves of factors, what no attack can take, and the pages about it."""
+"""Leaderboards and audits: what attacks leave of factors, and what is certified."""
 
-from advrec_tf.leaderboard.measuring import CERTIFICATE, LAYOUT, SIZES, VERSION, jobs, measured
+from advrec_tf.leaderboard.entries import COMPARED, Entry
+from advrec_tf.leaderboard.measuring import CERTIFICATE, EPSILONS, LAYOUT, USER, VERSION, jobs
 
-__all__ = ["CERTIFICATE", "LAYOUT", "SIZES", "VERSION", "jobs", "measured"]
+__all__ = ["CERTIFICATE", "COMPARED", "EPSILONS", "LAYOUT", "USER", "VERSION", "Entry", "jobs"]

@@ -1,119 +1,135 @@
-"""The leaderboard as a picture, as a web page, and as one record for each entry."""
+"""The files of a leaderboard: tables, one record for each entry, pictures and pages."""
 
-from collections.abc import Callable, Collection
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from advrec_tf.leaderboard import summary
-from advrec_tf.leaderboard.summary import COLUMNS, THREATS
-from advrec_tf.reporting import web
-from advrec_tf.reporting.plots import legend, panels
-from advrec_tf.reporting.vocabulary import BASELINES
+from advrec_tf.errors import UserError
+from advrec_tf.execution.results import read_record
+from advrec_tf.execution.storage import write_csv
+from advrec_tf.files import write_text
+from advrec_tf.leaderboard import comparison, plots, protection, summary, user_ranks, worst_case
+from advrec_tf.leaderboard.comparison_tables import Table, tables, tables_of_groups
+from advrec_tf.leaderboard.entries import COMPARED
+from advrec_tf.leaderboard.measuring import LAYOUT
+from advrec_tf.leaderboard.worst_case import COLUMNS, DETAILS, THREAT_MODELS
+from advrec_tf.reporting import page, read_results, read_users, web
+from advrec_tf.reporting.plots import save_figure
 
-ALT = (
-    "Worst nDCG over epsilon in the l2 ball, a panel for each threat, a line for each entry; "
-    "dotted the certified bound, a level for what learns nothing"
-)
+FILES = ("leaderboard.csv", "worst.csv", "tests.csv", "groups.csv", "leaderboard.html", "entries")
 
 
-def figure(rows: pd.DataFrame) -> Figure:
-    """What is left over the budget in the l2 ball, a panel for each threat, a line for each entry; dotted where every attack ends: certified.
+def report(folders: list[Path]) -> None:
+    """Write the tables of each leaderboard and a JSON for each entry, and render the pages.
 
-    Recommenders that learn next to nothing are levels, too: what nobody needs factors for.
+    leaderboard.csv; worst.csv, which has more columns; tests.csv of the compared entry; groups.csv
+    of users; users.npz with every tested user's rank.
     """
-
-    def draw(axis: Axes, threat: str) -> None:
-        own = rows[(rows["threat"] == threat) & (rows["ball"] == "l2")]
-        for place, (entry, part) in enumerate(own.groupby("entry")):
-            means = part.groupby("rho")[["nDCG", "certified_nDCG"]].mean()
-            marker, color = "osD^v*"[place % 6], f"C{place % 10}"
-            line = "-" if place < 10 else "--"  # where colours begin again
-            axis.plot(
-                means.index,
-                means["nDCG"],
-                f"{marker}{line}",
-                color=color,
-                markersize=3,
-                linewidth=1.2,
-                label=str(entry),
+    for folder in folders:
+        rows = read_results(folder)
+        if not set(LAYOUT.columns) <= set(rows.columns):
+            raise UserError(
+                f"{folder / 'results.csv'} has the columns of an earlier version: "
+                "measure again in another --output_dir"
             )
-            if threat in ("test", "alone"):
-                axis.plot(means.index, means["certified_nDCG"], ":", color=color, linewidth=1)
-        levels(axis, rows[rows["threat"] == ""].groupby("entry")["nDCG"].mean())
+        measured, incomplete = worst_case.complete(rows)
+        for name in incomplete:
+            message = "is left out of the leaderboard, because it is not completely measured"
+            print(f"advrec: {name} {message}", file=sys.stderr)
+        kept = read_users(folder)
+        worst, quarters = worst_case.worst_cases(measured, kept), worst_case.quarters(kept)
+        frames = {
+            "leaderboard": worst[list(COLUMNS)],
+            "worst": worst[list(DETAILS)],
+            "tests": comparison.compared(worst, COMPARED.label),
+            "groups": protection.protected(worst, quarters),
+        }
+        for name, frame in frames.items():
+            write_csv(folder / f"{name}.csv", frame)
+        has_certificates = worst["certified_nDCG"].notna().any()  # each user has one test item
+        if has_certificates and worst["k"].max() <= user_ranks.MAX_RANK:
+            user_ranks.write_users(folder, user_ranks.Board(worst, quarters))
+        _write_records(folder / "entries", records(worst, read_record(folder / "config.json")))
+        render(folder, COMPARED.label)
 
-    return by_threat(summary.threats(rows), draw, "worst nDCG")
+
+def records(rows: pd.DataFrame, record: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """Return a record of each entry and seed by its name: figures, digest of factors, last run.
+
+    rows: of `worst_cases`; record: of `read_record`
+    """
+    record, by_name = record or {}, {}
+    run = (record.get("runs") or [{}])[-1]
+    shared: dict[str, Any] = {"threat_models": THREAT_MODELS}
+    shared |= {name: record.get(name) for name in ("config", "statistics")}
+    shared |= {name: run.get(name) for name in ("commit", "versions", "flags")}
+    columns = [*(name for name in COLUMNS if name not in ("entry", "seed")), "warnings"]
+    for (entry, seed), part in rows.groupby(["entry", "seed"]):
+        figures = part[columns].replace({np.nan: None}).to_dict("records")
+        about = {"entry": entry, "seed": int(seed), "factors": part["factors"].iloc[0]}
+        by_name[f"{entry} {seed}"] = {**about, **shared, "figures": figures}
+    return by_name
 
 
-def levels(axis: Axes, unperturbed: pd.Series) -> None:
-    """What recommenders that learn next to nothing have unperturbed, as levels.  unperturbed: nDCG by entry"""
-    for name in BASELINES:
-        if name in unperturbed:
-            axis.axhline(
-                unperturbed[name],
-                color="black",
-                linestyle="--",
-                linewidth=1,
-                label=f"{name}, clean",
-            )
+def _write_records(folder: Path, by_name: dict[str, dict[str, Any]]) -> None:
+    """Write a JSON for each record, and remove those of entries that no longer exist."""
+    for path in folder.glob("*.json"):
+        if path.stem not in by_name:
+            path.unlink()
+    for name, record in by_name.items():
+        write_text(folder / f"{name}.json", json.dumps(record, indent=1) + "\n")
 
 
-def by_threat(there: Collection[str], draw: Callable[[Axes, str], None], what: str) -> Figure:
-    """A panel for each threat, two beside each other, over the budget of the l2 ball.  draw(axis, threat) fills it; what: is drawn"""
-    columns = min(2, len(there))
-    picture, axes = panels(-(-len(there) // columns), columns)
-    for axis, threat in zip(axes.flat, there):
-        draw(axis, threat)
-        axis.set(xscale="log", xlabel="epsilon, l2", title=threat)
-        axis.set_ylim(bottom=0)
-    for axis in axes[:, 0]:
-        axis.set_ylabel(what)
-    legend(picture, axes, "outside lower center", columns=4)
-    return picture
+def render(folder: Path, compared: str | None = None) -> None:
+    """Render report.md, leaderboard.html and the pictures from worst.csv, tests.csv and groups.csv.
+
+    Raises UserError where tests.csv is about another entry than `compared`.
+    """
+    rows, tests, groups = (
+        read_results(folder, f"{name}.csv") for name in ("worst", "tests", "groups")
+    )
+    first = []
+    if len(tests):
+        comparison.entry_of(tests, compared)
+        first = [comparison.summary(rows, tests)]
+    if older := summary.older(read_record(folder / "config.json")):
+        first.append(older)
+    pictures = {
+        "leaderboard.png": plots.curves_figure(rows),
+        "front.png": plots.front_figure(rows),
+    }
+    if len(groups):
+        pictures["groups.png"] = plots.groups_figure(groups, rows)
+    for name, picture in pictures.items():
+        save_figure(picture, folder / name)
+    compared_tables = tables(rows, tests) + tables_of_groups(groups)
+    write_text(folder / "leaderboard.html", html_page(folder, rows, first, compared_tables))
+    text = summary.report(rows, folder.name, first)
+    text += "".join(table.markdown for table in compared_tables)
+    page(folder, text, None, *FILES, *pictures)
 
 
 def html_page(
-    rows: pd.DataFrame, picture: bytes, dataset: str, first: list[str], compared: list[str]
+    folder: Path, rows: pd.DataFrame, first: list[str], compared_tables: list[Table]
 ) -> str:
-    """Return one self-contained page.
+    """Return one self-contained page with the pictures of the folder.
 
-    picture: a PNG of `figure`; first: sentences that stand above all others; compared: HTML of one
-    entry beside all others
+    first: sentences above all others; compared_tables: of one entry against all others
     """
     head, *others = [*first, *summary.verdicts(rows)]
-    parts = [web.listed(others), web.paragraph(summary.EXPLAINED), web.picture(picture, ALT)]
-    parts += [web.section(each.title, each.table, each.shown) for each in summary.sections(rows)]
-    if told := summary.doubts(rows):
-        parts += ["<h2>Where the ensemble may be too weak</h2>", web.listed(told)]
-    parts += compared
-    return web.document(f"Robustness of factors on {dataset}", head, parts)
-
-
-def records(rows: pd.DataFrame, config: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """A record of each entry and seed by its name: its figures, the digest of its factors, data, versions and the flags of the last run.
-
-    config: what `read_record` reads
-    """
-    found, run = {}, (config.get("runs") or [{}])[-1]
-    for (entry, seed), part in rows.groupby(["entry", "seed"]):
-        figures = (
-            part[[*(name for name in COLUMNS if name not in ("entry", "seed")), "masked"]]
-            .replace({np.nan: None})
-            .to_dict("records")
-        )
-        about = {
-            "entry": entry,
-            "seed": int(seed),
-            "factors": part["factors"].iloc[0],
-            "threats": THREATS,
-        }
-        about |= {
-            "config": config.get("config"),
-            "statistics": config.get("statistics"),
-            **{n: run.get(n) for n in ("commit", "versions", "flags")},
-        }
-        found[f"{entry} {seed}".replace("/", "-")] = about | {"figures": figures}
-    return found
+    curves, front = ((folder / f"{name}.png").read_bytes() for name in ("leaderboard", "front"))
+    parts = [web.listed(others), web.paragraph(summary.EXPLAINED)]
+    parts.append(web.picture(curves, plots.CURVES_ALT))
+    for section in summary.sections(rows):
+        parts.append(web.section(section.title, section.table, section.format_cell))
+    if lines := summary.warnings(rows):
+        parts += ["<h2>Where the ensemble may be too weak</h2>", web.listed(lines)]
+    parts.append(web.picture(front, plots.FRONT_ALT))
+    for table in compared_tables:
+        parts.append(web.section(table.title, table.table, str, table.table.index.name or "entry"))
+        parts.append(web.paragraph(table.note))
+    return web.document(f"Robustness of factors on {folder.name}", head, parts)

@@ -1,4 +1,4 @@
-"""One entry of a leaderboard beside every other: its rank, paired tests over users and over trainings, and the goals of a defence."""
+"""One entry of a leaderboard against every other: rank, paired tests, and a defence's goals."""
 
 from collections.abc import Iterator
 
@@ -16,9 +16,9 @@ from advrec_tf.evaluation.verdicts import (
     Word,
     judge,
 )
-from advrec_tf.leaderboard import CERTIFICATE
+from advrec_tf.leaderboard.measuring import CERTIFICATE
 
-Condition = tuple[str, str, float]  # threat, ball, epsilon
+Condition = tuple[str, str, float]  # threat model, ball, epsilon
 CLEAN: Condition = ("", "", 0.0)
 GOALS: tuple[Condition, ...] = (
     *(("test", "l2", epsilon) for epsilon in (0.01, 0.02, 0.05)),
@@ -31,102 +31,95 @@ CONDITIONS = (CLEAN, *GOALS, CERTIFIED)
 ACCURACY, BOUND, COVERAGE = 0.97, 1.5, 0.5
 DIRECTIONS = ("better", "worse", "undecided", "not tested")
 LEVEL = 0.05  # of corrected p values, and of all intervals of one kind together
+KEYS = ["first", "second", "threat_model", "ball", "epsilon"]
 COLUMNS = [
-    "first",
-    "second",
-    "threat",
-    "ball",
-    "rho",
-    "seeds",
-    "first_nDCG",
-    "second_nDCG",
-    "difference",
-    "low",
-    "high",
-    "p_users",
-    "over_users",
-    "low_seeds",
-    "high_seeds",
-    "p_seeds",
-    "over_seeds",
+    *(*KEYS, "seeds", "first_nDCG", "second_nDCG", "difference"),
+    *("low", "high", "p_users", "over_users"),
+    *("low_seeds", "high_seeds", "p_seeds", "over_seeds"),
 ]
 
 
 def title_of(condition: Condition) -> str:
     """Return the heading of a column or panel."""
-    threat, ball, epsilon = condition
+    threat_model, ball, epsilon = condition
     if condition == CLEAN:
         return "clean"
-    return f"{'certified' if threat == CERTIFICATE else threat}, {ball} {epsilon:g}"
+    name = "certified" if threat_model == CERTIFICATE else threat_model
+    return f"{name}, {ball} {epsilon:g}"
 
 
 def at(rows: pd.DataFrame, condition: Condition) -> pd.DataFrame:
-    """Return the rows of `leaderboard.tidy` under one condition.
+    """Return the rows of `worst_cases` under one condition.
 
     Under CERTIFIED, `nDCG` and `users` hold the certified values.
     """
-    threat, ball, epsilon = condition
-    measured = "test" if threat == CERTIFICATE else threat
-    near = np.isclose(rows["rho"], epsilon)
-    found = rows[(rows["threat"] == measured) & (rows["ball"] == ball) & near]
-    if threat != CERTIFICATE:
-        return found
-    found = found.drop(columns=["nDCG", "users"], errors="ignore")
+    threat_model, ball, epsilon = condition
+    measured = "test" if threat_model == CERTIFICATE else threat_model
+    near = np.isclose(rows["epsilon"], epsilon)
+    selected = rows[(rows["threat_model"] == measured) & (rows["ball"] == ball) & near]
+    if threat_model != CERTIFICATE:
+        return selected
+    selected = selected.drop(columns=["nDCG", "users"], errors="ignore")
     names = {"certified_nDCG": "nDCG", "certified_users": "users"}
-    return found.rename(columns=names).dropna(subset="nDCG")
+    return selected.rename(columns=names).dropna(subset="nDCG")
 
 
 def with_users(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that have users' own nDCG; a folder may have lost some."""
+    """Return the rows that have nDCG by user; a folder may have lost some."""
     return rows[rows["users"].notna()]
 
 
 def compared(rows: pd.DataFrame, first: str) -> pd.DataFrame:
     """Test one entry against every other under each of CONDITIONS; one row per pair, COLUMNS.
 
-    `difference` is first less second, nDCG.  Two paired t-tests: over users (each user's mean over
-    seeds, so p is conditional on these trainings), and over trainings (each seed's mean over users).
-    Each kind is corrected (Holm) for all of its tests in this table, and its intervals hold together
-    (Bonferroni).  `over_users` and `over_seeds` say better, worse, undecided or not tested.
-    An entry of one seed is compared with every seed of the other, and not tested over trainings.
+    `difference` is first less second, nDCG. There are two paired t-tests. That over users takes
+    each user's mean over seeds, so p is conditional on these trainings. That over trainings takes
+    each seed's mean over users. Each kind is corrected (Holm) for all of its tests in this table,
+    and its intervals hold together (Bonferroni). `over_users` and `over_seeds` are one of
+    DIRECTIONS. An entry of one seed is compared with every seed of the other, and not tested over
+    trainings.
 
-    rows: of `leaderboard.tidy`, with users' own nDCG.
+    rows: of `worst_cases`, with nDCG by user.
     """
-    pairs = [
-        pair for condition in CONDITIONS for pair in _pairs(at(rows, condition), condition, first)
-    ]
-    of_seeds = [matrix.mean(axis=1) if several else np.empty(0) for *_, several, matrix in pairs]
-    of_users = [matrix.mean(axis=0) for *_, matrix in pairs]
-    found = pd.DataFrame([pair[:-2] for pair in pairs], columns=COLUMNS[:8])
-    found["difference"] = [float(each.mean()) for each in of_users]
-    for suffix, samples in (("users", of_users), ("seeds", of_seeds)):
-        tested = max(1, sum(len(each) > 1 for each in samples))
-        ends = [mean_interval(each, 1 - LEVEL / tested) for each in samples]
-        names = ["low", "high"] if suffix == "users" else ["low_seeds", "high_seeds"]
-        found[names] = pd.DataFrame(ends, found.index, names, float)
-        found[f"p_{suffix}"] = holm([mean_test(each) for each in samples])
-        found[f"over_{suffix}"] = _directions(found["difference"], found[f"p_{suffix}"])
-    return found[COLUMNS]
+    pairs: list[tuple] = []
+    for condition in CONDITIONS:
+        pairs += _pairs(at(rows, condition), condition, first)
+    samples = {
+        "users": [matrix.mean(axis=0) for *_, matrix in pairs],
+        "seeds": [matrix.mean(axis=1) if several else np.empty(0) for *_, several, matrix in pairs],
+    }
+    tests = pd.DataFrame([pair[:-2] for pair in pairs], columns=COLUMNS[:8])
+    tests["difference"] = [float(values.mean()) for values in samples["users"]]
+    for kind, ends in (("users", ["low", "high"]), ("seeds", ["low_seeds", "high_seeds"])):
+        tested = max(1, sum(len(values) > 1 for values in samples[kind]))
+        intervals = [mean_interval(values, 1 - LEVEL / tested) for values in samples[kind]]
+        tests[ends] = pd.DataFrame(intervals, tests.index, ends, float)
+        tests[f"p_{kind}"] = holm([mean_test(values) for values in samples[kind]])
+        tests[f"over_{kind}"] = directions(tests["difference"], tests[f"p_{kind}"])
+    return tests[COLUMNS]
 
 
 def _pairs(rows: pd.DataFrame, condition: Condition, first: str) -> Iterator[tuple]:
-    """Yield the first columns of a comparison, whether seeds are paired, and differences [seeds, users]."""
+    """Yield COLUMNS up to second_nDCG, whether seeds are paired, and differences [seeds, users]."""
     users: dict[str, dict[int, np.ndarray]] = {}
     for entry, seed, values in with_users(rows)[["entry", "seed", "users"]].itertuples(index=False):
         users.setdefault(entry, {})[seed] = np.asarray(values, np.float64)
-    own = users.pop(first, {})
-    for second, other in users.items():
-        several = min(len(own), len(other)) > 1
-        shared = [(seed, seed) for seed in sorted(set(own) & set(other))]
-        seeds = shared if several else [(a, b) for a in own for b in other]
+    ours = users.pop(first, {})
+    for second, theirs in users.items():
+        several = min(len(ours), len(theirs)) > 1
+        seeds = [(seed, seed) for seed in sorted(set(ours) & set(theirs))]
+        if not several:
+            seeds = [(a, b) for a in ours for b in theirs]
         if not seeds:
             continue
-        ours, theirs = np.array([own[a] for a, _ in seeds]), np.array([other[b] for _, b in seeds])
-        means = float(ours.mean()), float(theirs.mean())
-        yield first, second, *condition, len(seeds), *means, several, ours - theirs
+        left = np.array([ours[a] for a, _ in seeds])
+        right = np.array([theirs[b] for _, b in seeds])
+        means = float(left.mean()), float(right.mean())
+        yield first, second, *condition, len(seeds), *means, several, left - right
 
 
-def _directions(differences: pd.Series, p: pd.Series) -> np.ndarray:
+def directions(differences: pd.Series, p: pd.Series) -> np.ndarray:
+    """Return one of DIRECTIONS for each difference and its corrected p."""
     sure = p < LEVEL
     conditions = [p.isna(), sure & (differences > 0), sure & (differences < 0)]
     return np.select(conditions, ["not tested", "better", "worse"], "undecided")
@@ -137,14 +130,14 @@ def means(rows: pd.DataFrame) -> pd.Series:
 
     The compared entry is the first of these on a board of held-out training interactions.
 
-    rows: of `leaderboard.tidy`.
+    rows: of `worst_cases`.
     """
-    found = [at(rows, condition).groupby("entry")["nDCG"].mean() for condition in CONDITIONS]
-    return pd.concat(found, axis=1).mean(axis=1).sort_values(ascending=False)
+    columns = [at(rows, condition).groupby("entry")["nDCG"].mean() for condition in CONDITIONS]
+    return pd.concat(columns, axis=1).mean(axis=1).sort_values(ascending=False)
 
 
 def entry_of(tests: pd.DataFrame, asked: str | None = None) -> str:
-    """Return whom the rows of `compared` are about.
+    """Return the entry that the rows of `compared` are about.
 
     Raises UserError for rows about several entries, or about another than the one asked for.
     """
@@ -163,19 +156,20 @@ def standing(rows: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
     For tests over users and over trainings: how many entries it is better or worse than, or
     neither, and the verdict on "keeps more nDCG than every other entry".
 
-    rows: of `leaderboard.tidy`; tests: of `compared`.
+    rows: of `worst_cases`; tests: of `compared`.
     """
     first, lines = entry_of(tests), []
-    conditions = tests[["threat", "ball"]].apply(tuple, axis=1)
     for condition in CONDITIONS:
+        threat_model, ball, epsilon = condition
         means = at(rows, condition).groupby("entry")["nDCG"].mean()
-        here = tests[(conditions == condition[:2]) & np.isclose(tests["rho"], condition[2])]
-        if first not in means or here.empty:
+        selected = (tests["threat_model"] == threat_model) & (tests["ball"] == ball)
+        pairs = tests[selected & np.isclose(tests["epsilon"], epsilon)]
+        if first not in means or pairs.empty:
             continue
         line = {"condition": title_of(condition), "nDCG": means[first]}
         line |= {"rank": 1 + int((means > means[first]).sum()), "entries": len(means)}
         for kind in ("over_users", "over_seeds"):
-            counts = {name: int((here[kind] == name).sum()) for name in DIRECTIONS}
+            counts = {name: int((pairs[kind] == name).sum()) for name in DIRECTIONS}
             line |= {f"{name} {kind}": count for name, count in counts.items()}
             line[f"verdict {kind}"] = _above_all(counts).value
         lines.append(line)
@@ -190,21 +184,15 @@ def _above_all(counts: dict[str, int]) -> Word:
 
 
 def summary(rows: pd.DataFrame, tests: pd.DataFrame) -> str:
-    """Say under which conditions an entry fails to keep more nDCG than every other, and its ranks."""
-    first, found = entry_of(tests), standing(rows, tests)
-    ranks = (
-        found["condition"]
-        + " ("
-        + found["rank"].astype(str)
-        + " of "
-        + found["entries"].astype(str)
-        + ")"
+    """Say under which conditions an entry fails to keep most nDCG, and its ranks there."""
+    first, table = entry_of(tests), standing(rows, tests)
+    ranks = table.apply(
+        lambda row: f"{row['condition']} ({row['rank']} of {row['entries']})", axis=1
     )
-    users, trainings = (
-        (found[f"verdict {kind}"] == Word.FAILS.value) for kind in ("over_users", "over_seeds")
-    )
-    holds = ~trainings & (found["verdict over_users"] == Word.HOLDS.value)
-    text = f"{first} fails under {(users | trainings).sum()} of {len(found)} conditions"
+    users = table["verdict over_users"] == Word.FAILS.value
+    trainings = table["verdict over_seeds"] == Word.FAILS.value
+    holds = ~trainings & (table["verdict over_users"] == Word.HOLDS.value)
+    text = f"{first} fails under {(users | trainings).sum()} of {len(table)} conditions"
     if (users | trainings).any():
         text += ", where another entry keeps significantly more nDCG (its rank in brackets)"
     sentences = [f"{text}."]
@@ -225,21 +213,17 @@ def goals(rows: pd.DataFrame, first: str) -> list[Verdict]:
     Each replicate is the ratio of both entries' values of one seed; of entries that do not share
     two seeds there is one ratio, of means, and nothing to test.
 
-    rows: of `leaderboard.tidy`
+    rows: of `worst_cases`
     """
-    clean, certified = at(rows, CLEAN), at(rows, CERTIFIED)
-    asked = (
-        ("clean nDCG", "BPR-MF", clean.set_index(["entry", "seed"])["nDCG"], ACCURACY),
-        (
-            f"nDCG, {title_of(CERTIFIED)}",
-            "AMF",
-            certified.set_index(["entry", "seed"])["nDCG"],
-            BOUND,
-        ),
-        ("ICov", "BPR-MF", clean.set_index(["entry", "seed"])["ICov"], COVERAGE),
+    clean = at(rows, CLEAN).set_index(["entry", "seed"])
+    certified = at(rows, CERTIFIED).set_index(["entry", "seed"])["nDCG"]
+    quantities = (
+        ("clean nDCG", "BPR-MF", clean["nDCG"], ACCURACY),
+        (f"nDCG, {title_of(CERTIFIED)}", "AMF", certified, BOUND),
+        ("ICov", "BPR-MF", clean["ICov"], COVERAGE),
     )
     cases = []
-    for quantity, other, values, wanted in asked:
+    for quantity, other, values, wanted in quantities:
         if first == other or not {first, other} <= set(values.index.get_level_values("entry")):
             continue
         text = f"{quantity} over that of {other}"
@@ -249,7 +233,10 @@ def goals(rows: pd.DataFrame, first: str) -> list[Verdict]:
 
 
 def _shares(values: pd.Series, first: str, other: str) -> np.ndarray:
-    """Return the ratios of two entries' values by seed, or one of means.  values: by entry and seed"""
+    """Return the ratios of two entries' values by seed, or one ratio of means.
+
+    values: by entry and seed
+    """
     shares = (values[first] / values[other]).dropna().to_numpy()
     if len(shares) > 1:
         return shares

@@ -1,4 +1,4 @@
-"""The points of the leaderboard and what is measured at each: a row for every member of every ensemble."""
+"""The points of a leaderboard, and the measurement at each: one row per attack and epsilon."""
 
 from typing import Any
 
@@ -9,171 +9,162 @@ from advrec_tf.data import Interactions
 from advrec_tf.evaluation import rank_metrics
 from advrec_tf.execution.results import Job, Layout
 from advrec_tf.execution.storage import digest
+from advrec_tf.leaderboard.entries import Entry
 from advrec_tf.perturbations.ensemble import MEMBERS, SCHEDULES, Problem
 from advrec_tf.perturbations.single_user import alone
 
 VERSION = 6  # of the ensemble, one more whenever its bytes change
+LAYOUT_VERSION = 2  # one more whenever columns or entries are named otherwise
+ENTRY_COLUMNS = ("model", "model_rank", "truncated_rank", "user_normalized")
 LAYOUT = Layout(
-    ("dataset", "entry", "factors", "seed", "threat", "budget", "ball", "rho", "member", "k"),
     (
-        "nDCG",
-        "HR",
-        "ICov",
-        "EFD",
-        "SE",
-        "idle",
-    ),  # idle: share of tested users' rows that an attack leaves
+        *("dataset", "entry", *ENTRY_COLUMNS, "factors", "seed"),
+        *("threat_model", "unit", "ball", "epsilon", "attack", "k"),
+    ),
+    ("nDCG", "HR", "ICov", "EFD", "SE", "idle"),  # idle: share of tested users' rows that stay
 )
-Measured = tuple[list[dict], dict[str, np.ndarray]]  # rows, and what is kept of single users
-SIZES = {"l2": (0.01, 0.02, 0.05, 0.1, 0.2, 0.4), "linf": (0.11,)}
-STILL = 1e-3  # of the budget: a row that has moved less has found no gradient
-ALONE, CERTIFICATE = "alone", "certificate"  # each user attacked alone; what no attack can take
+Measured = tuple[list[dict], dict[str, np.ndarray]]  # rows, and values of single users
+EPSILONS = {"l2": (0.01, 0.02, 0.05, 0.1, 0.2, 0.4), "linf": (0.11,)}  # shares of the norm
+MIN_SHIFT = 1e-3  # share of epsilon: a row that moves less has no gradient
+USER = "user"  # threat model: each user is attacked alone
+SINGLE_USER = "single user"  # its attack
+CERTIFICATE = "certificate"  # in place of a threat model: what no attack can take
+
+
+def versions() -> dict[str, int]:
+    """Return the versions that the rows of a leaderboard depend on."""
+    return {
+        "perturbations": perturbations.VERSION,
+        "evaluation": evaluation.VERSION,
+        "certificates": evaluation.CERTIFICATES,
+        "robustness": VERSION,
+        "layout": LAYOUT_VERSION,
+    }
 
 
 def jobs(
-    name: str,
+    entry: Entry,
     P: np.ndarray,
     Q: np.ndarray,
     data: Interactions,
-    seed: int = 0,
     k: int = 10,
-    budget: str = "relative",
+    unit: str = "relative",
 ) -> list[Job]:
-    """Unperturbed, and every budget of each ball: under each threat, certified, and each user alone.  P, Q: in any scale, basis or shift.
+    """Return the jobs of an entry: clean, and attacked and certified at every epsilon.
 
-    A rho of the absolute budget is a number of the factors: SIZES times the root mean square of all rows' norms.
+    P, Q: in any scale, basis or shift.  The absolute unit multiplies EPSILONS by the root mean
+    square of all row norms.
     """
-    norm = np.sqrt(
-        np.mean(
-            [
-                *np.sum(np.square(P, dtype=np.float64), axis=1),
-                *np.sum(np.square(Q, dtype=np.float64), axis=1),
-            ]
-        )
-    )
-    unit = norm if budget == "absolute" else 1.0
-    base = {
-        "dataset": data.name,
-        "entry": name,
-        "factors": digest({"P": P, "Q": Q})[:12],
-        "seed": seed,
-        "budget": budget,
-        "k": k,
-    }
-    arguments = {"P": P, "Q": Q, "data": data}
-
-    def job(function: str, threat: str, members, ball: str = "", sizes: tuple = (0.0,)) -> Job:
-        named = {**base, "threat": threat, "ball": ball}
-        points = [
-            {**named, "rho": float(unit * rho), "member": member}
-            for rho in sizes
-            for member in members
-        ]
-        return Job(f"advrec_tf.leaderboard.measuring:{function}", points, arguments)
-
-    found = [job("unperturbed", "", ("",))]
-    for ball, sizes in SIZES.items():
-        found += [
-            job("attacked", threat, members, ball, sizes) for threat, members in MEMBERS.items()
-        ]
+    scale = _rms_norm(P, Q) if unit == "absolute" else 1.0
+    base = {"dataset": data.name, **entry.columns, "factors": digest({"P": P, "Q": Q})[:12]}
+    base |= {"unit": unit, "k": k}
+    conditions: list[tuple[str, str, str, tuple, tuple]] = [("clean", "", "", (0.0,), ("",))]
+    for ball, epsilons in EPSILONS.items():
+        for threat_model, members in MEMBERS.items():
+            conditions.append(("attacked", threat_model, ball, epsilons, tuple(members)))
         if data.has_one_test_item_each:
-            found += [
-                job("certified", CERTIFICATE, ("",), ball, sizes),
-                job("attacked_alone", ALONE, (ALONE,), ball, sizes),
-            ]
-    return found
+            conditions.append(("certified", CERTIFICATE, ball, epsilons, ("",)))
+            conditions.append(("attacked_by_user", USER, ball, epsilons, (SINGLE_USER,)))
+    measurements = []
+    for function, threat_model, ball, epsilons, attacks in conditions:
+        shared = {**base, "threat_model": threat_model, "ball": ball}
+        points = [
+            {**shared, "epsilon": float(scale * epsilon), "attack": attack}
+            for epsilon in epsilons
+            for attack in attacks
+        ]
+        arguments = {"P": P, "Q": Q, "data": data}
+        measurements.append(Job(f"advrec_tf.leaderboard.measuring:{function}", points, arguments))
+    return measurements
 
 
-def unperturbed(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Measured:
-    """The factors as they are; and of tested users what groups are made by, beside their nDCG."""
+def _rms_norm(P: np.ndarray, Q: np.ndarray) -> float:
+    squares = [np.sum(np.square(x, dtype=np.float64), axis=1) for x in (P, Q)]
+    return float(np.sqrt(np.mean(np.concatenate(squares))))
+
+
+def clean(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Measured:
+    """Measure the factors without perturbation.
+
+    Beside tested users' nDCG, the values are kept that `worst_case.quarters` groups users by.
+    """
     form = _problem(points, P, Q, data).form
-    row, users = measured(
-        points[0], evaluation.top_k(form.user, form.item, data, points[0]["k"]), data
-    )
-    groups = {
-        "user activity": np.diff(data.indptr)[_tested(data)],
+    lists = evaluation.top_k(form.user, form.item, data, points[0]["k"])
+    row, ndcg = measured(points[0], lists, data)
+    users = {
+        "nDCG": ndcg,
+        "user activity": np.diff(data.indptr)[np.unique(data.test_users)],
         "item popularity": _popularity(data),
     }
-    return [row], {name: values[None] for name, values in {"nDCG": users, **groups}.items()}
+    return [row], {name: values[None] for name, values in users.items()}
 
 
 def attacked(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Measured:
-    """Every point's member of its threat's ensemble; and each tested user's nDCG there."""
-    problem, found = _problem(points, P, Q, data), []
+    """Measure the attack of each point, and each tested user's nDCG under it."""
+    problem, rows, ndcg = _problem(points, P, Q, data), [], []
+    form, tested = problem.form, np.unique(data.test_users)
     for point in points:
-        delta = MEMBERS[point["threat"]][point["member"]](problem, point["rho"], point["ball"])
-        lists = evaluation.top_k(
-            problem.form.user + delta.user, problem.form.item + delta.item, data, point["k"]
-        )
+        attack, epsilon = MEMBERS[point["threat_model"]][point["attack"]], point["epsilon"]
+        delta = attack(problem, epsilon, point["ball"])
+        lists = evaluation.top_k(form.user + delta.user, form.item + delta.item, data, point["k"])
         row, users = measured(point, lists, data)
-        still = (
-            np.linalg.norm(delta.user, axis=1) < STILL * problem.form.sizes(point["rho"])[0][:, 0]
-        )
-        found.append((row | {"idle": float(still[_tested(data)].mean())}, users))
-    return [row for row, _ in found], {"nDCG": np.array([users for _, users in found], np.float32)}
+        least = MIN_SHIFT * form.sizes(epsilon)[0][:, 0]
+        idle = np.linalg.norm(delta.user, axis=1) < least
+        rows.append(row | {"idle": float(idle[tested].mean())})
+        ndcg.append(users)
+    return rows, {"nDCG": np.array(ndcg, np.float32)}
 
 
 def certified(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Measured:
-    """HR and nDCG below which no perturbation of a point's size can bring them."""
+    """Return the HR and nDCG that every perturbation of a point's epsilon leaves at least."""
     form, k = _problem(points, P, Q, data).form, points[0]["k"]
     radii = evaluation.certified_radii(form.user, form.item, data, points[0]["ball"], k, form.units)
-    return _by_ranks(points, [1 + np.sum(radii <= point["rho"], axis=1) for point in points])
+    ranks = [1 + np.sum(radii <= point["epsilon"], axis=1) for point in points]
+    return _by_ranks(points, ranks)
 
 
-def attacked_alone(
+def attacked_by_user(
     points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions
 ) -> Measured:
-    """HR and nDCG when every user is attacked `alone`."""
+    """Measure HR and nDCG where every user is attacked alone, with all items perturbed for it."""
     form, k = _problem(points, P, Q, data).form, points[0]["k"]
-    ranks = (
-        alone(form, data, form.sizes(point["rho"]), point["ball"], k, SCHEDULES[ALONE])
-        for point in points
-    )
-    return _by_ranks(points, list(ranks))
+    ranks = []
+    for point in points:
+        sizes = form.sizes(point["epsilon"])
+        ranks.append(alone(form, data, sizes, point["ball"], k, SCHEDULES[USER]))
+    return _by_ranks(points, ranks)
 
 
 def _problem(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Problem:
     first = points[0]
-    if first["budget"] == "row":
-        P, Q = perturbations.normalize_users(
-            P, Q
-        )  # which is the same for any factor on a user's row
-    if first["budget"] != "absolute":
+    if first["unit"] == "row":  # a positive factor on a user's row must change nothing
+        P, Q = perturbations.normalize_users(P, Q)
+    if first["unit"] != "absolute":
         P, Q = perturbations.quantized_canonical(P, Q)
-    return Problem(P, Q, data, first["seed"], first["k"], first["budget"])
+    return Problem(P, Q, data, first["seed"], first["k"], first["unit"])
 
 
 def measured(
     point: dict, lists: np.ndarray, data: Interactions
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """The row of a point from its lists, and tested users' nDCG."""
+    """Return the row of a point from its lists, and tested users' nDCG."""
     metrics = evaluation.metrics(lists, data)
-    return point | {"HR": metrics["RE"]} | {
-        n: metrics[n] for n in ("nDCG", "ICov", "EFD", "SE")
-    }, evaluation.per_user_metrics(lists, data)["nDCG"]
+    names = {"HR": "RE", "nDCG": "nDCG", "ICov": "ICov", "EFD": "EFD", "SE": "SE"}
+    row = point | {name: metrics[metric] for name, metric in names.items()}
+    return row, evaluation.per_user_metrics(lists, data)["nDCG"]
 
 
 def _by_ranks(points: list[dict], ranks: list[np.ndarray]) -> Measured:
-    k = points[0]["k"]
-    measured = [rank_metrics(each, k) for each in ranks]
-    rows = [
-        point | {"nDCG": each[f"nDCG@{k}"], "HR": each[f"HR@{k}"]}
-        for point, each in zip(points, measured)
-    ]
-    return rows, {
-        "nDCG": np.array(
-            [np.where(each <= k, 1 / np.log2(each + 1), 0) for each in ranks], np.float32
-        )
-    }
-
-
-def _tested(data: Interactions) -> np.ndarray:
-    return np.unique(data.test_users)
+    k, rows = points[0]["k"], []
+    for point, of_users in zip(points, ranks):
+        metrics = rank_metrics(of_users, k)
+        rows.append(point | {"nDCG": metrics[f"nDCG@{k}"], "HR": metrics[f"HR@{k}"]})
+    ndcg = [np.where(of_users <= k, 1 / np.log2(of_users + 1), 0) for of_users in ranks]
+    return rows, {"nDCG": np.array(ndcg, np.float32)}
 
 
 def _popularity(data: Interactions) -> np.ndarray:
-    """Of each tested user's test items, in the mean."""
-    counts = data.item_counts[data.test_items]
-    return (np.bincount(data.test_users, counts) / np.maximum(np.bincount(data.test_users), 1))[
-        _tested(data)
-    ]
+    """Return the mean popularity of each tested user's test items."""
+    counts = np.bincount(data.test_users, data.item_counts[data.test_items])
+    users = np.bincount(data.test_users)
+    return (counts / np.maximum(users, 1))[np.unique(data.test_users)]

@@ -19,7 +19,7 @@ SOFTMAX_STEPS, SOFTMAX_MOMENTUM = 10, 0.5
 SCHEDULES = {
     "lists": Schedule(12, 6.0, 1.0),
     "test": Schedule(24, 4.0, 0.2),
-    "alone": Schedule(24, 4.0, 0.2),
+    "user": Schedule(24, 4.0, 0.2),
 }
 FREE_SCORES, RESTARTS = 1 << 17, 64  # scores of users x items whose restarts cost next to nothing
 
@@ -131,7 +131,7 @@ MEMBERS: dict[str, dict[str, Callable[[Problem, float, str], Perturbation]]] = {
 }
 # Whose attacks each can make besides: embeddings and training pairs give the lists, and who attacks
 # one user may attack all.
-ALSO = {"train": ("lists",), "alone": ("test",)}
+ALSO = {"train": ("lists",), "user": ("test",)}
 
 
 def ensemble(

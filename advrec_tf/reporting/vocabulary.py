@@ -7,8 +7,6 @@ import pandas as pd
 
 from advrec_tf.evaluation import METRICS, TARGET_METRICS, Metric
 
-EQUAL = " with equal users"
-DEFENDED = f"SVD 16{EQUAL}"
 BASELINES = ("MostPopular", "Random")  # without personalisation: popularity, and chance
 COLORS = {
     "FGSM": "#f58518",

@@ -1,0 +1,101 @@
+"""The page of an audit: the leaderboard of one entry, attack by attack."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from advrec_tf.leaderboard import plots, summary
+from advrec_tf.leaderboard.entries import FACTORS
+from advrec_tf.leaderboard.measuring import CERTIFICATE, SINGLE_USER
+from advrec_tf.perturbations.ensemble import MEMBERS
+from advrec_tf.reporting import web
+from advrec_tf.reporting.plots import png
+from advrec_tf.reporting.vocabulary import number
+
+if TYPE_CHECKING:
+    from advrec_tf.leaderboard.auditing import Audit
+
+ATTACKS = dict.fromkeys([*(name for attacks in MEMBERS.values() for name in attacks), SINGLE_USER])
+AUDIT_COLORS = {name: f"C{index}" for index, name in enumerate(ATTACKS)}
+AUDIT_COLORS |= {"MostPopular": "0.3", "Random": "0.6"}
+ALT = (
+    "nDCG over epsilon, a panel for each threat model, a line for each attack, dotted the "
+    "certified bound"
+)
+EXPLAINED = {
+    "relative": summary.EXPLAINED,
+    "row": "Epsilon bounds each row of a perturbation (l2) or each of its elements (linf), as a "
+    "share of that row's own norm. So not even a factor on one user's row changes a figure.",
+    "absolute": "Epsilon bounds each row of a perturbation (l2) or each of its elements (linf) in "
+    "the factors' own unit. Another scale of the same lists needs another epsilon.",
+}
+METRICS = ("nDCG", "HR", "EFD", "SE", "ICov")
+
+
+def figure(attacks: pd.DataFrame) -> Figure:
+    """Plot nDCG over the l2 epsilon, a panel for each threat model, a line for each attack.
+
+    Certified nDCG is dotted.  attacks: of an `Audit`
+    """
+    audited = attacks[(attacks["entry"] == FACTORS.label) & (attacks["ball"] == "l2")]
+    certified = audited[audited["threat_model"] == CERTIFICATE]
+
+    def draw(axis: Axes, threat_model: str) -> None:
+        curves = audited[audited["threat_model"] == threat_model]
+        for name, part in curves.groupby("attack"):
+            (curve,) = axis.plot(part["epsilon"], part["nDCG"], "o-", markersize=3, label=name)
+            curve.set_color(AUDIT_COLORS[str(name)])
+        if len(certified):
+            axis.plot(certified["epsilon"], certified["nDCG"], "k:", label="certified")
+        for entry, part in attacks[attacks["epsilon"] == 0].groupby("entry"):
+            level = axis.axhline(part["nDCG"].mean(), linewidth=1, linestyle="--")
+            level.set(color=AUDIT_COLORS.get(str(entry), "black"), label=f"{entry}, clean")
+
+    return plots.by_threat_model(summary.threat_models(audited), draw, "nDCG")
+
+
+def html_page(result: "Audit") -> str:
+    """Return one self-contained page."""
+    facts = pd.DataFrame({"what": result.facts})
+    clean = result.worst[result.worst["threat_model"] == ""].iloc[0]
+    values = ", ".join(f"{name} {number(clean[name], name)}" for name in METRICS)
+    columns = ["entry", "ball", "epsilon", "attack", "nDCG", "HR", "ICov", "EFD", "SE"]
+    points = result.attacks.set_index("threat_model")[columns]
+    parts = [
+        web.listed(result.summary.split("\n")),
+        web.paragraph(EXPLAINED[result.facts["unit"]]),
+        web.paragraph(f"Clean: {values}."),
+        web.section("What was audited", facts, _plain, "which"),
+        web.picture(png(result.figure), ALT),
+        web.paragraph(
+            "Noise is random and of the same size: what survives it but not an attack is lost to "
+            "direction, not to size."
+        ),
+        *_group_sections(result.groups),
+        web.section("All points", points, _plain, "threat model"),
+    ]
+    return web.document("How much perturbation do these factors stand?", result.verdict, parts)
+
+
+def _group_sections(groups: pd.DataFrame) -> list[str]:
+    parts = []
+    for name, part in groups[groups["ball"] != "linf"].groupby("by"):
+        keys = ["threat_model", "epsilon"]
+        wide = part.pivot_table(index=keys, columns="quartile", values="nDCG")
+        wide.index = pd.Index([_condition(*pair) for pair in wide.index])
+        title = f"For whom: nDCG by quartile of {name} (1: least)"
+        parts.append(web.section(title, wide, number, "threat model, epsilon"))
+    return parts
+
+
+def _condition(threat_model: str, epsilon: float) -> str:
+    return f"{threat_model} {epsilon:.4g}" if threat_model else "clean"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}" if np.isfinite(value) else "not reached"
+    return str(value)
