@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advrec_tf import data, perturbations
@@ -23,6 +23,7 @@ def items_of(interactions, user):
 
 
 @given(st.integers(0, 2**31), st.floats(0.001, 1.5))
+@settings(deadline=None)
 def test_no_perturbation_within_rho_goes_below_the_bound(seed, rho):
     """Neither a random one nor the worst for a pair: the user against q_i - q_j, then the items."""
     rng = np.random.default_rng(seed)
