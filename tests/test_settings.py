@@ -31,7 +31,8 @@ def values(experiment, **given):
 def study(experiment, module=poisoned, interactions=None, folder="out", **given):
     interactions = interactions or shop(split="80:20" if module is poisoned else None)
     given = ({"target_group": ["tail"]} if module is poisoned else {}) | given
-    found = module.studies(values(experiment, **given), [interactions], Path(folder))
+    specs = perturbed.specs if module is perturbed else module.studies
+    found = specs(values(experiment, **given), [interactions], Path(folder))
     return found[0]
 
 
@@ -115,7 +116,7 @@ def test_published_numbers_are_of_the_paper_s_settings():
 def test_published_numbers_are_of_registered_data():
     for registered in (True, False):
         interactions = replace(shop(), registered=registered, name="ml-1m")
-        (found,) = perturbed.studies(
+        (found,) = perturbed.specs(
             {**flags.values("table1", {}), "experiment": "table1"}, [interactions], Path("out")
         )
         assert (

@@ -234,7 +234,7 @@ def test_a_model_that_is_not_trained_need_not_be_evaluated(small, tmp_path):
         "eval_every": "5",
         "model_selection": ["best"],
     }
-    (study,) = perturbed.studies(
+    (study,) = perturbed.specs(
         flags.values("table1", given) | {"experiment": "table1"}, [small], tmp_path
     )
     how = runner.Running(progress=False, save_every=1)
