@@ -28,5 +28,5 @@ def poisoned_spec(experiment, folder="out", **given):
 
 def perturbed_spec(experiment, **given):
     """Return the spec of an experiment on perturbed factors."""
-    (spec,) = perturbed.studies(values(experiment, **given), [shop()], Path("out"))
+    (spec,) = perturbed.specs(values(experiment, **given), [shop()], Path("out"))
     return spec

@@ -17,7 +17,7 @@ from specs import perturbed_spec, shop, values
 def test_published_numbers_are_of_registered_data(registered):
     shop_data = replace(shop(), registered=registered, name="ml-1m")
     given = {**flags.values("table1", {}), "experiment": "table1"}
-    (spec,) = perturbed.studies(given, [shop_data], Path("out"))
+    (spec,) = perturbed.specs(given, [shop_data], Path("out"))
     assert spec.published == registered
     assert (("published", "epoch:377") in spec.epochs_of(spec.bprmf)) == registered
 

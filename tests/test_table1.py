@@ -1,12 +1,15 @@
 """Table 1 from rows made by hand."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from advrec_tf.evaluation import NAMES
 from advrec_tf.reporting import plots
-from experiments.multistep import paper, table1_plots, table1_tables
+from experiments.multistep import paper, table1_page, table1_plots, table1_tables
+from experiments.multistep.labels import PGD
 from experiments.multistep.perturbed import LAYOUT
 
 from rows import write
@@ -15,52 +18,30 @@ from rows import write
 def row(**values):
     metrics = dict.fromkeys(NAMES, 0.1) | {"ICov": 7}
     norms = {"user_norm": 2.0, "item_norm": 1.0, "user_shift": 0.5, "item_shift": 0.5}
-    base = {
-        "dataset": "ml-1m",
-        "model": "BPR-MF",
-        "selection": "",
-        "epoch": 3,
-        "attack": "",
-        "ball": "",
-        "start": "",
-        "seed": 0,
-        "k": 10,
-    }
+    base = {"dataset": "ml-1m", "model": "BPR-MF", "selection": "", "epoch": 3}
+    base |= {"attack": "", "ball": "", "start": "", "seed": 0, "k": 10}
     return base | metrics | norms | values
+
+
+def attacked_rows(RE, **key):
+    """A model's clean row, RE / L under multi-step attacks, and RE / 2 under FGSM."""
+    rows = [row(**key, RE=RE)]
+    key |= {"epsilon": 0.5}
+    for attack, ball, start in (("bim", "linf", "zero"), PGD, ("bim", "l2", "zero")):
+        point = key | {"attack": attack, "ball": ball, "start": start}
+        rows += [row(**point, iterations=n, RE=RE / n) for n in (1, 2, 4)]
+    for start in ("clean", "after_pgd"):
+        rows.append(row(**key, attack="fgsm", start=start, iterations=1, RE=RE / 2))
+    return rows
 
 
 def table_rows():
     rows = [row(model="Random", epoch=None, RE=0.01)]
-    for model in ("BPR-MF", "AMF"):
-        for seed in (0, 1):
-            for epoch, selection, re in (
-                (3, "published", 0.05),
-                (5, "best", 0.09 + 0.02 * seed),
-                (9, "last", 0.07),
-            ):
-                own = {"model": model, "epoch": epoch, "selection": selection, "seed": seed}
-                rows.append(row(**own, RE=re))
-                for attack, ball, start in (
-                    ("bim", "linf", "zero"),
-                    ("pgd", "linf", "uniform"),
-                    ("bim", "l2", "zero"),
-                ):
-                    rows += [
-                        row(
-                            **own,
-                            attack=attack,
-                            ball=ball,
-                            start=start,
-                            epsilon=0.5,
-                            iterations=n,
-                            RE=re / n,
-                        )
-                        for n in (1, 2, 4)
-                    ]
-                for start in ("clean", "after_pgd"):
-                    rows.append(
-                        row(**own, attack="fgsm", start=start, epsilon=0.5, iterations=1, RE=re / 2)
-                    )
+    for model, seed in product(("BPR-MF", "AMF"), (0, 1)):
+        key = {"model": model, "seed": seed}
+        rows += attacked_rows(0.05, **key, epoch=3, selection="published")
+        rows += attacked_rows(0.09 + 0.02 * seed, **key, epoch=5, selection="best")
+        rows += attacked_rows(0.07, **key, epoch=9, selection="last")
     return rows
 
 
@@ -84,14 +65,9 @@ def test_table1_beside_the_published_one(frame):
     )
     cell = table.loc["BPR-MF", "best", "RE", "bim"]
     wanted = [re * ((1 + 1 / 2) / 2 + (1 / 2 + 1 / 4)) / 3 for re in (0.09, 0.11)]
-    assert (
-        cell["mean"] == pytest.approx(np.mean(wanted))
-        and cell["sd"] == pytest.approx(np.std(wanted, ddof=1))
-        and cell["seeds"] == 2
-    )
-    assert cell["published"] == 0.0353 and cell["difference"] == pytest.approx(
-        100 * (np.mean(wanted) - 0.0353) / 0.0353
-    )
+    assert cell["mean"] == pytest.approx(np.mean(wanted)) and cell["seeds"] == 2
+    assert cell["sd"] == pytest.approx(np.std(wanted, ddof=1)) and cell["published"] == 0.0353
+    assert cell["difference"] == pytest.approx(100 * (np.mean(wanted) - 0.0353) / 0.0353)
     assert pd.isna(table.loc["BPR-MF", "best", "RE", "bim l2"]["published"])
 
 
@@ -105,41 +81,33 @@ def test_published_cells_stand_beside_their_own_setting_only(frame):
 
 def test_a_cell_is_inside_by_its_difference_or_by_the_interval_over_seeds(frame):
     cells = table1_tables.cells(frame)
-    own = (
-        (cells["column"] == "initial")
-        & (cells["model"] == "BPR-MF")
-        & (cells["selection"] == "best")
-    )
+    initial = (cells["column"] == "initial") & (cells["metric"] == "RE")
+    chosen = initial & (cells["model"] == "BPR-MF") & (cells["selection"] == "best")
     for values, inside in (
         ((0.0926, 0.0927), True),
         ((0.09, 0.0982), True),
         ((0.0929, 0.0930), False),
         ((0.084, 0.0841), True),
     ):
-        cells.loc[own & (cells["metric"] == "RE"), "value"] = values  # .0884 is printed
-        found = (
-            table1_tables.table1(cells)
-            .set_index(["model", "selection", "metric", "column"])
-            .loc["BPR-MF", "best", "RE", "initial"]
-        )
-        assert found["inside"] == inside, values
+        cells.loc[chosen, "value"] = values  # .0884 is published
+        table = table1_tables.table1(cells).set_index(["model", "selection", "metric", "column"])
+        cell = table.loc["BPR-MF", "best", "RE", "initial"]
+        assert cell["inside"] == inside, values
         reach = 12.7062 * abs(values[1] - values[0]) / 2  # Student's t of one degree of freedom
-        assert (
-            found["high"] - found["mean"]
-            == pytest.approx(reach, rel=1e-4)
-            == found["mean"] - found["low"]
-        )
-    text = table1_tables.table1_report(cells, frame)
+        assert cell["high"] - cell["mean"] == pytest.approx(reach, rel=1e-4)
+        assert cell["mean"] - cell["low"] == pytest.approx(reach, rel=1e-4)
+    text = table1_page.table1_report(cells, frame)
     assert text.count("FGSM after PGD): BPR-MF, RE, initial: ") == 1  # of the published epoch
-    cells.loc[own & (cells["metric"] == "RE"), "value"] = (0.09305, 0.09315)
-    assert (
-        "- outside (best, FGSM after PGD): BPR-MF, RE, initial: 0.0884 / 0.0931 ["
-        in table1_tables.table1_report(cells, frame)
-    )  # +5.1%
+    cells.loc[chosen, "value"] = (0.09305, 0.09315)
+    text = table1_page.table1_report(cells, frame)  # +5.1%
+    assert "- outside (best, FGSM after PGD): BPR-MF, RE, initial: 0.0884 / 0.0931 [" in text
 
 
 def test_agreement_counts_what_is_near_inside_or_either():
-    """Of 4 cells 1 is near alone, 1 is inside alone, 1 both and 1 neither; FGSM's differs by its gradient."""
+    """Of 4 cells 1 is near alone, 1 inside alone, 1 both and 1 neither.
+
+    FGSM's cell differs by its gradient.
+    """
     columns = {
         "initial": (104, 103, 105),
         "bim": (110, 99, 121),
@@ -147,59 +115,39 @@ def test_agreement_counts_what_is_near_inside_or_either():
         "fgsm": (110, 109, 111),
         "fgsm after pgd": (95, 90, 101),
     }
-    lines = [
-        {
-            "dataset": "ml-1m",
-            "model": "AMF",
-            "selection": "best",
-            "metric": "RE",
-            "column": column,
-            "mean": mean,
-            "low": low,
-            "high": high,
-            "sd": 1.0,
-            "published": 100.0,
-            "difference": mean - 100.0,
-        }
-        for column, (mean, low, high) in columns.items()
-    ]
-    table = pd.DataFrame(lines)
+    table = pd.DataFrame.from_dict(columns, "index", columns=["mean", "low", "high"])
+    table = table.rename_axis("column").reset_index()
+    table = table.assign(dataset="ml-1m", model="AMF", selection="best", metric="RE", sd=1.0)
+    table = table.assign(published=100.0, difference=table["mean"] - 100.0)
     table["inside"] = table["column"] != "fgsm"
     text = table1_tables.agreement(table)
     assert "| ml-1m | best | of Eq. 4 | 2 of 4 | 2 of 4 | 3 of 4 |" in text
-    assert (
-        "| ml-1m | best | after PGD | 3 of 4 | 3 of 4 | 4 of 4 |" in text
-        and "outside (" not in text
-    )
-    assert "| ml-1m | last | of Eq. 4 | 2 of 4 | 2 of 4 | 3 of 4 |" in table1_tables.agreement(
-        table.assign(selection="last")
-    )
+    assert "| ml-1m | best | after PGD | 3 of 4 | 3 of 4 | 4 of 4 |" in text
+    assert "outside (" not in text
+    text = table1_tables.agreement(table.assign(selection="last"))
+    assert "| ml-1m | last | of Eq. 4 | 2 of 4 | 2 of 4 | 3 of 4 |" in text
     assert table1_tables.agreement(table.assign(published=np.nan)) == ""
 
 
 def test_a_further_draw_of_an_attack_is_a_cell_of_its_own_and_no_part_of_the_table(frame):
-    again = frame[(frame["attack"] == "bim") & (frame["selection"] == "best")].assign(
-        draw=1.0, RE=0.5
-    )
-    cells = table1_tables.cells(pd.concat([frame, again]).reset_index(drop=True))
-    assert (
-        set(cells.loc[cells["draw"] == 1, "column"]) == {"bim", "bim l2"}
-        and cells.loc[cells["draw"] == 1, "value"].max() == 7
-    )
+    again = frame[(frame["attack"] == "bim") & (frame["selection"] == "best")]
+    both = pd.concat([frame, again.assign(draw=1.0, RE=0.5)]).reset_index(drop=True)
+    cells = table1_tables.cells(both)
+    drawn = cells[cells["draw"] == 1]
+    assert set(drawn["column"]) == {"bim", "bim l2"} and drawn["value"].max() == 7
     before = table1_tables.table1(table1_tables.cells(frame))
     cells.attrs.update(frame.attrs)
     pd.testing.assert_frame_equal(table1_tables.table1(cells), before)
 
 
 def test_the_report_shows_published_measured_and_difference(frame):
-    report = table1_tables.table1_report(table1_tables.cells(frame), frame)
+    report = table1_page.table1_report(table1_tables.cells(frame), frame)
     assert "## ml-1m: BPR-MF, best (epoch 5; 2 seed(s))" in report
     assert "0.0884 / 0.1000 [-0.0271, 0.2271] (+13.1%)" in report
     assert "| @10 | fgsm after pgd | bim l2 | MostPopular | Random |" in report
     assert report.count("| 0.0100 |") == 6  # Random's RE beside every selection of both models
-    assert (
-        "| ml-1m | AMF | fgsm |  | clean | 0.5 | 25% | 50% | 0.500 (25%) | 0.500 (50%) |" in report
-    )
+    norms = "| ml-1m | AMF | fgsm |  | clean | 0.5 | 25% | 50% | 0.500 (25%) | 0.500 (50%) |"
+    assert norms in report
     assert report.index("BPR-MF, best") < report.index("BPR-MF, last") < report.index("AMF, best")
     assert "ICov: distinct items" in report and "linf: each element" in report
 
@@ -207,26 +155,32 @@ def test_the_report_shows_published_measured_and_difference(frame):
 def test_the_figure_has_a_panel_a_model(frame, tmp_path):
     cells = table1_tables.cells(frame)
     figure = table1_plots.table1_figure(table1_tables.table1(cells), cells)
-    assert [axis.get_title() for axis in figure.axes] == [
-        "BPR-MF on ml-1m, best",
-        "AMF on ml-1m, best",
-    ]
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles == ["BPR-MF on ml-1m, best", "AMF on ml-1m, best"]
     figure.draw_without_rendering()  # with its layout
     plots.save_figure(figure, tmp_path / "table1.png")
     assert (tmp_path / "table1.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_published_table_is_whole():
+def test_a_picture_shows_the_difference_to_every_published_cell(frame):
+    cells = table1_tables.cells(frame)
+    axes = table1_plots.difference_figure(table1_tables.table1(cells)).axes
+    assert [axis.get_title() for axis in axes[:2]] == ["BPR-MF, best", "AMF, best"]
+    texts = [text.get_text() for text in axes[0].texts]
+    assert len(texts) == 6 * 5 and "+13.1%\n0.0884 / 0.1000" in texts
+    cells.attrs["statistics"] = {"published": False}
+    assert table1_plots.difference_figure(table1_tables.table1(cells)) is None
+
+
+def test_the_published_table_is_complete():
     table = paper.table1()
     assert len(table) == 2 * 6 * 2 * 4 and not table["published"].isna().any()
-    at = table.set_index(["model", "metric", "dataset", "column"])["published"]
-    assert (
-        at["AMF", "nDCG", "lastfm", "pgd"] == 0.1030
-        and at["BPR-MF", "ICov", "ml-1m", "fgsm"] == 2433
-    )
+    values = table.set_index(["model", "metric", "dataset", "column"])["published"]
+    assert values["AMF", "nDCG", "lastfm", "pgd"] == 0.1030
+    assert values["BPR-MF", "ICov", "ml-1m", "fgsm"] == 2433
 
 
-def test_a_sample_that_chose_the_best_epoch_is_told_with_its_interval():
+def test_a_sample_that_chose_the_best_epoch_is_named_with_its_interval():
     """HR@10 .1 of 400 of 1,600: 1.96 sqrt(.1 .9 / 400 (1 - 1/4)) = .0255."""
     frame = pd.DataFrame(
         {
@@ -237,7 +191,7 @@ def test_a_sample_that_chose_the_best_epoch_is_told_with_its_interval():
         }
     )
     known = "400 of 1600 users, who tell an HR@10 of 0.1000 to within 0.0255"
-    for sample, users, tested, rows, told in (
+    for sample, users, tested, rows, text in (
         (400, 1600, 1600, frame, known),
         (400, 1700, 1600, frame, known),
         (400, 1600, 3000, frame, "chosen on 400 users;"),  # several items a user
@@ -250,6 +204,5 @@ def test_a_sample_that_chose_the_best_epoch_is_told_with_its_interval():
             config={"BPR-MF": {"eval_users": sample} if sample else {}},
             statistics={"test": tested, "users": users},
         )
-        assert told in table1_tables.chosen_on(rows) and bool(told) == bool(
-            table1_tables.chosen_on(rows)
-        )
+        sentence = table1_page.chosen_on(rows)
+        assert text in sentence and bool(text) == bool(sentence)

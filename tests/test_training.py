@@ -217,7 +217,7 @@ def test_a_model_that_is_not_trained_need_not_be_evaluated(small, tmp_path):
         "model_selection": ["best"],
     }
     values = flags.values("table1", given) | {"experiment": "table1"}
-    (spec,) = perturbed.studies(values, [small], tmp_path)
+    (spec,) = perturbed.specs(values, [small], tmp_path)
     how = runner.Running(progress=False, save_every=1)
     stages = trainings.train(spec, how, ("BPR-MF",))
     assert [len(tasks) for tasks in stages] == [len(spec.seeds)] * 2

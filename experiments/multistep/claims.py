@@ -67,7 +67,10 @@ def tables(evidence: Sequence[Evidence]) -> tuple[str, dict[str, str]]:
 
 
 def epochs(evidence: Evidence) -> str:
-    """Return a sentence on seeds whose BPR-MF has other epochs in Figure 1 than in Table 1, or ""."""
+    """Return a sentence on the seeds whose BPR-MF has other epochs in Figure 1 than in Table 1.
+
+    "" if there is none.
+    """
     if evidence.table1 is None or evidence.iterations is None:
         return ""
     by_seed = []

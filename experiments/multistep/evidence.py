@@ -93,6 +93,6 @@ def published_evidence(dataset: str) -> Evidence:
         rows.append((model, *INITIAL, 0, nDCG["initial"], coverage["initial"]))
         rows.append((model, *FGSM, 1, nDCG["fgsm"], coverage["fgsm"]))
     rows += [(model, *PGD, n, nDCG, None) for (model, n), (nDCG, _) in paper.PGD.items()]
-    rows += [("BPR-MF", *BIM, n, None, count) for n, count in paper.ICOV.items()]
+    rows += [("BPR-MF", *BIM, n, None, count) for n, count in paper.ICOV.items() if n]
     columns = ["model", "attack", "ball", "start", "iterations", "nDCG", "ICov"]
     return Evidence(dataset, cells, pd.DataFrame(rows, columns=columns).assign(seed=0))
