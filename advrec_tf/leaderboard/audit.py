@@ -25,7 +25,7 @@ from advrec_tf.reporting.vocabulary import BASELINES, number
 COLORS = {
     name: f"C{place}"
     for place, name in enumerate(
-        (*dict.fromkeys(name for own in ensemble.MEMBERS.values() for name in own), "alone")
+        (*dict.fromkeys(name for own in ensemble.THREAT_MODELS.values() for name in own), "alone")
     )
 }
 OWN_NORM = (

@@ -9,8 +9,8 @@ from advrec_tf.data import Interactions
 from advrec_tf.evaluation import rank_metrics
 from advrec_tf.execution.results import Job, Layout
 from advrec_tf.execution.storage import digest
-from advrec_tf.perturbations.ensemble import MEMBERS, SCHEDULES, Problem
-from advrec_tf.perturbations.single_user import alone
+from advrec_tf.perturbations.ensemble import SCHEDULES, THREAT_MODELS, Problem
+from advrec_tf.perturbations.single_user import worst_ranks
 
 VERSION = 6  # of the ensemble, one more whenever its bytes change
 LAYOUT = Layout(
@@ -74,7 +74,8 @@ def jobs(
     found = [job("unperturbed", "", ("",))]
     for ball, sizes in SIZES.items():
         found += [
-            job("attacked", threat, members, ball, sizes) for threat, members in MEMBERS.items()
+            job("attacked", threat, members, ball, sizes)
+            for threat, members in THREAT_MODELS.items()
         ]
         if data.has_one_test_item_each:
             found += [
@@ -88,7 +89,7 @@ def unperturbed(
     points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions, position: int = 0
 ) -> Measured:
     """The factors as they are; and of tested users what groups are made by, beside their nDCG."""
-    form = _problem(points, P, Q, data).form
+    form = _problem(points, P, Q, data).factors
     row, users = measured(
         points[0], evaluation.top_k(form.user, form.item, data, points[0]["k"]), data
     )
@@ -105,13 +106,16 @@ def attacked(
     """Every point's member of its threat's ensemble; and each tested user's nDCG there."""
     problem, found = _problem(points, P, Q, data), []
     for point in points:
-        delta = MEMBERS[point["threat"]][point["member"]](problem, point["rho"], point["ball"])
+        delta = THREAT_MODELS[point["threat"]][point["member"]](
+            problem, point["rho"], point["ball"]
+        )
         lists = evaluation.top_k(
-            problem.form.user + delta.user, problem.form.item + delta.item, data, point["k"]
+            problem.factors.user + delta.user, problem.factors.item + delta.item, data, point["k"]
         )
         row, users = measured(point, lists, data)
         still = (
-            np.linalg.norm(delta.user, axis=1) < STILL * problem.form.sizes(point["rho"])[0][:, 0]
+            np.linalg.norm(delta.user, axis=1)
+            < STILL * problem.factors.sizes(point["rho"])[0][:, 0]
         )
         found.append((row | {"idle": float(still[_tested(data)].mean())}, users))
     return [row for row, _ in found], {"nDCG": np.array([users for _, users in found], np.float32)}
@@ -121,7 +125,7 @@ def certified(
     points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions, position: int = 0
 ) -> Measured:
     """HR and nDCG below which no perturbation of a point's size can bring them."""
-    form, k = _problem(points, P, Q, data).form, points[0]["k"]
+    form, k = _problem(points, P, Q, data).factors, points[0]["k"]
     radii = evaluation.certified_radii(form.user, form.item, data, points[0]["ball"], k, form.units)
     return _by_ranks(points, [1 + np.sum(radii <= point["rho"], axis=1) for point in points])
 
@@ -130,9 +134,9 @@ def attacked_alone(
     points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions, position: int = 0
 ) -> Measured:
     """HR and nDCG when every user is attacked `alone`."""
-    form, k = _problem(points, P, Q, data).form, points[0]["k"]
+    form, k = _problem(points, P, Q, data).factors, points[0]["k"]
     ranks = (
-        alone(form, data, form.sizes(point["rho"]), point["ball"], k, SCHEDULES[ALONE])
+        worst_ranks(form, data, form.sizes(point["rho"]), point["ball"], k, SCHEDULES[ALONE])
         for point in points
     )
     return _by_ranks(points, list(ranks))

@@ -9,7 +9,7 @@ import tensorflow as tf
 from advrec_tf.data import Interactions
 from advrec_tf.execution.threads import side_by_side
 
-_PAIRS = 1 << 17  # pairs, filled up ones included, that a thread works on at a time
+PAIRS = 1 << 17  # pairs, filled up ones included, that a thread works on at a time
 
 
 class Block(NamedTuple):
@@ -33,7 +33,7 @@ def blocks_of(
     while len(by_size):
         # From the largest down: the first of a block is its widest.
         width = counts[by_size[-1]]
-        chosen, by_size = by_size[-max(1, _PAIRS // width) :], by_size[: -max(1, _PAIRS // width)]
+        chosen, by_size = by_size[-max(1, PAIRS // width) :], by_size[: -max(1, PAIRS // width)]
         place = np.arange(width)
         filled = place < counts[chosen][:, None]
         at = order[np.minimum(starts[chosen][:, None] + place, len(order) - 1)]
