@@ -1,4 +1,4 @@
-"""Canonical form and relative budgets: no scale, basis or shift of the factors changes what an attack does."""
+"""Canonical form and relative epsilons: no scale, basis or shift of factors changes an attack."""
 
 import numpy as np
 import pytest
@@ -35,55 +35,58 @@ ATTACKS = {
 
 
 def scores(p, q, delta=None) -> np.ndarray:
-    """Each user's scores without their mean, of standard deviation one in all."""
+    """Return each user's scores less their mean, of standard deviation one in all."""
     p, q = np.float64(p), np.float64(q)
     if delta is not None:
         p, q = p + delta.user, q + delta.item
-    found = p @ q.T
-    found -= found.mean(axis=1, keepdims=True)
-    return found / found.std()
+    products = p @ q.T
+    products -= products.mean(axis=1, keepdims=True)
+    return products / products.std()
 
 
 def test_the_canonical_form_has_the_same_lists_and_balanced_tables():
+    """Columns are orthogonal, and their squared norms are the singular values."""
     user, item = perturbations.canonical(P, Q)
     np.testing.assert_allclose(scores(user, item), scores(P, Q), atol=1e-5)
     np.testing.assert_allclose(item.mean(axis=0), 0, atol=1e-6)
     values = np.linalg.svd(np.float64(P) @ (Q - Q.mean(axis=0)).T, compute_uv=False)[:6]
-    for table in (user, item):  # orthogonal columns whose squared norms are the singular values
+    for table in (user, item):
         np.testing.assert_allclose(table.T @ table, np.diag(values), atol=1e-4 * values[0])
 
 
 @pytest.mark.parametrize("twin", [name for name in TWINS if "zeros" not in name])
 def test_twins_have_one_canonical_form_up_to_scale(twin):
-    for own, other in zip(perturbations.canonical(P, Q), perturbations.canonical(*TWINS[twin])):
-        np.testing.assert_allclose(
-            other / np.linalg.norm(other), own / np.linalg.norm(own), atol=2e-6
-        )
+    for table, other in zip(perturbations.canonical(P, Q), perturbations.canonical(*TWINS[twin])):
+        expected = table / np.linalg.norm(table)
+        np.testing.assert_allclose(other / np.linalg.norm(other), expected, atol=2e-6)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 0.1, 3, 1e6])
-def test_the_common_form_of_twins_has_the_same_bytes(scale):
-    own = perturbations.quantized_canonical(P, Q)
-    wide, tall = np.float64(P), np.float64(Q)
-    for p, q in (
-        (scale * wide, tall),
-        (scale * wide, tall / 10),
-        (wide @ A * scale, tall @ np.linalg.inv(A).T),
-        (wide, scale * (tall + RNG.random(6))),
-    ):
-        for one, other in zip(own, perturbations.quantized_canonical(p, q)):
-            assert one.dtype == np.float32 and one.tobytes() == other.tobytes()
-    np.testing.assert_allclose(scores(*own), scores(P, Q), atol=1e-4)
-    for table in (
-        own
-    ):  # whole steps of a power of two, of which a column's largest number has 2 ** 22 to 2 ** 23
-        steps = table / np.exp2(np.floor(np.log2(np.abs(table).max(axis=0))) - 22)
-        assert (
-            np.array_equal(steps, np.round(steps))
-            and (np.abs(steps).max(axis=0) >= 2**22).all()
-            and steps.max() > 2**22
+def test_the_quantized_form_of_twins_has_the_same_bytes(scale):
+    user, item = np.float64(P), np.float64(Q)
+    twins = (
+        (scale * user, item),
+        (scale * user, item / 10),
+        (user @ A * scale, item @ np.linalg.inv(A).T),
+        (user, scale * (item + RNG.random(6))),
+    )
+    for twin in twins:
+        pairs = zip(
+            perturbations.quantized_canonical(P, Q), perturbations.quantized_canonical(*twin)
         )
-    assert np.linalg.norm(own[0], 2) == pytest.approx(1, abs=1e-4) == np.linalg.norm(own[1], 2)
+        for table, other in pairs:
+            assert table.dtype == np.float32 and table.tobytes() == other.tobytes()
+
+
+def test_the_quantized_form_has_the_same_lists_in_whole_steps():
+    """A step is a power of two; a column's largest number has 2 ** 22 to 2 ** 23 of them."""
+    tables = perturbations.quantized_canonical(P, Q)
+    np.testing.assert_allclose(scores(*tables), scores(P, Q), atol=1e-4)
+    for table in tables:
+        steps = table / np.exp2(np.floor(np.log2(np.abs(table).max(axis=0))) - 22)
+        np.testing.assert_array_equal(steps, np.round(steps))
+        assert (np.abs(steps).max(axis=0) >= 2**22).all() and steps.max() > 2**22
+        assert np.linalg.norm(table, 2) == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("rank", [1, 3, 6, 9])
@@ -92,9 +95,8 @@ def test_factors_of_a_lower_rank_are_the_closest(rank):
     U, values, Vt = np.linalg.svd(centred, full_matrices=False)
     user, item = perturbations.truncate(P, Q, rank)
     assert user.shape[1] == item.shape[1] == min(rank, 6)
-    np.testing.assert_allclose(
-        np.float64(user) @ item.T, (U[:, :rank] * values[:rank]) @ Vt[:rank], atol=1e-5 * values[0]
-    )
+    expected = (U[:, :rank] * values[:rank]) @ Vt[:rank]
+    np.testing.assert_allclose(np.float64(user) @ item.T, expected, atol=1e-5 * values[0])
 
 
 @pytest.mark.parametrize("unit", ["relative", "row"])
@@ -103,118 +105,82 @@ def test_twins_suffer_alike(attack, unit):
     expected = scores(P, Q, ATTACKS[attack](P, Q, unit))
     assert np.abs(expected - scores(P, Q)).max() > 0.05
     for name, (p, q) in TWINS.items():
-        np.testing.assert_allclose(
-            scores(p, q, ATTACKS[attack](np.float32(p), np.float32(q), unit)),
-            expected,
-            atol=2e-3,
-            err_msg=name,
-        )
+        delta = ATTACKS[attack](np.float32(p), np.float32(q), unit)
+        np.testing.assert_allclose(scores(p, q, delta), expected, atol=2e-3, err_msg=name)
 
 
-def test_a_factor_on_one_user_matters_to_all_but_the_row_budget():
+@pytest.mark.parametrize("unit", perturbations.UNITS)
+def test_a_factor_on_one_user_matters_in_all_units_but_row(unit):
     p = P.copy()
     p[3] *= 50
-    changed = {}
-    for unit in perturbations.UNITS:
-        before, after = (ATTACKS["bim"](each, Q, unit) for each in (P, p))
-        lists = [
-            evaluation.top_k(each + delta.user, Q + delta.item, INTERACTIONS, 10)
-            for each, delta in ((P, before), (p, after))
-        ]
-        changed[unit] = np.mean(lists[0] != lists[1])
-    assert changed["row"] == 0 and min(changed["absolute"], changed["relative"]) > 0
+    lists = []
+    for user in (P, p):
+        delta = ATTACKS["bim"](user, Q, unit)
+        lists.append(evaluation.top_k(user + delta.user, Q + delta.item, INTERACTIONS, 10))
+    assert np.any(lists[0] != lists[1]) == (unit != "row")
 
 
 @pytest.mark.parametrize("unit", ["relative", "row"])
 @pytest.mark.parametrize("ball", ["linf", "l2"])
-def test_a_perturbation_has_its_size_in_the_form(unit, ball):
-    form = perturbations.normalized_factors(P, Q, unit, TRIPLES)
-    delta = form.from_original(perturbations.bim(P, Q, TRIPLES, 0.2, 15, ball=ball, unit=unit))
-    for table, own in zip((form.user, form.item), delta):
-        norms = np.linalg.norm(table, axis=1, keepdims=True)
-        unit = norms if unit == "row" else np.sqrt(np.mean(norms**2))
-        size = (
-            np.abs(own).max(axis=1, keepdims=True)
-            if ball == "linf"
-            else np.linalg.norm(own, axis=1, keepdims=True)
-        )
-        assert np.all(size <= 0.2 * unit * (1 + 1e-4)) and np.mean(size > 0.19 * unit) > 0.5
+def test_a_perturbation_has_its_epsilon_in_canonical_form(unit, ball):
+    factors = perturbations.normalized_factors(P, Q, unit, TRIPLES)
+    delta = perturbations.bim(P, Q, TRIPLES, 0.2, 15, ball=ball, unit=unit)
+    for table, part in zip((factors.user, factors.item), factors.from_original(delta)):
+        norms = np.linalg.norm(table, axis=1)
+        one = norms if unit == "row" else np.sqrt(np.mean(norms**2))
+        size = np.abs(part).max(axis=1) if ball == "linf" else np.linalg.norm(part, axis=1)
+        assert np.all(size <= 0.2 * one * (1 + 1e-4)) and np.mean(size > 0.19 * one) > 0.5
 
 
-def test_a_trajectory_in_shares_is_one_of_the_form_in_numbers():
-    form = perturbations.normalized_factors(P, Q, "relative", TRIPLES)
-    margins = np.sum(
-        form.user[TRIPLES.users] * (form.item[TRIPLES.positives] - form.item[TRIPLES.negatives]),
-        axis=1,
-    )
+def test_the_margins_of_the_canonical_form_have_standard_deviation_1():
+    factors = perturbations.normalized_factors(P, Q, "relative", TRIPLES)
+    rivals = factors.item[TRIPLES.positives] - factors.item[TRIPLES.negatives]
+    margins = np.sum(factors.user[TRIPLES.users] * rivals, axis=1)
     assert margins.std() == pytest.approx(1, rel=1e-5)
-    chunks = perturbations.chunk_triples(TRIPLES, len(P), len(Q))
-    for given_triples in (TRIPLES, chunks):
-        for own, other in zip(
-            perturbations.trajectory(P, Q, given_triples, 0.1, read_at=(1, 3), unit="relative"),
-            (1, 3),
-        ):
-            assert np.isfinite(own.user).all()
-            alone = perturbations.bim(P, Q, TRIPLES, 0.1, other, unit="relative")
-            np.testing.assert_allclose(own.user, alone.user, atol=1e-6)
-    after = perturbations.fgsm(P, Q, TRIPLES, 0.1, init=alone, unit="relative")
-    step = form.from_original(after)
-    np.testing.assert_allclose(
-        np.linalg.norm(step.user, axis=1), 0.1 * form.units[0].item(), rtol=1e-4
-    )
 
 
-def test_forward_is_the_way_back_of_back():
-    form = perturbations.normalized_factors(P, Q, "row", TRIPLES)
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_relative_trajectory_reads_prefixes_of_one_run(chunked):
+    triples = perturbations.chunk_triples(TRIPLES, len(P), len(Q)) if chunked else TRIPLES
+    deltas = perturbations.trajectory(P, Q, triples, 0.1, read_at=(1, 3), unit="relative")
+    for stop, delta in zip((1, 3), deltas):
+        expected = perturbations.bim(P, Q, TRIPLES, 0.1, stop, unit="relative")
+        assert np.isfinite(delta.user).all()
+        np.testing.assert_allclose(delta.user, expected.user, atol=1e-6)
+
+
+def test_a_relative_step_from_a_start_has_its_epsilon():
+    factors = perturbations.normalized_factors(P, Q, "relative", TRIPLES)
+    start = perturbations.bim(P, Q, TRIPLES, 0.1, 3, unit="relative")
+    after = perturbations.fgsm(P, Q, TRIPLES, 0.1, init=start, unit="relative")
+    norms = np.linalg.norm(factors.from_original(after).user, axis=1)
+    np.testing.assert_allclose(norms, 0.1 * factors.units[0].item(), rtol=1e-4)
+
+
+def test_from_original_is_the_inverse_of_to_original():
+    factors = perturbations.normalized_factors(P, Q, "row", TRIPLES)
+    tables = factors.user, factors.item
     delta = perturbations.Perturbation(
-        RNG.standard_normal(form.user.shape).astype(np.float32),
-        RNG.standard_normal(form.item.shape).astype(np.float32),
+        *(RNG.standard_normal(table.shape).astype(np.float32) for table in tables)
     )
-    for own, there in zip(delta, form.from_original(form.to_original(delta))):
-        np.testing.assert_allclose(there, own, atol=1e-4)
-
-
-def test_points_of_a_budget_are_measured_in_it():
-    points = perturbations.points("pgd", [0.1], [2, 4], unit="relative") + perturbations.points(
-        "noise", [0.1], unit="relative"
-    )
-    points += perturbations.points("fgsm", [0.1], start="after_pgd", unit="relative")
-    found = [
-        delta
-        for _, delta in perturbations.perturbed(
-            P, Q, TRIPLES, points[:2] + points[3:] + points[2:3], seed=3
-        )
-    ]
-    assert {point["unit"] for point in points} == {
-        "relative"
-    } and "unit" not in perturbations.points("bim", [0.1])[0]
-    own = perturbations.pgd(P, Q, TRIPLES, 0.1, 4, seed=3, unit="relative")
-    np.testing.assert_allclose(found[1].user, own.user, atol=1e-6)
-    np.testing.assert_allclose(
-        found[2].item,
-        perturbations.fgsm(P, Q, TRIPLES, 0.1, init=own, unit="relative").item,
-        atol=1e-5,
-    )
-    np.testing.assert_allclose(found[3].item, perturbations.noise(P, Q, 0.1, 3, "relative").item)
+    for part, back in zip(delta, factors.from_original(factors.to_original(delta))):
+        np.testing.assert_allclose(back, part, atol=1e-4)
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.floats(-6, 6), st.integers(0, 2**31))
 def test_any_scale_has_the_same_form(power, seed):
     rng = np.random.default_rng(seed)
-    p, q = (
-        rng.standard_normal((9, 3)).astype(np.float32),
-        rng.standard_normal((8, 3)).astype(np.float32),
-    )
+    p, q = (rng.standard_normal((n, 3)).astype(np.float32) for n in (9, 8))
     triples = rng.integers(0, 8, (3, 40))
-    own, other = (
-        perturbations.normalized_factors(np.float32(10.0**power) * x, q, "relative", triples)
-        for x in (p, p)
-    )
-    twin = perturbations.normalized_factors(p, q, "relative", triples)
-    for a, b, c in zip((own.user, own.item), (other.user, other.item), (twin.user, twin.item)):
-        np.testing.assert_array_equal(a, b)
-        np.testing.assert_allclose(a, c, atol=1e-4 * np.abs(c).max())
+    plain = perturbations.normalized_factors(p, q, "relative", triples)
+    scaled = perturbations.normalized_factors(np.float32(10.0**power) * p, q, "relative", triples)
+    for table, other in zip((plain.user, plain.item), (scaled.user, scaled.item)):
+        np.testing.assert_allclose(other, table, atol=1e-4 * np.abs(table).max())
+
+
+def identity(user, item):
+    return user, item
 
 
 @pytest.mark.parametrize(
@@ -231,21 +197,17 @@ def test_any_scale_has_the_same_form(power, seed):
         (lambda: perturbations.canonical(P, Q[:, :2]), "factors must be"),
         (lambda: perturbations.truncate(P, Q, 0), "the rank must be at least 1, not 0"),
         (
-            lambda: perturbations.trajectory(
-                P, Q, TRIPLES, served=lambda user, item: (user, item), unit="row"
-            ),
+            lambda: perturbations.trajectory(P, Q, TRIPLES, served=identity, unit="row"),
             "with served the unit must be absolute or relative, not 'row'",
         ),
     ],
 )
-def test_what_cannot_be_is_said(call, message):
+def test_bad_arguments_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
 
-def test_factors_scaled_in_single_precision_are_nearly_the_same():
-    for one, other in zip(
-        perturbations.quantized_canonical(P, Q),
-        perturbations.quantized_canonical(np.float32(10) * P, np.float32(0.3) * Q),
-    ):
-        np.testing.assert_allclose(one, other, atol=1e-6 * np.abs(one).max())
+def test_factors_scaled_in_single_precision_have_nearly_the_same_quantized_form():
+    scaled = perturbations.quantized_canonical(np.float32(10) * P, np.float32(0.3) * Q)
+    for table, other in zip(perturbations.quantized_canonical(P, Q), scaled):
+        np.testing.assert_allclose(table, other, atol=1e-6 * np.abs(table).max())

@@ -28,7 +28,7 @@ def test_a_row_is_the_attack_with_its_steps_and_restarts():
     problem = Problem(*perturbations.quantized_canonical(P, Q), SHOP, 2, 5)
     for row in rows:
         schedule = ensemble.SCHEDULES["test"]._replace(steps=row["steps"])
-        user, item = problem.form[:2]
+        user, item = problem.factors[:2]
         if row["steps"]:
             delta = ensemble.restarted(problem, "test", 0.05, "l2", schedule, row["restarts"])
             user, item = user + delta.user, item + delta.item

@@ -97,7 +97,7 @@ def test_the_ensemble_is_never_weaker_than_bim_alone():
     triples = data.sample_triples(SHOP, 0)
     for rho, ball in ((0.05, "l2"), (0.3, "l2"), (0.1, "linf")):
         harm = {}
-        for name, delta in ensemble.ensemble(P, Q, SHOP, "train", rho, ball):
+        for name, delta in ensemble.ensemble(ensemble.Problem(P, Q, SHOP), "train", rho, ball):
             harm[name] = evaluation.metrics(
                 evaluation.top_k(P + delta.user, Q + delta.item, SHOP), SHOP
             )["nDCG"]
@@ -155,7 +155,9 @@ def test_no_perturbation_at_random_breaks_a_certificate(seed, ball, rho):
         <= rho * (1 + 1e-6),
         axis=1,
     )
-    found = single_user.alone(form, small, form.sizes(rho), ball, 7, ensemble.SCHEDULES["user"])
+    found = single_user.worst_ranks(
+        form, small, form.sizes(rho), ball, 7, ensemble.SCHEDULES["user"]
+    )
     directions = rng.standard_normal((300, 2))
     for row, (user, item) in enumerate(zip(small.test_users, small.test_items)):
         known = small.train_items[small.indptr[user] : small.indptr[user + 1]]
@@ -192,5 +194,5 @@ def test_users_without_a_test_item_are_not_idle(monkeypatch):
 
 
 def test_another_threat_is_none():
-    with pytest.raises(ValueError, match="threat must be one of train, lists, test"):
-        ensemble.ensemble(P, Q, SHOP, "oracle", 0.1, "l2")
+    with pytest.raises(ValueError, match="threat model must be one of train, lists, test"):
+        ensemble.ensemble(ensemble.Problem(P, Q, SHOP), "oracle", 0.1)

@@ -137,18 +137,29 @@ def test_gathered_rows_give_a_dense_gradient():
 
 
 def test_relative_epsilon_is_a_share_of_the_rms_row_norm_of_each_table():
-    points = perturbations.points("noise", [0.2], unit="relative")
-    points += perturbations.points("bim", [0.2], (1,), "l2", 0.2, unit="relative")
-    points += perturbations.points("pgd", [0.2], (0,), unit="relative")
-    points += perturbations.points("fgsm", [0.2], start="after_pgd", unit="relative")
-    attacks = perturbations.perturbed(USER, ITEM, TRIPLES, points, 3, 0.1, served=SERVED)
-    noise, bim, start, after = (delta for _, delta in attacks)
+    options = {"served": SERVED, "unit": "relative"}
+    bim = perturbations.bim(USER, ITEM, TRIPLES, 0.2, 1, 0.2, "l2", **options)
+    start = perturbations.pgd(USER, ITEM, TRIPLES, 0.2, 0, seed=3, init_range=0.1, **options)
+    after = perturbations.fgsm(USER, ITEM, TRIPLES, 0.2, start, **options)
+    drawn = perturbations.uniform_start(USER, ITEM, 3, 0.1)
     for side, table in enumerate((USER, ITEM)):
         unit = np.sqrt(np.mean(np.sum(table**2, axis=1)))
-        for delta in (noise, bim, after):
+        for delta in (bim, after):
             np.testing.assert_allclose(np.linalg.norm(delta[side], axis=1), 0.2 * unit, rtol=1e-5)
-        drawn = unit * perturbations.uniform_start(USER, ITEM, 3, 0.1)[side]
-        np.testing.assert_allclose(start[side], drawn, rtol=1e-5)
+        np.testing.assert_allclose(start[side], unit * drawn[side], rtol=1e-5)
+
+
+def test_points_are_attacks_on_what_is_served():
+    points = perturbations.points("noise", [0.2]) + perturbations.points("bim", [0.2], (1, 2))
+    points += perturbations.points("fgsm", [0.2], start="after_bim")
+    attacks = perturbations.perturbed(USER, ITEM, TRIPLES, points, 3, served=SERVED)
+    noise, *deltas = (delta for _, delta in attacks)
+    np.testing.assert_allclose(np.linalg.norm(noise.item, axis=1), 0.2, rtol=1e-5)
+    expected = [perturbations.bim(USER, ITEM, TRIPLES, 0.2, n, served=SERVED) for n in (1, 2)]
+    expected.append(perturbations.fgsm(USER, ITEM, TRIPLES, 0.2, expected[1], SERVED))
+    for delta, other in zip(deltas, expected, strict=True):
+        np.testing.assert_array_equal(delta.user, other.user)
+        np.testing.assert_array_equal(delta.item, other.item)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +167,7 @@ def test_relative_epsilon_is_a_share_of_the_rms_row_norm_of_each_table():
     [
         ({"unit": "row"}, "the unit must be absolute or relative, not 'row'"),
         ({"served": lambda user, item: (user[:5], item)}, r"served must give factors \[9, F\]"),
-        ({"served": lambda user, item: (user, item)}, r"must give factors .* not \[\(9, 3\), "),
+        ({"served": lambda user, item: (user, item)}, r"not \(9, 3\) and \(11, 4\)"),
         ({"Q": ITEM[0]}, r"factors must be \[rows, dim\], not \(4,\)"),
         ({"P": np.inf * USER}, "not finite"),
     ],

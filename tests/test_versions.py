@@ -88,13 +88,13 @@ def ensembles():
     problem = ensemble.Problem(P, Q, shop(), 2, 4)
     moved = [
         members[name](problem, 0.1, ball)
-        for members in ensemble.MEMBERS.values()
+        for members in ensemble.THREAT_MODELS.values()
         for name in members
         for ball in perturbations.BALLS
     ]
     return [np.linalg.norm(x) for delta in moved for x in delta] + [
-        single_user.alone(
-            problem.form, shop(), problem.form.sizes(0.1), "l2", 4, Schedule(5, 4.0, 0.2)
+        single_user.worst_ranks(
+            problem.factors, shop(), problem.factors.sizes(0.1), "l2", 4, Schedule(5, 4.0, 0.2)
         )
     ]
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from advrec_tf.leaderboard import plots, summary
 from advrec_tf.leaderboard.entries import FACTORS
 from advrec_tf.leaderboard.measuring import CERTIFICATE, SINGLE_USER
-from advrec_tf.perturbations.ensemble import MEMBERS
+from advrec_tf.perturbations.ensemble import THREAT_MODELS
 from advrec_tf.reporting import web
 from advrec_tf.reporting.plots import png
 from advrec_tf.reporting.vocabulary import number
@@ -18,7 +18,9 @@ from advrec_tf.reporting.vocabulary import number
 if TYPE_CHECKING:
     from advrec_tf.leaderboard.auditing import Audit
 
-ATTACKS = dict.fromkeys([*(name for attacks in MEMBERS.values() for name in attacks), SINGLE_USER])
+ATTACKS = dict.fromkeys(
+    [*(name for attacks in THREAT_MODELS.values() for name in attacks), SINGLE_USER]
+)
 AUDIT_COLORS = {name: f"C{index}" for index, name in enumerate(ATTACKS)}
 AUDIT_COLORS |= {"MostPopular": "0.3", "Random": "0.6"}
 ALT = (

@@ -41,7 +41,7 @@ def attacked(
     seed, k = points[0]["seed"], points[0]["k"]
     problem, rows = Problem(*quantized_canonical(P, Q), data, seed, k), []
     for point in points:
-        user, item = problem.form.user, problem.form.item
+        user, item = problem.factors.user, problem.factors.item
         if point["steps"]:
             schedule = SCHEDULES["test"]._replace(steps=point["steps"])
             delta = restarted(problem, "test", point["epsilon"], "l2", schedule, point["restarts"])

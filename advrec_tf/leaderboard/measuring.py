@@ -10,8 +10,8 @@ from advrec_tf.evaluation import rank_metrics
 from advrec_tf.execution.results import Job, Layout
 from advrec_tf.execution.storage import digest
 from advrec_tf.leaderboard.entries import Entry
-from advrec_tf.perturbations.ensemble import MEMBERS, SCHEDULES, Problem
-from advrec_tf.perturbations.single_user import alone
+from advrec_tf.perturbations.ensemble import SCHEDULES, THREAT_MODELS, Problem
+from advrec_tf.perturbations.single_user import worst_ranks
 
 VERSION = 6  # of the ensemble, one more whenever its bytes change
 LAYOUT_VERSION = 2  # one more whenever columns or entries are named otherwise
@@ -60,7 +60,7 @@ def jobs(
     base |= {"unit": unit, "k": k}
     conditions: list[tuple[str, str, str, tuple, tuple]] = [("clean", "", "", (0.0,), ("",))]
     for ball, epsilons in EPSILONS.items():
-        for threat_model, members in MEMBERS.items():
+        for threat_model, members in THREAT_MODELS.items():
             conditions.append(("attacked", threat_model, ball, epsilons, tuple(members)))
         if data.has_one_test_item_each:
             conditions.append(("certified", CERTIFICATE, ball, epsilons, ("",)))
@@ -88,7 +88,7 @@ def clean(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) 
 
     Beside tested users' nDCG, the values are kept that `worst_case.quarters` groups users by.
     """
-    form = _problem(points, P, Q, data).form
+    form = _problem(points, P, Q, data).factors
     lists = evaluation.top_k(form.user, form.item, data, points[0]["k"])
     row, ndcg = measured(points[0], lists, data)
     users = {
@@ -102,9 +102,9 @@ def clean(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) 
 def attacked(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Measured:
     """Measure the attack of each point, and each tested user's nDCG under it."""
     problem, rows, ndcg = _problem(points, P, Q, data), [], []
-    form, tested = problem.form, np.unique(data.test_users)
+    form, tested = problem.factors, np.unique(data.test_users)
     for point in points:
-        attack, epsilon = MEMBERS[point["threat_model"]][point["attack"]], point["epsilon"]
+        attack, epsilon = THREAT_MODELS[point["threat_model"]][point["attack"]], point["epsilon"]
         delta = attack(problem, epsilon, point["ball"])
         lists = evaluation.top_k(form.user + delta.user, form.item + delta.item, data, point["k"])
         row, users = measured(point, lists, data)
@@ -117,7 +117,7 @@ def attacked(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interaction
 
 def certified(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Measured:
     """Return the HR and nDCG that every perturbation of a point's epsilon leaves at least."""
-    form, k = _problem(points, P, Q, data).form, points[0]["k"]
+    form, k = _problem(points, P, Q, data).factors, points[0]["k"]
     radii = evaluation.certified_radii(form.user, form.item, data, points[0]["ball"], k, form.units)
     ranks = [1 + np.sum(radii <= point["epsilon"], axis=1) for point in points]
     return _by_ranks(points, ranks)
@@ -127,11 +127,11 @@ def attacked_by_user(
     points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions
 ) -> Measured:
     """Measure HR and nDCG where every user is attacked alone, with all items perturbed for it."""
-    form, k = _problem(points, P, Q, data).form, points[0]["k"]
+    form, k = _problem(points, P, Q, data).factors, points[0]["k"]
     ranks = []
     for point in points:
         sizes = form.sizes(point["epsilon"])
-        ranks.append(alone(form, data, sizes, point["ball"], k, SCHEDULES[USER]))
+        ranks.append(worst_ranks(form, data, sizes, point["ball"], k, SCHEDULES[USER]))
     return _by_ranks(points, ranks)
 
 

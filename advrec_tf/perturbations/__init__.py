@@ -1,13 +1,14 @@
-"""Perturbations of factor matrices: random noise, FGSM, BIM and PGD.  This room knows no model.
+"""Perturbations of factor matrices: random noise, FGSM, BIM and PGD. No model is known here.
 
-The points of an attack and noise need NumPy alone; the rest is imported when it is first used, as TensorFlow takes seconds.
+Points of attacks and noise need only NumPy. TensorFlow takes seconds, so the rest is imported when
+it is first used.
 """
 
 from importlib import import_module
 from typing import Any
 
 from advrec_tf.execution.startup import quiet_tensorflow
-from advrec_tf.perturbations.arguments import BALLS, Perturbation
+from advrec_tf.perturbations.arguments import BALLS, Budget, Perturbation
 from advrec_tf.perturbations.canonical import (
     UNITS,
     NormalizedFactors,
@@ -28,42 +29,31 @@ from advrec_tf.perturbations.presets import (
     uniform_start,
 )
 
-_LAZY = dict.fromkeys(
-    (
-        "ascend",
-        "ascended",
-        "bim",
-        "fgsm",
-        "normalize_rows",
-        "perturbed",
-        "pgd",
-        "project_l2",
-        "project_linf",
-        "trajectory",
-    ),
-    "attacks",
-)
+_LAZY = dict.fromkeys(("bim", "fgsm", "perturbed", "pgd", "trajectory"), "attacks")
+_LAZY |= dict.fromkeys(("TripleChunks", "chunk_triples"), "chunks")
+_LAZY |= dict.fromkeys(("batch_gradient", "bpr_loss", "full_gradient"), "gradient")
 _LAZY |= dict.fromkeys(
-    ("TripleChunks", "batch_gradient", "bpr_loss", "chunk_triples", "full_gradient"), "gradient"
+    ("ascend", "iterates", "normalize_rows", "project_l2", "project_linf"), "loop"
 )
 
 __all__ = [
-    "EMBEDDING_ATTACKS",
     "BALLS",
-    "UNITS",
+    "EMBEDDING_ATTACKS",
     "PGD_INIT",
+    "UNITS",
     "VERSION",
     "Attack",
+    "Budget",
     "NormalizedFactors",
     "Perturbation",
     "canonical",
-    "quantized_canonical",
     "default_step",
+    "noise",
     "normalize_users",
     "normalized_factors",
-    "truncate",
-    "noise",
     "points",
+    "quantized_canonical",
+    "truncate",
     "uniform_start",
     *_LAZY,
 ]

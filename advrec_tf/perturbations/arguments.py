@@ -1,4 +1,4 @@
-"""What attacks take and give, and whether it makes sense.  No TensorFlow."""
+"""What attacks take and return, and checks of it. This module needs no TensorFlow."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -14,6 +14,28 @@ class Perturbation(NamedTuple):
 
     user: np.ndarray
     item: np.ndarray
+
+
+class Budget(NamedTuple):
+    """How far an attack may move: epsilon and the ball, and its step size, epsilon / 4 if None."""
+
+    epsilon: float
+    step_size: float | None = None
+    ball: str = "linf"
+
+    def checked(self) -> "Budget":
+        """Return the budget in single precision. Raises ValueError for what is no budget."""
+        if self.ball not in BALLS:
+            raise ValueError(f"ball must be one of {', '.join(BALLS)}, not {self.ball!r}")
+        epsilon = _checked_size(self.epsilon, "epsilon")
+        step_size = None if self.step_size is None else _checked_size(self.step_size, "step_size")
+        return Budget(epsilon, step_size, self.ball)
+
+
+def _checked_size(value: float, name: str) -> float:
+    if np.ndim(value) or not np.isfinite(np.float32(min(value, np.inf))) or value < 0:
+        raise ValueError(f"{name} must be a number from 0 up, not {value}")
+    return float(np.float32(value))
 
 
 def checked_factors(P, Q, kind: npt.DTypeLike = np.float32) -> tuple[np.ndarray, np.ndarray]:
@@ -32,7 +54,7 @@ def checked_factors(P, Q, kind: npt.DTypeLike = np.float32) -> tuple[np.ndarray,
 def checked_table(table, kind: npt.DTypeLike = np.float32) -> np.ndarray:
     """Return a table of factors or parameters as numbers of a kind.
 
-    Raises ValueError if it has not two dimensions, and for values that are not finite.
+    Raises ValueError for a table without two dimensions and for values that are not finite.
     """
     table = np.asarray(table, kind)
     if table.ndim != 2:
@@ -42,20 +64,8 @@ def checked_table(table, kind: npt.DTypeLike = np.float32) -> np.ndarray:
     return table
 
 
-def checked_budget(
-    epsilon: float, step_size: float | None, ball: str
-) -> tuple[float, float | None]:
-    """Epsilon and step size, if one is given, in single precision.  Raises ValueError for what is no budget."""
-    if ball not in BALLS:
-        raise ValueError(f"ball must be one of {', '.join(BALLS)}, not {ball!r}")
-    for value, what in ((epsilon, "epsilon"), (0 if step_size is None else step_size, "step_size")):
-        if np.ndim(value) or not np.isfinite(np.float32(min(value, np.inf))) or value < 0:
-            raise ValueError(f"{what} must be a number from 0 up, not {value}")
-    return float(np.float32(epsilon)), None if step_size is None else float(np.float32(step_size))
-
-
 def checked_iterations(read_at: Iterable[int]) -> list[int]:
-    """Increasing whole numbers from 0 up.  Raises ValueError for anything else."""
+    """Return iteration counts, which must increase. Raises ValueError for anything else."""
     counts = list(read_at)
     if not counts or any(int(n) != n or n < 0 for n in counts) or counts != sorted(counts):
         raise ValueError(

@@ -1,7 +1,8 @@
-"""The form that all factors of the same lists share, and budgets that are relative to it.  No TensorFlow.
+"""The scale-free form of factors, and the units of epsilon. This module needs no TensorFlow.
 
-Lists stay as they are when all rows of Q are shifted alike, when P and Q become P A and Q A^-T, and when a user's row is multiplied by a positive
-number; a budget in units of the factors' own numbers does not.
+Lists do not change when all rows of Q are shifted alike, when P and Q become P A and Q A^-T, or
+when a user's row is multiplied by a positive number. An epsilon in numbers of the factors changes
+its meaning under each of them.
 """
 
 from typing import NamedTuple
@@ -12,30 +13,33 @@ from advrec_tf.errors import UserError
 from advrec_tf.perturbations.arguments import Perturbation, checked_factors, checked_table
 
 UNITS = ("absolute", "relative", "row")
-_STEP = (
-    2.0**-22
-)  # of a column's largest number: above what double precision leaves open, near the end of single precision
-_RANK = 1e-5  # of the largest singular value: below, a direction is rounding of single precision
+# In largest numbers of a column: more than double precision leaves open, and close to the last
+# digit of single precision.
+_STEP = 2.0**-22
+_RANK = 1e-5  # in largest singular values: below, a direction is rounding of single precision
 _BLOCK = 1 << 10  # triples whose margins are taken at once, as many as a core's cache holds
 
 
 def canonical(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """P' = U sqrt(S) and Q' = V sqrt(S) from the singular values of P (Q - mean row of Q)^T: float32 [users, D], [items, D], the same lists.
+    """Return P' = U sqrt(S) and Q' = V sqrt(S), from the singular values of P (Q - mean row)^T.
 
-    Equal for P A, Q A^-T + 1 b^T with any invertible A and any b, up to rounding; columns beyond the rank are zeros.
-    Raises ValueError for shapes that do not fit, values that are not finite, and factors that give a user the same score for every item.
+    float32 [users, D], [items, D], with the same lists. They are equal, up to rounding, for P A
+    and Q A^-T + 1 b^T with any invertible A and any b. Columns beyond the rank are zeros.
+    Raises ValueError for shapes that do not fit, values that are not finite, and factors that give
+    a user the same score for every item.
     """
     balanced = _balance(*checked_factors(P, Q, np.float64))
     missing = ((0, 0), (0, P.shape[1] - balanced.user.shape[1]))
-    return np.pad(balanced.user, missing).astype(np.float32), np.pad(balanced.item, missing).astype(
-        np.float32
-    )
+    user, item = (np.pad(x, missing).astype(np.float32) for x in (balanced.user, balanced.item))
+    return user, item
 
 
 def quantized_canonical(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`canonical` with a largest singular value of 1 and coarser numbers, float32 [users, r], [items, r]: the same bytes for P A, Q A^-T + 1 b^T but
-    for rare ties, so that not even rounding, which attacks with signs in them amplify, tells a scale, a basis or a shift.
+    """Return `canonical` at a largest singular value of 1, in coarser numbers: float32 [users, r],
+    [items, r].
 
+    The bytes are the same for P A and Q A^-T + 1 b^T, except for rare ties. Attacks with signs in
+    them amplify rounding, which here depends on no scale, basis or shift.
     Raises ValueError as `canonical`.
     """
     balanced = _balance(*checked_factors(P, Q, np.float64))
@@ -44,15 +48,16 @@ def quantized_canonical(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _coarse(table: np.ndarray) -> np.ndarray:
-    """In steps of a power of two: about _STEP of each column's largest number."""
+    """Round to steps of a power of two, about _STEP of each column's largest number."""
     step = _STEP * np.exp2(np.floor(np.log2(np.abs(table).max(axis=0))))
     return (np.round(table / step) * step).astype(np.float32)
 
 
 def truncate(P: np.ndarray, Q: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
-    """The factors of `rank` whose scores, less each user's mean, are closest to those of P and Q (Eckart and Young 1936): float32 [users, r],
-    [items, r], the first columns of `canonical`, all of them where there are fewer.
+    """Return the best rank-`rank` approximation: float32 [users, r], [items, r].
 
+    Its scores, less each user's mean, are closest to those of P and Q (Eckart and Young 1936).
+    These are the first columns of `canonical`, or all of them if there are fewer.
     Raises ValueError as `canonical`, and for a rank below 1.
     """
     if rank < 1:
@@ -62,18 +67,18 @@ def truncate(P: np.ndarray, Q: np.ndarray, rank: int) -> tuple[np.ndarray, np.nd
 
 
 def normalize_users(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """P with every user's row divided by the norm of his scores of all items, Q's mean row taken off, and Q: the same lists.
+    """Return P with users of equal score norm, Q's mean row taken off, and Q: the same lists.
 
-    No list changes by a factor on a user's row, but the relative budget, a share of the root mean square of all rows, takes a short one first.  In
-    canonical form rows are then of similar lengths, whatever factor each had.
+    A relative epsilon, a share of the RMS norm of all rows, breaks users with short rows first. A
+    factor on a user's row changes no list, and this removes it.
     Raises ValueError for shapes that do not fit and values that are not finite.
     """
-    wide, tall = checked_factors(P, Q, np.float64)
-    return (wide / _score_norms(wide, tall)).astype(np.float32), tall.astype(np.float32)
+    user, item = checked_factors(P, Q, np.float64)
+    return (user / _score_norms(user, item)).astype(np.float32), item.astype(np.float32)
 
 
 def _score_norms(P: np.ndarray, Q: np.ndarray) -> np.ndarray:
-    """[U, 1], 1 where all scores are equal."""
+    """Return the norm of each user's scores less their mean, [U, 1], or 1 where it is 0."""
     _, R = np.linalg.qr(Q - Q.mean(axis=0))
     norms = np.linalg.norm(P @ R.T, axis=1, keepdims=True)
     norms[norms == 0] = 1
@@ -83,12 +88,15 @@ def _score_norms(P: np.ndarray, Q: np.ndarray) -> np.ndarray:
 class _Balanced(NamedTuple):
     user: np.ndarray  # [U, r]
     item: np.ndarray  # [I, r]
-    to_user: np.ndarray  # [r, D]: what is added to `user` is added to P times this
+    to_user: np.ndarray  # [r, D]: adding X to `user` adds X to_user to P
     to_item: np.ndarray  # [r, D]
 
 
 def _balance(P: np.ndarray, Q: np.ndarray) -> _Balanced:
-    """Without users x items: P = A R and Q - mean = B T by QR, and the singular values of R T^T."""
+    """Return the canonical tables in double precision, without a matrix of users x items.
+
+    P = A R and Q - mean = B T by QR; the singular values are those of R T^T.
+    """
     (A, R), (B, T) = np.linalg.qr(P), np.linalg.qr(Q - Q.mean(axis=0))
     left, values, right = np.linalg.svd(R @ T.T)
     rank = int(np.sum(values > _RANK * values[0])) if values[0] > 0 else 0
@@ -96,75 +104,75 @@ def _balance(P: np.ndarray, Q: np.ndarray) -> _Balanced:
         raise UserError("the factors give every item the same score")
     roots, left, right = np.sqrt(values[:rank]), left[:, :rank], right[:rank].T
     item = (B @ right) * roots
-    signs = np.sign(
-        item[np.abs(item).argmax(axis=0), np.arange(rank)]
-    )  # singular vectors have none of their own
+    # Singular vectors have no sign of their own.
+    signs = np.sign(item[np.abs(item).argmax(axis=0), np.arange(rank)])
     user, item, left, right = (A @ left) * roots * signs, item * signs, left * signs, right * signs
     return _Balanced(user, item, (left / roots).T @ R, (right / roots).T @ T)
 
 
 class NormalizedFactors(NamedTuple):
-    """Factors as an attack sees them under a budget, and the way back.
+    """Factors as an attack sees them in a unit, and the maps from and to the original ones.
 
-    user [U, r], item [I, r]: float32; units: what epsilon 1 is in the rows of each, [1, 1] or [N, 1].
+    user [U, r], item [I, r]: float32. units: what epsilon 1 is in the rows of each, [1, 1] or
+    [N, 1].
     """
 
     user: np.ndarray
     item: np.ndarray
     units: tuple[np.ndarray, np.ndarray]
-    back_to: tuple[np.ndarray, np.ndarray] | None = None  # [r, D] each
-    factors: np.ndarray = np.ones((1, 1))  # on users' own rows
+    to_tables: tuple[np.ndarray, np.ndarray] | None = None  # [r, D] each
+    user_scale: np.ndarray = np.ones((1, 1))  # by which users' rows were divided
 
     def sizes(self, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
-        """A budget or step as the length that the rows of both tables have."""
+        """Return an epsilon or step size as a length of rows, for both tables."""
         user, item = (
             np.asarray(np.float32(epsilon) * unit.astype(np.float32)) for unit in self.units
         )
         return user, item
 
     def scaled(self, delta: Perturbation) -> Perturbation:
-        """A perturbation in units of the budget as one of this form."""
+        """Return a perturbation that is in units of epsilon as one of these factors."""
         user, item = (unit.astype(np.float32) * part for unit, part in zip(self.units, delta))
         return Perturbation(user, item)
 
     def to_original(self, delta: Perturbation) -> Perturbation:
-        """A perturbation of this form as one of the factors that were given: the lists are the same."""
-        if self.back_to is None:
+        """Return a perturbation of these factors as one of the original factors: the same lists."""
+        if self.to_tables is None:
             return delta
-        user, item = (part.astype(np.float64) @ to for part, to in zip(delta, self.back_to))
-        return Perturbation((self.factors * user).astype(np.float32), item.astype(np.float32))
+        user, item = (part.astype(np.float64) @ to for part, to in zip(delta, self.to_tables))
+        return Perturbation((self.user_scale * user).astype(np.float32), item.astype(np.float32))
 
     def from_original(self, delta: Perturbation) -> Perturbation:
-        """The other way, for what lies in the span of the factors."""
-        if self.back_to is None:
+        """Return a perturbation of the original factors, within their span, as one of these."""
+        if self.to_tables is None:
             return delta
         user, item = (
             np.asarray(part, np.float64) @ np.linalg.pinv(to)
-            for part, to in zip(delta, self.back_to)
+            for part, to in zip(delta, self.to_tables)
         )
-        return Perturbation((user / self.factors).astype(np.float32), item.astype(np.float32))
+        return Perturbation((user / self.user_scale).astype(np.float32), item.astype(np.float32))
 
 
 def normalized_factors(
     P: np.ndarray, Q: np.ndarray, unit: str = "absolute", triples=None
 ) -> NormalizedFactors:
-    """P and Q as they are (absolute), or in canonical form with the margins of the triples divided by their standard deviation, so that no scale
-    saturates a loss.
+    """Return P and Q as they are (absolute), or in canonical form (relative, row).
 
-    Epsilon is then a share of the root mean square of the table's row norms (relative) or of the row's own norm (row).  For `row` each
-    user's row is first divided by the norm of its scores, so that not even a factor on one user's row matters.
+    The canonical tables are divided so that the triples' margins have standard deviation 1, hence
+    no scale saturates a loss. Epsilon is a share of the RMS row norm of each table (relative) or
+    of each row's own norm (row). For row, users are also normalised to equal score norm.
+
     triples: three int arrays [N] (user, positive, negative), or None where no loss is taken.
-    Raises ValueError as `canonical`, and for another budget.
+    Raises ValueError as `canonical`, and for another unit.
     """
     if unit not in UNITS:
         raise ValueError(f"unit must be one of {', '.join(UNITS)}, not {unit!r}")
     if unit == "absolute":
-        return NormalizedFactors(*checked_factors(P, Q), (np.ones((1, 1)), np.ones((1, 1))))
-    (wide, tall), factors = checked_factors(P, Q, np.float64), np.ones((1, 1))
+        return parameter_tables(*checked_factors(P, Q))
+    (wide, item), user_scale = checked_factors(P, Q, np.float64), np.ones((1, 1))
     if unit == "row":
-        factors = _score_norms(wide, tall)
-        wide = wide / factors
-    balanced = _balance(wide, tall)
+        user_scale = _score_norms(wide, item)
+    balanced = _balance(wide / user_scale, item)
     spread = 1.0 if triples is None else _spread(balanced.user, balanced.item, triples)
     root = np.sqrt(spread)
     tables = [(table / root).astype(np.float32) for table in (balanced.user, balanced.item)]
@@ -174,13 +182,13 @@ def normalized_factors(
         tables[1],
         (units[0], units[1]),
         (balanced.to_user * root, balanced.to_item * root),
-        factors,
+        user_scale,
     )
 
 
 def parameter_tables(P: np.ndarray, Q: np.ndarray, unit: str = "absolute") -> NormalizedFactors:
-    """Return two parameter tables as they are, with epsilon in numbers of them (absolute) or in the
-    RMS row norm of each (relative).
+    """Return two parameter tables as they are, with epsilon in numbers of them (absolute) or in
+    the RMS row norm of each (relative).
 
     P: [U, D], Q: [I, D']. Raises ValueError for tables that are not of two dimensions or not
     finite, and for another unit: the canonical form is that of factors.
@@ -204,12 +212,11 @@ def _norms(table: np.ndarray) -> np.ndarray:
 
 
 def _spread(P: np.ndarray, Q: np.ndarray, triples) -> float:
-    """Standard deviation of the triples' margins; 1 where they do not differ."""
+    """Return the standard deviation of the triples' margins, or 1 if they do not differ."""
     users, positives, negatives = (np.asarray(ids) for ids in triples)
     margins = np.empty(len(users))
     for start in range(0, len(users), _BLOCK):
         part = slice(start, start + _BLOCK)
-        margins[part] = np.einsum(
-            "nd,nd->n", P[users[part]], Q[positives[part]] - Q[negatives[part]]
-        )
+        differences = Q[positives[part]] - Q[negatives[part]]
+        margins[part] = np.einsum("nd,nd->n", P[users[part]], differences)
     return float(margins.std()) or 1.0

@@ -1,5 +1,6 @@
-"""Attacks that are hard to fool together: no parameter to tune, and what any of them breaks is
-broken (in the manner of Croce and Hein 2020).
+"""An ensemble of attacks without parameters to tune; what any of them breaks is broken.
+
+It is built in the manner of AutoAttack (Croce and Hein 2020).
 """
 
 from collections.abc import Callable, Iterator
@@ -10,12 +11,12 @@ import numpy as np
 
 from advrec_tf import evaluation, perturbations
 from advrec_tf.data import Interactions, Triples, sample_triples
-from advrec_tf.perturbations import NormalizedFactors, Perturbation
+from advrec_tf.perturbations import Budget, NormalizedFactors, Perturbation
 from advrec_tf.perturbations.losses import Schedule, SmoothDCG, Softmax, anneal, frank_wolfe
 
 BIM_STEPS = 25  # with the papers' step size
 SOFTMAX_STEPS, SOFTMAX_MOMENTUM = 10, 0.5
-# By the threat whose attack is annealed; found on ML-1M (BPR-MF and iALS-64).
+# By the threat model whose attack is annealed; chosen on ML-1M (BPR-MF and iALS-64).
 SCHEDULES = {
     "lists": Schedule(12, 6.0, 1.0),
     "test": Schedule(24, 4.0, 0.2),
@@ -26,7 +27,7 @@ FREE_SCORES, RESTARTS = 1 << 17, 64  # scores of users x items whose restarts co
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Factors in the form of their budget, and what the members of an ensemble share."""
+    """The factors that are attacked, and what all attacks of an ensemble share."""
 
     P: np.ndarray
     Q: np.ndarray
@@ -44,117 +45,118 @@ class Problem:
         return perturbations.chunk_triples(self.triples, self.data.n_users, self.data.n_items)
 
     @cached_property
-    def form(self) -> NormalizedFactors:
+    def factors(self) -> NormalizedFactors:
         return perturbations.normalized_factors(self.P, self.Q, self.unit, self.triples)
 
-    def loss(self, threat: str) -> SmoothDCG:
-        """The smooth DCG of what is to sink under a threat: every user's list, its first items
-        before its last, or his test items.
+    def loss(self, threat_model: str) -> SmoothDCG:
+        """Return the demotion loss of a threat model: of every user's list, where its first items
+        have the largest weights, or of the test items.
         """
-        if threat == "lists":
-            sunk = evaluation.top_k(self.form.user, self.form.item, self.data, self.k)
+        if threat_model == "lists":
+            items = evaluation.top_k(self.factors.user, self.factors.item, self.data, self.k)
             weights = 1 / np.arange(1, self.k + 1)
         else:
-            sunk = items_of_test(self.data)
-            weights = np.ones(sunk.shape[1])
-        return SmoothDCG(self.form, self.data, sunk, weights, self.k)
+            items = items_of_test(self.data)
+            weights = np.ones(items.shape[1])
+        return SmoothDCG(self.factors, self.data, items, weights, self.k)
 
 
 def items_of_test(data: Interactions) -> np.ndarray:
-    """Each user's test items, int [U, n], -1 where there are fewer."""
+    """Return each user's test items, int [U, n], -1 where there are fewer."""
     counts = np.bincount(data.test_users, minlength=data.n_users)
-    found = np.full((data.n_users, counts.max(initial=1)), -1)
-    turn = np.arange(len(data.test_users)) - np.searchsorted(data.test_users, data.test_users)
-    found[data.test_users, turn] = data.test_items
-    return found
+    items = np.full((data.n_users, counts.max(initial=1)), -1)
+    column = np.arange(len(data.test_users)) - np.searchsorted(data.test_users, data.test_users)
+    items[data.test_users, column] = data.test_items
+    return items
 
 
-def _noise(problem: Problem, rho: float, ball: str, draw: int = 0) -> Perturbation:
+Attack = Callable[[Problem, float, str], Perturbation]  # (problem, epsilon, ball), normalised
+
+
+def _noise(problem: Problem, epsilon: float, ball: str, draw: int = 0) -> Perturbation:
     seed = [problem.seed, draw] if draw else problem.seed
-    rows = perturbations.noise(problem.form.user, problem.form.item, rho, seed)
+    rows = perturbations.noise(problem.factors.user, problem.factors.item, epsilon, seed)
     if ball == "linf":
-        rows = Perturbation(*(np.float32(rho) * np.sign(x) for x in rows))
-    return problem.form.scaled(rows)
+        rows = Perturbation(*(np.float32(epsilon) * np.sign(x) for x in rows))
+    return problem.factors.scaled(rows)
 
 
-def _bim(problem: Problem, rho: float, ball: str) -> Perturbation:
-    return next(
-        perturbations.ascended(problem.form, problem.chunks, rho, None, ball, None, (BIM_STEPS,))
-    )
+def _bim(problem: Problem, epsilon: float, ball: str) -> Perturbation:
+    budget = Budget(epsilon, ball=ball)
+    iterates = perturbations.iterates(problem.factors, problem.chunks, budget, read_at=(BIM_STEPS,))
+    return next(iterates)
 
 
-def _softmax(problem: Problem, rho: float, ball: str) -> Perturbation:
-    form, loss = problem.form, Softmax(problem.data)
-    delta = [np.zeros_like(form.user), np.zeros_like(form.item)]
+def _softmax(problem: Problem, epsilon: float, ball: str) -> Perturbation:
+    factors, loss = problem.factors, Softmax(problem.data)
+    sizes, delta = factors.sizes(epsilon), list(_zeros(factors))
     for _ in range(SOFTMAX_STEPS):
-        delta = frank_wolfe(form, loss.gradient, form.sizes(rho), ball, SOFTMAX_MOMENTUM, delta)
+        delta = frank_wolfe(factors, loss.gradient, sizes, ball, SOFTMAX_MOMENTUM, delta)
     return Perturbation(*delta)
 
 
-def _smooth_dcg(threat: str) -> Callable[[Problem, float, str], Perturbation]:
-    def member(problem: Problem, rho: float, ball: str) -> Perturbation:
+def _smooth_dcg(threat_model: str) -> Attack:
+    def attack(problem: Problem, epsilon: float, ball: str) -> Perturbation:
         scores = problem.data.n_users * problem.data.n_items
         count = int(np.clip(FREE_SCORES // scores, 1, RESTARTS))
-        return restarted(problem, threat, rho, ball, SCHEDULES[threat], count)
+        return restarted(problem, threat_model, epsilon, ball, SCHEDULES[threat_model], count)
 
-    return member
+    return attack
+
+
+def _zeros(factors: NormalizedFactors) -> Perturbation:
+    return Perturbation(np.zeros_like(factors.user), np.zeros_like(factors.item))
 
 
 def restarted(
-    problem: Problem, threat: str, rho: float, ball: str, schedule: Schedule, count: int
+    problem: Problem, threat_model: str, epsilon: float, ball: str, schedule: Schedule, count: int
 ) -> Perturbation:
     """Return the best of `count` annealed attacks.
 
     The first starts at zero. The others start at noise, with a random first temperature and random
     weights of users, so that the rows which all users share serve others.
     """
-    loss, sizes = problem.loss(threat), problem.form.sizes(rho)
-    zeros = Perturbation(*map(np.zeros_like, problem.form[:2]))
-    least, best = anneal(problem.form, loss, sizes, ball, schedule, zeros)
+    factors, loss = problem.factors, problem.loss(threat_model)
+    sizes = factors.sizes(epsilon)
+    least, best = anneal(factors, loss, sizes, ball, schedule, _zeros(factors))
     for draw in range(1, count):
         rng = np.random.default_rng([problem.seed, draw])
         loss.user_weights = rng.exponential(size=(problem.data.n_users, 1, 1)).astype(np.float32)
         warm = schedule._replace(first=schedule.first * 10 ** -rng.random())
-        dcg, delta = anneal(problem.form, loss, sizes, ball, warm, _noise(problem, rho, ball, draw))
+        start = _noise(problem, epsilon, ball, draw)
+        dcg, delta = anneal(factors, loss, sizes, ball, warm, start)
         if dcg < least:
             least, best = dcg, delta
     return best
 
 
-NOISE = "noise"  # no attack: what none should fall behind
-# What an attacker knows: the training pairs, as in the papers; the lists that are shown; the
-# held-out item, whose rank is what is measured.
-MEMBERS: dict[str, dict[str, Callable[[Problem, float, str], Perturbation]]] = {
+NOISE = "noise"  # the baseline that every attack should beat
+# The attacks of each threat model. What the attacker knows: the training pairs, as in the papers;
+# the lists that are shown; the held-out items, whose rank is measured.
+THREAT_MODELS: dict[str, dict[str, Attack]] = {
     "train": {NOISE: _noise, "bim": _bim, "softmax": _softmax},
     "lists": {NOISE: _noise, "smooth DCG": _smooth_dcg("lists")},
     "test": {NOISE: _noise, "smooth DCG": _smooth_dcg("test")},
 }
-# Whose attacks each can make besides: embeddings and training pairs give the lists, and who attacks
-# one user may attack all.
+# The threat models whose attacks are also possible in each: embeddings and training pairs give the
+# lists, and an attacker of one user may attack all.
 ALSO = {"train": ("lists",), "user": ("test",)}
 
 
 def ensemble(
-    P: np.ndarray,
-    Q: np.ndarray,
-    data: Interactions,
-    threat: str,
-    rho: float,
-    ball: str = "l2",
-    seed: int = 0,
-    k: int = 10,
-    unit: str = "relative",
+    problem: Problem, threat_model: str, epsilon: float, ball: str = "l2"
 ) -> Iterator[tuple[str, Perturbation]]:
-    """Every member of a threat's ensemble with its perturbation of P and Q, and noise of the same
-    size, which none of them should fall behind.
+    """Yield every attack of a threat model, by name, with its perturbation of P and Q.
 
-    `train`: BIM, and a softmax over all items. `lists`: each user's list sinks below its strongest
-    rivals. `test`: so do his test items. Raises ValueError for another threat.
+    `train`: BIM, and a softmax over all items. `lists`: each user's list falls below its strongest
+    rivals. `test`: so do the test items. Each has noise of the same epsilon, which the attacks
+    should beat. Raises ValueError for another threat model.
     """
-    if threat not in MEMBERS:
-        raise ValueError(f"threat must be one of {', '.join(MEMBERS)}, not {threat!r}")
-    problem = Problem(P, Q, data, seed, k, unit)
+    if threat_model not in THREAT_MODELS:
+        raise ValueError(
+            f"threat model must be one of {', '.join(THREAT_MODELS)}, not {threat_model!r}"
+        )
     return (
-        (name, problem.form.to_original(member(problem, rho, ball)))
-        for name, member in MEMBERS[threat].items()
+        (name, problem.factors.to_original(attack(problem, epsilon, ball)))
+        for name, attack in THREAT_MODELS[threat_model].items()
     )

@@ -1,4 +1,7 @@
-"""What tells noise, FGSM, BIM and PGD apart, and the points at which they are measured.  No TensorFlow."""
+"""The registry of noise, FGSM, BIM and PGD, and the points at which they are measured.
+
+This module needs no TensorFlow.
+"""
 
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -6,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advrec_tf.perturbations.arguments import Perturbation, checked_budget
+from advrec_tf.perturbations.arguments import Budget, Perturbation
 from advrec_tf.perturbations.canonical import NormalizedFactors, normalized_factors
 
 PGD_INIT = 0.05
@@ -14,11 +17,11 @@ VERSION = 1  # of the attacks, one more whenever their bytes change
 
 
 class Attack(NamedTuple):
-    """What tells one perturbation from another.
+    """What distinguishes one attack from another.
 
-    start: what results call the place where it starts; init(P, Q, seed, init_range): that place, if it is not zero; step: the step size that is
-    used unless one is given, in epsilons; iterated: whether it goes on for some iterations inside a ball, or is one step; draw(form, epsilon,
-    seed): what it is instead, where no gradient is followed.
+    start: the name of its start in results. init(P, Q, seed, init_range): the start, if it is not
+    zero. step: the default step size, in epsilons. iterated: whether it takes many steps inside a
+    ball, or one. draw(factors, epsilon, seed): the perturbation, if it follows no gradient.
     """
 
     start: str = ""
@@ -31,7 +34,10 @@ class Attack(NamedTuple):
 def uniform_start(
     P: np.ndarray, Q: np.ndarray, seed: int = 0, init_range: float = PGD_INIT
 ) -> Perturbation:
-    """PGD's start: every element uniform in [-init_range, init_range], whatever epsilon is; the first projection mends it."""
+    """Return PGD's start: every element uniform in [-init_range, init_range].
+
+    The range does not depend on epsilon; the first projection brings the start into the ball.
+    """
     if not (np.isfinite(init_range) and init_range >= 0):
         raise ValueError(f"init_range must be a number from 0 up, not {init_range}")
     rng = np.random.default_rng(seed)
@@ -51,19 +57,19 @@ def noise(
 
     unit: of epsilon, see `normalized_factors`.
     """
-    form = normalized_factors(P, Q, unit)
-    return form.to_original(gaussian_rows(form, epsilon, seed))
+    factors = normalized_factors(P, Q, unit)
+    return factors.to_original(gaussian_rows(factors, epsilon, seed))
 
 
 def gaussian_rows(
-    form: NormalizedFactors, epsilon: float, seed: int | list[int] = 0
+    factors: NormalizedFactors, epsilon: float, seed: int | list[int] = 0
 ) -> Perturbation:
-    """Return a perturbation of a form, with rows in Gaussian directions of l2 norm epsilon."""
-    length, _ = checked_budget(epsilon, None, "l2")
+    """Return rows in Gaussian directions of l2 norm epsilon, as a perturbation of `factors`."""
+    length = Budget(epsilon).checked().epsilon
     rng = np.random.default_rng(seed)
-    rows = (rng.standard_normal(x.shape, np.float32) for x in (form.user, form.item))
+    rows = (rng.standard_normal(x.shape, np.float32) for x in (factors.user, factors.item))
     user, item = (np.float32(length) * x / np.linalg.norm(x, axis=1, keepdims=True) for x in rows)
-    return form.scaled(Perturbation(user, item))
+    return factors.scaled(Perturbation(user, item))
 
 
 EMBEDDING_ATTACKS = {
@@ -75,12 +81,10 @@ EMBEDDING_ATTACKS = {
 
 
 def default_step(attack: str, epsilon: float, step_size: float | None = None) -> float:
-    """The step size of an attack: the one given, if it is iterated, else its own share of epsilon."""
-    return (
-        step_size
-        if step_size is not None and EMBEDDING_ATTACKS[attack].iterated
-        else float(epsilon * EMBEDDING_ATTACKS[attack].step)
-    )
+    """Return the step size of an attack: the given one if it is iterated, else its default."""
+    if step_size is not None and EMBEDDING_ATTACKS[attack].iterated:
+        return step_size
+    return float(epsilon * EMBEDDING_ATTACKS[attack].step)
 
 
 def points(
@@ -90,23 +94,19 @@ def points(
     ball: str = "linf",
     step_size: float | None = None,
     start: str = "",
-    unit: str = "absolute",
 ) -> list[dict]:
-    """The key columns of one attack at every budget and, if it is iterated, every number of iterations; what means nothing to it is left out.
+    """Return the key columns of an attack at every epsilon and, if iterated, iteration count.
 
-    start: where it starts in place of its own start: "after_NAME" is where an attack of that name has ended.
+    Columns without a meaning for the attack are left out. start: another start than the attack's
+    own; "after_NAME" is where an attack of that name has ended.
     """
-    kind, found = EMBEDDING_ATTACKS[attack], []
+    kind, keys = EMBEDDING_ATTACKS[attack], []
     for epsilon, count in product(map(float, epsilons), iterations if kind.iterated else (1,)):
-        steps = {
-            "start": start or kind.start,
-            "step_size": default_step(attack, epsilon, step_size),
-            "iterations": count,
-        }
-        point = (
-            {"attack": attack, "epsilon": epsilon}
-            | ({"ball": ball} if kind.iterated else {})
-            | ({} if kind.draw else steps)
-        )
-        found.append(point | ({} if unit == "absolute" else {"unit": unit}))
-    return found
+        key = {"attack": attack, "epsilon": epsilon}
+        if kind.iterated:
+            key["ball"] = ball
+        if not kind.draw:
+            step = default_step(attack, epsilon, step_size)
+            key |= {"start": start or kind.start, "step_size": step, "iterations": count}
+        keys.append(key)
+    return keys

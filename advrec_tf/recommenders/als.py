@@ -12,7 +12,7 @@ import tensorflow as tf
 from advrec_tf.data import Interactions
 from advrec_tf.execution.threads import side_by_side
 
-_PAIRS = 1 << 17  # pairs of a block, including those that only fill its rows up
+PAIRS = 1 << 17  # pairs, filled up ones included, that a thread works on at a time
 
 
 class Block(NamedTuple):
@@ -41,7 +41,7 @@ def blocks_of(
     by_size = by_size[counts[by_size] > 0]
     while len(by_size):
         width = counts[by_size[-1]]  # blocks are cut from the largest row down
-        size = max(1, _PAIRS // width)
+        size = max(1, PAIRS // width)
         chosen, by_size = by_size[-size:], by_size[:-size]
         columns = np.arange(width)
         filled = columns < counts[chosen][:, None]
