@@ -12,7 +12,7 @@ from advrec_tf.errors import UserError
 from advrec_tf.execution.jobs import BACKENDS
 from advrec_tf.perturbations import BALLS, EMBEDDING_ATTACKS, PGD_INIT, UNITS
 from advrec_tf.poisoning import POISONING_ATTACKS
-from advrec_tf.poisoning.settings import GOALS, DisguisedRecSys20Settings, GanSettings
+from advrec_tf.poisoning.settings import GOALS, DisguisedRecSys20Config, GanConfig
 from advrec_tf.recommenders import RECOMMENDERS, AMFSettings, PMFSettings, WRMFSettings
 
 MOST = 1e30  # of any number; single precision ends at 3e38
@@ -569,7 +569,7 @@ FLAGS = {
         "whole",
         POISONED,
         "recsys20_disguised: most clicks in which a profile differs from the real one it started from",
-        DisguisedRecSys20Settings.most_changes,
+        DisguisedRecSys20Config.most_changes,
         low=1,
     ),
     "aware_of": Flag(
@@ -581,7 +581,7 @@ FLAGS = {
         "whole",
         POISONED,
         "recsys19: most epochs of the GAN, until its profiles look real",
-        GanSettings.epochs,
+        GanConfig.epochs,
         {"quick": 2},
         low=1,
     ),

@@ -1,6 +1,7 @@
 """Poisoning: fake profiles that make a recommender show the attacker's targets.
 
-The attacks that learn, `bilevel` (RecSys20), `gan` and `zeroth_order` (RecSys19), are imported when they are first used, as TensorFlow takes seconds.
+The attacks that learn, `bilevel` (RecSys20), `gan` and `zeroth_order` (RecSys19), are imported on
+first use, because TensorFlow takes seconds.
 """
 
 from importlib import import_module
@@ -11,10 +12,10 @@ from advrec_tf.poisoning.heuristics import HEURISTICS, heuristic
 from advrec_tf.poisoning.likeness import LIKENESS, likeness
 from advrec_tf.poisoning.making import POISONING_ATTACKS, Plan, folder_of, make
 from advrec_tf.poisoning.profiles import Profiles
-from advrec_tf.poisoning.settings import RecSys19Settings, RecSys20Settings
+from advrec_tf.poisoning.settings import RecSys19Config, RecSys20Config
 from advrec_tf.poisoning.trajectory import read_trajectory
 
-_LEARNT = ("bilevel", "gan", "zeroth_order")
+_LEARNED = ("bilevel", "gan", "zeroth_order")
 
 __all__ = [
     "POISONING_ATTACKS",
@@ -22,8 +23,8 @@ __all__ = [
     "LIKENESS",
     "Plan",
     "Profiles",
-    "RecSys19Settings",
-    "RecSys20Settings",
+    "RecSys19Config",
+    "RecSys20Config",
     "folder_of",
     "heuristic",
     "likeness",
@@ -33,7 +34,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LEARNT:
+    if name not in _LEARNED:
         raise AttributeError(f"module 'advrec_tf.poisoning' has no attribute {name!r}")
     quiet_tensorflow()
     return import_module(f"advrec_tf.poisoning.{name}")

@@ -1,6 +1,10 @@
-"""What fake profiles depend on, beside the data and the seed.  No TensorFlow."""
+"""Configurations of the attacks that learn their fake profiles.  This module needs no TensorFlow.
 
-from dataclasses import dataclass
+The metadata of a field holds what its flag needs: the help text and, where they exist, the lowest
+value (`low`) and the choices.
+"""
+
+from dataclasses import MISSING, dataclass, field
 from typing import Any, ClassVar
 
 from advrec_tf.errors import UserError
@@ -9,164 +13,220 @@ from advrec_tf.recommenders.settings import Settings, WRMFSettings
 GOALS = ("hit", "smoothed_hit", "score")
 
 
-@dataclass(frozen=True)
-class RecSys20Settings:
-    """Of RecSys20 (sections III-A and IV-A.1, Tang et al.'s public code).  Raises UserError for values that make no sense."""
+def _flag(help: str, default: Any = MISSING, **bounds: Any) -> Any:
+    return field(default=default, metadata={"help": help, **bounds})
 
-    fakes: int
-    targets: tuple[int, ...]
+
+def _fakes() -> Any:
+    return _flag("fake profiles of an attack", low=1)
+
+
+def _targets() -> Any:
+    return _flag("item numbers that an attack promotes", low=0)
+
+
+def _click_targets() -> Any:
+    return _flag("every profile clicks all targets", False)
+
+
+def _most_changes(default: int | None) -> Any:
+    return _flag(
+        "most clicks in which a profile differs from the real one it started from", default, low=1
+    )
+
+
+def _gan_epochs() -> Any:
+    return _flag("most epochs of the GAN, until its profiles look real", 128, low=1)
+
+
+def _mask() -> Any:
+    return _flag(
+        "random entries that a fake may have [as many as a random real user has, its strongest]",
+        None,
+        low=1,
+    )
+
+
+def _largest_move(default: float | None) -> Any:
+    return _flag(
+        "scale each step so that its largest entry moves by this [by the step size]", default, low=0
+    )
+
+
+def _goal(default: str) -> Any:
+    return _flag("what its steps raise", default, choices=GOALS)
+
+
+@dataclass(frozen=True)
+class RecSys20Config:
+    """RecSys20 (sections III-A and IV-A.1, and the public code of Tang et al.).
+
+    Raises UserError when more epochs are unrolled than the surrogate has.
+    """
+
+    fakes: int = _fakes()
+    targets: tuple[int, ...] = _targets()
     surrogate: WRMFSettings = WRMFSettings()
-    epochs: int = 50
-    unrolled_epochs: int = 10
+    epochs: int = _flag("epochs of its surrogate", 50, low=1)
+    unrolled_epochs: int = _flag(
+        "the surrogate's last epochs that are differentiated through", 10, low=1
+    )
     learning_rate: float = 1.0
     momentum: float = 0.95
-    threshold: float = 0.05
-    click_limit: int = 100  # of the real users whose profiles the fakes start from
-    clicks: int | None = None  # most clicks of a profile
-    click_targets: bool = False  # whether every profile clicks all targets
-    fresh_seeds: bool = True  # whether each outer epoch's surrogate has a seed of its own; in the public code all have the same
-    most_changes: int | None = None  # of a profile, from the real one that it started from
-    defense: Any = None  # a `defenses.Defense` that the attacker knows of: what it makes of the data is what the surrogate sees
-    k: int = 50
+    threshold: float = 0.05  # an entry above it is a click
+    click_limit: int = _flag(
+        "the fakes start from the first users with at most this many clicks", 100, low=1
+    )
+    clicks: int | None = _flag("most clicks of a fake profile [no limit]", None, low=1)
+    click_targets: bool = _click_targets()
+    fresh_seeds: bool = _flag(
+        "each outer epoch's surrogate has its own seed; the public code gives all the same", True
+    )
+    most_changes: int | None = _most_changes(None)
+    defense: Any = None  # a `defenses.Defense` that the attacker knows and applies first
+    k: int = _flag("length of the lists", 50, low=1)
 
     name: ClassVar[str] = "recsys20"
-    version: ClassVar[int] = 2  # of the algorithm: one more whenever its bytes change
+    version: ClassVar[int] = 2  # of the algorithm; increase it whenever the profiles change
     outer_epochs: ClassVar[int] = 30
 
     def __post_init__(self):
         if self.unrolled_epochs > self.epochs:
             raise UserError(
-                f"--unrolled_epochs ({self.unrolled_epochs}) are more than --surrogate_epochs ({self.epochs})"
+                f"--unrolled_epochs ({self.unrolled_epochs}) are more than"
+                f" --surrogate_epochs ({self.epochs})"
             )
 
     @property
     def recommender(self) -> Settings:
-        """The recommender that it trains."""
+        """Return the configuration of the recommender that the attack trains."""
         return self.surrogate
 
-    def steps(self, asked: int | None) -> int:
-        """Its outer epochs: those asked for, or its own."""
-        return asked or self.outer_epochs
+    def steps(self, requested: int | None) -> int:
+        """Return the number of outer epochs: the requested one, or else the default."""
+        return requested or self.outer_epochs
 
 
 @dataclass(frozen=True)
-class DisguisedRecSys20Settings(RecSys20Settings):
-    """RecSys20 against a detector: every profile is a real user's but for a few clicks."""
+class DisguisedRecSys20Config(RecSys20Config):
+    """RecSys20 against a detector: a profile differs from a real user's in a few clicks only."""
 
-    most_changes: int | None = 2
+    most_changes: int | None = _most_changes(2)
 
     name = "recsys20_disguised"
 
 
 @dataclass(frozen=True)
-class AwareRecSys20Settings(RecSys20Settings):
-    """RecSys20 against a reconstruction that it knows of."""
+class AwareRecSys20Config(RecSys20Config):
+    """RecSys20 against a reconstruction that the attacker knows."""
 
     name = "recsys20_aware"
 
 
 @dataclass(frozen=True)
-class GanSettings:
-    """Of the DCGAN that makes RecSys19's first profiles, and of these profiles (section III-A; the figures are those of a public
-    re-implementation, but for the number of epochs)."""
+class GanConfig:
+    """The DCGAN that makes RecSys19's first profiles, and these profiles (section III-A).
 
-    fakes: int
+    The defaults are those of a public re-implementation, except for the number of epochs.
+    """
+
+    fakes: int = _fakes()
     batch_size: int = 64
     learning_rate: float = 2e-4
     beta_1: float = 0.5
-    epochs: int = 128  # at most
-    mask: int | None = (
-        None  # random entries that a profile may have; else it has as many as a random real user
-    )
+    epochs: int = _gan_epochs()
+    mask: int | None = _mask()
 
     name: ClassVar[str] = "gan"
     version: ClassVar[int] = 2
     recommender: ClassVar[None] = None
 
-    def steps(self, asked: int | None) -> int:
-        """Its epochs, whatever is asked of other attacks."""
+    def steps(self, requested: int | None) -> int:
+        """Return the number of epochs, which does not depend on the requested outer epochs."""
         return self.epochs
 
 
 @dataclass(frozen=True)
-class RecSys19Settings:
-    """Of RecSys19 (section III-A; the figures are those of a public re-implementation).  Raises UserError for values that make no sense."""
+class RecSys19Config:
+    """RecSys19 (section III-A).  The defaults are those of a public re-implementation.
 
-    fakes: int
-    targets: tuple[int, ...]
-    recommender: Settings = WRMFSettings()
-    gan_epochs: int = GanSettings.epochs
-    mask: int | None = None
-    click_targets: bool = False  # whether every profile rates all targets highest
-    directions: int = 5
-    smoothing: float = 50.0  # a, the length of a probe
-    step_size: float = 100.0  # eta
-    largest_move: float | None = None  # what the largest change of an entry in a step is scaled to
-    base_epochs: int = 50  # of a fresh recommender before every step
-    probe_epochs: int = 5  # for f(F + a Z), and for the f(F) that it is compared with
-    goal: str = "hit"
-    k: int = 10
+    Raises UserError for an unknown goal.
+    """
+
+    fakes: int = _fakes()
+    targets: tuple[int, ...] = _targets()
+    recommender: Settings = WRMFSettings()  # that the steps probe
+    gan_epochs: int = _gan_epochs()
+    mask: int | None = _mask()
+    click_targets: bool = _click_targets()
+    directions: int = _flag("directions a zeroth-order step probes", 5, low=1)
+    smoothing: float = _flag("length of a probe", 50.0, low=0)
+    step_size: float = _flag("step size, times the length of a probe", 100.0, low=0)
+    largest_move: float | None = _largest_move(None)
+    base_epochs: int = 50  # of training the recommender before every step
+    probe_epochs: int = 5  # of training it for f(F + a Z) and for the f(F) to compare with
+    goal: str = _goal("hit")
+    k: int = _flag("length of the lists", 10, low=1)
 
     name: ClassVar[str] = "recsys19"
     version: ClassVar[int] = 2
     outer_epochs: ClassVar[int] = 10
-    start: ClassVar[str] = "gan"  # which profiles the steps start from
-    blind: ClassVar[bool] = False  # whether the differences of a step are random ones
+    start: ClassVar[str] = "gan"  # the attack whose profiles the steps start from
+    blind: ClassVar[bool] = False  # whether random differences replace those of the probes
 
     def __post_init__(self):
         if self.goal not in GOALS:
             raise UserError(f"the goal must be one of {', '.join(GOALS)}, not {self.goal!r}")
 
     @property
-    def gan(self) -> GanSettings:
-        """Of the GAN that makes the first profiles."""
-        return GanSettings(self.fakes, epochs=self.gan_epochs, mask=self.mask)
+    def gan(self) -> GanConfig:
+        """Return the configuration of the GAN that makes the first profiles."""
+        return GanConfig(self.fakes, epochs=self.gan_epochs, mask=self.mask)
 
-    def steps(self, asked: int | None) -> int:
-        """Its outer epochs: those asked for, or its own."""
-        return asked or self.outer_epochs
+    def steps(self, requested: int | None) -> int:
+        """Return the number of outer epochs: the requested one, or else the default."""
+        return requested or self.outer_epochs
 
 
 @dataclass(frozen=True)
-class RefinedBootstrapSettings(RecSys19Settings):
-    """RecSys19's steps on real users' profiles: what they would do to those of an ideal GAN."""
+class RefinedBootstrapConfig(RecSys19Config):
+    """RecSys19's steps on profiles of real users, which stand for those of an ideal GAN."""
 
     name = "bootstrap_refined"
     start = "bootstrap"
 
 
 @dataclass(frozen=True)
-class ScoredBootstrapSettings(RefinedBootstrapSettings):
-    """More and larger steps, towards the predicted score: the most that such steps reach."""
+class ScoredBootstrapConfig(RefinedBootstrapConfig):
+    """More and larger steps towards the predicted score: the most that such steps reach."""
 
-    largest_move: float | None = 1.0
-    goal: str = "score"
+    largest_move: float | None = _largest_move(1.0)
+    goal: str = _goal("score")
 
     name = "bootstrap_scored"
     outer_epochs = 20
 
 
 @dataclass(frozen=True)
-class BlindBootstrapSettings(RefinedBootstrapSettings):
-    """The same steps with random differences: what is changed, but not towards the goal."""
+class BlindBootstrapConfig(RefinedBootstrapConfig):
+    """The same steps with random differences: they change as much, but not towards the goal."""
 
     name = "bootstrap_blind"
     blind = True
 
 
-LearnedSettings = RecSys20Settings | RecSys19Settings | GanSettings
+LearnedConfig = RecSys20Config | RecSys19Config | GanConfig
 
-# Attacks that learn their profiles, each the function `attack` of the module of its name in MODULES.
-_OF_RECSYS20 = (RecSys20Settings, DisguisedRecSys20Settings, AwareRecSys20Settings)
-_OF_STEPS = (
-    RecSys19Settings,
-    RefinedBootstrapSettings,
-    ScoredBootstrapSettings,
-    BlindBootstrapSettings,
-)
-LEARNED = {kind.name: kind for kind in (*_OF_RECSYS20, *_OF_STEPS, GanSettings)}
-MODULES = {
-    **{kind.name: "bilevel" for kind in _OF_RECSYS20},
-    **{kind.name: "zeroth_order" for kind in _OF_STEPS},
-    GanSettings.name: "gan",
+# The configurations that the function `attack` of each module takes.
+_KINDS: dict[str, tuple[type[LearnedConfig], ...]] = {
+    "bilevel": (RecSys20Config, DisguisedRecSys20Config, AwareRecSys20Config),
+    "zeroth_order": (
+        RecSys19Config,
+        RefinedBootstrapConfig,
+        ScoredBootstrapConfig,
+        BlindBootstrapConfig,
+    ),
+    "gan": (GanConfig,),
 }
+LEARNED = {kind.name: kind for kinds in _KINDS.values() for kind in kinds}
+MODULES = {kind.name: module for module, kinds in _KINDS.items() for kind in kinds}
