@@ -78,7 +78,7 @@ def recsys20():
 
 def patches(size: int, rank: int):
     """All patches, and a plain loop of numpy.linalg.svd over some of them, empty rows and columns included."""
-    from advrec_tf.defenses.low_rank import reconstruct
+    from advrec_tf.defenses import reconstruct
 
     matrix = gowalla().matrix()
     seconds = timed(lambda: reconstruct(matrix, size, rank, 0.1))

@@ -240,7 +240,7 @@ def test_profiles_are_kept_by_all_that_they_depend_on():
 def test_experiments_defend_as_their_tables_say(tmp_path):
     six = study("lowrank_figure6", folder=tmp_path, attack=["random"], fakes="6", seed=["0"])
     defenses = [
-        job.arguments["defense"] for job in figure6.jobs(six)[: len(six.values["shares"]) * 2]
+        job.arguments["spec"].defense for job in figure6.jobs(six)[: len(six.values["shares"]) * 2]
     ]
     assert all((d.before if isinstance(d, Transformation) else d).keep_originals for d in defenses)
     assert {d.columns["defense"] for d in defenses} == {

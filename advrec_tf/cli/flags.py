@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from advrec_tf.data import GROUPS, K_CORES, NAMES
-from advrec_tf.defenses.entering import CHOICES, ENTER
-from advrec_tf.defenses.low_rank import FLOOR, PARTIAL
+from advrec_tf.defenses import CONVERSIONS, PARTIAL
+from advrec_tf.defenses.low_rank import FLOOR
+from advrec_tf.defenses.training_interactions import CHOICES
 from advrec_tf.errors import UserError
 from advrec_tf.execution.jobs import BACKENDS
 from advrec_tf.perturbations import BALLS, EMBEDDING_ATTACKS, PGD_INIT, UNITS
@@ -685,7 +686,7 @@ FLAGS = {
         ("lowrank_table2", "lowrank_table3"),
         "how reconstructed values enter WRMF",
         "binarize",
-        among=ENTER[:-1],
+        among=CONVERSIONS[:-1],
     ),
     "threshold": Flag(
         "number",

@@ -1,19 +1,13 @@
-"""Defences against poisoned interactions and perturbed factors: finding the fakes, or low-rank data and factors."""
+"""Defences against poisoned interactions and perturbed factors: detectors and low-rank methods."""
 
 from advrec_tf.defenses.detection import KERNELS, Svm, sanitize, unsupervised_scores
-from advrec_tf.defenses.entering import ENTER
-from advrec_tf.defenses.low_rank import (
-    PARTIAL,
-    LowRank,
-    Transformation,
-    projection,
-    reconstruct,
-    reconstruct_full,
-)
+from advrec_tf.defenses.low_rank import LowRank, Transformation, projection
 from advrec_tf.defenses.protocol import Defense, project
+from advrec_tf.defenses.reconstruction import PARTIAL, reconstruct, reconstruct_full
+from advrec_tf.defenses.training_interactions import CONVERSIONS
 
 __all__ = [
-    "ENTER",
+    "CONVERSIONS",
     "KERNELS",
     "PARTIAL",
     "Defense",

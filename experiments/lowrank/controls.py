@@ -1,5 +1,6 @@
 """What explains Tables II and III of the low-rank defences paper: the same reconstructions with users in other orders and victims of other seeds."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,19 @@ def _ordered(jobs: list[Job], study: Study, name: str, draw: int) -> list[Job]:
     found = []
     for job in jobs:
         order = order_of(
-            name, study.data.n_users, job.arguments["poisoned"].n_users - study.data.n_users, draw
+            name,
+            study.data.n_users,
+            job.arguments["spec"].poisoned.n_users - study.data.n_users,
+            draw,
         )
         points = [{**point, "order": name, "draw": draw} for point in job.points]
-        found.append(Job(job.function, points, {**job.arguments, "order": order}))
+        found.append(
+            Job(
+                job.function,
+                points,
+                {**job.arguments, "spec": replace(job.arguments["spec"], order=order)},
+            )
+        )
     return found
 
 
