@@ -40,7 +40,7 @@ class Scripted:
     def defended(self, X):
         return X
 
-    def train_and_differentiate(self, X, W=None, seed=None):
+    def train_and_differentiate(self, X, seed=None):
         number = len(self.received)
         self.received.append((X.copy(), seed))
         Q = np.array([[1.0], [1], [1], [2 * self.shown[number]]])

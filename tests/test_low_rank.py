@@ -97,13 +97,11 @@ def test_new_ratings_by_hand(options, expected):
     np.testing.assert_array_equal(ratings_of(built), expected)
 
 
-def test_random_new_ratings_follow_their_seed(shop):
+def test_random_new_ratings_are_the_same_every_time_and_not_the_largest(shop):
     values = np.random.default_rng(1).uniform(1, 5, (40, 30)).astype(np.float32)
     rebuilt = sparse.csr_matrix(values)
-    first, again, other = (
-        training_ratings(shop, rebuilt, 20, "random", seed=seed).fingerprint for seed in (0, 0, 1)
-    )
-    assert first == again != other != training_ratings(shop, rebuilt, 20).fingerprint
+    first, again = (training_ratings(shop, rebuilt, 20, "random").fingerprint for _ in range(2))
+    assert first == again != training_ratings(shop, rebuilt, 20).fingerprint
 
 
 # The defence

@@ -46,7 +46,6 @@ def training_ratings(
     share: float = 100,
     choose: str = "magnitude",
     keep_originals: bool = False,
-    seed: int = 0,
 ) -> Interactions:
     """Return the data with reconstructed ratings, clipped to the scale.
 
@@ -66,7 +65,7 @@ def training_ratings(
     rated = data.pairs(data.train_users, data.train_items)
     is_new = ~np.isin(data.pairs(values.row, values.col), rated) & (values.data >= low / 2)
     new = np.flatnonzero(is_new)
-    random = np.random.default_rng(seed).random(len(new))
+    random = np.random.default_rng(0).random(len(new))
     priority = values.data[new] if choose == "magnitude" else random
     new = new[np.argsort(-priority, kind="stable")[: round(len(new) * share / 100)]]
     if keep_originals:

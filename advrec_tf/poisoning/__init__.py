@@ -12,10 +12,8 @@ from advrec_tf.poisoning.heuristics import HEURISTICS, heuristic
 from advrec_tf.poisoning.likeness import LIKENESS, likeness
 from advrec_tf.poisoning.making import POISONING_ATTACKS, Plan, folder_of, make
 from advrec_tf.poisoning.profiles import Profiles
-from advrec_tf.poisoning.settings import RecSys19Config, RecSys20Config
+from advrec_tf.poisoning.settings import MODULES, RecSys19Config, RecSys20Config
 from advrec_tf.poisoning.trajectory import read_trajectory
-
-_LEARNED = ("bilevel", "gan", "zeroth_order")
 
 __all__ = [
     "POISONING_ATTACKS",
@@ -34,7 +32,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LEARNED:
+    if name not in MODULES.values():
         raise AttributeError(f"module 'advrec_tf.poisoning' has no attribute {name!r}")
     quiet_tensorflow()
     return import_module(f"advrec_tf.poisoning.{name}")

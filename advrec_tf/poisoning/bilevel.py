@@ -119,13 +119,13 @@ class Surrogate:
         return cleaned.matrix()[n_real:].toarray()
 
     def train_and_differentiate(
-        self, X: np.ndarray, W: np.ndarray | None = None, seed: int | None = None
+        self, X: np.ndarray, seed: int | None = None
     ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
         """Train from scratch with fake rows X; return the adversarial loss, P, Q and d loss / dX.
 
-        The gradient goes through the last epochs.  It treats the loss weights W of the fake rows as
-        constant; by default they are `weight` where X > 0 and 1 elsewhere.  The default seed is the
-        surrogate's own.  X, W: [F, I]
+        The gradient goes through the last epochs.  It treats the loss weights of the fake rows as
+        constant: `weight` where X > 0 and 1 elsewhere.  The default seed is the surrogate's own.
+        X: [F, I]
 
         Raises UserError when the loss is not finite.
         """
@@ -137,9 +137,8 @@ class Surrogate:
             fakes = Profiles.from_matrix("fakes", X, self.data, config.targets)
             stacked = fakes.stacked_on(self.data)
             model.fit(stacked, epochs=first, batch_size=wrmf.batch_size, verbose=0)
-        fake_X = tf.constant(X)
-        fake_W = tf.where(fake_X > 0, wrmf.weight, 1.0) if W is None else tf.constant(W)
-        rows, unroller = FakeRows(fake_X, fake_W), self.unroller
+        fakes_X, unroller = tf.constant(X), self.unroller
+        rows = FakeRows(fakes_X, tf.where(fakes_X > 0, wrmf.weight, 1.0))
         if isinstance(unroller, AlsUnroller):
             loss, P, Q, gradient = self._by_sweeps(unroller, rows)
         else:

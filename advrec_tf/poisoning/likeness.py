@@ -21,9 +21,10 @@ LIKENESS = (
 )
 VERSION = 2  # of the comparison; increase it whenever its values change
 MAX_LEVELS = 10  # of ratings in the histograms
+MAX_PROFILES = 1000  # that are compared with each other
 
 
-def likeness(profiles: Profiles, data: Interactions, seed: int = 0) -> dict[str, float]:
+def likeness(profiles: Profiles, data: Interactions) -> dict[str, float]:
     """Compare fake profiles with real ones; the names of the values are LIKENESS.
 
     Total variation and Jensen-Shannon divergence are those of the histograms of missing ratings and
@@ -44,17 +45,17 @@ def likeness(profiles: Profiles, data: Interactions, seed: int = 0) -> dict[str,
         mean_jaccard(data.matrix() > 0),
         float(np.isin(profiles.items, head).mean()),
         float(np.isin(data.train_items, head).mean()),
-        _classifier_accuracy(profiles, data, seed),
+        _classifier_accuracy(profiles, data),
     )
     return dict(zip(LIKENESS, values))
 
 
-def mean_jaccard(clicked: np.ndarray | sparse.csr_matrix, most: int = 1000) -> float:
+def mean_jaccard(clicked: np.ndarray | sparse.csr_matrix) -> float:
     """Return the mean Jaccard similarity of two profiles with clicks, NaN for fewer than two.
 
-    Only the first `most` profiles are compared.  clicked: bool [N, items]
+    Only the first MAX_PROFILES are compared.  clicked: bool [N, items]
     """
-    compared = sparse.csr_matrix(clicked[:most], dtype=np.float32)
+    compared = sparse.csr_matrix(clicked[:MAX_PROFILES], dtype=np.float32)
     compared = compared[np.diff(compared.indptr) > 0]
     shared, sizes = (compared @ compared.T).toarray(), np.diff(compared.indptr)
     if len(sizes) < 2:
@@ -81,12 +82,12 @@ def _divergence(p: np.ndarray, q: np.ndarray) -> float:
     return np.sum(p[p > 0] * np.log2(p[p > 0] / q[p > 0]))
 
 
-def _classifier_accuracy(profiles: Profiles, data: Interactions, seed: int) -> float:
+def _classifier_accuracy(profiles: Profiles, data: Interactions) -> float:
     """Return the accuracy, NaN when there are too few fakes to cross-validate."""
     count = min(profiles.n_users, data.n_users)
     if count < 2:
         return float("nan")
-    chosen = np.random.default_rng(seed).choice(data.n_users, count, replace=False)
+    chosen = np.random.default_rng(0).choice(data.n_users, count, replace=False)
     rows = np.full(data.n_users, -1)
     rows[chosen] = np.arange(count)
     kept = rows[data.train_users] >= 0
@@ -96,6 +97,6 @@ def _classifier_accuracy(profiles: Profiles, data: Interactions, seed: int) -> f
     )
     fake = profiles.matrix() * (profiles.highest if profiles.ratings is None else 1)
     labels = np.repeat([0, 1], [count, profiles.n_users])
-    folds = StratifiedKFold(min(5, count), shuffle=True, random_state=seed)
+    folds = StratifiedKFold(min(5, count), shuffle=True, random_state=0)
     classifier = LogisticRegression(max_iter=1000)
     return float(cross_val_score(classifier, np.vstack([real, fake]), labels, cv=folds).mean())

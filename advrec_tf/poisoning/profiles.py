@@ -185,7 +185,10 @@ class Profiles:
         """
         matrix = self.matrix() > 0
         clicks = matrix.sum(axis=1)
-        jaccard = self._jaccard(data)
+        shared = np.stack(
+            [np.bincount(data.train_users, row[data.train_items], data.n_users) for row in matrix]
+        )
+        jaccard = shared / np.maximum(clicks[:, None] + np.diff(data.indptr) - shared, 1)
         shares = {
             f"share of clicks in the {group.replace('_', ' ')}": float(
                 np.isin(self.items, items).mean()
@@ -206,12 +209,3 @@ class Profiles:
             "largest Jaccard with a real user: most": float(jaccard.max()),
             **shares,
         }
-
-    def _jaccard(self, data: Interactions) -> np.ndarray:
-        """Return the Jaccard similarity of every profile and real user: float64 [fakes, users]."""
-        matrix = self.matrix() > 0
-        shared = np.stack(
-            [np.bincount(data.train_users, row[data.train_items], data.n_users) for row in matrix]
-        )
-        sizes = matrix.sum(axis=1)[:, None]
-        return shared / np.maximum(sizes + np.diff(data.indptr) - shared, 1)

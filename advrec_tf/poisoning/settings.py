@@ -17,14 +17,6 @@ def _flag(help: str, default: Any = MISSING, **bounds: Any) -> Any:
     return field(default=default, metadata={"help": help, **bounds})
 
 
-def _fakes() -> Any:
-    return _flag("fake profiles of an attack", low=1)
-
-
-def _targets() -> Any:
-    return _flag("item numbers that an attack promotes", low=0)
-
-
 def _click_targets() -> Any:
     return _flag("every profile clicks all targets", False)
 
@@ -58,14 +50,31 @@ def _goal(default: str) -> Any:
 
 
 @dataclass(frozen=True)
-class RecSys20Config:
+class _Fakes:
+    fakes: int = _flag("fake profiles of an attack", low=1)
+
+    name: ClassVar[str]
+    version: ClassVar[int]  # of the algorithm; increase it whenever the profiles change
+
+
+@dataclass(frozen=True)
+class _Promotion(_Fakes):
+    targets: tuple[int, ...] = _flag("item numbers that an attack promotes", low=0)
+
+    outer_epochs: ClassVar[int]
+
+    def steps(self, requested: int | None) -> int:
+        """Return the number of outer epochs: the requested one, or else the default."""
+        return requested or self.outer_epochs
+
+
+@dataclass(frozen=True)
+class RecSys20Config(_Promotion):
     """RecSys20 (sections III-A and IV-A.1, and the public code of Tang et al.).
 
     Raises UserError when more epochs are unrolled than the surrogate has.
     """
 
-    fakes: int = _fakes()
-    targets: tuple[int, ...] = _targets()
     surrogate: WRMFSettings = WRMFSettings()
     epochs: int = _flag("epochs of its surrogate", 50, low=1)
     unrolled_epochs: int = _flag(
@@ -86,9 +95,9 @@ class RecSys20Config:
     defense: Any = None  # a `defenses.Defense` that the attacker knows and applies first
     k: int = _flag("length of the lists", 50, low=1)
 
-    name: ClassVar[str] = "recsys20"
-    version: ClassVar[int] = 2  # of the algorithm; increase it whenever the profiles change
-    outer_epochs: ClassVar[int] = 30
+    name = "recsys20"
+    version = 2
+    outer_epochs = 30
 
     def __post_init__(self):
         if self.unrolled_epochs > self.epochs:
@@ -101,10 +110,6 @@ class RecSys20Config:
     def recommender(self) -> Settings:
         """Return the configuration of the recommender that the attack trains."""
         return self.surrogate
-
-    def steps(self, requested: int | None) -> int:
-        """Return the number of outer epochs: the requested one, or else the default."""
-        return requested or self.outer_epochs
 
 
 @dataclass(frozen=True)
@@ -124,21 +129,20 @@ class AwareRecSys20Config(RecSys20Config):
 
 
 @dataclass(frozen=True)
-class GanConfig:
+class GanConfig(_Fakes):
     """The DCGAN that makes RecSys19's first profiles, and these profiles (section III-A).
 
     The defaults are those of a public re-implementation, except for the number of epochs.
     """
 
-    fakes: int = _fakes()
     batch_size: int = 64
     learning_rate: float = 2e-4
     beta_1: float = 0.5
     epochs: int = _gan_epochs()
     mask: int | None = _mask()
 
-    name: ClassVar[str] = "gan"
-    version: ClassVar[int] = 2
+    name = "gan"
+    version = 2
     recommender: ClassVar[None] = None
 
     def steps(self, requested: int | None) -> int:
@@ -147,14 +151,12 @@ class GanConfig:
 
 
 @dataclass(frozen=True)
-class RecSys19Config:
+class RecSys19Config(_Promotion):
     """RecSys19 (section III-A).  The defaults are those of a public re-implementation.
 
     Raises UserError for an unknown goal.
     """
 
-    fakes: int = _fakes()
-    targets: tuple[int, ...] = _targets()
     recommender: Settings = WRMFSettings()  # that the steps probe
     gan_epochs: int = _gan_epochs()
     mask: int | None = _mask()
@@ -168,9 +170,9 @@ class RecSys19Config:
     goal: str = _goal("hit")
     k: int = _flag("length of the lists", 10, low=1)
 
-    name: ClassVar[str] = "recsys19"
-    version: ClassVar[int] = 2
-    outer_epochs: ClassVar[int] = 10
+    name = "recsys19"
+    version = 2
+    outer_epochs = 10
     start: ClassVar[str] = "gan"  # the attack whose profiles the steps start from
     blind: ClassVar[bool] = False  # whether random differences replace those of the probes
 
@@ -182,10 +184,6 @@ class RecSys19Config:
     def gan(self) -> GanConfig:
         """Return the configuration of the GAN that makes the first profiles."""
         return GanConfig(self.fakes, epochs=self.gan_epochs, mask=self.mask)
-
-    def steps(self, requested: int | None) -> int:
-        """Return the number of outer epochs: the requested one, or else the default."""
-        return requested or self.outer_epochs
 
 
 @dataclass(frozen=True)

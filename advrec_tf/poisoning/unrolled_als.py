@@ -65,7 +65,7 @@ class AlsUnroller:
     """A sweep over real and fake users as a function of Q and the fake rows, and its VJP."""
 
     def __init__(self, data: Interactions, n_fakes: int, weight: float, regularization: float):
-        self.n_users, self.n_items, self.n_fakes = data.n_users, data.n_items, n_fakes
+        self.n_users, self.n_fakes = data.n_users, n_fakes
         self.regularization = tf.constant(regularization, tf.float32)
         users, items = data.train_users, data.train_items
         self.users = list(_all_rows(users, items, data.n_users, weight))
