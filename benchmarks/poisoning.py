@@ -59,16 +59,16 @@ def wrmf():
 
 def recsys20():
     """One outer epoch of the bi-level attack, 10 epochs unrolled, without compilation; the same with 20."""
-    from advrec_tf.poisoning.bilevel import RecSys20Settings, Surrogate, initial_profiles
+    from advrec_tf.poisoning.bilevel import RecSys20Config, Surrogate, initial_profiles
 
     data, found = gowalla(), []
     X = initial_profiles(data, FAKES, 100)
     for unrolled in (10, 20):
         surrogate = Surrogate(
-            data, RecSys20Settings(FAKES, (1, 2, 3, 4, 5), unrolled_epochs=unrolled), 0
+            data, RecSys20Config(FAKES, (1, 2, 3, 4, 5), unrolled_epochs=unrolled), 0
         )
-        surrogate.trained_and_differentiated(X)
-        found.append((timed(surrogate.trained_and_differentiated, X), peak_memory_mb()))
+        surrogate.train_and_differentiate(X)
+        found.append((timed(surrogate.train_and_differentiate, X), peak_memory_mb()))
     return (
         "RecSys20, one outer epoch, 10 unrolled (goal: 120 s, 6 GB)",
         *found[0],
@@ -78,7 +78,7 @@ def recsys20():
 
 def patches(size: int, rank: int):
     """All patches, and a plain loop of numpy.linalg.svd over some of them, empty rows and columns included."""
-    from advrec_tf.defenses.low_rank import reconstruct
+    from advrec_tf.defenses import reconstruct
 
     matrix = gowalla().matrix()
     seconds = timed(lambda: reconstruct(matrix, size, rank, 0.1))

@@ -49,6 +49,12 @@ def small():
     return data.synthetic(n_users=80, n_items=50, per_user=12, seed=3)
 
 
+@pytest.fixture(scope="session")
+def shop():
+    """A small data set of ratings, 80:20, to poison."""
+    return data.synthetic(n_users=24, n_items=17, per_user=6, seed=2, split="80:20")
+
+
 @pytest.fixture
 def problem():
     """Return a function that makes random factors and triples: P, Q, triples.

@@ -1,6 +1,19 @@
 """Plain NumPy restatements in float64, slow and short, that share no code with the package."""
 
 import numpy as np
+from scipy import sparse
+
+
+def random_matrix(shape=(40, 31), density=0.3, seed=0):
+    """Return a sparse matrix of uniform values."""
+    rng = np.random.default_rng(seed)
+    return sparse.csr_matrix(rng.random(shape) * (rng.random(shape) < density))
+
+
+def by_svd(block, rank):
+    """Return the best approximation of that rank."""
+    U, s, Vt = np.linalg.svd(block)
+    return (U[:, :rank] * s[:rank]) @ Vt[:rank]
 
 
 def dense_gradient(P, Q, users, positives, negatives):

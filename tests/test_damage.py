@@ -1,4 +1,7 @@
-"""Whatever happens to a file that is read back: one line or the same result, never a traceback; FLIPS says how often each kind is damaged."""
+"""Damaged files: an error of one line or the same result, never a traceback.
+
+The environment variable FLIPS sets how often each kind of file is damaged.
+"""
 
 import os
 
@@ -18,30 +21,26 @@ from running import SHORT, advrec
 FLIPS = int(os.environ.get("FLIPS", 40))
 
 
-def damaged(whole, rng):
-    """The bytes with one bit turned, or cut off somewhere."""
-    at = int(rng.integers(len(whole)))
-    return (
-        whole[:at]
-        if rng.random() < 0.25
-        else whole[:at] + bytes([whole[at] ^ 1 << int(rng.integers(8))]) + whole[at + 1 :]
-    )
+def damaged(content, rng):
+    """Return the bytes with one bit flipped, or truncated."""
+    position = int(rng.integers(len(content)))
+    if rng.random() < 0.25:
+        return content[:position]
+    flipped = content[position] ^ 1 << int(rng.integers(8))
+    return content[:position] + bytes([flipped]) + content[position + 1 :]
 
 
-def shop():
+def small_shop():
     return data.synthetic(n_users=30, n_items=20, per_user=6, seed=1)
 
 
+# The kinds of files.  Each function writes <folder>/file and returns a function that reads it.
+
+
 def table(folder):
-    frame = pd.DataFrame(
-        {
-            "user": [f"u{n % 7}" for n in range(40)],
-            "item": range(40),
-            "rating": 3.5,
-            "timestamp": range(40),
-        }
-    )
-    frame.to_csv(folder / "file", index=False)
+    users = [f"u{n % 7}" for n in range(40)]
+    columns = {"user": users, "item": range(40), "rating": 3.5, "timestamp": range(40)}
+    pd.DataFrame(columns).to_csv(folder / "file", index=False)
     return lambda: data.load(str(folder / "file"))
 
 
@@ -57,7 +56,7 @@ def archive(folder):
 
 
 def profiles(folder):
-    Profiles.from_matrix("x", np.eye(3, 20), shop(), (1,)).save(folder / "made")
+    Profiles.from_matrix("x", np.eye(3, 20), small_shop(), (1,)).save(folder / "made")
     os.rename(folder / "made.npz", folder / "file")
 
     def read():
@@ -71,57 +70,55 @@ def profiles(folder):
 
 
 def trajectory(folder):
-    storage.save(
-        folder / "state.npz",
-        {"history": np.ones((2, 2)), "columns": np.array(["outer_epoch", "loss"])},
-    )
+    columns = np.array(["outer_epoch", "loss"])
+    storage.save(folder / "state.npz", {"history": np.ones((2, 2)), "columns": columns})
     os.rename(folder / "state.npz", folder / "file")
     os.symlink(folder / "file", folder / "state.npz")
     return lambda: read_trajectory(folder).to_csv()
 
 
 def lists(folder):
-    evaluation.save_lists(folder / "file", np.tile(np.arange(4, dtype=np.int32), (30, 1)), shop())
-    return lambda: evaluation.read_lists(folder / "file", shop())
+    top = np.tile(np.arange(4, dtype=np.int32), (30, 1))
+    evaluation.save_lists(folder / "file", top, small_shop())
+    return lambda: evaluation.read_lists(folder / "file", small_shop())
 
 
 def factors(folder):
+    shop = small_shop()
     with open(folder / "file", "wb") as file:
         np.save(file, np.ones((30, 3), np.float32))
-    return lambda: auditing.checked(
-        storage.load_matrix(folder / "file"), np.ones((shop().n_items, 3)), shop()
-    )
+    items = np.ones((shop.n_items, 3))
+    return lambda: auditing.checked(storage.load_matrix(folder / "file"), items, shop)
 
 
 def row_map(folder):
     (folder / "file").write_text("row,id\n2,a\n0,b\n1,c\n")
-    return lambda: auditing.align(
-        np.ones((3, 2)), folder / "file", np.array(["a", "b", "c"]), "user"
-    ).tolist()
+    ids = np.array(["a", "b", "c"])
+    return lambda: auditing.align(np.ones((3, 2)), folder / "file", ids, "user").tolist()
 
 
-SEALED = (archive, profiles, trajectory)  # these are the same or refused
+SEALED = (archive, profiles, trajectory)  # read unchanged or refused
 
 
 @pytest.mark.parametrize(
     "kind", [table, numbers, lists, factors, row_map, *SEALED], ids=lambda kind: kind.__name__
 )
-def test_damage_is_one_line_or_no_matter(tmp_path, kind):
+def test_a_damaged_file_is_an_error_of_one_line_or_harmless(tmp_path, kind):
     read, rng = kind(tmp_path), np.random.default_rng(0)
-    whole, expected = (tmp_path / "file").read_bytes(), read()
+    content, expected = (tmp_path / "file").read_bytes(), read()
     for _ in range(FLIPS):
-        (tmp_path / "file").write_bytes(damaged(whole, rng))
+        (tmp_path / "file").write_bytes(damaged(content, rng))
         try:
-            found = read()
+            result = read()
         except (UserError, OSError) as error:
             assert "\n" not in str(error)
         else:
-            assert kind not in SEALED or found == expected
+            assert kind not in SEALED or result == expected
 
 
-def test_damage_to_any_file_of_a_finished_run(tmp_path, monkeypatch):
-    """Weights, states, jobs, tables and settings of an experiment: the next run says so in one line, or ends with the same results."""
-    monkeypatch.setattr("advrec_tf.reporting.plots.iterations_figure", lambda *_, **__: Figure())
+def test_a_run_with_a_damaged_file_reports_it_or_gives_the_same_results(tmp_path, monkeypatch):
+    """The files are weights, states, jobs, tables and the configuration of an experiment."""
+    monkeypatch.setattr("experiments.multistep.curve_plots.iterations_figure", lambda *_: Figure())
     flags = ("--experiment=iterations", f"--output_dir={tmp_path}", *SHORT)
     assert advrec(*flags).status == 0
     files = {
@@ -130,11 +127,12 @@ def test_damage_to_any_file_of_a_finished_run(tmp_path, monkeypatch):
         if path.is_file() and path.name != ".lock" and path.suffix != ".png"
     }
     results, rng = tmp_path / "iterations" / "synthetic" / "results.csv", np.random.default_rng(0)
-    for path, whole in list(files.items())[:: max(1, len(files) // max(1, FLIPS // 4))]:
-        path.write_bytes(damaged(whole, rng))
-        result = advrec(*flags)
-        assert (result.status == 0 and results.read_bytes() == files[results]) or (
-            result.status == 1 and result.err.startswith("advrec: ")
-        ), path
-        for each, content in files.items():
-            each.write_bytes(content)
+    for path in list(files)[:: max(1, len(files) // max(1, FLIPS // 4))]:
+        path.write_bytes(damaged(files[path], rng))
+        outcome = advrec(*flags)
+        if outcome.status == 0:
+            assert results.read_bytes() == files[results], path
+        else:
+            assert outcome.status == 1 and outcome.err.startswith("advrec: "), path
+        for restored, content in files.items():
+            restored.write_bytes(content)

@@ -65,7 +65,7 @@ def test_a_recommender_is_measured_on_the_real_users_of_the_clean_data(trainings
 def test_figure_6_keeps_the_original_ratings(tmp_path):
     spec = poisoned_spec("lowrank_figure6", tmp_path, attack=["random"], fakes="6", seed=["0"])
     first = figure6.jobs(spec)[: len(spec.values["shares"]) * 2]
-    defenses = [job.arguments["defense"] for job in first]
+    defenses = [job.arguments["spec"].defense for job in first]
     for defense in defenses:
         before = defense.before if isinstance(defense, Transformation) else defense
         assert before.keep_originals

@@ -30,15 +30,15 @@ from advrec_tf.defenses import (
 )  # noqa: E402
 from advrec_tf.perturbations.losses import Schedule  # noqa: E402
 from advrec_tf.poisoning import (
-    RecSys19Settings,
-    RecSys20Settings,
+    RecSys19Config,
+    RecSys20Config,
     bilevel,
     gan,
     heuristic,
     likeness,
     zeroth_order,
 )  # noqa: E402
-from advrec_tf.poisoning.settings import GanSettings  # noqa: E402
+from advrec_tf.poisoning.settings import GanConfig  # noqa: E402
 from advrec_tf.poisoning.similarity import VERSION as LIKENESS  # noqa: E402
 from advrec_tf.recommenders import (
     AMFConfig,
@@ -167,16 +167,16 @@ CASES = {
     "RecSys20": (
         lambda t: attacked(
             bilevel.attack,
-            RecSys20Settings(5, (1, 2), WRMFConfig(**SMALL), 4, 2, click_limit=9, k=4),
+            RecSys20Config(5, (1, 2), WRMFConfig(**SMALL), 4, 2, click_limit=9, k=4),
             t,
         ),
-        RecSys20Settings.version,
+        RecSys20Config.version,
         (2, 6.8549252),
     ),
     "RecSys19": (
         lambda t: attacked(
             zeroth_order.attack,
-            RecSys19Settings(
+            RecSys19Config(
                 5,
                 (1, 2),
                 WRMFConfig(**SMALL),
@@ -188,12 +188,12 @@ CASES = {
             ),
             t / "a" / "b",
         ),
-        RecSys19Settings.version,
+        RecSys19Config.version,
         (2, 20.064895),
     ),
     "RecSys19's GAN": (
-        lambda t: attacked(gan.attack, GanSettings(5), t),
-        GanSettings.version,
+        lambda t: attacked(gan.attack, GanConfig(5), t),
+        GanConfig.version,
         (2, 19.317609),
     ),
     "likeness": (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from advrec_tf.cli.presets import PRESETS
 from advrec_tf.data.choices import GROUPS, K_CORES, SPLITS
 from advrec_tf.data.sources import NAMES
-from advrec_tf.defenses.choices import CHOICES, ENTER, FLOOR, PARTIAL
+from advrec_tf.defenses.choices import CHOICES, CONVERSIONS, FLOOR, PARTIAL
 from advrec_tf.options import option
 from advrec_tf.perturbations import EMBEDDING_ATTACKS, PGD_INIT, UNITS
 from advrec_tf.poisoning.settings import POISONING_ATTACKS
@@ -235,7 +235,9 @@ class DefenseOptions:
         "[lowrank_controls: those of the data set's table]",
     )
     enter: str = option(
-        "binarize", help="how reconstructed values become WRMF's training data", choices=ENTER[:-1]
+        "binarize",
+        help="how reconstructed values become WRMF's training data",
+        choices=CONVERSIONS[:-1],
     )
     threshold: float = option(0.5, help="reconstructed values above this count", low=FLOOR)
     partial_patches: str = option(

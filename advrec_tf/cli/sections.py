@@ -29,10 +29,10 @@ from advrec_tf.cli.options import (
 )
 from advrec_tf.cli.parsing import Flag, flag_of
 from advrec_tf.poisoning.settings import (
-    DisguisedRecSys20Settings,
-    GanSettings,
-    RecSys19Settings,
-    RecSys20Settings,
+    DisguisedRecSys20Config,
+    GanConfig,
+    RecSys19Config,
+    RecSys20Config,
 )
 from advrec_tf.recommenders import AMFConfig, PMFConfig, WRMFConfig
 
@@ -93,18 +93,18 @@ SURROGATE = Section(
     about="recsys20's surrogate",
 )
 RECSYS20 = Section(
-    RecSys20Settings,
+    RecSys20Config,
     POISONED,
     {"surrogate_epochs": "epochs"}
     | _same("unrolled_epochs", "click_limit", "clicks", "click_targets", "fresh_seeds"),
     about="recsys20",
 )
 DISGUISED = Section(
-    DisguisedRecSys20Settings, POISONED, _same("most_changes"), about="recsys20_disguised"
+    DisguisedRecSys20Config, POISONED, _same("most_changes"), about="recsys20_disguised"
 )
-GAN = Section(GanSettings, POISONED, {"gan_epochs": "epochs", "mask": "mask"}, about="recsys19")
+GAN = Section(GanConfig, POISONED, {"gan_epochs": "epochs", "mask": "mask"}, about="recsys19")
 RECSYS19 = Section(
-    RecSys19Settings,
+    RecSys19Config,
     POISONED,
     {
         "zo_directions": "directions",
@@ -177,7 +177,7 @@ SECTIONS = (
             "profiles": (*POISONED, "describe"),
         },
     ),
-    Section(RecSys20Settings, POISONED, {"surrogate_epochs": "epochs"}, about="recsys20"),
+    Section(RecSys20Config, POISONED, {"surrogate_epochs": "epochs"}, about="recsys20"),
     SURROGATE,
     RECSYS20,
     DISGUISED,

@@ -1,6 +1,6 @@
 """Names and bounds of options of reconstructions.  This module imports nothing."""
 
-ENTER = ("binarize", "binarize_and_keep", "weights", "dense", "rating_matrix", "ratings")
+CONVERSIONS = ("binarize", "binarize_and_keep", "weights", "dense", "rating_matrix", "ratings")
 CHOICES = ("magnitude", "random")
 PARTIAL = ("keep", "drop")
-FLOOR = 0.1  # smaller values of a reconstruction are dropped; they become neither rating nor click
+FLOOR = 0.1  # smaller reconstructed values are not stored; they are neither a rating nor a click

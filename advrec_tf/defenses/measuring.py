@@ -1,7 +1,7 @@
-"""Training recommenders on poisoned and defended data, and measuring them: the work of one job."""
+"""Train recommenders on poisoned and defended data and measure them: the work of one job."""
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,16 @@ from advrec_tf.recommenders import (
 ORDERS = ("as made", "users permuted", "real users permuted", "fakes permuted", "fakes first")
 
 
+@dataclass(frozen=True, eq=False)
+class VictimSpec:
+    """What a victim depends on, apart from its epochs and its seed."""
+
+    poisoned: Interactions  # or the clean data
+    defense: Defense
+    settings: RecommenderConfig
+    order: np.ndarray | None = None  # of the users, for the defence and the recommender
+
+
 def train_or_load(
     data: Interactions,
     settings: RecommenderConfig,
@@ -31,7 +41,10 @@ def train_or_load(
     folder: Path,
     progress: bool = True,
 ) -> storage.Arrays:
-    """P, Q and the mean rating (0 but for PMF) of a recommender trained on these data, from the cache when it was trained before."""
+    """Return P, Q and the mean rating (0 except for PMF) of a trained recommender.
+
+    They are cached in `folder`.
+    """
     from advrec_tf.recommenders.trainer import train  # needs TensorFlow
 
     def build():
@@ -48,13 +61,8 @@ def train_or_load(
         checkpoints.restore(model, storage.load(epoch_file(scratch, epochs)))
         P, Q = model.factors
         shutil.rmtree(scratch)
-        return {
-            "P": P,
-            "Q": Q,
-            "mean": np.float64(
-                model.mean.numpy() if settings.reads_ratings and "mean" in vars(model) else 0
-            ),
-        }
+        has_mean = settings.reads_ratings and "mean" in vars(model)
+        return {"P": P, "Q": Q, "mean": np.float64(model.mean.numpy() if has_mean else 0)}
 
     fingerprint = data.ratings_fingerprint if settings.reads_ratings else data.fingerprint
     return storage.cached(
@@ -63,13 +71,13 @@ def train_or_load(
 
 
 def order_of(name: str, n_real: int, n_fakes: int, draw: int = 0) -> np.ndarray:
-    """One of ORDERS, the order in which users are given to a recommender that was poisoned: real users come first and fakes after them, all of
-    them, one of both kinds or both each are permuted, or fakes come first."""
-    rng, real, fakes = (
-        np.random.default_rng([draw, 1 << 23]),
-        np.arange(n_real),
-        n_real + np.arange(n_fakes),
-    )
+    """Return the order of that name, one of ORDERS, in which a recommender gets its users.
+
+    By default real users come first and fakes after them.  All users, one kind or both are
+    permuted, or the fakes come first.
+    """
+    rng = np.random.default_rng([draw, 1 << 23])
+    real, fakes = np.arange(n_real), n_real + np.arange(n_fakes)
     if name == "fakes first":
         return np.concatenate([fakes, real])
     if name == "users permuted":
@@ -84,44 +92,55 @@ def order_of(name: str, n_real: int, n_fakes: int, draw: int = 0) -> np.ndarray:
 def measure(
     points: list[dict],
     data: Interactions,
-    poisoned: Interactions,
-    defense: Defense,
-    settings: RecommenderConfig,
+    spec: VictimSpec,
     targets: tuple[int, ...],
     cache_dir: Path,
     progress: bool = True,
-    order: np.ndarray | None = None,
 ) -> tuple[list[dict], storage.Arrays]:
-    """The row of one recommender: trained on the poisoned data (or the clean ones) after the defence, and measured on the clean data's real users;
-    and every tested user's own metrics.  order: the one in which the users are given to the defence and the recommender, as they are if None"""
-    from advrec_tf.recommenders.pmf import rmse  # needs TensorFlow
+    """Train a victim after its defence; return its row, and the metrics of every tested user.
 
+    It is measured on the real users of the clean `data`.
+    """
     (point,) = points
+    settings = spec.settings
     if isinstance(settings, WRMFConfig):
-        settings = replace(settings, feedback=defense.feedback)
-    order = np.arange(poisoned.n_users) if order is None else order
-    poisoned, places = poisoned.of_users(order), np.argsort(order)
-    cleaned = defense.cleaned(poisoned, data.n_users, cache_dir)
-    emptied = ((np.diff(poisoned.indptr) > 0) & (np.diff(cleaned.indptr) == 0))[places]
+        settings = replace(settings, feedback=spec.defense.feedback)
+    order = np.arange(spec.poisoned.n_users) if spec.order is None else spec.order
+    poisoned, rank = spec.poisoned.of_users(order), np.argsort(order)
+    cleaned = spec.defense.cleaned(poisoned, data.n_users, cache_dir)
     trained = train_or_load(
         cleaned, settings, point["epoch"], point["seed"], cache_dir / "victims", progress
     )
-    # Biases are columns of their own beyond the factors, and no part of a transformation.
-    P, Q = trained["P"], trained["Q"]
-    dim = settings.embedding_dim if settings.reads_ratings else P.shape[1]
-    moved = defense.transformed(P[:, :dim], Q[:, :dim], poisoned, cache_dir)
-    P, Q = (np.hstack([new, old[:, dim:]]) for new, old in zip(moved, (P, Q)))
-    P = P[places[: data.n_users]]
+    P, Q = _transformed(trained, settings, spec.defense, poisoned, cache_dir)
+    P = P[rank[: data.n_users]]
     lists = evaluation.top_k(P, Q, data, point["k"])
     row = point | evaluation.poisoning_metrics(P, Q, data, targets, point["k"], lists)
     if isinstance(settings, PMFConfig) and data.test_ratings is not None:
+        from advrec_tf.recommenders.pmf import rmse  # needs TensorFlow
+
         row["RMSE"] = rmse(P, Q, float(trained["mean"]), data)
-    row |= {
-        "emptied_users": int(emptied[: data.n_users].sum()),
-        "emptied_fakes": int(emptied[data.n_users :].sum()),
-    }
-    own = evaluation.per_user_poisoning_metrics(lists, data, targets)
-    return [row], {name: values.astype(np.float32)[None] for name, values in own.items()}
+    emptied = ((np.diff(poisoned.indptr) > 0) & (np.diff(cleaned.indptr) == 0))[rank]
+    row["emptied_users"] = int(emptied[: data.n_users].sum())
+    row["emptied_fakes"] = int(emptied[data.n_users :].sum())
+    per_user = evaluation.per_user_poisoning_metrics(lists, data, targets)
+    return [row], {name: values.astype(np.float32)[None] for name, values in per_user.items()}
+
+
+def _transformed(
+    trained: storage.Arrays,
+    settings: RecommenderConfig,
+    defense: Defense,
+    poisoned: Interactions,
+    cache_dir: Path,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the factors that rank items, after the defence on factors.
+
+    Biases are further columns, which the defence does not change.
+    """
+    P, Q = trained["P"], trained["Q"]
+    dim = settings.embedding_dim if settings.reads_ratings else P.shape[1]
+    users, items = defense.transformed(P[:, :dim], Q[:, :dim], poisoned, cache_dir)
+    return np.hstack([users, P[:, dim:]]), np.hstack([items, Q[:, dim:]])
 
 
 def certify(
@@ -132,21 +151,19 @@ def certify(
     cache_dir: Path,
     progress: bool = True,
 ) -> tuple[list[dict], storage.Arrays]:
-    """What as many fake users as each point says cannot do to an ensemble that was trained on clean data."""
-    first = points[0]
-    votes = train_or_load(
-        data, settings, first["epoch"], first["seed"], cache_dir / "victims", progress
-    )["P"]
-    shares = evaluation.share_bounds(first["epoch"] * settings.BASES, data.n_items)
-    untouched = (
-        evaluation.untouched_share(data.n_users, settings.users, point["certified_fakes"])
-        for point in points
-    )
-    found = (
-        evaluation.certified_votes(votes, shares, share, data, targets, point["k"])
-        for point, share in zip(points, untouched)
-    )
-    return [point | bounds for point, bounds in zip(points, found)], {}
+    """Return certified metrics of an ensemble trained on clean data, for each number of fakes."""
+    epochs, seed = points[0]["epoch"], points[0]["seed"]
+    folder = cache_dir / "victims"
+    votes = train_or_load(data, settings, epochs, seed, folder, progress)["P"]
+    shares = evaluation.share_bounds(epochs * settings.BASES, data.n_items)
+    rows = []
+    for point in points:
+        untouched = evaluation.untouched_share(
+            data.n_users, settings.users, point["certified_fakes"]
+        )
+        bounds = evaluation.certified_votes(votes, shares, untouched, data, targets, point["k"])
+        rows.append(point | bounds)
+    return rows, {}
 
 
 def profile_similarity(
@@ -155,6 +172,9 @@ def profile_similarity(
     profiles: Profiles,
     changed_entries: int | None = None,
 ) -> tuple[list[dict], storage.Arrays]:
-    """How close fake profiles are to real ones; changed_entries: how many steps have changed, where there are steps."""
-    own = {} if changed_entries is None else {"changed_entries": changed_entries}
-    return [point | likeness(profiles, data) | own for point in points], {}
+    """Return how close fake profiles are to real ones.
+
+    changed_entries: how many entries zeroth-order steps have changed, if there were steps
+    """
+    changed = {} if changed_entries is None else {"changed_entries": changed_entries}
+    return [point | likeness(profiles, data) | changed for point in points], {}

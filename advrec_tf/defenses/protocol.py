@@ -1,4 +1,4 @@
-"""What a defence is."""
+"""The interface of a defence."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -40,23 +40,23 @@ def project(
 
 
 class Defense:
-    """Something done about poisoned data or perturbed factors; as it stands here, nothing is.
-
-    feedback: what the ratings of the data that come out mean to WRMF; columns: what tells its rows apart in a results.csv.
-    """
+    """A defence against poisoned data or perturbed factors; this base class changes nothing."""
 
     @property
     def feedback(self) -> str:
-        """What the ratings of the cleaned data mean to WRMF (`models.WRMF`)."""
+        """Return what the ratings of the cleaned data mean to WRMF (`recommenders.WRMF`)."""
         return "binary"
 
     @property
     def columns(self) -> dict:
-        """The key columns of its rows."""
+        """Return the key columns of its rows in a results.csv."""
         return {"defense": "none"}
 
     def cleaned(self, data: Interactions, n_real: int, cache_dir: Path) -> Interactions:
-        """The data to train on; users from n_real on are fake, which only a detector's training may know.  Slow parts are kept in cache_dir."""
+        """Return the data to train on.  Slow parts are cached in `cache_dir`.
+
+        Users from n_real on are fake.  Only the training of a detector may use that.
+        """
         return data
 
     def served(self, data: Interactions, cache_dir: Path) -> Projection | None:

@@ -16,7 +16,7 @@ HIGHEST = 5.0  # rating, where the data have none
 
 
 def highest_rating(data: Interactions) -> float:
-    """The highest rating of the data, or 5 where they have none."""
+    """Return the highest rating of the data, or 5 where they have none."""
     return HIGHEST if data.train_ratings is None else data.rating_scale[1]
 
 
@@ -31,7 +31,7 @@ class Profiles:
     items: np.ndarray  # int32 [N]
     ratings: np.ndarray | None  # float32 [N]; None for clicks
     targets: tuple[int, ...]  # items the attack promotes
-    highest: float = HIGHEST  # rating of the data, which a click counts as beside ratings
+    highest: float = HIGHEST  # the rating that a click counts as beside ratings
 
     @classmethod
     def from_matrix(
@@ -42,64 +42,64 @@ class Profiles:
         targets: tuple[int, ...],
         rated: bool = False,
     ) -> "Profiles":
-        """Whatever is not 0 in a matrix [fakes, items]; its values are the ratings if `rated`."""
+        """Make profiles of the non-zero values of a matrix [fakes, items]: ratings if `rated`."""
         users, items = np.nonzero(matrix)
-        ratings = matrix[users, items].astype(np.float32) if rated else None
-        ids = users.astype(np.int32), items.astype(np.int32)
         return cls(
-            name, len(matrix), data.item_ids, *ids, ratings, tuple(targets), highest_rating(data)
+            name,
+            len(matrix),
+            data.item_ids,
+            users.astype(np.int32),
+            items.astype(np.int32),
+            matrix[users, items].astype(np.float32) if rated else None,
+            tuple(targets),
+            highest_rating(data),
         )
 
     def matrix(self) -> np.ndarray:
-        """float32 [fakes, items]: the rating or 1 where there is one, else 0."""
+        """Return the ratings, or 1 for a click, and 0 elsewhere: float32 [fakes, items]."""
         dense = np.zeros((self.n_users, len(self.item_ids)), np.float32)
         dense[self.users, self.items] = 1 if self.ratings is None else self.ratings
         return dense
 
     def arrays(self) -> storage.Arrays:
-        """All of it as arrays."""
-        ratings = np.empty(0, np.float32) if self.ratings is None else self.ratings
-        n_users, highest = np.array(self.n_users, np.int64), np.array(self.highest, np.float64)
-        own = {
-            "name": np.array(self.name),
-            "n_users": n_users,
-            "item_ids": self.item_ids,
-            "highest": highest,
-        }
+        """Return all fields as arrays, by name."""
         return {
-            **own,
+            "name": np.array(self.name),
+            "n_users": np.array(self.n_users, np.int64),
+            "item_ids": self.item_ids,
+            "highest": np.array(self.highest, np.float64),
             "users": self.users,
             "items": self.items,
-            "ratings": ratings,
+            "ratings": np.empty(0, np.float32) if self.ratings is None else self.ratings,
             "targets": np.array(self.targets, np.int32),
         }
 
     @classmethod
     def from_arrays(cls, arrays: storage.Arrays) -> "Profiles":
-        """The inverse of `arrays`.  Raises KeyError for what is missing."""
-        ratings = arrays["ratings"] if len(arrays["ratings"]) else None
-        parts = arrays["item_ids"], arrays["users"], arrays["items"], ratings
+        """Invert `arrays`.  Raises KeyError when an array is missing."""
         return cls(
             str(arrays["name"]),
             int(arrays["n_users"]),
-            *parts,
+            arrays["item_ids"],
+            arrays["users"],
+            arrays["items"],
+            arrays["ratings"] if len(arrays["ratings"]) else None,
             tuple(arrays["targets"].tolist()),
             float(arrays["highest"]),
         )
 
     def save(self, path: Path) -> None:
-        """Writes <path>.npz, and the same as <path>.csv (profile, item, rating) with the ids of the catalogue."""
+        """Write <path>.npz, and <path>.csv (profile, item, rating) with the catalogue's ids."""
         path = Path(path)
         storage.save(path.with_suffix(".npz"), self.arrays())
         frame = pd.DataFrame({"profile": self.users, "item": self.item_ids[self.items]})
-        storage.write_csv(
-            path.with_suffix(".csv"),
-            frame if self.ratings is None else frame.assign(rating=self.ratings),
-        )
+        if self.ratings is not None:
+            frame["rating"] = self.ratings
+        storage.write_csv(path.with_suffix(".csv"), frame)
 
     @classmethod
     def load(cls, path: Path) -> "Profiles":
-        """Reads the .npz of `save`.  Raises UserError for a file that is damaged or something else."""
+        """Read the .npz of `save`.  Raises UserError for a damaged file or one of another kind."""
         if not Path(path).exists():
             raise UserError(f"{path}: there is no such file of profiles")
         if Path(path).suffix != ".npz":
@@ -108,7 +108,7 @@ class Profiles:
             return cls.from_arrays(storage.load(path))
         except UserError:
             raise UserError(
-                f"{path}: its content is not what was written, or is of an earlier version: make these profiles again"
+                f"{path}: the file is damaged or of an earlier version: make these profiles again"
             ) from None
         except KeyError as error:
             raise UserError(
@@ -116,52 +116,45 @@ class Profiles:
             ) from None
 
     def merged(self, other: "Profiles") -> "Profiles":
-        """The profiles of both attacks, these first; clicks beside ratings count as the highest."""
+        """Return the profiles of both attacks, these first.
+
+        Where one of them has ratings, the clicks of the other count as the highest rating.
+        """
         if not np.array_equal(self.item_ids, other.item_ids):
             raise UserError(
                 f"the profiles {self.name} and {other.name} are of different catalogues"
             )
-        ratings = None
-        if not (self.ratings is None and other.ratings is None):
-            ratings = np.concatenate([_as_ratings(part) for part in (self, other)])
-        users, items = (
-            np.concatenate([self.users, other.users + self.n_users]),
-            np.concatenate([self.items, other.items]),
-        )
-        targets = tuple(dict.fromkeys((*self.targets, *other.targets)))
+        clicks = self.ratings is None and other.ratings is None
         return Profiles(
             f"{self.name}+{other.name}",
             self.n_users + other.n_users,
             self.item_ids,
-            users,
-            items,
-            ratings,
-            targets,
+            np.concatenate([self.users, other.users + self.n_users]),
+            np.concatenate([self.items, other.items]),
+            None if clicks else np.concatenate([self._as_ratings(), other._as_ratings()]),
+            tuple(dict.fromkeys((*self.targets, *other.targets))),
             self.highest,
         )
 
     def stacked_on(self, data: Interactions) -> Interactions:
-        """The data with the profiles as further users, after the real ones; the test set stays as it is.
+        """Return the data with the profiles as further users, after the real ones.
 
-        Where the data have ratings, clicks enter as the highest of them.  Raises UserError when the profiles are of another catalogue.
+        The test set stays the same.  Where the data have ratings, clicks count as the highest one.
+        Raises UserError when the profiles are of another catalogue.
         """
         if not np.array_equal(self.item_ids, data.item_ids):
             raise UserError(
                 f"the profiles {self.name} were made for another catalogue than that of {data.name}"
             )
-        numbers = data.user_ids.dtype.kind in "iu"
-        ids = (
-            data.user_ids.max() + 1 + np.arange(self.n_users)
-            if numbers
-            else [f"fake-{n}" for n in range(self.n_users)]
-        )
-        extra: dict[str, Any] = {}
+        ids: Any = [f"fake-{n}" for n in range(self.n_users)]
+        if data.user_ids.dtype.kind in "iu":
+            ids = data.user_ids.max() + 1 + np.arange(self.n_users)
+        optional: dict[str, Any] = {}
         if data.train_ratings is not None:
-            extra["train_ratings"] = np.concatenate([data.train_ratings, _as_ratings(self)])
+            optional["train_ratings"] = np.concatenate([data.train_ratings, self._as_ratings()])
         if data.train_timestamps is not None:
-            extra["train_timestamps"] = np.concatenate(
-                [data.train_timestamps, np.full(len(self.users), np.nan)]
-            )
+            unknown = np.full(len(self.users), np.nan)
+            optional["train_timestamps"] = np.concatenate([data.train_timestamps, unknown])
         return replace(
             data,
             name=f"{data.name}+{self.name}",
@@ -169,60 +162,50 @@ class Profiles:
             train_users=np.concatenate([data.train_users, self.users + np.int32(data.n_users)]),
             train_items=np.concatenate([data.train_items, self.items]),
             user_ids=np.concatenate([data.user_ids, ids]),
-            **extra,
+            **optional,
         )
+
+    def _as_ratings(self) -> np.ndarray:
+        if self.ratings is None:
+            return np.full(len(self.users), self.highest, np.float32)
+        return self.ratings
 
     def digest(self) -> str:
-        """A hash of the profiles themselves."""
-        parts = (
-            self.users,
-            self.items,
-            np.empty(0) if self.ratings is None else self.ratings,
-            np.array(self.targets),
-        )
-        return hashlib.sha256(
-            b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
-        ).hexdigest()
+        """Return a hash of the profiles and their targets."""
+        ratings = np.empty(0) if self.ratings is None else self.ratings
+        parts = self.users, self.items, ratings, np.array(self.targets)
+        content = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+        return hashlib.sha256(content).hexdigest()
 
     def statistics(self, data: Interactions) -> dict[str, float | str]:
-        """What gives them away: clicks per profile, the targets in them, their overlap with real users, the popularity of their items.
+        """Return what may give the profiles away.
 
-        The overlap of a profile is its largest Jaccard similarity to a real user.
+        These are the clicks of a profile, its targets, its overlap with real users (the largest
+        Jaccard similarity to one of them) and the popularity of its items.
         """
         matrix = self.matrix() > 0
-        sizes = matrix.sum(axis=1)
-        shared = np.zeros((self.n_users, data.n_users), np.float32)
-        for fake in range(self.n_users):
-            shared[fake] = np.bincount(
-                data.train_users, matrix[fake][data.train_items], data.n_users
-            )
-        jaccard = shared / np.maximum(sizes[:, None] + np.diff(data.indptr) - shared, 1)
+        clicks = matrix.sum(axis=1)
+        shared = np.stack(
+            [np.bincount(data.train_users, row[data.train_items], data.n_users) for row in matrix]
+        )
+        jaccard = shared / np.maximum(clicks[:, None] + np.diff(data.indptr) - shared, 1)
         shares = {
-            group: np.isin(self.items, items).mean()
+            f"share of clicks in the {group.replace('_', ' ')}": float(
+                np.isin(self.items, items).mean()
+            )
             for group, items in popularity_groups(data).items()
         }
         return {
             "profiles": self.n_users,
             "clicks": len(self.items),
-            "clicks per profile: least": int(sizes.min()),
-            "clicks per profile: median": float(np.median(sizes)),
-            "clicks per profile: most": int(sizes.max()),
+            "clicks per profile: least": int(clicks.min()),
+            "clicks per profile: median": float(np.median(clicks)),
+            "clicks per profile: most": int(clicks.max()),
             "clicks per real user: median": float(np.median(np.diff(data.indptr))),
             "targets": ", ".join(map(str, data.item_ids[list(self.targets)])),
             "profiles with a target": int(matrix[:, list(self.targets)].any(axis=1).sum()),
             "distinct profiles": len(np.unique(matrix, axis=0)),
             "largest Jaccard with a real user: mean": float(jaccard.max(axis=1).mean()),
             "largest Jaccard with a real user: most": float(jaccard.max()),
-            **{
-                f"share of clicks in the {group.replace('_', ' ')}": float(share)
-                for group, share in shares.items()
-            },
+            **shares,
         }
-
-
-def _as_ratings(profiles: Profiles) -> np.ndarray:
-    return (
-        np.full(len(profiles.users), profiles.highest, np.float32)
-        if profiles.ratings is None
-        else profiles.ratings
-    )

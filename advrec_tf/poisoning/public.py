@@ -6,8 +6,8 @@ from advrec_tf.poisoning.profiles import Profiles
 from advrec_tf.poisoning.settings import (
     HEURISTICS,
     POISONING_ATTACKS,
-    RecSys19Settings,
-    RecSys20Settings,
+    RecSys19Config,
+    RecSys20Config,
 )
 from advrec_tf.poisoning.similarity import LIKENESS, likeness
 from advrec_tf.poisoning.trajectory import read_trajectory
@@ -18,8 +18,8 @@ __all__ = [
     "LIKENESS",
     "Plan",
     "Profiles",
-    "RecSys19Settings",
-    "RecSys20Settings",
+    "RecSys19Config",
+    "RecSys20Config",
     "folder_of",
     "heuristic",
     "likeness",

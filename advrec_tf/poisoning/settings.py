@@ -1,4 +1,4 @@
-"""What fake profiles depend on, beside the data and the seed.  No TensorFlow."""
+"""Configurations of the attacks that learn their fake profiles.  This module needs no TensorFlow."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,11 +12,31 @@ GOALS = ("hit", "smoothed_hit", "score")
 
 
 @dataclass(frozen=True)
-class RecSys20Settings:
-    """Of RecSys20 (sections III-A and IV-A.1, Tang et al.'s public code).  Raises UserError for values that make no sense."""
-
+class _Fakes:
     fakes: int
+
+    name: ClassVar[str]
+    version: ClassVar[int]  # of the algorithm; increase it whenever the profiles change
+
+
+@dataclass(frozen=True)
+class _Promotion(_Fakes):
     targets: tuple[int, ...]
+
+    outer_epochs: ClassVar[int]
+
+    def steps(self, requested: int | None) -> int:
+        """Return the number of outer epochs: the requested one, or else the default."""
+        return requested or self.outer_epochs
+
+
+@dataclass(frozen=True)
+class RecSys20Config(_Promotion):
+    """RecSys20 (sections III-A and IV-A.1, and the public code of Tang et al.).
+
+    Raises UserError when more epochs are unrolled than the surrogate has.
+    """
+
     surrogate: WRMFConfig = WRMFConfig()
     epochs: int = option(50, help="epochs of its surrogate", low=1)
     unrolled_epochs: int = option(
@@ -24,7 +44,7 @@ class RecSys20Settings:
     )
     learning_rate: float = 1.0
     momentum: float = 0.95
-    threshold: float = 0.05
+    threshold: float = 0.05  # an entry above it is a click
     click_limit: int = option(
         100, help="the fakes start from the first users with at most this many clicks", low=1
     )
@@ -37,32 +57,29 @@ class RecSys20Settings:
         help="each outer epoch's surrogate has its own seed; --nofresh_seeds as in the public code",
     )
     most_changes: int | None = None  # of a profile, from the real one that it started from
-    defense: Any = None  # a `defenses.Defense` that the attacker knows of: what it makes of the data is what the surrogate sees
-    k: int = 50
+    defense: Any = None  # a `defenses.Defense` that the attacker knows and applies first
+    k: int = 50  # length of the lists
 
-    name: ClassVar[str] = "recsys20"
-    version: ClassVar[int] = 2  # of the algorithm: one more whenever its bytes change
-    outer_epochs: ClassVar[int] = 30
+    name = "recsys20"
+    version = 2
+    outer_epochs = 30
 
     def __post_init__(self):
         if self.unrolled_epochs > self.epochs:
             raise UserError(
-                f"--unrolled_epochs ({self.unrolled_epochs}) are more than --surrogate_epochs ({self.epochs})"
+                f"--unrolled_epochs ({self.unrolled_epochs}) are more than"
+                f" --surrogate_epochs ({self.epochs})"
             )
 
     @property
     def recommender(self) -> RecommenderConfig:
-        """The recommender that it trains."""
+        """Return the configuration of the recommender that the attack trains."""
         return self.surrogate
-
-    def steps(self, asked: int | None) -> int:
-        """Its outer epochs: those asked for, or its own."""
-        return asked or self.outer_epochs
 
 
 @dataclass(frozen=True)
-class DisguisedRecSys20Settings(RecSys20Settings):
-    """RecSys20 against a detector: every profile is a real user's but for a few clicks."""
+class DisguisedRecSys20Config(RecSys20Config):
+    """RecSys20 against a detector: a profile differs from a real user's in a few clicks only."""
 
     most_changes: int | None = option(
         2, help="most clicks in which a profile differs from the real one it started from", low=1
@@ -72,18 +89,19 @@ class DisguisedRecSys20Settings(RecSys20Settings):
 
 
 @dataclass(frozen=True)
-class AwareRecSys20Settings(RecSys20Settings):
-    """RecSys20 against a reconstruction that it knows of."""
+class AwareRecSys20Config(RecSys20Config):
+    """RecSys20 against a reconstruction that the attacker knows."""
 
     name = "recsys20_aware"
 
 
 @dataclass(frozen=True)
-class GanSettings:
-    """Of the DCGAN that makes RecSys19's first profiles, and of these profiles (section III-A; the figures are those of a public
-    re-implementation, but for the number of epochs)."""
+class GanConfig(_Fakes):
+    """The DCGAN that makes RecSys19's first profiles, and these profiles (section III-A).
 
-    fakes: int
+    The defaults are those of a public re-implementation, except for the number of epochs.
+    """
+
     batch_size: int = 64
     learning_rate: float = 2e-4
     beta_1: float = 0.5
@@ -95,23 +113,24 @@ class GanSettings:
         low=1,
     )
 
-    name: ClassVar[str] = "gan"
-    version: ClassVar[int] = 2
+    name = "gan"
+    version = 2
     recommender: ClassVar[None] = None
 
-    def steps(self, asked: int | None) -> int:
-        """Its epochs, whatever is asked of other attacks."""
+    def steps(self, requested: int | None) -> int:
+        """Return the number of epochs, which does not depend on the requested outer epochs."""
         return self.epochs
 
 
 @dataclass(frozen=True)
-class RecSys19Settings:
-    """Of RecSys19 (section III-A; the figures are those of a public re-implementation).  Raises UserError for values that make no sense."""
+class RecSys19Config(_Promotion):
+    """RecSys19 (section III-A).  The defaults are those of a public re-implementation.
 
-    fakes: int
-    targets: tuple[int, ...]
-    recommender: RecommenderConfig = WRMFConfig()
-    gan_epochs: int = option(GanSettings.epochs, help="most epochs of the GAN", low=1)
+    Raises UserError for an unknown goal.
+    """
+
+    recommender: RecommenderConfig = WRMFConfig()  # that the steps probe
+    gan_epochs: int = option(GanConfig.epochs, help="most epochs of the GAN", low=1)
     mask: int | None = option(None, help="random entries that a fake may have", low=1)
     click_targets: bool = option(False, help="every profile rates all targets highest")
     directions: int = option(5, help="directions a zeroth-order step probes", low=1)
@@ -122,42 +141,38 @@ class RecSys19Settings:
         help="scale each step so that its largest entry moves by this [by the step size]",
         low=0,
     )
-    base_epochs: int = 50  # of a fresh recommender before every step
-    probe_epochs: int = 5  # for f(F + a Z), and for the f(F) that it is compared with
+    base_epochs: int = 50  # of training the recommender before every step
+    probe_epochs: int = 5  # of training it for f(F + a Z) and for the f(F) to compare with
     goal: str = option("hit", help="what its steps raise", choices=GOALS)
-    k: int = 10
+    k: int = 10  # length of the lists
 
-    name: ClassVar[str] = "recsys19"
-    version: ClassVar[int] = 2
-    outer_epochs: ClassVar[int] = 10
-    start: ClassVar[str] = "gan"  # which profiles the steps start from
-    blind: ClassVar[bool] = False  # whether the differences of a step are random ones
+    name = "recsys19"
+    version = 2
+    outer_epochs = 10
+    start: ClassVar[str] = "gan"  # the attack whose profiles the steps start from
+    blind: ClassVar[bool] = False  # whether random differences replace those of the probes
 
     def __post_init__(self):
         if self.goal not in GOALS:
             raise UserError(f"the goal must be one of {', '.join(GOALS)}, not {self.goal!r}")
 
     @property
-    def gan(self) -> GanSettings:
-        """Of the GAN that makes the first profiles."""
-        return GanSettings(self.fakes, epochs=self.gan_epochs, mask=self.mask)
-
-    def steps(self, asked: int | None) -> int:
-        """Its outer epochs: those asked for, or its own."""
-        return asked or self.outer_epochs
+    def gan(self) -> GanConfig:
+        """Return the configuration of the GAN that makes the first profiles."""
+        return GanConfig(self.fakes, epochs=self.gan_epochs, mask=self.mask)
 
 
 @dataclass(frozen=True)
-class RefinedBootstrapSettings(RecSys19Settings):
-    """RecSys19's steps on real users' profiles: what they would do to those of an ideal GAN."""
+class RefinedBootstrapConfig(RecSys19Config):
+    """RecSys19's steps on profiles of real users, which stand for those of an ideal GAN."""
 
     name = "bootstrap_refined"
     start = "bootstrap"
 
 
 @dataclass(frozen=True)
-class ScoredBootstrapSettings(RefinedBootstrapSettings):
-    """More and larger steps, towards the predicted score: the most that such steps reach."""
+class ScoredBootstrapConfig(RefinedBootstrapConfig):
+    """More and larger steps towards the predicted score: the most that such steps reach."""
 
     largest_move: float | None = 1.0
     goal: str = "score"
@@ -167,29 +182,28 @@ class ScoredBootstrapSettings(RefinedBootstrapSettings):
 
 
 @dataclass(frozen=True)
-class BlindBootstrapSettings(RefinedBootstrapSettings):
-    """The same steps with random differences: what is changed, but not towards the goal."""
+class BlindBootstrapConfig(RefinedBootstrapConfig):
+    """The same steps with random differences: they change as much, but not towards the goal."""
 
     name = "bootstrap_blind"
     blind = True
 
 
-LearnedSettings = RecSys20Settings | RecSys19Settings | GanSettings
+LearnedConfig = RecSys20Config | RecSys19Config | GanConfig
 
-# Attacks that learn their profiles, each the function `attack` of the module of its name in MODULES.
-_OF_RECSYS20 = (RecSys20Settings, DisguisedRecSys20Settings, AwareRecSys20Settings)
-_OF_STEPS = (
-    RecSys19Settings,
-    RefinedBootstrapSettings,
-    ScoredBootstrapSettings,
-    BlindBootstrapSettings,
-)
-LEARNED = {kind.name: kind for kind in (*_OF_RECSYS20, *_OF_STEPS, GanSettings)}
-MODULES = {
-    **{kind.name: "bilevel" for kind in _OF_RECSYS20},
-    **{kind.name: "zeroth_order" for kind in _OF_STEPS},
-    GanSettings.name: "gan",
+# The configurations that the function `attack` of each module takes.
+_KINDS: dict[str, tuple[type[LearnedConfig], ...]] = {
+    "bilevel": (RecSys20Config, DisguisedRecSys20Config, AwareRecSys20Config),
+    "zeroth_order": (
+        RecSys19Config,
+        RefinedBootstrapConfig,
+        ScoredBootstrapConfig,
+        BlindBootstrapConfig,
+    ),
+    "gan": (GanConfig,),
 }
+LEARNED = {kind.name: kind for kinds in _KINDS.values() for kind in kinds}
+MODULES = {kind.name: module for module, kinds in _KINDS.items() for kind in kinds}
 
 SAMPLED = ("bootstrap", "bootstrap_targets")  # profiles of real users
 HEURISTICS = ("random", "average", "bandwagon", "popular", *SAMPLED)

@@ -1,48 +1,49 @@
-"""An attack in progress on disk: where it stands, how it got there, and the best profiles so far."""
+"""An attack in progress on disk: its state, its history and its best profiles so far."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.execution import storage
+from advrec_tf.execution.progress import progress_bar
 from advrec_tf.files import locked
 from advrec_tf.poisoning.profiles import Profiles
-from advrec_tf.poisoning.settings import (
-    GanSettings,
-    LearnedSettings,
-    RecSys19Settings,
-    RecSys20Settings,
-)
+from advrec_tf.poisoning.settings import GanConfig, LearnedConfig, RecSys19Config, RecSys20Config
+
+_BEST = "best."  # prefixes the arrays of the best profiles in state.npz
 
 
-def own_folder(
-    data: Interactions, settings: LearnedSettings, steps: int, seed: int, folder: Path
+def attack_folder(
+    data: Interactions, config: LearnedConfig, steps: int, seed: int, folder: Path
 ) -> Path:
-    """Where an attack of these settings, so many steps and this seed is kept, below `folder`."""
+    """Return where an attack of this configuration is stored, below `folder`."""
     identity = {
-        "attack": settings.name,
-        "version": settings.version,
+        "attack": config.name,
+        "version": config.version,
         "data": data.ratings_fingerprint,
-        **asdict(settings),
-    }
-    identity |= {
-        "recommender": settings.recommender and settings.recommender.identity,
+        **asdict(config),
+        "recommender": config.recommender and config.recommender.identity,
         "outer_epochs": steps,
         "seed": seed,
     }
-    if isinstance(settings, RecSys19Settings) and settings.start == GanSettings.name:
-        identity["gan"] = GanSettings.version
-    if isinstance(settings, RecSys20Settings) and settings.defense is not None:
-        identity["defense"] = settings.defense.identity(data)
-    return Path(folder) / data.name / f"{settings.name}-{storage.hashed(identity)}"
+    if isinstance(config, RecSys19Config) and config.start == GanConfig.name:
+        identity["gan"] = GanConfig.version
+    if isinstance(config, RecSys20Config) and config.defense is not None:
+        identity["defense"] = config.defense.identity(data)
+    return Path(folder) / data.name / f"{config.name}-{storage.hashed(identity)}"
 
 
 class Trajectory:
-    """Keeps, after every outer epoch: state.npz (all that a resumed run needs, and the best profiles), trajectory.csv, and profiles.npz and .csv."""
+    """The folder of an attack, locked while the context is open.
+
+    Every saved outer epoch writes state.npz (all that a resumed run needs, and the best profiles),
+    trajectory.csv, profiles.npz and profiles.csv.
+    """
 
     def __init__(self, folder: Path, columns: tuple[str, ...] = ()):
         self.folder, self.columns = Path(folder), columns
@@ -60,12 +61,23 @@ class Trajectory:
 
     @property
     def done(self) -> int:
-        """Outer epochs that are done."""
+        """Return the number of finished outer epochs."""
         return len(self.history)
 
     def finished(self, outer_epochs: int) -> bool:
-        """Whether nothing is left to do: so many outer epochs are done, or the attack has stopped by itself."""
+        """Return whether that many outer epochs are done or the attack has stopped by itself."""
         return self.done >= outer_epochs or bool(self.state.get("stopped", False))
+
+    def epochs(self, outer_epochs: int, attack: str, progress: bool) -> tqdm:
+        """Return the outer epochs that are left, counted from 0, with a progress bar."""
+        return progress_bar(
+            range(self.done, outer_epochs),
+            desc=attack,
+            unit="epoch",
+            initial=self.done,
+            total=outer_epochs,
+            shown=progress,
+        )
 
     def add(
         self,
@@ -74,13 +86,15 @@ class Trajectory:
         score: float,
         state: dict[str, np.ndarray],
     ) -> None:
-        """One more outer epoch, or several; the profiles are kept when their score is above all before."""
+        """Save one or several outer epochs.  The profiles are kept if their score is the best."""
         best = float(self.state.get("best", -np.inf))
-        kept = {name: value for name, value in self.state.items() if name.startswith("best.")}
-        if score > best:
-            kept = {f"best.{name}": value for name, value in profiles.arrays().items()}
+        kept = profiles if score > best else self._best()
         self.history += rows
-        self.state = {**state, **kept, "best": np.float64(max(best, score))}
+        self.state = {
+            **state,
+            **{f"{_BEST}{name}": value for name, value in kept.arrays().items()},
+            "best": np.float64(max(best, score)),
+        }
         history = {
             "history": np.asarray(self.history, np.float64),
             "columns": np.array(self.columns),
@@ -89,23 +103,26 @@ class Trajectory:
         storage.write_csv(self.folder / "trajectory.csv", read_trajectory(self.folder))
         self.profiles()
 
-    def profiles(self) -> Profiles:
-        """The best profiles so far, which are also at profiles.npz and .csv when this returns."""
-        best = Profiles.from_arrays(
-            {name[5:]: value for name, value in self.state.items() if name.startswith("best.")}
+    def _best(self) -> Profiles:
+        return Profiles.from_arrays(
+            {field.name: self.state[f"{_BEST}{field.name}"] for field in fields(Profiles)}
         )
+
+    def profiles(self) -> Profiles:
+        """Return the best profiles so far, and make sure that profiles.npz and .csv hold them."""
+        best = self._best()
         path = self.folder / "profiles.npz"
         try:
             if path.exists() and Profiles.load(path).digest() == best.digest():
                 return best
         except UserError:
-            pass  # it is written again
+            pass  # a damaged file is written again
         best.save(path)
         return best
 
 
 def read_trajectory(folder: Path) -> pd.DataFrame:
-    """A row for each outer epoch.  Raises UserError for a damaged file."""
+    """Return a row for each outer epoch.  Raises UserError when the file is damaged."""
     state = storage.load(Path(folder) / "state.npz")
     columns = state["columns"].tolist()
     return pd.DataFrame(state["history"], columns=columns).astype({columns[0]: int})

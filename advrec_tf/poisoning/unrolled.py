@@ -1,6 +1,6 @@
-"""Differentiating through the last training steps of a surrogate WRMF, exactly and in bounded memory."""
+"""Differentiate through the last training steps of a surrogate WRMF, exactly, in bounded memory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -24,35 +24,52 @@ class State(NamedTuple):
     velocity_Q: tf.Tensor
 
 
-class FakeBatches(NamedTuple):
-    """Which fake users a mini-batch holds: int32 [steps, F'], -1 where there is none."""
+class FakeRows(NamedTuple):
+    """The fake users' interactions and their weights in the loss."""
 
-    places: np.ndarray  # among the batch's users
-    fakes: np.ndarray
+    X: tf.Tensor  # [F, I]
+    W: tf.Tensor  # [F, I]
+
+
+class FakeBatches(NamedTuple):
+    """The fake users in a mini-batch: int32 [steps, F'], -1 where there is none."""
+
+    rows: np.ndarray  # among the users of the batch
+    fakes: np.ndarray  # among all fakes
+
+
+class Batches(NamedTuple):
+    """The mini-batches of an epoch, or one of them."""
+
+    real: UserBatches
+    fake: FakeBatches
 
 
 def unrolled_batches(
     data: Interactions, n_fakes: int, weight: float, batch_size: int, seed: int, epoch: int
-) -> tuple[UserBatches, FakeBatches]:
-    """The mini-batches that WRMF.fit makes of the real and fake users together, with the real users' pairs alone in them.
+) -> Batches:
+    """Return the mini-batches of WRMF.fit on real and fake users, with the real users' pairs only.
 
-    data: the real interactions among n_users users, of whom the last `n_fakes` have none yet
+    data: the real interactions among n_users users; the last `n_fakes` users have none
     """
     ones = np.ones(len(data.train_users), np.float32)
     batches = user_batches(data, ones, weight * ones, batch_size, seed, epoch)
     n_real = data.n_users - n_fakes
     held = [np.flatnonzero(users >= n_real) for users in batches.users]
-    width = max(
-        1, -(-max(map(len, held)) // 16) * 16
-    )  # few different widths, so that few programs are compiled
-    places, fakes = (np.full((len(held), width), -1, np.int32) for _ in range(2))
-    for step, at in enumerate(held):
-        places[step, : len(at)], fakes[step, : len(at)] = at, batches.users[step][at] - n_real
-    return batches, FakeBatches(places, fakes)
+    # Few different widths, so that few programs are compiled.
+    width = max(1, -(-max(map(len, held)) // 16) * 16)
+    rows, fakes = (np.full((len(held), width), -1, np.int32) for _ in range(2))
+    for step, columns in enumerate(held):
+        rows[step, : len(columns)] = columns
+        fakes[step, : len(columns)] = batches.users[step][columns] - n_real
+    return Batches(batches, FakeBatches(rows, fakes))
 
 
 class Unroller:
-    """A training step of WRMF as a pure function of its state and of the fake rows, and its vector-Jacobian product, both compiled."""
+    """A training step of WRMF as a pure function of its state and the fake rows, and its VJP.
+
+    Both are compiled.
+    """
 
     def __init__(self, optimizer: CoupledAdam):
         self.optimizer = optimizer
@@ -60,100 +77,92 @@ class Unroller:
         self.vjp = tf.function(self._vjp, jit_compile=True)
 
     def _step(
-        self,
-        state: State,
-        step,
-        batch: UserBatches,
-        fake: FakeBatches,
-        X,
-        W,
-        block: int | None = BLOCK,
+        self, state: State, step, batch: Batches, rows: FakeRows, block: int | None = BLOCK
     ) -> State:
-        """One mini-batch.  The fake rows enter densely, as their zeros have a derivative too.  step: float, from 1; X, W: [F, I]"""
-        p = batch_rows(state.P, batch.users)
-        _, dp, dq = weighted_gradient(p, state.Q, batch[1:], block)
-        present = fake.places >= 0
-        fake_p = tf.gather(p, tf.maximum(fake.places, 0))  # [F', D]
-        x, w = (tf.gather(part, tf.maximum(fake.fakes, 0)) for part in (X, W))  # [F', I]
+        """Return the state after one mini-batch.  step: float, from 1
+
+        The fake rows are dense, because their zeros have a derivative too.
+        """
+        real, fake = batch
+        p = batch_rows(state.P, real.users)
+        _, dp, dq = weighted_gradient(p, state.Q, real[1:], block)
+        present = fake.rows >= 0
+        fake_p = tf.gather(p, tf.maximum(fake.rows, 0))  # [F', D]
+        x, w = (tf.gather(part, tf.maximum(fake.fakes, 0)) for part in rows)  # [F', I]
         scores = tf.matmul(fake_p, state.Q, transpose_b=True)
         # As for the pairs of weighted_gradient: what is not yet in the sum of squared scores.
         slope = 2 * tf.where(present[:, None], (w - 1) * scores - w * x, 0.0)
-        dp += tf.math.unsorted_segment_sum(tf.matmul(slope, state.Q), fake.places, tf.shape(p)[0])
+        dp += tf.math.unsorted_segment_sum(tf.matmul(slope, state.Q), fake.rows, tf.shape(p)[0])
         dq += tf.matmul(slope, fake_p, transpose_a=True)
-        dP = tf.math.unsorted_segment_sum(dp, batch.users, tf.shape(state.P)[0])
-        new = []
-        for value, gradient, momentum, velocity in (
-            (state.P, dP, state.momentum_P, state.velocity_P),
-            (state.Q, dq, *state[3::2]),
-        ):
-            new.append(
-                self.optimizer.stepped(
-                    value, gradient, momentum, velocity, step, self.optimizer.learning_rate.value
-                )
-            )
-        return State(*(part for pair in zip(*new) for part in pair))
+        dP = tf.math.unsorted_segment_sum(dp, real.users, tf.shape(state.P)[0])
+        rate = self.optimizer.learning_rate.value
+        P, momentum_P, velocity_P = self.optimizer.stepped(
+            state.P, dP, state.momentum_P, state.velocity_P, step, rate
+        )
+        Q, momentum_Q, velocity_Q = self.optimizer.stepped(
+            state.Q, dq, state.momentum_Q, state.velocity_Q, step, rate
+        )
+        return State(P, Q, momentum_P, momentum_Q, velocity_P, velocity_Q)
 
     def _vjp(
-        self, state: State, step, batch: UserBatches, fake: FakeBatches, X, W, cotangent: State
+        self, state: State, step, batch: Batches, rows: FakeRows, cotangent: State
     ) -> tuple[State, tf.Tensor]:
-        """The cotangent of the state before a step, and of the fake rows, from that of the state after it; the weights W are held fixed."""
+        """Return the cotangents of the state before a step and of X, from that after the step.
+
+        The weights W are constant.
+        """
         with tf.GradientTape() as tape:
-            tape.watch([state, X])
-            after = self._step(state, step, batch, fake, X, W, None)
+            tape.watch([state, rows.X])
+            after = self._step(state, step, batch, rows, None)
         *before, dX = tape.gradient(
-            after, [*state, X], output_gradients=cotangent, unconnected_gradients="zero"
+            after, [*state, rows.X], output_gradients=cotangent, unconnected_gradients="zero"
         )
         return State(*before), dX
 
     def train(
-        self, state: State, first_step: int, epochs: Iterable, X, W
+        self, state: State, first_step: int, epochs: list[Batches], rows: FakeRows
     ) -> tuple[list[State], State]:
-        """Epochs of training; returns the states before each of them and the last.  epochs: (UserBatches, FakeBatches) of each"""
+        """Train for some epochs; return the states before each of them and the last state."""
         before, step = [], first_step
-        for batches, fakes in epochs:
+        for batches in epochs:
             before.append(state)
-            for batch, fake in _steps(batches, fakes):
-                state, step = (
-                    self.step(state, tf.constant(step, tf.float32), batch, fake, X, W),
-                    step + 1,
-                )
+            for batch in _steps(batches):
+                state = self.step(state, tf.constant(step, tf.float32), batch, rows)
+                step += 1
         return before, state
 
     def backward(
-        self, before: list[State], first_step: int, epochs: list, X, W, cotangent: State
+        self,
+        before: list[State],
+        first_step: int,
+        epochs: list[Batches],
+        rows: FakeRows,
+        cotangent: State,
     ) -> tf.Tensor:
-        """d loss / dX, [F, I], from d loss / d(last state).
+        """Return d loss / dX, [F, I], from d loss / d(last state).
 
-        Of each epoch only the first state was kept: its steps are done again, and then undone one by one.
+        Only the first state of each epoch is stored.  The steps of an epoch are repeated, and then
+        differentiated one by one in reverse.
         """
-        total = tf.zeros_like(X)
+        total = tf.zeros_like(rows.X)
         for number in reversed(range(len(epochs))):
-            steps = list(_steps(*epochs[number]))
-            at = first_step + number * len(steps)
+            steps = list(_steps(epochs[number]))
+            first = first_step + number * len(steps)
+            times = [tf.constant(first + offset, tf.float32) for offset in range(len(steps))]
             states = [before[number]]
-            for offset, (batch, fake) in enumerate(steps[:-1]):
-                states.append(
-                    self.step(states[-1], tf.constant(at + offset, tf.float32), batch, fake, X, W)
-                )
-            for offset in reversed(range(len(steps))):
-                cotangent, dX = self.vjp(
-                    states.pop(),
-                    tf.constant(at + offset, tf.float32),
-                    *steps[offset],
-                    X,
-                    W,
-                    cotangent,
-                )
+            for time, batch in zip(times, steps[:-1]):
+                states.append(self.step(states[-1], time, batch, rows))
+            while states:
+                last = len(states) - 1
+                cotangent, dX = self.vjp(states.pop(), times[last], steps[last], rows, cotangent)
                 total += dX
         return total
 
 
-def _steps(batches: UserBatches, fakes: FakeBatches):
-    for step in range(len(batches.users)):
-        yield (
-            UserBatches(*(part[step] for part in batches)),
-            FakeBatches(*(part[step] for part in fakes)),
-        )
+def _steps(batches: Batches) -> Iterator[Batches]:
+    for step in range(len(batches.real.users)):
+        real = UserBatches(*(part[step] for part in batches.real))
+        yield Batches(real, FakeBatches(*(part[step] for part in batches.fake)))
 
 
 @tf.function(jit_compile=True)
@@ -161,9 +170,8 @@ def _adversarial_block(p, Q, targets, count):
     with tf.GradientTape() as tape:
         tape.watch([p, Q])
         scores = tf.matmul(p, Q, transpose_b=True)  # [B, I]
-        losses = tf.reduce_logsumexp(scores, axis=1) - tf.reduce_mean(
-            tf.gather(scores, targets, axis=1), axis=1
-        )
+        of_targets = tf.reduce_mean(tf.gather(scores, targets, axis=1), axis=1)
+        losses = tf.reduce_logsumexp(scores, axis=1) - of_targets
         loss = tf.reduce_sum(tf.where(tf.range(tf.shape(p)[0]) < count, losses, 0.0))
     return loss, *tape.gradient(loss, [p, Q])
 
@@ -171,7 +179,9 @@ def _adversarial_block(p, Q, targets, count):
 def adversarial_loss(
     P, Q, n_real: int, targets: tuple[int, ...]
 ) -> tuple[float, tf.Tensor, tf.Tensor]:
-    """The attacker's loss and its gradient in P and Q: the sum over real users of the mean over targets of -ln softmax(scores)[target].
+    """Return the attacker's loss and its gradient in P and Q.
+
+    The loss is the sum over real users of the mean over targets of -ln softmax(scores)[target].
 
     P: [U + F, D], Q: [I, D] -> loss, [U + F, D], [I, D]
     """

@@ -1,5 +1,6 @@
 """What explains Tables II and III of the low-rank defences paper: the same reconstructions with users in other orders and victims of other seeds."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +72,12 @@ def _ordered(jobs: list[Job], study: Study, name: str, draw: int) -> list[Job]:
     """The same with the users in another order."""
     found = []
     for job in jobs:
-        order = order_of(
-            name, study.data.n_users, job.arguments["poisoned"].n_users - study.data.n_users, draw
-        )
+        spec = job.arguments["spec"]
+        fakes = spec.poisoned.n_users - study.data.n_users
+        order = order_of(name, study.data.n_users, fakes, draw)
         points = [{**point, "order": name, "draw": draw} for point in job.points]
-        found.append(Job(job.function, points, {**job.arguments, "order": order}))
+        arguments = {**job.arguments, "spec": replace(spec, order=order)}
+        found.append(Job(job.function, points, arguments))
     return found
 
 

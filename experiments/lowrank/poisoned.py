@@ -10,7 +10,8 @@ from advrec_tf import evaluation
 from advrec_tf.cli import sections
 from advrec_tf.cli.flags import as_published
 from advrec_tf.data import GROUPS, Interactions, check_targets, choose_targets, popularity_groups
-from advrec_tf.defenses import ENTER, Defense, LowRank, detection, low_rank
+from advrec_tf.defenses import CONVERSIONS, Defense, LowRank, detection, low_rank
+from advrec_tf.defenses.measuring import VictimSpec
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import TARGET_NAMES
 from advrec_tf.execution import storage
@@ -186,7 +187,7 @@ def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Pa
             )
     if (
         not issubclass(recommender_config(values.get("victim", "wrmf")), WRMFConfig)
-        and values.get("enter", ENTER[0]) != ENTER[0]
+        and values.get("enter", CONVERSIONS[0]) != CONVERSIONS[0]
     ):
         raise UserError(
             "--enter says how values enter WRMF; a recommender of ratings takes them as ratings, and others as clicks"
@@ -447,9 +448,7 @@ def jobs(study: Study, attacks: Sequence[str], defenses: Sequence[Defense]) -> l
                 for defense in defenses:
                     common = {
                         "data": study.data,
-                        "poisoned": poisoned,
-                        "defense": defense,
-                        "settings": settings,
+                        "spec": VictimSpec(poisoned, defense, settings),
                         "targets": plan.targets,
                     }
                     common |= {"cache_dir": study.cache_dir, "progress": study.values["progress"]}
@@ -463,7 +462,7 @@ def prepare_reconstructions(jobs: list[Job]) -> list[Task]:
     """Reconstructions of whole matrices that the jobs need, which share one decomposition over their ranks."""
     whole: dict[str, tuple[dict[str, Any], set[int]]] = {}
     for job in jobs:
-        defense, data = job.arguments["defense"], job.arguments["poisoned"]
+        defense, data = job.arguments["spec"].defense, job.arguments["spec"].poisoned
         if isinstance(defense, LowRank) and defense.patch is None and not defense.of_ratings:
             whole.setdefault(
                 data.fingerprint, ({"data": data, "cache_dir": job.arguments["cache_dir"]}, set())
