@@ -149,7 +149,7 @@ def test_flags_that_are_not_given_have_the_defaults_of_preset_and_experiment():
     assert flags.values("budget", {})["iterations"] == [25]
     assert len(flags.values("budget", {})["epsilon"]) == 17
     assert flags.values("lowrank_table3", {})["patches"] == ["200x50"]
-    assert flags.values("convergence", {"preset": "quick"})["entries"] == ["BPR-MF", "iALS"]
+    assert flags.values("convergence", {"preset": "quick"})["entries"] == ["BPR-MF", "iALS-64"]
 
 
 def test_given_profiles_stand_in_place_of_the_default_attack():

@@ -6,8 +6,8 @@ import pytest
 
 from advrec_tf.evaluation import DETECTION
 from advrec_tf.execution.results import Layout
-from advrec_tf.reporting import plots, read_results
-from experiments.lowrank import attack_seeds, detection, paper, poison, tables
+from advrec_tf.reporting import read_results
+from experiments.lowrank import attack_seeds, detection, paper, plots, poison, tables
 from experiments.lowrank.poisoned import LAYOUT
 
 from rows import write

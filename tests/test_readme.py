@@ -12,9 +12,9 @@ from advrec_tf.cli.flags import FLAGS
 from running import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-OF_OTHER_PROGRAMS = {  # git, pip, ruff, pytest, nbconvert
+OF_OTHER_PROGRAMS = {  # git, pip, ruff, pytest, nbconvert, pdoc
     *("version", "help", "quiet", "editable", "check", "numprocesses", "dist", "cov"),
-    *("outdir", "output"),
+    *("outdir", "output", "no"),
 }
 EXAMPLES = [
     example

@@ -189,7 +189,9 @@ def test_certificates_bound_any_votes_of_the_touched_bases():
             clean[2 + rng.permutation([0, 1, 2, 3])[:2]] += 1
         # Over so many bases the bounds of the shares are the shares themselves.
         votes = np.tile(np.rint(clean / 15 * bases), (6, 1))
-        bounds = evaluation.certified_votes(votes, bases, 2, 1, built, (5,), 2, 0.9)
+        shares = evaluation.share_bounds(bases, 6, 0.9)
+        untouched = evaluation.untouched_share(6, 2, 1)
+        bounds = evaluation.certified_votes(votes, shares, untouched, built, (5,), 2)
         certain.append(tuple(bounds.values()))
         for choice in combinations(range(2, 6), 2):  # the votes of the six touched bases
             after = clean + 6 * np.isin(np.arange(6), choice)
@@ -202,10 +204,10 @@ def test_certificates_bound_any_votes_of_the_touched_bases():
 def test_more_fakes_are_never_better_and_enough_leave_no_certificate(shop):
     model = EnsembleConfig(votes=5, users=9).build(shop, 0)
     model.fit(shop, epochs=30, verbose=0)
-    votes = model.factors[0]
+    votes, shares = model.factors[0], evaluation.share_bounds(300, shop.n_items)
+    untouched = [evaluation.untouched_share(shop.n_users, 9, fakes) for fakes in (0, 1, 2, 5, 50)]
     bounds = [
-        evaluation.certified_votes(votes, 300, 9, fakes, shop, (1, 5), 5)
-        for fakes in (0, 1, 2, 5, 50)
+        evaluation.certified_votes(votes, shares, share, shop, (1, 5), 5) for share in untouched
     ]
     measured = evaluation.poisoning_metrics(*model.factors, shop, (1, 5), 5)
     hits = [row["certified_HR"] for row in bounds]

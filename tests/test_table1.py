@@ -149,7 +149,7 @@ def test_the_report_shows_published_measured_and_difference(frame):
     norms = "| ml-1m | AMF | fgsm |  | clean | 0.5 | 25% | 50% | 0.500 (25%) | 0.500 (50%) |"
     assert norms in report
     assert report.index("BPR-MF, best") < report.index("BPR-MF, last") < report.index("AMF, best")
-    assert "ICov: distinct items" in report and "linf: each element" in report
+    assert "ICov (distinct items in all lists)" in report and "linf: each element" in report
 
 
 def test_the_figure_has_a_panel_a_model(frame, tmp_path):

@@ -78,7 +78,15 @@ RECONSTRUCTED = ("lowrank_table2", "lowrank_table3")
 AMF = Section(
     AMFConfig,
     TRAINING,
-    {"amf_start": "first_epoch"}
+    {
+        "amf_start": "first_epoch",
+        "adversary": "adversary",
+        "adversary_epsilon": "epsilon",
+        "adversary_weight": "adversarial_weight",
+        "adversary_iterations": "iterations",
+        "adversary_step_size": "step_size",
+        "adversary_ball": "ball",
+    }
     | _same("embedding_dim", "learning_rate", "batch_size", "eval_every", "eval_users"),
 )
 SURROGATE = Section(
