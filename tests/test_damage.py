@@ -118,7 +118,7 @@ def test_a_damaged_file_is_an_error_of_one_line_or_harmless(tmp_path, kind):
 
 def test_a_run_with_a_damaged_file_reports_it_or_gives_the_same_results(tmp_path, monkeypatch):
     """The files are weights, states, jobs, tables and the configuration of an experiment."""
-    monkeypatch.setattr("experiments.multistep.curve_plots.iterations_figure", lambda *_: Figure())
+    monkeypatch.setattr("experiments.multistep.iterations.iterations_figure", lambda *_: Figure())
     flags = ("--experiment=iterations", f"--output_dir={tmp_path}", *SHORT)
     assert advrec(*flags).status == 0
     files = {

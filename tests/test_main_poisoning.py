@@ -418,7 +418,7 @@ FAULTS = {
     ),
     "torn profiles": (
         lambda t: [torn(t)],
-        "torn.npz: its content is not what was written, or is of an earlier version: make these profiles again",
+        "torn.npz: the file is damaged or of an earlier version: make these profiles again",
     ),
     "no file of profiles": (lambda t: [another_archive(t)], "not a file of profiles"),
     "unknown attack": (lambda t: ["--attack=recsys20+none"], "--attack must be of none, recsys20"),
