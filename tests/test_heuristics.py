@@ -7,11 +7,12 @@ import pytest
 from advrec_tf import data
 from advrec_tf.errors import UserError
 from advrec_tf.poisoning import HEURISTICS, Profiles, heuristic, likeness
-from advrec_tf.poisoning.heuristics import SAMPLED
 from advrec_tf.poisoning.ratings import rating_matrix
 from advrec_tf.poisoning.similarity import mean_jaccard
 
 from rated import two_users
+
+SAMPLED = ("bootstrap", "bootstrap_targets")  # profiles of real users
 
 
 @pytest.mark.parametrize("name", SAMPLED)
