@@ -14,9 +14,32 @@ from advrec_tf.execution.runner import Running
 from advrec_tf.leaderboard.entries import Entry
 from advrec_tf.leaderboard.measuring import versions
 
-from .board_models import BOARD_MODELS, Factors
+from .board_models import (
+    BestEpoch,
+    BoardModel,
+    Factors,
+    LeastSquares,
+    MaximumMargin,
+    Popularity,
+    Rescaled,
+    TruncatedSVD,
+)
 from .multistep import trainings
 from .multistep.trainings import TrainingSpec
+
+BOARD_MODELS: dict[str, BoardModel] = {
+    "BPR-MF": BestEpoch(("BPR-MF",)),
+    "AMF": BestEpoch(("BPR-MF", "AMF")),
+    "rescaled BPR-MF": Rescaled(("BPR-MF",)),
+    "MostPopular": Popularity(),
+    "MarginMF": MaximumMargin(),
+    "iALS": LeastSquares(10.0, 1.0),
+    "iALS-reg50": LeastSquares(50.0, 2.0),
+    "iALS-reg100": LeastSquares(100.0, 10.0),
+    "SVD": TruncatedSVD(),
+}
+MODELS = tuple(name for name, model in BOARD_MODELS.items() if not model.ranked)
+RANKED_MODELS = tuple(name for name, model in BOARD_MODELS.items() if model.ranked)
 
 
 @dataclass(frozen=True)

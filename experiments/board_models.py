@@ -135,18 +135,3 @@ class LeastSquares(LastEpoch):
         """Return WRMF solved by alternating least squares."""
         weights = {"regularization": self.regularization, "weight": 1 + self.alpha}
         return WRMFConfig(source.rank, solver="als", **weights), 15
-
-
-BOARD_MODELS: dict[str, BoardModel] = {
-    "BPR-MF": BestEpoch(("BPR-MF",)),
-    "AMF": BestEpoch(("BPR-MF", "AMF")),
-    "rescaled BPR-MF": Rescaled(("BPR-MF",)),
-    "MostPopular": Popularity(),
-    "MarginMF": MaximumMargin(),
-    "iALS": LeastSquares(10.0, 1.0),
-    "iALS-reg50": LeastSquares(50.0, 2.0),
-    "iALS-reg100": LeastSquares(100.0, 10.0),
-    "SVD": TruncatedSVD(),
-}
-MODELS = tuple(name for name, model in BOARD_MODELS.items() if not model.ranked)
-RANKED_MODELS = tuple(name for name, model in BOARD_MODELS.items() if model.ranked)

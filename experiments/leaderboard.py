@@ -15,8 +15,8 @@ from advrec_tf.leaderboard.entries import Entry, parse_entry
 from advrec_tf.recommenders.baselines import BASELINES
 from advrec_tf.recommenders.importers import read_factors
 
-from .board_factors import BoardSpec, entries, prepare
-from .board_models import MODELS, RANKED_MODELS, Factors
+from .board_factors import MODELS, RANKED_MODELS, BoardSpec, entries, prepare
+from .board_models import Factors
 from .multistep import trainings
 from .multistep.trainings import TrainingSpec
 

@@ -5,7 +5,7 @@ import pytest
 from advrec_tf.errors import UserError
 from advrec_tf.leaderboard import COMPARED, Entry
 from advrec_tf.leaderboard.entries import parse_entry
-from experiments.board_models import MODELS, RANKED_MODELS
+from experiments.board_factors import MODELS, RANKED_MODELS
 
 NAMED = {
     "iALS-64": (Entry("iALS", 64), "iALS-64"),

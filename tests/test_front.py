@@ -16,7 +16,7 @@ from advrec_tf.leaderboard import (
 )
 from advrec_tf.leaderboard.entries import parse_entry
 from advrec_tf.leaderboard.worst_case import GROUPS
-from experiments.board_models import MODELS, RANKED_MODELS
+from experiments.board_factors import MODELS, RANKED_MODELS
 
 from boards import FIRST, LEFT, NORMALIZED, USERS, board
 
