@@ -205,7 +205,7 @@ def _page(title: str, paper: Path, parts: list[str]) -> str:
 def _of_board(folder: Path) -> str:
     rows, tests = read_results(folder, "worst.csv"), read_results(folder, "tests.csv")
     counts = rows.groupby("entry")["seed"].nunique()
-    seeds = "; ".join(f"{entry}: {count}" for entry, count in counts.items())
+    seeds = "; ".join(f"{n} entries have {seeds}" for seeds, n in counts.value_counts().items())
     first = [comparison.summary(rows, tests)] if len(tests) else []
     first += filter(None, [summary.older(read_record(folder / "config.json"))])
     sentences = "\n".join(f"- {sentence}" for sentence in (*first, *summary.verdicts(rows)))

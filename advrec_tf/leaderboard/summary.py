@@ -1,4 +1,4 @@
-"""The findings of a leaderboard: tables, and one sentence for each threat model."""
+"""The findings of a leaderboard: tables, and what each threat model leaves in words."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -62,11 +62,12 @@ def verdicts(rows: pd.DataFrame) -> list[str]:
         wide = table(factors, threat_model)
         column, winner = verdict_column(wide), wide.index[0]
         accurate = wide.sort_index()["clean"].idxmax()  # of equal lists the shortest name
-        text = f"{winner} keeps most ({_kept(wide, winner, column)})"
+        kept = _kept(wide, winner, column)
+        text = f"Against an attacker who {knows}, at {column}, {winner} keeps most ({kept})."
         if winner != accurate:
-            text += f"; the most accurate, {accurate}, {_kept(wide, accurate, column)}"
+            text += f" The most accurate entry, {accurate}, keeps {_kept(wide, accurate, column)}."
         text += _baseline(rows, threat_model, column, wide.loc[winner, column])
-        sentences.append(f"Against an attacker who {knows}, at {column}: {text}.")
+        sentences.append(text)
     return sentences
 
 
@@ -89,7 +90,7 @@ def _baseline(rows: pd.DataFrame, threat_model: str, column: str, winner: float)
         return ""
     best = values.idxmax()
     how = "under the same attack" if best in attacked.index else "clean"
-    return f"; {best}, which learns next to nothing, has {number(values[best])} {how}"
+    return f" {best}, which learns next to nothing, has {number(values[best])} {how}."
 
 
 class Section(NamedTuple):
