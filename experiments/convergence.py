@@ -22,7 +22,12 @@ def jobs(spec: BoardSpec) -> list[Job]:
 def report(folders: list[Path]) -> None:
     """Render report.md from the results of each data set."""
     for folder in folders:
-        page(folder, convergence_page.report(read_results(folder), folder.name))
+        rows = read_results(folder)
+        page(
+            folder,
+            convergence_page.report(rows, folder.name),
+            answer=convergence_page.answer(rows),
+        )
 
 
 EXPERIMENT = Experiment(convergence.CONVERGENCE_LAYOUT, leaderboard.specs, jobs, report, prepare)

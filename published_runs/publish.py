@@ -151,7 +151,9 @@ def render(published: Path) -> dict[Path, str]:
     multi_step = [_of_data_set(folder, by_data_set.get(folder.name, "")) for folder in tables]
     boards = [f"## {folder.name}\n\n{_of_board(folder)}\n" for folder in folders["robustness"]]
     for folder in folders["convergence"]:
-        boards.append("#" + convergence_page.report(read_results(folder), folder.name))
+        rows = read_results(folder)
+        report = convergence_page.report(rows, folder.name)
+        boards.append(f"#{report}\n{convergence_page.answer(rows)}\n")
     pages_of_papers = {
         "lowrank": ("the low-rank defences paper", [verdicts]),
         "multi_step": ("the multi-step perturbations paper", [note, *multi_step]),

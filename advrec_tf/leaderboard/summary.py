@@ -1,6 +1,5 @@
 """The findings of a leaderboard: tables, and what each threat model leaves in words."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -165,10 +164,9 @@ def older(record: dict[str, Any] | None) -> str:
     )
 
 
-def report(rows: pd.DataFrame, dataset: str, first: Sequence[str] = ()) -> str:
-    """Return report.md.  first: sentences above all others"""
-    sentences = [f"- {sentence}" for sentence in (*first, *verdicts(rows))]
-    parts = [f"# Robustness of factors on {dataset}\n", *sentences, f"\n{EXPLAINED}\n"]
+def report(rows: pd.DataFrame, dataset: str) -> str:
+    """Return report.md without the findings in words."""
+    parts = [f"# Robustness of factors on {dataset}\n", f"\n{EXPLAINED}\n"]
     for section in sections(rows):
         header = ["entry", *section.table.columns]
         cells = [
