@@ -169,3 +169,10 @@ def test_statistics_by_hand():
         "test items never in train": 1,
     }
     assert built.statistics() == pytest.approx(expected)
+
+
+def test_interactions_print_as_one_line():
+    train, test = (pd.DataFrame({"user": [0, 1], "item": items}) for items in ([0, 1], [2, 0]))
+    shop = data.Interactions.from_frames(train, test, name="shop")
+    line = "Interactions('shop': 2 users, 3 items, 2 train and 2 test interactions)"
+    assert repr(shop) == line
