@@ -5,11 +5,13 @@ import os
 import signal
 import time
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from advrec_tf.errors import UserError
 from advrec_tf.execution import jobs
+from advrec_tf.execution.clusters import SharedValues
 from advrec_tf.execution.progress import progress_bar
 
 from running import ROOT, answers, run_python
@@ -27,6 +29,14 @@ def test_tasks_return_their_results_and_raise_their_errors(workers):
     assert results == {n: (2 * n, "1") for n in range(5)}
     with pytest.raises(UserError, match="it failed"):
         answers("test_jobs:double", [{"x": 1, "fails": True}], workers)
+
+
+def test_every_shared_value_has_a_reference_of_its_own():
+    """The references are made of values that nobody else holds, whose ids are used again."""
+    shared = SharedValues(lambda value: int(value[0]))
+    assert [shared(np.full(3, number)) for number in range(20)] == [*range(20)]
+    value = np.full(3, 7)
+    assert shared(value) == 7 and value.fill(9) is None and shared(value) == 7  # sent once
 
 
 def die():

@@ -174,7 +174,7 @@ def test_a_sample_of_users_chooses_the_best_epoch(small, tmp_path):
     folder = train(small, tmp_path, BPRMFConfig(6, batch_size=64, eval_users=30))
     users, part = data.sample_users(small, 30)
     assert len(set(users)) == part.n_users == 30
-    assert users.tolist() == data.sample_users(small, 30)[0].tolist()
+    assert users.tolist() == data.sample_users(small, 30)[0].tolist() != [*range(30)]
     epoch, P, Q = recommenders.selected_factors(folder, "best", 12)
     measured = pd.read_csv(folder / "history.csv").set_index("epoch")["HR@10"]
     tested = np.isin(small.test_users, users)
@@ -203,6 +203,7 @@ def test_only_users_with_test_items_are_sampled():
     built = data.Interactions.from_frames(clicks, held_out)
     users, part = data.sample_users(built, 3)
     assert set(users) < {3, 9, 20, 31} and len(part.test_users) == 3
+    assert data.sample_users(built, 1)[0].tolist() != [3]  # drawn, not the first
     assert data.sample_users(built, 4)[1] is built
 
 
