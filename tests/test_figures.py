@@ -64,6 +64,7 @@ def test_equal_harm_interpolates_in_log_epsilon():
     assert curves.equal_harm([0.1, 1.0, 10.0], [5, 3, 1], 4) == pytest.approx(10**-0.5)
     assert curves.equal_harm([0.1, 1.0], [2, 1], 3) == 0.1
     assert np.isnan(curves.equal_harm([0.1, 1.0], [5, 4], 3))
+    assert curves.equal_harm([0.1, 1.0], [5, 3], 3) == pytest.approx(1.0)  # just reached
 
 
 def test_equal_harm_of_rows(epsilon_rows):
