@@ -202,11 +202,11 @@ def test_an_audit_is_bound_to_both_tables_and_its_flags(tmp_path):
 
     def config(**changes):
         for name, table in tables.items():
-            np.save(tmp_path / f"{name}.npy", table + changes.pop(name, 0))
+            np.save(tmp_path / f"{name}.npy", table * changes.pop(name, 1))
         flag_values = {**values("audit"), **given, **changes}
         return experiment_named("audit").specs(flag_values, [built], tmp_path)[0].config
 
-    changes = ({}, {"user": 1}, {"item": 1}, {"unit": "row"}, {"k": 5}, {"seed": [1]})
+    changes = ({}, {"user": -1}, {"item": -1}, {"unit": "row"}, {"k": 5}, {"seed": [1]})
     configs = [config(**change) for change in changes]
     assert all(configs.count(each) == 1 for each in configs) and config() == configs[0]
 
