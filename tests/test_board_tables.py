@@ -31,11 +31,10 @@ def row(entry, seed, threat, ball, epsilon, ndcg) -> dict:
     return base | {name: ndcg * n / 10 for n, name in enumerate(worst_case.QUARTILES, 1)}
 
 
-@pytest.fixture(scope="module")
-def page() -> dict[str, dict[str, list[str]]]:
-    """The cells of each row by its name, of each table by its title."""
+def board(**clean_values) -> pd.DataFrame:
+    """Return the rows of a leaderboard.  clean_values: other clean nDCG by entry and seed"""
     rows = []
-    for entry, clean in CLEAN.items():
+    for entry, clean in (CLEAN | clean_values).items():
         for seed in SEEDS:
             rows.append(row(entry, seed, "", "", 0.0, clean[seed]))
             for threat, left in LEFT.items():
@@ -43,7 +42,13 @@ def page() -> dict[str, dict[str, list[str]]]:
                     kept = {"A": left[index][seed], "B": 0.9 * clean[seed]}
                     ndcg = kept.get(entry, clean[seed])
                     rows.append(row(entry, seed, threat, "l2", epsilon, ndcg))
-    text = summary.report(pd.DataFrame(rows), "shop")
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def page() -> dict[str, dict[str, list[str]]]:
+    """The cells of each row by its name, of each table by its title."""
+    text = summary.report(board(), "shop")
     tables: dict[str, dict[str, list[str]]] = {}
     for part in text.split("\n## ")[1:]:
         title, *lines = part.splitlines()
@@ -120,3 +125,19 @@ def test_intervals_over_trainings_are_students(page):
             stats.t.interval(0.95, 2, mean, stats.sem(values)) if np.ptp(values) else (mean, mean)
         )
         assert cells["A"][1 + index] == f"{mean:.4f} [{low:.4f}, {high:.4f}]"
+
+
+def test_a_sentence_names_who_keeps_most_the_most_accurate_and_a_better_baseline():
+    knows = "Against an attacker who knows"
+    first, *_, last = summary.verdicts(board())
+    text = "B keeps most (0.3600 of 0.4000); the most accurate, A, 0.3300 of 0.5200."
+    assert first == f"{knows} the held-out item, at l2 0.05: {text}"
+    assert last.startswith(f"{knows} one user's held-out item and cares for no other user, at")
+    train = summary.verdicts(board())[1]
+    assert train == f"{knows} the training pairs, at l2 0.05: A keeps most (0.4200 of 0.5200)."
+    popular = board(MostPopular=(0.5, 0.5, 0.5))
+    better = "; MostPopular, which learns next to nothing, has 0.5000 under the same attack."
+    assert all(sentence.endswith(better) for sentence in summary.verdicts(popular))
+    baseline = popular["entry"] == "MostPopular"
+    unattacked = popular[~baseline | (popular["threat_model"] == "")]
+    assert summary.verdicts(unattacked)[0].endswith("has 0.5000 clean.")
