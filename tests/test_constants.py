@@ -77,9 +77,17 @@ CONSTANTS = {
         "INITIAL_INPUT_SIZE": 0.05,
         "EMPTY": 0.001,
     },
+    "advrec_tf.reporting.verdict_table": {"SHOWN_PARTS": 6},
+    "experiments.lowrank.controls": {"DRAWS": 5},
+    "experiments.lowrank.pmf_claims": {"GAINS_TO": 120},
+    "experiments.lowrank.younger": {"CERTIFIED": (1, 2, 5, 10, 25, 125)},
     "experiments.multistep.curve_claims": {"DESTROYED_FROM": 70},
     "experiments.multistep.curves": {"REFERENCE_EPSILON": 0.5},
-    "experiments.multistep.loss_slopes": {"SHOWN_ITERATIONS": 25, "PAPER_EPSILON": 0.5},
+    "experiments.multistep.loss_slopes": {
+        "SCALES": {"density": 1, "size": 1_000_000, "shape": 1},
+        "SHOWN_ITERATIONS": 25,
+        "PAPER_EPSILON": 0.5,
+    },
     "experiments.multistep.paper": {"EPOCHS": {"ml-1m": {"BPR-MF": 377, "AMF": 1162}}},
     "experiments.multistep.table1_tables": {"NEAR": 5},
 }

@@ -8,7 +8,7 @@ from scipy import stats
 from advrec_tf import evaluation
 from advrec_tf.defenses.detection import FLAGGED, KNOWN
 from advrec_tf.evaluation import DETECTION
-from experiments.lowrank import detection, younger_report
+from experiments.lowrank import detection, effects, younger_report
 
 RNG = np.random.default_rng(0)
 MODELS, ATTACKS, SEEDS = ("WRMF", "Ensemble", "WRMF, adversary by fit"), ("none", "a", "b"), 4
@@ -60,6 +60,23 @@ def test_recommenders_beside_wrmf_as_scipy_does(rows):
     corrected = evaluation.holm(list(raw.values()))
     assert [table.loc[key, "p"] for key in raw] == pytest.approx(list(corrected))
     assert table["p"].notna().sum() == len(raw) == 4
+
+
+def test_effects_have_the_overall_hit_ratio_of_clean_and_of_attacked_data():
+    made = []
+    for attack, HR in (("none", 0.8), ("recsys20", 0.6)):
+        for defense, patch, less in (("none", "", 0.0), ("low_rank", "100", 0.1)):
+            for seed in range(3):
+                key = {"dataset": "shop", "model": "WRMF", "group": "head", "seed": seed}
+                key |= {"attack": attack, "defense": defense, "patch": patch, "share": np.nan}
+                values = {"target_HR": 0.2 + seed / 100, "HR": HR - less + seed / 100}
+                made.append(key | values | {"rank": 90.0 if patch else np.nan})
+    lines = {line[3]: line for line in effects.effects("table", pd.DataFrame(made))}
+    own = lines["[100, 90]"]
+    assert own[9].startswith("0.7100 [") and own[10].startswith("0.5100 [")
+    low, high = student(np.array([0.5, 0.51, 0.52]))
+    assert own[10] == f"0.5100 [{low:.4f}, {high:.4f}]" and own[12] == "-0.1000"
+    assert lines["none"][9].startswith("0.8100 [") and lines["none"][11:] == ["", ""]
 
 
 def test_scores_of_detectors_have_their_deviation_over_folds():

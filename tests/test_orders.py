@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from advrec_tf import data
-from advrec_tf.defenses import Defense, measuring, sanitize
+from advrec_tf import data, evaluation
+from advrec_tf.defenses import Defense, Transformation, measuring, project, projection, sanitize
 from advrec_tf.defenses.measuring import VictimSpec
 from advrec_tf.poisoning import heuristic
 from advrec_tf.recommenders import WRMFConfig
@@ -32,6 +32,19 @@ def fixed_factors(monkeypatch):
         return {"P": P[[ROW_OF[user] for user in data.user_ids]], "Q": Q, "mean": np.float64(0)}
 
     monkeypatch.setattr(measuring, "train_or_load", train_or_load)
+
+
+def test_factors_are_projected_before_they_are_measured(fixed_factors, tmp_path):
+    point = {"epoch": 1, "seed": 0, "k": 4}
+    spec = VictimSpec(POISONED, Transformation(2), WRMFConfig(3))
+    (row,), _ = measuring.measure([point], SHOP, spec, (1, 2), tmp_path)
+    trained = measuring.train_or_load(POISONED)
+    bases = projection(POISONED.matrix(ratings=True), 2)
+    P, Q = project(trained["P"], trained["Q"], *bases)
+    expected = evaluation.poisoning_metrics(P, Q, SHOP, (1, 2), 4)
+    assert {name: row[name] for name in expected} == pytest.approx(expected)
+    plain = evaluation.poisoning_metrics(trained["P"], trained["Q"], SHOP, (1, 2), 4)
+    assert row["target_score"] != pytest.approx(plain["target_score"])
 
 
 def test_the_order_of_users_changes_no_row_where_it_changes_no_factor(fixed_factors, tmp_path):
