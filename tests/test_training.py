@@ -59,6 +59,17 @@ def test_a_killed_training_ends_in_the_same_bytes(small, tmp_path, monkeypatch):
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole") != {}
 
 
+def test_training_is_a_fit_with_the_configuration_and_the_seed(small, tmp_path):
+    config = BPRMFConfig(embedding_dim=6, batch_size=100, learning_rate=0.2)
+    folder = recommenders.train(small, config, 3, tmp_path, 2, progress=False)
+    model = config.build(small, 3)
+    model.fit(small, epochs=2, batch_size=100, verbose=0)
+    epoch, *factors = recommenders.selected_factors(folder, "last", 2)
+    assert epoch == 2
+    for table, expected in zip(factors, model.factors, strict=True):
+        np.testing.assert_array_equal(table, expected)
+
+
 def test_what_is_kept(small, tmp_path):
     folder = train(small, tmp_path)
     kept = ["epoch-0003.npz", "epoch-0006.npz", "epoch-0012.npz", "history.csv", "state.npz"]
