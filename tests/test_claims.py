@@ -125,6 +125,10 @@ def test_the_size_of_the_rise_of_coverage_is_judged(verdicts):
     lowest = verdicts["and falls to a minimum of 1,948, which is 31% of the initial"]
     assert lowest.parts[0].mean == pytest.approx(40, abs=0.01)
     assert verdicts["L >= 70 destroys coverage"].word is Word.HOLDS
+    rising = iterations()  # the lowest after L = 25 is not that of L = 25
+    rising.loc[(rising["iterations"] > 25) & (rising["attack"] == "bim"), "ICov"] *= 5
+    lowest = judged(Evidence("ml-1m", None, rising))[lowest.claim.sentence]
+    assert lowest.parts[0].mean == pytest.approx(200, abs=0.1)
 
 
 def test_losses_of_amf_are_of_both_gradients_of_fgsm(verdicts):
@@ -240,6 +244,16 @@ def test_the_columns_are_made_of_the_fields(verdicts):
     assert many.startswith("24 of 24 parts; the weakest: ")
     tested = sum(np.isfinite(verdict.p) for verdict in verdicts.values())
     assert f"over the {tested} tested claims" in note(list(verdicts.values()))
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(-96.1, "-96.1"), (0.12345, "0.1235"), (-0.5, "-0.5000"), (1234.56, "1235"), (1.5, "1.5")],
+)
+def test_numbers_of_any_sign_have_four_digits(value, text):
+    claim, _ = claims.cases(Evidence("ml-1m"))[0]
+    (verdict,) = judge([(claim, [Estimate.of("", [value])])])
+    assert measured(verdict) == f"{text} (95% over 1 training seeds)"
 
 
 def test_the_weakest_part_is_shown():

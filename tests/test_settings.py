@@ -1,5 +1,6 @@
 """Every flag counts: it changes what a folder is bound to, and parts with the paper's numbers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from advrec_tf.cli import flags
 from advrec_tf.cli.experiments import EXPERIMENTS
+from advrec_tf.data import synthetic
 from advrec_tf.execution.inputs import load_datasets
 from experiments.main import experiment_named
 
@@ -209,6 +211,34 @@ def test_an_audit_is_bound_to_both_tables_and_its_flags(tmp_path):
     changes = ({}, {"user": -1}, {"item": -1}, {"unit": "row"}, {"k": 5}, {"seed": [1]})
     configs = [config(**change) for change in changes]
     assert all(configs.count(each) == 1 for each in configs) and config() == configs[0]
+
+
+@pytest.mark.parametrize(
+    "name, registered, fakes, k",
+    [
+        *(("ml-100k", True, 125, 10), ("ml-100k", False, 2, 10)),
+        *(("gowalla", True, 2, 50), ("gowalla", False, 2, 10)),
+    ],
+)
+def test_public_data_have_the_papers_fakes_and_lists(name, registered, fakes, k):
+    built = synthetic(n_users=250, n_items=60, per_user=4, split="80:20")
+    data = replace(built, name=name, registered=registered)
+    given = values("poison", target_group=["tail"], seed=["0"]) | {"fakes": None}
+    (spec,) = experiment_named("poison").specs(given, [data], Path("out"))
+    assert (spec.plans["tail"].fakes, spec.k) == (fakes, k)
+
+
+def test_columns_are_names_or_positions(tmp_path):
+    path = tmp_path / "clicks.csv"
+    path.write_text("5,1,9\n6,1,8\n5,2,7\n7,2,6\n")
+    given = values("robustness", dataset=[str(path)], split="last")
+    given["columns"] = ["item=0", "user=1", "timestamp=2"]
+    ((built,), _) = load_datasets(given)
+    assert built.user_ids.tolist() == [1, 2] and built.item_ids.tolist() == [5, 6, 7]
+    assert built.item_ids[built.test_items].tolist() == [5, 5]  # the latest of both users
+    path.write_text("who,what\n" + "1,5\n1,6\n2,5\n2,7\n")
+    ((named,), _) = load_datasets(given | {"columns": ["user=who", "item=what"], "split": "random"})
+    assert named.user_ids.tolist() == [1, 2] and named.item_ids.tolist() == [5, 6, 7]
 
 
 def test_flags_of_data_change_the_data():
