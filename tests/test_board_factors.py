@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from advrec_tf import data, perturbations
+from advrec_tf.execution.runner import Running
 from advrec_tf.recommenders import WRMFConfig
-from experiments import leaderboard
-from experiments.board_factors import entries
+from experiments import convergence, leaderboard
+from experiments.board_factors import entries, prepare
 
 from specs import values
 
@@ -34,6 +35,35 @@ def factors(folder, *names, seeds=("0",), own=()):
     for entry, P, Q in entries(spec):
         made[entry.label, entry.seed] = np.float64(P), np.float64(Q)
     return made
+
+
+def test_models_are_trained_once_for_each_seed_with_their_settings(tmp_path):
+    names = ["rescaled BPR-MF", "MarginMF", "iALS-4", "iALS-4:2", "iALS-reg50-5", "SVD-3"]
+    given = values("robustness", entries=names, seed=["0", "1"], embedding_dim="40")
+    (spec,) = leaderboard.specs(given, [SHOP], tmp_path)
+    first, then = prepare(spec, Running(False, 7))
+    bprmf = [task.arguments for task in first if "config" in task.arguments]
+    assert [(a["config"].name, a["epochs"], a["seed"]) for a in bprmf] == [
+        ("BPR-MF", 60, 0),
+        ("BPR-MF", 60, 1),
+    ]
+    rest = [task.arguments for task in then]  # nobody asks for AMF
+    assert {(a["config"].name, a["epochs"], a["save_every"]) for a in rest} == {("BPR-MF", 120, 7)}
+    trained = []
+    for task in first:
+        if settings := task.arguments.get("settings"):
+            trained.append((settings.name, settings.embedding_dim, task.arguments["epochs"]))
+    whole = [("MarginMF", 32, 30), ("WRMF", 4, 15), ("WRMF", 5, 15)]
+    assert sorted(trained) == sorted(2 * whole)
+
+
+def test_every_point_has_the_length_of_the_lists_that_was_asked_for(tmp_path):
+    for name, module in (("robustness", leaderboard), ("convergence", convergence)):
+        given = values(name, entries=["SVD-3"], k="7", seed=["0"])
+        (spec,) = leaderboard.specs(given, [SHOP], tmp_path)
+        points = [point for job in module.jobs(spec) for point in job.points]
+        assert points and {point["k"] for point in points} == {7}
+        assert {point["entry"] for point in points} == {"SVD-3"}
 
 
 def centred(scores):
