@@ -1,5 +1,6 @@
 """Tasks in processes: their order, their threads and lines, and what kills and stops leave."""
 
+import contextlib
 import io
 import os
 import signal
@@ -13,8 +14,9 @@ from advrec_tf.errors import UserError
 from advrec_tf.execution import jobs
 from advrec_tf.execution.clusters import SharedValues
 from advrec_tf.execution.progress import progress_bar
+from advrec_tf.execution.records import surroundings
 
-from running import ROOT, answers, run_python
+from running import ROOT, ThisProcess, answers, run_python
 
 
 def double(x, fails=False):
@@ -37,6 +39,24 @@ def test_every_shared_value_has_a_reference_of_its_own():
     assert [shared(np.full(3, number)) for number in range(20)] == [*range(20)]
     value = np.full(3, 7)
     assert shared(value) == 7 and value.fill(9) is None and shared(value) == 7  # sent once
+
+
+class Growing(ThisProcess):
+    """A pool whose tasks return the memory of their process in MB."""
+
+    def next(self):
+        number, result, _ = super().next()
+        return number, result, result[0]
+
+
+def test_a_run_records_the_most_memory_that_one_process_has_held(monkeypatch):
+    monkeypatch.setattr(jobs, "processes", lambda _: contextlib.nullcontext(Growing()))
+    monkeypatch.setattr(jobs, "peak_workers_mb", 0)
+    answers("test_jobs:double", [{"x": megabytes} for megabytes in (3, 10**6, 5)])
+    assert jobs.peak_workers_mb == 2 * 10**6  # as the function doubles it
+    assert surroundings(time.time())["peak_memory_mb"] == 2 * 10**6
+    monkeypatch.setattr(jobs, "peak_workers_mb", 0)
+    assert 10 < surroundings(time.time())["peak_memory_mb"] < 10**6  # of this process
 
 
 def die():
