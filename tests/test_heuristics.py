@@ -16,13 +16,14 @@ from advrec_tf.poisoning.similarity import mean_jaccard
 from rated import two_users
 
 
-def test_a_plan_is_made_with_all_of_its_fields(shop, tmp_path):
+@pytest.mark.parametrize("name", ["random", "bootstrap"])
+def test_a_plan_is_made_with_all_of_its_fields(shop, tmp_path, name):
     plan = Plan(6, (2, 9), {}, clicks=7, outer_epochs=None, seed=3)
-    made = make(shop, "random", plan, 10, tmp_path)
-    assert made.digest() == heuristic("random", shop, 6, (2, 9), seed=3, clicks=7).digest()
+    made = make(shop, name, plan, 10, tmp_path)
+    assert made.digest() == heuristic(name, shop, 6, (2, 9), seed=3, clicks=7).digest()
     changes = ({"seed": 4}, {"clicks": 8}, {"targets": (2, 8)}, {"fakes": 5})
     for change in changes:
-        other = make(shop, "random", replace(plan, **change), 10, tmp_path)
+        other = make(shop, name, replace(plan, **change), 10, tmp_path)
         assert other.digest() != made.digest(), change
 
 

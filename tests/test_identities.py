@@ -143,7 +143,9 @@ def test_reconstructions_are_stored_by_all_that_they_depend_on():
     identities = {
         str(replace(LowRank(20, 3), **change).identity(interactions)) for change in changes
     }
-    assert len(identities) == 5
+    other = replace(interactions, train_items=np.roll(interactions.train_items, 1))
+    identities |= {str(LowRank(20, 3).identity(other)), str(LowRank(None, 3).identity(other))}
+    assert len(identities) == 7
     with pytest.raises(UserError, match="threshold must be a number from 0.1 up"):
         LowRank(20, 3, threshold=0.05)
     with pytest.raises(UserError, match="values enter by"):
@@ -156,6 +158,16 @@ def test_a_projection_is_of_clicks_or_of_ratings(tmp_path):
         Transformation(3, clicks=each).served(interactions, tmp_path).U for each in (True, False)
     )
     assert clicks.shape == (60, 3) and not np.allclose(np.abs(clicks), np.abs(ratings), atol=1e-3)
+
+
+def test_a_wider_projection_is_not_taken_from_a_narrow_ones_cache(tmp_path):
+    interactions = shop(split="80:20")
+    narrow, wide = Transformation(2, widest=2), Transformation(5)
+    assert narrow.served(interactions, tmp_path).U.shape == (60, 2)
+    assert wide.served(interactions, tmp_path).U.shape == (60, 5)
+    other = replace(interactions, train_items=interactions.train_items[::-1].copy())
+    before, after = (wide.served(each, tmp_path).V for each in (interactions, other))
+    assert not np.allclose(np.abs(before), np.abs(after), atol=1e-3)
 
 
 def test_a_projection_on_fewer_vectors_says_so(tmp_path, capsys):

@@ -8,7 +8,11 @@ from scipy import stats
 from advrec_tf import evaluation
 from advrec_tf.defenses.detection import FLAGGED, KNOWN
 from advrec_tf.evaluation import DETECTION
-from experiments.lowrank import detection, effects, younger_report
+from advrec_tf.reporting import read_results
+from experiments.lowrank import detection, effects, tables, younger_report
+from experiments.lowrank.poisoned import LAYOUT
+
+from rows import write
 
 RNG = np.random.default_rng(0)
 MODELS, ATTACKS, SEEDS = ("WRMF", "Ensemble", "WRMF, adversary by fit"), ("none", "a", "b"), 4
@@ -77,6 +81,23 @@ def test_effects_have_the_overall_hit_ratio_of_clean_and_of_attacked_data():
     low, high = student(np.array([0.5, 0.51, 0.52]))
     assert own[10] == f"0.5100 [{low:.4f}, {high:.4f}]" and own[12] == "-0.1000"
     assert lines["none"][9].startswith("0.8100 [") and lines["none"][11:] == ["", ""]
+
+
+def test_each_undefended_victim_has_a_test_of_its_own(tmp_path):
+    """The attack reaches 40 users of 50 where WRMF had 5, and nobody with PMF."""
+    made, reached = [], np.zeros((5, 50), np.float32)
+    for model, attack, defense in (
+        *(("WRMF", "none", "none"), ("WRMF", "recsys20", "none")),
+        *(("PMF", "none", "none"), ("PMF", "recsys20", "none"), ("WRMF", "recsys20", "svm")),
+    ):
+        key = {"dataset": "shop", "model": model, "attack": attack, "seed": 0, "k": 10}
+        made.append(key | {"group": "head", "defense": defense, "target_HR": 0.5})
+    reached[0, :5] = reached[1, :40] = 1
+    write(tmp_path, LAYOUT, made, {}, {"target_HR": reached, "HR": np.ones((5, 50), np.float32)})
+    text = tables.before_and_after(read_results(tmp_path), tmp_path)
+    (wrmf,) = [line for line in text.splitlines() if line.startswith("| shop | WRMF | head | rec")]
+    (pmf,) = [line for line in text.splitlines() if line.startswith("| shop | PMF | head | rec")]
+    assert "| 0.1000 -> 0.8000 (+700.0%) |" in wrmf and "| 0.0000 -> 0.0000 (+0.0%) |" in pmf
 
 
 def test_scores_of_detectors_have_their_deviation_over_folds():

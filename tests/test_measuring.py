@@ -7,7 +7,7 @@ from demotion import SHOP
 from advrec_tf import evaluation, leaderboard, perturbations
 from advrec_tf.evaluation import rank_metrics
 from advrec_tf.execution import jobs
-from advrec_tf.leaderboard import Entry, auditing, measuring
+from advrec_tf.leaderboard import Entry, auditing, convergence, measuring
 from advrec_tf.perturbations import ensemble
 from advrec_tf.perturbations.ensemble import THREAT_MODELS, Problem
 from advrec_tf.perturbations.losses import Schedule
@@ -107,8 +107,13 @@ def test_every_condition_has_its_epsilons_and_its_columns():
     shared |= {"seed": 2, "k": 10, "unit": "relative", "dataset": "synthetic"}
     assert all(point.items() >= shared.items() for point in points)
     assert len({point["factors"] for point in points}) == 1
-    (other, *_) = leaderboard.jobs(Entry("iALS", 16), P, 2 * Q, SHOP)
-    assert other.points[0]["factors"] != points[0]["factors"]
+
+
+@pytest.mark.parametrize("room", [leaderboard, convergence])
+def test_a_point_tells_the_factors_of_both_sides_apart(room):
+    pairs = ((P, Q), (-P, Q), (P, -Q), (P, Q))
+    digests = [room.jobs(Entry("mine"), *pair, SHOP)[0].points[0]["factors"] for pair in pairs]
+    assert len(set(digests[:3])) == 3 and digests[3] == digests[0]
 
 
 def test_an_audit_measures_baselines_of_its_own_seed_beside_the_factors():
