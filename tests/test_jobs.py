@@ -16,7 +16,7 @@ from advrec_tf.execution.clusters import SharedValues
 from advrec_tf.execution.progress import progress_bar
 from advrec_tf.execution.records import surroundings
 
-from running import ROOT, ThisProcess, answers, run_python
+from running import ROOT, ThisProcess, answers, run_python, this_process
 
 
 def double(x, fails=False):
@@ -111,6 +111,21 @@ def test_a_stage_begins_when_the_one_before_it_in_its_sequence_is_done(tmp_path)
     fast = sequence("fast", ["first"], [], ["second", "third"], ["last"])
     jobs.run([slow, fast], 2)
     assert done.count("slow") == 2 and done.index("slow") >= 3 and done.count("fast") == 4
+
+
+def test_tasks_begin_in_the_order_in_which_they_may(monkeypatch):
+    monkeypatch.setattr(jobs, "processes", this_process)
+    done = []
+
+    def stage(*names):
+        return [
+            jobs.Task("test_jobs:double", {"x": 1}, lambda _, name=name: done.append(name))
+            for name in names
+        ]
+
+    first, second = [stage("a1", "a2"), stage("a3")], [stage("b1"), stage("b2")]
+    jobs.run([iter(first), iter(second)], 1)
+    assert done == ["a1", "a2", "b1", "a3", "b2"]
 
 
 def test_without_a_task_nothing_runs():

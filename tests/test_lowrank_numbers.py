@@ -9,7 +9,7 @@ from advrec_tf import evaluation
 from advrec_tf.defenses.detection import FLAGGED, KNOWN
 from advrec_tf.evaluation import DETECTION
 from advrec_tf.reporting import read_results
-from experiments.lowrank import detection, effects, tables, younger_report
+from experiments.lowrank import adaptive_report, detection, effects, tables, younger_report
 from experiments.lowrank.poisoned import LAYOUT
 
 from rows import write
@@ -98,6 +98,23 @@ def test_each_undefended_victim_has_a_test_of_its_own(tmp_path):
     (wrmf,) = [line for line in text.splitlines() if line.startswith("| shop | WRMF | head | rec")]
     (pmf,) = [line for line in text.splitlines() if line.startswith("| shop | PMF | head | rec")]
     assert "| 0.1000 -> 0.8000 (+700.0%) |" in wrmf and "| 0.0000 -> 0.0000 (+0.0%) |" in pmf
+
+
+@pytest.mark.parametrize("harms, clear", [((0.1, 0.12, 0.11), True), ((0.3, 0.01, 0.02), False)])
+def test_a_part_of_a_harm_is_told_where_the_harm_is_clear(harms, clear):
+    """Both harms are .11 in the mean; the interval of the second one holds 0."""
+    made = []
+    for seed, harm in enumerate(harms):
+        for attack, defense, value in (
+            *(("none", "none", 0.2), ("recsys20", "none", 0.2 + harm)),
+            *(("none", "svm", 0.2), ("recsys20", "svm", 0.2 + harm / 4)),
+        ):
+            key = {"model": "WRMF", "group": "head", "patch": "", "rank": np.nan, "seed": seed}
+            made.append(key | {"attack": attack, "defense": defense, "target_HR": value})
+    (line,) = adaptive_report.left(pd.DataFrame(made)).to_dict("records")
+    assert line["undefended"] == pytest.approx(0.31) and line["clean"] == pytest.approx(0.2)
+    assert (student(np.array(harms))[0] > 0) == clear
+    assert line["taken"] == pytest.approx(0.75) if clear else np.isnan(line["taken"])
 
 
 def test_scores_of_detectors_have_their_deviation_over_folds():
