@@ -1,11 +1,15 @@
 """One row of each table of a leaderboard's page, computed by hand or by SciPy."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from advrec_tf.leaderboard import summary, worst_case
+from advrec_tf.leaderboard import board_page, summary, worst_case
+from advrec_tf.reporting import web
+from advrec_tf.reporting.vocabulary import markdown
 
 SEEDS, EPSILONS = (0, 1, 2), (0.05, 0.2)
 CLEAN = {"A": (0.50, 0.52, 0.54), "B": (0.40, 0.40, 0.40), "MostPopular": (0.2, 0.2, 0.2)}
@@ -141,3 +145,32 @@ def test_a_sentence_names_who_keeps_most_the_most_accurate_and_a_better_baseline
     baseline = popular["entry"] == "MostPopular"
     unattacked = popular[~baseline | (popular["threat_model"] == "")]
     assert summary.verdicts(unattacked)[0].endswith("has 0.5000 clean.")
+
+
+def test_each_entry_and_seed_has_a_record_of_its_figures_and_of_the_last_run():
+    rows = board().assign(factors="f").reindex(columns=[*worst_case.DETAILS])
+    runs = [{"commit": name, "versions": {"v": name}, "flags": {}} for name in ("old", "new")]
+    records = board_page.records(rows, {"runs": runs, "config": {"k": 10}, "statistics": {"u": 1}})
+    assert set(records) == {f"{entry} {seed}" for entry in CLEAN for seed in SEEDS}
+    record = records["A 1"]
+    about = {"entry": "A", "seed": 1, "factors": "f", "commit": "new", "versions": {"v": "new"}}
+    assert record.items() >= (about | {"config": {"k": 10}, "statistics": {"u": 1}}).items()
+    assert [figures["nDCG"] for figures in record["figures"]][:3] == [0.52, 0.41, 0.21]
+    assert record["figures"][0]["certified_nDCG"] is None and len(record["figures"]) == 9
+    alone = board_page.records(rows, None)["B 0"]
+    assert alone["commit"] is None and alone["figures"][0]["HR"] == 0.8
+
+
+@pytest.mark.parametrize("version, known", [(6, True), (5, False), (7, False)])
+def test_a_board_of_another_version_of_the_ensemble_says_so(version, known):
+    text = summary.older({"config": {"versions": {"robustness": version}}})
+    assert (text == "") == known and (known or f"version {version} of the ensemble" in text)
+    assert summary.older(None) == summary.older({"config": None}) == ""
+
+
+def test_names_cannot_be_part_of_a_page():
+    frame = pd.DataFrame({"<i>": ["<b>1"]}, index=["<u>x|y"])
+    page = web.section("<s>", frame, str, "<p>")
+    assert not {"<i>", "<b>", "<u>", "<s>", "<p>"} & set(re.findall(r"<[a-z]>", page))
+    assert "&lt;u&gt;x|y" in page
+    assert markdown(["a|b"], [["c|d"]]).splitlines() == [r"| a\|b |", "| --- |", r"| c\|d |"]
