@@ -8,6 +8,7 @@ from advrec_tf.execution.runner import Running
 from advrec_tf.recommenders import WRMFConfig
 from experiments import convergence, leaderboard
 from experiments.board_factors import entries, prepare
+from experiments.multistep import perturbed, trainings
 
 from specs import values
 
@@ -55,6 +56,21 @@ def test_models_are_trained_once_for_each_seed_with_their_settings(tmp_path):
             trained.append((settings.name, settings.embedding_dim, task.arguments["epochs"]))
     whole = [("MarginMF", 32, 30), ("WRMF", 4, 15), ("WRMF", 5, 15)]
     assert sorted(trained) == sorted(2 * whole)
+
+
+def test_epochs_that_are_measured_are_kept(tmp_path):
+    names = {"model_selection": ["epoch:77", "last", "epoch:9"], "keep_epochs": ["5"]}
+    (spec,) = perturbed.specs(values("table1", **names), [SHOP], tmp_path)
+    first, then = trainings.train(spec, Running(False, 7))
+    kept = {}
+    for task in (*first, *then):
+        arguments = task.arguments
+        kept[arguments["config"].name, arguments["epochs"]] = set(arguments["keep_epochs"])
+    assert kept == {
+        ("BPR-MF", 60): {5, 9, 60, 77},
+        ("BPR-MF", 120): {5, 9, 60, 77},
+        ("AMF", 120): {5, 60, 77},
+    }
 
 
 def test_every_point_has_the_length_of_the_lists_that_was_asked_for(tmp_path):

@@ -224,6 +224,14 @@ def test_published_evidence_is_the_published_table():
     assert len(evidence.table1) == len(paper.table1()) / 2
 
 
+def test_a_cell_is_of_the_first_draw_of_each_seed():
+    table = cells()
+    again = table[table["column"] == "pgd"].assign(draw=1, value=9.0)
+    both = Evidence("ml-1m", pd.concat([table, again])).cell("AMF", "SE", "pgd")
+    assert both.to_dict() == Evidence("ml-1m", table).cell("AMF", "SE", "pgd").to_dict()
+    assert list(both.index) == [0, 1, 2, 3, 4]
+
+
 def test_other_epochs_of_figure_1_are_named():
     figure = iterations()
     figure.loc[(figure["seed"] == 3) & (figure["model"] == "BPR-MF"), "epoch"] = 9

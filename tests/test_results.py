@@ -84,6 +84,14 @@ def test_a_difference_is_one_of_either_side(old, new, text):
     assert difference("config", old, new) == text
 
 
+def test_jobs_of_other_points_have_other_files(tmp_path):
+    grids = [[{"a": 1}], [{"a": 1}, {"a": 2}], [{"a": 1}, {"a": 3}], [{"a": 2}]]
+    with recorded_run(tmp_path, {}, {}, {}, LAYOUT) as results:
+        paths = {results.path_of(Job("rows:made", points, {})) for points in grids}
+        assert len(paths) == 4
+        assert results.path_of(Job("rows:made", grids[0], {"more": 1})) in paths
+
+
 def test_without_a_row_nothing_is_bound(tmp_path):
     run(tmp_path, seeds=(), config={"epochs": 1})
     assert run(tmp_path, config={"epochs": 2}) == [0, 1]

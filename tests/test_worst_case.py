@@ -54,6 +54,22 @@ def test_most_rows_are_more_than_half_of_them(idle, flag):
     assert worst_cases(rows, kept)["warnings"].tolist() == ["", flag]
 
 
+def test_certificates_stand_beside_the_worst_case_of_their_epsilon():
+    rows, kept = points({"bim": UP}, {"bim": DOWN})
+    bounds = {1.0: UP / 2, 2.0: DOWN / 4}
+    for epsilon, users in bounds.items():
+        condition = {"threat_model": "certificate", "ball": "l2", "epsilon": epsilon, "attack": ""}
+        kept.append((kept[0][0] | condition, {"nDCG": users}))
+        row = kept[-1][0] | VALUES | {"nDCG": users.mean(), "HR": 0.25 / epsilon}
+        rows = pd.concat([rows, pd.DataFrame([row])], ignore_index=True)
+    found = worst_cases(rows, kept).set_index("epsilon")
+    assert found["certified_nDCG"].tolist()[1:] == pytest.approx([UP.mean() / 2, DOWN.mean() / 4])
+    assert found["certified_HR"].tolist()[1:] == [0.25, 0.125]
+    assert np.isnan(found.loc[0, ["certified_nDCG", "certified_HR"]].tolist()).all()
+    for epsilon, users in bounds.items():
+        np.testing.assert_array_equal(found.loc[epsilon, "certified_users"], users)
+
+
 def test_an_attacker_with_the_training_pairs_has_the_attacks_on_lists_too():
     rows, kept = points({"bim": UP}, {"bim": DOWN})
     lists, also = points({"smooth DCG": DOWN}, {"smooth DCG": UP}, threat_model="lists")
