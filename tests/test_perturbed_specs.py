@@ -49,6 +49,23 @@ def one_model(monkeypatch):
     monkeypatch.setattr(perturbed, "weights_of", lambda spec, seed: [(spec.bprmf, 9, ["last"], {})])
 
 
+def test_a_job_has_the_seed_of_its_points_and_the_start_that_was_asked_for(one_model):
+    given = {"seed": ["3", "4"], "pgd_init": "0.2", "iterations": ["1", "3"], "k": "7"}
+    spec = perturbed_spec("iterations", model_selection=["last"], save_lists=True, **given)
+    jobs = perturbed.jobs(spec, spec.attacks)
+    assert [job.points[0]["seed"] for job in jobs] == [3] * 4 + [4] * 4
+    for job in jobs:
+        (seed,) = {point["seed"] for point in job.points}
+        assert (job.arguments["seed"], job.arguments["init_range"]) == (seed, 0.2)
+        assert job.arguments["data"] is spec.data and {p["k"] for p in job.points} == {7}
+        assert {point["epoch"] for point in job.points} == {9}
+        assert len(set(job.files)) == len(job.points)
+        folder = Path("out") / "iterations" / "synthetic" / "lists"
+        assert job.arguments["lists_dir"] == folder
+    seeds = [job.points[0]["seed"] for job in perturbed.baselines(spec)]
+    assert seeds == [3, 3, 4, 4]
+
+
 def test_table_1_takes_fgsm_after_pgd_where_pgd_ended(one_model):
     spec = perturbed_spec("table1", iterations=["1", "3"], seed=["0"], model_selection=["last"])
     points = []
