@@ -129,6 +129,12 @@ def test_a_wrong_value_is_one_line_that_says_what_is_right(name, given, message)
         parsed(MADE[name], given)
 
 
+def test_no_epoch_needs_to_be_kept():
+    assert flags.values("table1", {"keep_epochs": []})["keep_epochs"] == []
+    with pytest.raises(UserError, match="--iterations is empty"):
+        flags.values("table1", {"iterations": []})
+
+
 def test_a_number_above_zero_is_said_so():
     with pytest.raises(UserError, match="--positive_weight must be a number above 0, not '0'"):
         flags.values("poison", {"positive_weight": "0"})

@@ -17,7 +17,7 @@ from rows import write
 
 def row(**values):
     metrics = dict.fromkeys(NAMES, 0.1) | {"ICov": 7}
-    norms = {"user_norm": 2.0, "item_norm": 1.0, "user_shift": 0.5, "item_shift": 0.5}
+    norms = {"user_norm": 2.0, "item_norm": 1.0, "user_shift": 0.25, "item_shift": 0.75}
     base = {"dataset": "ml-1m", "model": "BPR-MF", "selection": "", "epoch": 3}
     base |= {"attack": "", "ball": "", "start": "", "seed": 0, "k": 10}
     return base | metrics | norms | values
@@ -149,7 +149,7 @@ def test_the_report_shows_published_measured_and_difference(frame):
     assert "0.0884 / 0.0900, 0.1100 (+13.1%)" in report
     assert "| @10 | fgsm after pgd | bim l2 | MostPopular | Random |" in report
     assert report.count("| 0.0100 |") == 6  # Random's RE beside every selection of both models
-    norms = "| ml-1m | AMF | fgsm |  | clean | 0.5 | 25% | 50% | 0.500 (25%) | 0.500 (50%) |"
+    norms = "| ml-1m | AMF | fgsm |  | clean | 0.5 | 25% | 50% | 0.250 (12%) | 0.750 (75%) |"
     assert norms in report
     assert report.index("BPR-MF, best") < report.index("BPR-MF, last") < report.index("AMF, best")
     assert "ICov (distinct items in all lists)" in report and "linf: each element" in report
