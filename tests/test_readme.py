@@ -46,16 +46,19 @@ def test_the_readme_is_short_and_its_examples_too():
 
 
 def sentences(text):
-    """Return the sentences of a page: those of its paragraphs, list items and table cells."""
+    """Return the sentences of a page; a table cell holds sentences, or a list with semicolons."""
     for left_out in (r"```.*?```", r"<!--.*?-->", r"^Measured with: .*$"):
         text = re.sub(left_out, "", text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)  # a link is its text
     text = re.sub(r"`[^`]*`", "code", text)
     text = re.sub(r"\[[-+0-9.,% ]+\]", "", text)  # an interval
-    blocks = re.split(r"\n\s*\n|\n(?=[-*#|] ?|[0-9]+\. )|\|", text)
+    cells = re.findall(r"[^|\n]+(?=\|)", "\n".join(re.findall(r"^\|.*", text, re.MULTILINE)))
+    prose = re.sub(r"^\|.*", "", text, flags=re.MULTILINE)
+    blocks = re.split(r"\n\s*\n|\n(?=[-*#]|[0-9]+\. )", prose)
+    parts = [part for cell in cells for part in cell.split(";")]
     return [
         sentence
-        for block in blocks
+        for block in (*blocks, *parts)
         for sentence in re.split(r"(?<=[.!?])\s+", block.strip("-*# \n"))
     ]
 
