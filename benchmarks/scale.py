@@ -1,4 +1,7 @@
-"""What a million users cost beside ML-1M's, each size in processes of their own, on one thread and on two.  make bench SCALE=1m"""
+"""Compare the cost of a million users with ML-1M's, on one thread and on two.
+
+Each part of each size runs in a process of its own. Run it with `make bench SCALE=1m`.
+"""
 
 import json
 import subprocess
@@ -27,7 +30,10 @@ Found = dict[str, tuple[float, int]]  # by part: seconds, and of how many clicks
 
 
 def clicks(n_users: int, n_items: int, n_pairs: int) -> pd.DataFrame:
-    """Seeded pairs: users' activity is lognormal, the popularity of items a power law of their rank."""
+    """Return seeded random pairs.
+
+    The activity of users is lognormal; the popularity of items is a power law of their rank.
+    """
     rng = np.random.default_rng(0)
     weights = rng.lognormal(0, 1, n_users), rng.permutation(1 / np.arange(1.0, n_items + 1))
     users, items = (np.searchsorted(np.cumsum(w) / w.sum(), rng.random(n_pairs)) for w in weights)
@@ -141,7 +147,10 @@ PARTS = {"training": training, "attacks": attacks, "lists": lists, "peers": peer
 
 
 def main(argv: list[str]) -> None:
-    """Prints what each part takes at each size, and how much more of it a click or score is at the larger one."""
+    """Print the seconds of each part at each size, and the growth of the seconds per unit.
+
+    A unit is a click or a score.
+    """
     if argv:
         print(json.dumps(PARTS[argv[0]](argv[1])))
         return

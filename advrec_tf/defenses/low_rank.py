@@ -163,26 +163,24 @@ class Transformation(Defense):
             raise UserError(
                 f"the rank {self.rank} of the transformation must lie in 1 ... {min(matrix.shape)}"
             )
-        fingerprint, width = (
-            data.ratings_fingerprint if of_ratings else data.fingerprint,
-            self.widest or min(matrix.shape),
-        )
+        width = self.widest or min(matrix.shape)
         identity = {
             "version": VERSION,
             "ratings": of_ratings,
-            "data": fingerprint,
+            "data": data.ratings_fingerprint if of_ratings else data.fingerprint,
             "vectors": width,
         }
-        found = storage.cached(
+        bases = storage.cached(
             Path(cache_dir) / "bases", identity, lambda: dict(zip("UV", projection(matrix, width)))
         )
-        have = found["U"].shape[1]
-        if have < self.rank:
+        available = bases["U"].shape[1]
+        if available < self.rank:
             print(
-                f"advrec: {data.name} has {have} singular values above 0: a projection of rank {self.rank} is that of rank {have}",
+                f"advrec: {data.name} has {available} singular values above 0: "
+                f"a projection of rank {self.rank} is that of rank {available}",
                 file=sys.stderr,
             )
-        return Projection(found["U"], found["V"]).of_rank(self.rank)
+        return Projection(bases["U"], bases["V"]).of_rank(self.rank)
 
 
 def prepare_full(data: Interactions, ranks: tuple[int, ...], cache_dir: Path) -> None:

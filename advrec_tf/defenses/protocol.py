@@ -35,7 +35,10 @@ class Projection(NamedTuple):
 def project(
     A: np.ndarray, B: np.ndarray, U: np.ndarray, V: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A' = U U^T A and B' = V V^T B, without the square matrices.  (Eq. 2)  A: [users, D], B: [items, D], U: [users, k], V: [items, k]"""
+    """Return A' = U U^T A and B' = V V^T B, without the square matrices (Eq. 2).
+
+    A: [users, D]; B: [items, D]; U: [users, k]; V: [items, k]
+    """
     return (U @ (U.T @ A)).astype(A.dtype), (V @ (V.T @ B)).astype(B.dtype)
 
 

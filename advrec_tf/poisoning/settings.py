@@ -1,4 +1,4 @@
-"""Configurations of the attacks that learn their fake profiles.  This module needs no TensorFlow."""
+"""Configurations of the attacks that learn their fake profiles. It imports no TensorFlow."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

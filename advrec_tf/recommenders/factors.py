@@ -71,7 +71,10 @@ class FactorModel(keras.Model):
 
     @property
     def factors(self) -> tuple[np.ndarray, np.ndarray]:
-        """P [U, D] and Q [I, D], `served` from the parameters: their inner products rank the items."""
+        """Return P [U, D] and Q [I, D], `served` from the parameters.
+
+        Their inner products rank the items.
+        """
         P, Q = self.served(self.user_embedding.value, self.item_embedding.value)
         return P.numpy().copy(), Q.numpy().copy()
 

@@ -157,7 +157,6 @@ def jobs(
             arguments = {
                 "data": spec.data,
                 "weights": weights,
-                "seed": seed,
                 "init_range": spec.pgd_init,
                 **more,
             }
