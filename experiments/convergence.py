@@ -22,7 +22,8 @@ def jobs(spec: BoardSpec) -> list[Job]:
 def report(folders: list[Path]) -> None:
     """Render report.md from the results of each data set."""
     for folder in folders:
-        page(folder, convergence_page.report(read_results(folder), folder.name))
+        rows = read_results(folder, columns=convergence.CONVERGENCE_LAYOUT.columns)
+        page(folder, convergence_page.report(rows, folder.name))
 
 
 EXPERIMENT = Experiment(convergence.CONVERGENCE_LAYOUT, leaderboard.specs, jobs, report, prepare)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from advrec_tf.data.columns import number_of
 from advrec_tf.errors import UserError
 from advrec_tf.execution import jobs, storage
 from advrec_tf.execution.records import difference, read_record, surroundings, write_record
@@ -84,14 +85,14 @@ class Results:
             self._write()
 
     def _read_table(self, path: Path, trusted: bool) -> None:
-        if trusted and _is_undamaged(path):
+        if _is_undamaged(path):
             frame = pd.read_csv(path, dtype=str, keep_default_na=False)
             if tuple(frame.columns) != self.layout.columns:
-                raise UserError(
-                    f"{path}: its columns are not those of this version; move the file away"
-                )
-            self._take(frame.to_dict("records"))
-            return
+                lacking = [name for name in self.layout.columns if name not in frame]
+                raise UserError(_other_columns(path, lacking))
+            if trusted:
+                self._take(frame.to_dict("records"))
+                return
         why = DAMAGED if trusted else "config.json does not say what it was measured with"
         print(
             f"advrec: {path}: {why}; what its jobs did not keep is measured again", file=sys.stderr
@@ -103,6 +104,8 @@ class Results:
         except UserError:
             print(f"advrec: {path}: {DAMAGED}; it is measured again", file=sys.stderr)
             return
+        if not {"rows", "binding"} <= stored.keys():
+            raise UserError(f"{path}: not a result of this version: choose another --output_dir")
         if str(stored["binding"]) != self.binding:
             raise UserError(
                 f"{self.folder} holds results of another config, which {path.name} was measured "
@@ -145,7 +148,8 @@ class Results:
 
 def _order(key: tuple[str, ...]) -> list[tuple[int, float, str]]:
     """Return what sorts the parts of a key: numbers by value, then texts."""
-    return [(0, float(part), "") if _is_number(part) else (1, 0.0, part) for part in key]
+    numbers = map(number_of, key)
+    return [(1, 0.0, part) if n is None else (0, n, "") for part, n in zip(key, numbers)]
 
 
 def _sum(content: bytes) -> str:
@@ -167,21 +171,25 @@ def _text(value: Any) -> str:
     return repr(float(value)) if isinstance(value, float) else str(value)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _other_columns(path: Path, lacking: Sequence[str]) -> str:
+    """Say that a table lacks columns, or has others besides, and what to do."""
+    without = f", without {', '.join(lacking)}" if lacking else ""
+    return (
+        f"{path}: its columns are not those of this version{without}: "
+        "measure again in another --output_dir"
+    )
 
 
-def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
+def read_results(
+    folder: Path | str, name: str = "results.csv", columns: Sequence[str] = ()
+) -> pd.DataFrame:
     """Return the rows of <folder>/<name>, or of its packed form <name>.gz, as a frame.
 
     The columns of `TEXTS` hold texts, all others numbers.  Without a column `dataset` the folder's
-    name is the data set.  attrs: "config", what the rows were measured with, and "statistics" of
-    the data.
-    Raises UserError for a missing file, and for one that differs from the sum beside it.
+    name is the data set.  columns: that the table must have.  attrs: "config", what the rows were
+    measured with, and "statistics" of the data.
+    Raises UserError for a missing file, one that differs from the sum beside it, and one of an
+    earlier version, which lacks columns.
     """
     path = Path(folder) / name
     packed = path.with_name(f"{name}.gz")  # the largest tables are published so
@@ -194,9 +202,11 @@ def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
         )
     if path.with_suffix(".sha256").exists() and not _is_undamaged(path):
         raise UserError(f"{path}: {DAMAGED}: the command that made it mends it")
-    columns = pd.read_csv(path, nrows=0).columns
-    texts = {name: str for name in TEXTS if name in columns}
-    blanks = {name: [""] for name in columns if name not in texts}
+    names = pd.read_csv(path, nrows=0).columns
+    if lacking := [name for name in columns if name not in names]:
+        raise UserError(_other_columns(path, lacking))
+    texts = {name: str for name in TEXTS if name in names}
+    blanks = {name: [""] for name in names if name not in texts}
     frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=blanks)
     if "dataset" not in frame:
         frame.insert(0, "dataset", path.resolve().parent.name)
@@ -271,10 +281,12 @@ def _record_of(folder: Path) -> dict | None:
             f"{table} is of an earlier version, or of another program: "
             "move it away or choose another --output_dir"
         )
-    return read_record(folder / "config.json")
+    record = read_record(folder / "config.json")
+    return record if record and {"config", "runs"} <= record.keys() else None
 
 
 def _check_config(folder: Path, before: dict, config: dict) -> None:
+    """Raise UserError where the stored config differs from that of this run."""
     for name in sorted({*config, *before}):
         if before.get(name) != config.get(name):
             text = difference(name, before.get(name), config.get(name))

@@ -7,6 +7,7 @@ from zipfile import ZIP_LZMA
 import numpy as np
 import pandas as pd
 
+from advrec_tf.errors import UserError
 from advrec_tf.execution import storage
 from advrec_tf.execution.results import read_results
 
@@ -67,7 +68,8 @@ def write_users(folder: Path, board: Board) -> None:
 def read_board(folder: Path | str) -> Board:
     """Read a leaderboard, also a published one, from worst.csv (or worst.csv.gz) and users.npz.
 
-    Without users.npz the columns of users are empty.  Raises UserError for damaged files.
+    Without users.npz the columns of users are empty.  Raises UserError for damaged files, and for
+    files of an earlier version.
     """
     folder = Path(folder)
     rows = read_results(folder, "worst.csv")
@@ -75,6 +77,11 @@ def read_board(folder: Path | str) -> Board:
     if not (folder / NAME).exists():
         return Board(rows.assign(**columns), {})
     arrays = storage.load(folder / NAME)
+    if missing := {*_COLUMNS, *(f"rows of {name}" for name in _COLUMNS)} - arrays.keys():
+        raise UserError(
+            f"{folder / NAME}: not the ranks of users in this version, without "
+            f"{', '.join(sorted(missing))}: measure again in another --output_dir"
+        )
     for name, column in _COLUMNS.items():
         for row, ranks in zip(arrays.pop(f"rows of {name}"), arrays.pop(name).T):
             columns[column][row] = ndcg_of(ranks)

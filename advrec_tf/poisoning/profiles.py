@@ -99,13 +99,17 @@ class Profiles:
 
     @classmethod
     def load(cls, path: Path) -> "Profiles":
-        """Read the .npz of `save`.  Raises UserError for a damaged file or one of another kind."""
+        """Read the .npz of `save`.
+
+        Raises UserError for a missing file, a damaged one, one of another kind, and one whose
+        arrays do not fit together.
+        """
         if not Path(path).exists():
             raise UserError(f"{path}: there is no such file of profiles")
         if Path(path).suffix != ".npz":
             raise UserError(f"{path}: profiles are read from .npz files")
         try:
-            return cls.from_arrays(storage.load(path))
+            profiles = cls.from_arrays(storage.load(path))
         except UserError:
             raise UserError(
                 f"{path}: the file is damaged or of an earlier version: make these profiles again"
@@ -114,6 +118,31 @@ class Profiles:
             raise UserError(
                 f"{path}: not a file of profiles ({error.args[0]} is missing)"
             ) from None
+        except (TypeError, ValueError):  # an array has another shape than a number or a list
+            raise UserError(f"{path}: not a file of profiles (its arrays are others)") from None
+        if fault := profiles._fault():
+            raise UserError(f"{path}: not a file of profiles ({fault}): make these profiles again")
+        return profiles
+
+    def _fault(self) -> str:
+        """Return why the arrays are not those of fake profiles, "" if they are."""
+        columns = {"users": self.n_users, "items": self.item_ids.size}
+        for name, count in columns.items():
+            indices = getattr(self, name)
+            if indices.ndim != 1 or indices.dtype.kind not in "iu":
+                return f"{name} are not a list of integers"
+            if len(indices) and not 0 <= indices.min() <= indices.max() < count:
+                return f"{name} are not all within 0 ... {count - 1}"
+        if len(self.users) != len(self.items):
+            return f"{len(self.users)} users and {len(self.items)} items"
+        if self.ratings is not None:
+            if self.ratings.shape != self.users.shape or self.ratings.dtype.kind != "f":
+                return "ratings are not one number for each interaction"
+            if not np.isfinite(self.ratings).all():
+                return "a rating is not finite"
+        if not all(isinstance(n, int) and 0 <= n < columns["items"] for n in self.targets):
+            return "a target is no item of the catalogue"
+        return ""
 
     def merged(self, other: "Profiles") -> "Profiles":
         """Return the profiles of both attacks, these first.
