@@ -19,9 +19,21 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from advrec_tf import evaluation  # noqa: E402
-from advrec_tf.data import Interactions, sample_triples, sample_users, shuffled_batches  # noqa: E402
+from advrec_tf.data import (  # noqa: E402
+    Interactions,
+    sample_triples,
+    sample_users,
+    shuffled_batches,
+)
 from advrec_tf.execution.threads import threads  # noqa: E402
-from benchmarks.main import BATCH, DIM, attack_iterations, factors, model_epoch, seconds  # noqa: E402
+from benchmarks.main import (  # noqa: E402
+    BATCH,
+    DIM,
+    attack_iterations,
+    factors,
+    model_epoch,
+    seconds,
+)
 
 SIZES = {"ml-1m": (6_040, 3_706, 1_000_209), "1m": (1_000_000, 200_000, 17_700_000)}
 SAMPLE = 20_000  # users

@@ -127,6 +127,7 @@ def _changed(P: np.ndarray, Q: np.ndarray, entry: Entry) -> Factors:
 
 
 def _factors(spec: BoardSpec, source: Entry) -> Factors:
+    """Return P and Q of an entry's source: given, trained, from an SVD, or by popularity."""
     data, training = spec.data, spec.training
     if source.model in spec.factors:
         return spec.factors[source.model]

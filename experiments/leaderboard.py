@@ -55,6 +55,7 @@ def specs(
 
 
 def _fitting(name: str, pair: Factors, data: Interactions) -> Factors:
+    """Return given factors that fit the data. Raises UserError with their name for others."""
     try:
         return auditing.checked(*pair, data)[:2]
     except UserError as error:

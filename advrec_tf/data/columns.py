@@ -65,14 +65,19 @@ def positions_of(
                 f"say by position with --columns which is the {field}"
             )
         positions[field] = spelled.index(where) if isinstance(where, str) else where
+    _check_positions(path, positions, len(names))
+    return positions
+
+
+def _check_positions(path: str, positions: dict[str, int], width: int) -> None:
+    """Raise UserError for a missing user, item or other field, and for two in one column."""
     field_of: dict[int, str] = {}
     for field in dict.fromkeys((*FIELDS[:2], *positions)):
         position = positions.get(field, -1)
-        if not 0 <= position < len(names):
+        if not 0 <= position < width:
             raise UserError(f"{path}: the {field} column is missing")
         if field_of.setdefault(position, field) != field:
             raise UserError(f"{path}: the {field_of[position]} and the {field} are the same column")
-    return positions
 
 
 def _is_above_numbers(names: list[str], below: list[list[str]]) -> bool:

@@ -62,6 +62,10 @@ def labels_of(data: Interactions, n_real: int) -> np.ndarray:
 
 
 def _folds(labels: np.ndarray, folds: int, seed: int) -> StratifiedKFold:
+    """Return stratified folds of the users. Raises UserError for fewer fakes than folds.
+
+    labels: [users], True for fakes
+    """
     if labels.sum() < folds:
         raise UserError(
             f"{folds}-fold cross-validation needs at least as many fake users as folds,"
@@ -189,6 +193,7 @@ class Svm(Defense):
         return scores > 0, scores
 
     def _out_of_fold(self, matrix: sparse.csr_matrix, labels: np.ndarray) -> np.ndarray:
+        """Return each user's score by the SVM of the folds without that user: float64 [users]."""
         scores = np.full(len(labels), np.nan)
         for train, test in _folds(labels, self.folds, self.seed).split(labels, labels):
             scores[test] = self._scores(matrix, labels, train, matrix[test])

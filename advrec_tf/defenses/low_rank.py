@@ -79,6 +79,7 @@ class LowRank(Defense):
 
     @property
     def columns(self) -> dict:
+        """Return the key columns of a row: defense, patch, rank and, for ratings, their share."""
         parts = ["low_rank"]
         if self.enter not in ("ratings", LowRank.enter):
             parts.append(self.enter)
@@ -99,7 +100,10 @@ class LowRank(Defense):
         return training_interactions(data, rebuilt, self.enter, self.threshold)
 
     def rebuilt(self, data: Interactions, cache_dir: Path) -> sparse.csr_matrix:
-        """Return the reconstruction without values below FLOOR, from the cache if it is there."""
+        """Return the low-rank reconstruction of the train matrix: sparse [users, items].
+
+        Values below FLOOR are left out. It is read from the cache if it is there.
+        """
         matrix = data.matrix(self.of_ratings)
 
         def build():
@@ -144,6 +148,7 @@ class Transformation(Defense):
 
     @property
     def columns(self) -> dict:
+        """Return the key columns of a row: those of the defence before this one, and the rank."""
         first = self.before.columns if self.before else {}
         name = "transformation" if self.before is None else f"{first['defense']} + transformation"
         return first | {"defense": name, "rank": self.rank}
@@ -197,5 +202,6 @@ def prepare_full(data: Interactions, ranks: tuple[int, ...], cache_dir: Path) ->
 
 
 def _parts_of(matrix: sparse.csr_matrix) -> dict[str, np.ndarray]:
+    """Return the arrays that a sparse matrix is stored as."""
     matrix.sort_indices()
     return {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}

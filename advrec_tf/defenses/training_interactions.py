@@ -78,6 +78,10 @@ def training_ratings(
 
 
 def _with_train(data: Interactions, matrix: sparse.csr_matrix, ratings: bool) -> Interactions:
+    """Return the data with the non-zero values of a matrix as train set, as ratings or as clicks.
+
+    matrix: [users, items]
+    """
     matrix = matrix.tocsr()
     matrix.sort_indices()
     users, items = matrix.tocoo().coords if ratings else matrix.nonzero()

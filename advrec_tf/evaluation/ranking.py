@@ -46,11 +46,17 @@ def top_k_of_scores(blocks: Iterable[np.ndarray], data: Interactions, k: int) ->
 
 
 def _check_length(k: int, data: Interactions) -> None:
+    """Raise ValueError if lists of length k cannot be filled."""
     if not 1 <= k <= data.n_items:
         raise ValueError(f"k must lie in 1 ... {data.n_items}, not {k}")
 
 
 def _lists(scores: np.ndarray, start: int, data: Interactions, k: int) -> np.ndarray:
+    """Return each user's k items of highest score: int32 [rows, k], -1 where there are fewer.
+
+    scores: [rows, items] of a block of users, -inf for masked items; start: the first user. Test
+    items lose ties.
+    """
     part = slice(*np.searchsorted(data.test_users, [start, start + len(scores)]))
     tested = np.zeros(scores.shape, bool)
     tested[data.test_users[part] - start, data.test_items[part]] = True
@@ -160,6 +166,10 @@ def of_blocks(
 
 
 def _masked(scores: np.ndarray, start: int, data: Interactions) -> np.ndarray:
+    """Set the scores of each user's train items to -inf, in place.
+
+    scores: [rows, items]; start: the user of the first row
+    """
     known = slice(data.indptr[start], data.indptr[start + len(scores)])
     scores[data.train_users[known] - start, data.train_items[known]] = -np.inf
     return scores

@@ -68,10 +68,12 @@ class DaskPool:
 
     @property
     def capacity(self) -> int:
+        """Return how many tasks the cluster is given at once."""
         threads = sum(self.client.nthreads().values())
         return max(1, TASKS_PER_THREAD * threads)  # none while the last worker is being replaced
 
     def submit(self, number: int, task: Any, waiting: int) -> None:
+        """Send a task to the cluster, with references to large values that tasks share."""
         arguments = replaced(task.arguments, LARGE, self.shared)
         resources = {"memory": self.request.memory} if self.request.memory else None
         future = self.client.submit(

@@ -100,6 +100,11 @@ def run(
 
 
 def _run_in(pool: Pool, waiting: deque[tuple[Task, "_Stage"]]) -> None:
+    """Run all waiting tasks, and those of the stages that follow, until none is left.
+
+    Each task is handed its result here, in the client. When the last task of a stage ends, the next
+    stage of its sequence is queued.
+    """
     running: dict[int, tuple[Task, _Stage]] = {}
     count = 0
     while waiting or running:
@@ -132,6 +137,7 @@ def _next_stage(sequence: Stages) -> list[tuple[Task, _Stage]]:
 
 
 def _note_memory(megabytes: int) -> None:
+    """Keep the largest peak memory of a worker."""
     global peak_workers_mb
     peak_workers_mb = max(peak_workers_mb, megabytes)
 
@@ -171,6 +177,11 @@ class _Processes:
         self._running: dict[Future[Done], tuple[int, int]] = {}  # line, threads
 
     def submit(self, number: int, task: Task, waiting: int) -> None:
+        """Start a task in the free process of the lowest number.
+
+        Its threads are an equal share of what is left for it and the waiting tasks, up to
+        MAX_THREADS.
+        """
         left = self.capacity - sum(count for _, count in self._running.values())
         thread_count = min(MAX_THREADS, max(1, -(-left // (1 + waiting))))
         line = min(self._free)
@@ -186,6 +197,7 @@ class _Processes:
         self._running[future] = line, thread_count
 
     def next(self) -> Done:
+        """Wait for the task that ends first, free its process, and return its result."""
         future = next(iter(wait(self._running, return_when=FIRST_COMPLETED).done))
         self._free.append(self._running.pop(future)[0])
         return future.result()

@@ -15,7 +15,7 @@ import pandas as pd
 from advrec_tf.data.columns import number_of
 from advrec_tf.errors import UserError
 from advrec_tf.execution import jobs, storage
-from advrec_tf.execution.records import difference, read_record, surroundings, write_record
+from advrec_tf.execution.records import check_config, read_record, surroundings, write_record
 from advrec_tf.files import locked, replacing, write_text
 
 # The columns that hold texts; all other columns of a results.csv are numbers.
@@ -85,6 +85,10 @@ class Results:
             self._write()
 
     def _read_table(self, path: Path, trusted: bool) -> None:
+        """Take the rows of an undamaged results.csv; say on stderr why another is ignored.
+
+        Raises UserError for other columns.
+        """
         if _is_undamaged(path):
             frame = pd.read_csv(path, dtype=str, keep_default_na=False)
             if tuple(frame.columns) != self.layout.columns:
@@ -99,6 +103,10 @@ class Results:
         )
 
     def _read_job(self, path: Path) -> None:
+        """Take the rows of a job's file; say on stderr that a damaged one is measured again.
+
+        Raises UserError for a job of another configuration.
+        """
         try:
             stored = storage.load(path)
         except UserError:
@@ -128,11 +136,13 @@ class Results:
         self._write()
 
     def _take(self, rows: list[dict]) -> None:
+        """Keep rows by their key, as texts; a later row replaces an earlier one of the same key."""
         for row in rows:
             texts = {name: _text(row.get(name)) for name in self.layout.columns}
             self._rows[tuple(texts[name] for name in self.layout.keys)] = texts
 
     def _write(self) -> None:
+        """Write all rows to results.csv, sorted by key, and its SHA-256 to results.sha256."""
         rows = [self._rows[key] for key in sorted(self._rows, key=_order)]
         text = pd.DataFrame(rows, columns=self.layout.columns).to_csv(index=False).encode()
         path = self.folder / "results.csv"
@@ -153,19 +163,23 @@ def _order(key: tuple[str, ...]) -> list[tuple[int, float, str]]:
 
 
 def _sum(content: bytes) -> str:
+    """Return the SHA-256 of bytes, in hex."""
     return hashlib.sha256(content).hexdigest()
 
 
 def _is_undamaged(path: Path) -> bool:
+    """Return whether the content of a file is one that results.sha256 names."""
     sums = path.with_suffix(".sha256")
     return sums.exists() and _sum(path.read_bytes()).encode() in sums.read_bytes().split()
 
 
 def _rows_of(stored: storage.Arrays) -> list[dict]:
+    """Return the rows in the arrays of a job's file."""
     return json.loads(stored["rows"].tobytes())
 
 
 def _text(value: Any) -> str:
+    """Return a value as results.csv has it: "" for None, all digits of a float."""
     if value is None:
         return ""
     return repr(float(value)) if isinstance(value, float) else str(value)
@@ -174,10 +188,8 @@ def _text(value: Any) -> str:
 def _other_columns(path: Path, lacking: Sequence[str]) -> str:
     """Say that a table lacks columns, or has others besides, and what to do."""
     without = f", without {', '.join(lacking)}" if lacking else ""
-    return (
-        f"{path}: its columns are not those of this version{without}: "
-        "measure again in another --output_dir"
-    )
+    text = f"{path}: its columns are not those of this version{without}"
+    return f"{text}: measure again in another --output_dir"
 
 
 def read_results(
@@ -186,10 +198,9 @@ def read_results(
     """Return the rows of <folder>/<name>, or of its packed form <name>.gz, as a frame.
 
     The columns of `TEXTS` hold texts, all others numbers.  Without a column `dataset` the folder's
-    name is the data set.  columns: that the table must have.  attrs: "config", what the rows were
-    measured with, and "statistics" of the data.
-    Raises UserError for a missing file, one that differs from the sum beside it, and one of an
-    earlier version, which lacks columns.
+    name is the data set.  attrs: "config", what the rows were measured with, and "statistics" of
+    the data.  Raises UserError for a missing file, one that differs from the sum beside it, and
+    one that lacks one of `columns`.
     """
     path = Path(folder) / name
     packed = path.with_name(f"{name}.gz")  # the largest tables are published so
@@ -256,7 +267,7 @@ def recorded_run(
         path, plain = folder / "config.json", json.loads(json.dumps(config))
         before = _record_of(folder)
         if before:
-            _check_config(folder, before["config"], plain)
+            check_config(folder, before["config"], plain)
         results = Results(folder, layout, storage.hashed(plain, 64), trusted=before is not None)
         started = time.time()
         run = surroundings(started) | {"command": list(command), "flags": flags, "ended": False}
@@ -272,7 +283,10 @@ def recorded_run(
 
 
 def _record_of(folder: Path) -> dict | None:
-    """Return the record that a folder's rows are bound to; without rows there is none."""
+    """Return the record that a folder's rows are bound to; None without rows or a valid record.
+
+    Raises UserError for a results.csv that neither a sum nor a job belongs to.
+    """
     table = folder / "results.csv"
     if not table.exists():
         return None
@@ -283,13 +297,3 @@ def _record_of(folder: Path) -> dict | None:
         )
     record = read_record(folder / "config.json")
     return record if record and {"config", "runs"} <= record.keys() else None
-
-
-def _check_config(folder: Path, before: dict, config: dict) -> None:
-    """Raise UserError where the stored config differs from that of this run."""
-    for name in sorted({*config, *before}):
-        if before.get(name) != config.get(name):
-            text = difference(name, before.get(name), config.get(name))
-            raise UserError(
-                f"{folder} holds results of another config ({text}): choose another --output_dir"
-            )

@@ -108,6 +108,7 @@ class Experiment(NamedTuple):
         return 1 if skipped or missing else 0
 
     def _measure(self, values: dict[str, Any], specs: list[Spec], command: list[str]) -> None:
+        """Lock the folders of all specs, train and measure what is missing, and report."""
         name, output_dir, running = values["experiment"], values["output_dir"], Running.of(values)
         with contextlib.ExitStack() as stack:
             opened = []
@@ -169,7 +170,10 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _measurement(job: Job, results: Results, bar: "Bar") -> Task:
+    """Return the task that measures a job and then adds its rows to the results."""
+
     def store(rows: list[dict]) -> None:
+        """Add the rows to results.csv and advance the bar. Raises UserError if some are missing."""
         if len(rows) != len(job.points):
             raise UserError(f"{job.function} gave {len(rows)} rows for {len(job.points)} points")
         results.add(job, rows)

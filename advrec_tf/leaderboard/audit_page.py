@@ -46,6 +46,7 @@ def figure(attacks: pd.DataFrame) -> Figure:
     certified = audited[audited["threat_model"] == CERTIFICATE]
 
     def draw(axis: Axes, threat_model: str) -> None:
+        """Draw a curve for each attack of one threat model, certificates, and clean levels."""
         curves = audited[audited["threat_model"] == threat_model]
         for name, part in curves.groupby("attack"):
             (curve,) = axis.plot(part["epsilon"], part["nDCG"], "o-", markersize=3, label=name)
@@ -83,6 +84,7 @@ def html_page(result: "Audit") -> str:
 
 
 def _group_sections(groups: pd.DataFrame) -> list[str]:
+    """Return a table for each grouping of users: nDCG by quartile, clean and under each attack."""
     parts = []
     for name, part in groups[groups["ball"] != "linf"].groupby("by"):
         keys = ["threat_model", "epsilon"]

@@ -223,6 +223,7 @@ def align(factors: np.ndarray, rows_path: Path | None, ids: np.ndarray, side: st
 
 
 def _rows_of(ids: Iterable, row_of: dict[str, int], rows_path: Path, side: str) -> list[int]:
+    """Return the row of each id, in their order. Raises UserError for an id without a row."""
     missing = [name for name in map(str, ids) if name not in row_of]
     if missing:
         raise UserError(

@@ -33,6 +33,7 @@ class Budget(NamedTuple):
 
 
 def _checked_size(value: float, name: str) -> float:
+    """Return a size as the float32 number that is computed with. Raises ValueError for others."""
     if np.ndim(value) or not np.isfinite(np.float32(min(value, np.inf))) or value < 0:
         raise ValueError(f"{name} must be a number from 0 up, not {value}")
     return float(np.float32(value))

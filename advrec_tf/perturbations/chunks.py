@@ -91,6 +91,7 @@ def unchunked(chunks: TripleChunks) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _check(triples, n_users: int, n_items: int) -> None:
+    """Raise ValueError for triples that are not three integer arrays of one length, in range."""
     arrays = [np.asarray(ids) for ids in triples]
     shapes = {array.shape for array in arrays}
     if len(arrays) != 3 or len(shapes) != 1 or arrays[0].ndim != 1 or not arrays[0].size:

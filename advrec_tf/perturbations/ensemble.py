@@ -38,10 +38,12 @@ class Problem:
 
     @cached_property
     def triples(self) -> Triples:
+        """Return the seed's training triples: users, positives and negatives."""
         return sample_triples(self.data, self.seed)
 
     @cached_property
     def chunks(self) -> perturbations.TripleChunks:
+        """Return the triples, laid out for compiled gradients."""
         return perturbations.chunk_triples(self.triples, self.data.n_users, self.data.n_items)
 
     @cached_property
@@ -74,6 +76,10 @@ Attack = Callable[[Problem, float, str], Perturbation]  # (problem, epsilon, bal
 
 
 def _noise(problem: Problem, epsilon: float, ball: str, draw: int = 0) -> Perturbation:
+    """Return random rows of length epsilon; in the linf ball, random signs times epsilon.
+
+    draw: which of several draws of the problem's seed
+    """
     seed = [problem.seed, draw] if draw else problem.seed
     rows = perturbations.noise(problem.factors.user, problem.factors.item, epsilon, seed)
     if ball == "linf":
@@ -82,12 +88,14 @@ def _noise(problem: Problem, epsilon: float, ball: str, draw: int = 0) -> Pertur
 
 
 def _bim(problem: Problem, epsilon: float, ball: str) -> Perturbation:
+    """Return BIM's perturbation after BIM_STEPS steps up the BPR loss of the training triples."""
     budget = Budget(epsilon, ball=ball)
     iterates = perturbations.iterates(problem.factors, problem.chunks, budget, read_at=(BIM_STEPS,))
     return next(iterates)
 
 
 def _softmax(problem: Problem, epsilon: float, ball: str) -> Perturbation:
+    """Return the perturbation of Frank-Wolfe steps up the softmax loss of the train items."""
     factors, loss = problem.factors, Softmax(problem.data)
     sizes, delta = factors.sizes(epsilon), list(_zeros(factors))
     for _ in range(SOFTMAX_STEPS):
@@ -96,6 +104,8 @@ def _softmax(problem: Problem, epsilon: float, ball: str) -> Perturbation:
 
 
 def _smooth_dcg(threat_model: str) -> Attack:
+    """Return the attack that lowers a smooth nDCG of the threat model, with affordable restarts."""
+
     def attack(problem: Problem, epsilon: float, ball: str) -> Perturbation:
         scores = problem.data.n_users * problem.data.n_items
         count = int(np.clip(FREE_SCORES // scores, 1, RESTARTS))

@@ -122,10 +122,17 @@ class Parts(NamedTuple):
 
     @classmethod
     def of(cls, chunks: TripleChunks, n_users: int, n_items: int) -> "Parts":
+        """Split the chunks of a table of users and of a table of items into parts."""
         return cls(_in_parts(chunks[:3], n_users), _in_parts(chunks[3:], n_items))
 
 
 def _in_parts(side: tuple[np.ndarray, ...], n_rows: int) -> list[Part]:
+    """Return the chunks of one side, users or items, in parts that threads can compute separately.
+
+    side: the row of each entry, increasing over the parts, and further arrays, all [parts, ...];
+    n_rows: of the table. Each part adds to a block of rows. All blocks have one size, so that one
+    compiled program serves them.
+    """
     rows = np.asarray(side[0])
     ends = np.maximum.accumulate(rows.max(axis=(1, 2)) + 1)
     ends[-1] = n_rows
@@ -154,6 +161,7 @@ def gradient_in_threads(factors: Sequence[tf.Tensor], parts: Parts) -> tuple[tf.
 
 
 def _items_in_threads(p, q, slopes: Sequence[tf.Tensor], items: list[Part]) -> tf.Tensor:
+    """Return the gradient of the item table [I, D] from the users' slopes, a thread a part."""
     coefficients = _joined(slopes)
     gradients = side_by_side(
         lambda part: _of_items(p, part.of(q), coefficients, *part.chunks), items

@@ -37,6 +37,7 @@ class Softmax:
             return self.of_items
 
         def slopes(start: int, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            """Return the gradients that a block of users adds: to their rows, and to all items."""
             rows = slice(start, start + len(scores))
             scores -= scores.max(axis=1, keepdims=True)
             np.exp(scores, out=scores)

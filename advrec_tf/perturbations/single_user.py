@@ -59,6 +59,10 @@ class _Search:
         reach: np.ndarray,
         block: slice,
     ):
+        """Take the users and test items of the test rows in `block`, a slice.
+
+        reach: [I], epsilon of each item
+        """
         self.Q, self.data, self.ball, self.reach = factors.item, data, ball, reach
         self.users, self.items = data.test_users[block], data.test_items[block]
         self.P = factors.user[self.users]

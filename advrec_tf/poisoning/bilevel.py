@@ -86,6 +86,7 @@ class Surrogate:
         )
 
     def _als(self) -> AlsUnroller:
+        """Return the unroller of ALS sweeps for a surrogate that is trained by ALS."""
         wrmf = self.config.surrogate
         return AlsUnroller(self.data, self.config.fakes, wrmf.weight, wrmf.regularization)
 

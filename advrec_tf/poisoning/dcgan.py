@@ -173,5 +173,6 @@ class DCGAN:
 
 
 def _logistic(logits, label: float):
+    """Return the mean cross-entropy of logits against one label: 1 for real, 0 for fake."""
     labels = label * tf.ones_like(logits)
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits))

@@ -89,6 +89,11 @@ def _targets_and_fillers(
 def _filler_ratings(
     name: str, data: Interactions, items: np.ndarray, head: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
+    """Return the fakes' ratings of filler items: float [items].
+
+    `popular` rates all of them highest. Others draw normal ratings around the mean of all ratings,
+    `average` around the mean of each item. `bandwagon` rates the items of the head highest.
+    """
     highest = highest_rating(data)
     if data.train_ratings is None or name == "popular":
         return np.full(len(items), highest)

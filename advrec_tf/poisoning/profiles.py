@@ -195,6 +195,7 @@ class Profiles:
         )
 
     def _as_ratings(self) -> np.ndarray:
+        """Return a rating for each interaction; clicks count as the highest one."""
         if self.ratings is None:
             return np.full(len(self.users), self.highest, np.float32)
         return self.ratings

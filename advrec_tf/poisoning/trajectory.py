@@ -49,6 +49,7 @@ class Trajectory:
         self.folder, self.columns = Path(folder), columns
 
     def __enter__(self):
+        """Lock the folder and read where an earlier run has stopped."""
         self._lock = locked(self.folder, patience=30)
         self._lock.__enter__()
         path = self.folder / "state.npz"
@@ -104,6 +105,7 @@ class Trajectory:
         self.profiles()
 
     def _best(self) -> Profiles:
+        """Return the best profiles so far."""
         return Profiles.from_arrays(
             {field.name: self.state[f"{_BEST}{field.name}"] for field in fields(Profiles)}
         )

@@ -23,6 +23,10 @@ class AdversarialWRMF(WRMF):
         raise NotImplementedError
 
     def _update(self, users, *pairs):
+        """Take one step on the losses of a batch with and without adversarial moves.
+
+        Returns the loss without them.
+        """
         P, Q = self.user_embedding, self.item_embedding
         p, q = batch_rows(P.value, users), tf.convert_to_tensor(Q.value)
         loss, dp, dq = weighted_gradient(p, q, pairs)

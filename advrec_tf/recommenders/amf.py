@@ -41,6 +41,7 @@ class AMF(BPRMF):
         )
 
     def _perturbation(self, p, q, triples, clean_gradient):
+        """Return the adversary's perturbation of the factors of one batch."""
         attack = EMBEDDING_ATTACKS[self.adversary]
         if not attack.iterated:
             return [self.epsilon * normalize_rows(part) for part in clean_gradient]  # Eq. 4

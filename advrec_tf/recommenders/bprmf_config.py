@@ -28,6 +28,7 @@ class BPRMFConfig(RecommenderConfig):
 
     @property
     def identity(self) -> dict:
+        """Return what the weights depend on, as plain values; unused fields are left out."""
         identity = super().identity
         if self.eval_users is None:  # weights of versions without this field keep their folder
             del identity["eval_users"]

@@ -102,6 +102,7 @@ class RecommenderConfig:
 
 
 def _allowed(field: dataclasses.Field, value: Any) -> bool:
+    """Return whether the metadata of a field allow a value."""
     low, high = field.metadata.get("low"), field.metadata.get("high")
     choices = field.metadata.get("choices", ())
     if low is None:
@@ -117,6 +118,7 @@ def _is_real(field: dataclasses.Field) -> bool:
 
 
 def _range(field: dataclasses.Field) -> str:
+    """Return in words which values the metadata of a field allow."""
     low, high, choices = (field.metadata[name] for name in ("low", "high", "choices"))
     if low is None:
         return f"one of {', '.join(choices)}"

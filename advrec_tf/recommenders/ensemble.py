@@ -40,9 +40,14 @@ class Ensemble(FactorModel):
         return self._fit_bases(x, initial_epoch, **kwargs)
 
     def _fit_bases(self, data, initial_epoch, *, epochs=1, callbacks=None, verbose=0):
+        """Train BASES models an epoch on sub-samples of users, and count their votes.
+
+        A vote is an item in a user's list. The counts [users, items] are the user embedding.
+        """
         matrix, users = data.matrix(), np.arange(data.n_users)[:, None]
 
         def vote(epoch: int) -> float:
+            """Add the votes of one epoch's models to the counts."""
             counts = self.user_embedding.numpy()
             for base in range(EnsembleConfig.BASES):
                 P, Q = self._base(matrix, np.random.default_rng([self.seed, epoch, base]))

@@ -45,6 +45,7 @@ class FactorModel(keras.Model):
         self.built = True
 
     def _embedding(self, n_rows: int, name: str, seed: int) -> keras.Variable:
+        """Add an embedding table [n_rows, columns] of normal random numbers."""
         return self.add_weight(
             shape=(n_rows, self.n_columns),
             initializer=self.initializer(stddev=self.stddev, seed=seed),

@@ -34,6 +34,7 @@ class MarginMFConfig(RecommenderConfig):
         return MarginMF
 
     def build(self, data: "Interactions", seed: int):
+        """Return a compiled model whose learning rate falls along a cosine to 0."""
         import keras
 
         model = self.model(data, seed)

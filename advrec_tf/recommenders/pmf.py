@@ -64,6 +64,10 @@ class PMF(FactorModel):
         return super().fit(x, *args, **kwargs)
 
     def _update(self, users, items, ratings, present):
+        """Take one step on a batch of ratings; return squared errors plus Gaussian priors.
+
+        users, items, ratings: [B]; present: [B], 0 for padding
+        """
         with tf.GradientTape() as tape:
             p = tf.gather(self.user_embedding.value, users)  # [B, D]
             q = tf.gather(self.item_embedding.value, items)  # [B, D]

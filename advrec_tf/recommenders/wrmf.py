@@ -50,11 +50,13 @@ class WRMF(FactorModel):
         return self._fit_als(x, initial_epoch, **kwargs)
 
     def _fit_als(self, data, initial_epoch, *, epochs=1, callbacks=None, verbose=0):
+        """Train by alternating least squares; an epoch solves for users, then for items."""
         pairs = targets_and_weights(data, self.weight, self.feedback)
         users, items = both_sides(data, *pairs)
         P, Q, strength = self.user_embedding, self.item_embedding, self.regularization
 
         def sweep(epoch: int) -> float:
+            """Solve for all users, then for all items, and return the loss."""
             P.assign(half_sweep(Q.value, users, self.n_users, strength))
             Q.assign(half_sweep(P.value, items, self.n_items, strength))
             return weighted_loss(*self.factors, data, *pairs)
@@ -62,6 +64,7 @@ class WRMF(FactorModel):
         return self.fit_by(sweep, initial_epoch, epochs, callbacks, verbose)
 
     def _update(self, users, *pairs):
+        """Take one SGD step on a batch of users and return its loss."""
         P, Q = self.user_embedding, self.item_embedding
         loss, dp, dq = weighted_gradient(batch_rows(P.value, users), Q.value, pairs)
         self.optimizer.apply([tf.math.unsorted_segment_sum(dp, users, self.n_users), dq], [P, Q])

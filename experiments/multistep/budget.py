@@ -63,6 +63,7 @@ def _certificates(rows: pd.DataFrame) -> dict[Attack, str]:
 
 
 def _curves_table(rows: pd.DataFrame, model: str) -> str:
+    """Return a model's nDCG after each attack, and its certified bounds, over epsilon."""
     columns = {}
     for attack, label in ({FGSM: "FGSM"} | multi_step(rows) | _certificates(rows)).items():
         columns[label] = curves.over(select(rows, model, attack), "epsilon", "nDCG")["mean"]

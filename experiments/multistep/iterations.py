@@ -49,6 +49,7 @@ def iterations_report(rows: pd.DataFrame) -> str:
 
 
 def _curves_table(rows: pd.DataFrame, metric: str) -> str:
+    """Return a metric of each model after each attack as a table over the iterations L."""
     columns = {}
     for model in MODELS:
         for attack, label in multi_step(rows).items():
