@@ -16,6 +16,7 @@ from advrec_tf.defenses.protocol import Defense
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import DETECTION
 from advrec_tf.execution import storage
+from advrec_tf.execution.results import Measured
 from advrec_tf.poisoning import Profiles
 
 KERNELS: dict[str, dict[str, Any]] = {
@@ -101,7 +102,7 @@ def fold_scores(
     labels: np.ndarray,
     folds: int = 10,
     c: float = 1.0,
-) -> tuple[list[dict], dict]:
+) -> Measured:
     """Score the kernel and number of components of every point on one fold.
 
     PCA is fitted on the training users of the fold.
@@ -243,7 +244,7 @@ def evaluate_detector(
     tested: dict[str, Profiles],
     detector: Svm | None,
     cache_dir: Path,
-) -> tuple[list[dict], dict]:
+) -> Measured:
     """Evaluate a detector on the fakes that each point names in `tested_on`.
 
     Without a detector, the unsupervised distance flags as many users as there are fakes.
@@ -262,9 +263,7 @@ def evaluate_detector(
     return rows, {}
 
 
-def component_separation(
-    points: list[dict], data: Interactions, fakes: Profiles
-) -> tuple[list[dict], dict]:
+def component_separation(points: list[dict], data: Interactions, fakes: Profiles) -> Measured:
     """Measure how well each principal component separates fakes from real users.
 
     Every point is a component, numbered from 1.  The arrays hold every user's coordinate on it.

@@ -9,6 +9,7 @@ import numpy as np
 from advrec_tf import evaluation, perturbations
 from advrec_tf.data import Interactions, sample_triples
 from advrec_tf.defenses.low_rank import Transformation
+from advrec_tf.execution.results import Measured
 from advrec_tf.perturbations import EMBEDDING_ATTACKS
 from advrec_tf.recommenders import MostPopular, selected_factors
 from advrec_tf.recommenders.baselines import BASELINES
@@ -26,7 +27,7 @@ def list_path(lists_dir: Path, key: dict) -> Path:
     return lists_dir / f"{'_'.join([key['model'], *parts])}.tsv"
 
 
-class _Measured:
+class _Rows:
     """The rows of a job, with the nDCG of each tested user.
 
     If `resample`, it also holds all metrics of users drawn with replacement.
@@ -68,7 +69,7 @@ class _Measured:
         self.resampled += self.resampled[-1:]
 
     @property
-    def result(self) -> tuple[list[dict], dict[str, np.ndarray]]:
+    def result(self) -> Measured:
         """Return the rows, and arrays with one entry for each row."""
         arrays = {"nDCG": np.array(self.users)}
         if self.resample:
@@ -83,7 +84,7 @@ def attack(
     init_range: float,
     lists_dir: Path | None,
     resample: bool = False,
-) -> tuple[list[dict], dict[str, np.ndarray]]:
+) -> Measured:
     """Return a row of metrics for each point of one attack on one model, and arrays by user.
 
     points: they have one `seed`, and one `draw` if the attack has other negatives and starts than
@@ -95,7 +96,7 @@ def attack(
     seed, draw = points[0]["seed"], points[0].get("draw", 0)
     if draw:
         seed = int(np.random.SeedSequence((seed, draw)).generate_state(1)[0])
-    measured, last = _Measured(data, lists_dir, resample), None
+    measured, last = _Rows(data, lists_dir, resample), None
     triples = _triples(points, data, seed)
     for point, delta in perturbations.perturbed(P, Q, triples, points, seed, init_range):
         if delta is last:
@@ -119,9 +120,9 @@ def baseline(
     data: Interactions,
     lists_dir: Path | None,
     resample: bool = False,
-) -> tuple[list[dict], dict[str, np.ndarray]]:
+) -> Measured:
     """Return the metrics of a baseline recommender for each point; `model` and `seed` name it."""
-    measured = _Measured(data, lists_dir, resample)
+    measured = _Rows(data, lists_dir, resample)
     for point in points:
         model = BASELINES[point["model"]](data, point["seed"])
         factors: tuple = ()
@@ -132,9 +133,7 @@ def baseline(
     return measured.result
 
 
-def certify(
-    points: list[dict], data: Interactions, weights: dict, **_: Any
-) -> tuple[list[dict], dict[str, np.ndarray]]:
+def certify(points: list[dict], data: Interactions, weights: dict, **_: Any) -> Measured:
     """Return certified lower bounds of RE and nDCG for perturbations of each point's epsilon."""
     P, Q = selected_factors(**weights)[1:]
     k = points[0]["k"]
@@ -154,7 +153,7 @@ def defend(
     defense: Transformation,
     cache_dir: Path,
     **_: Any,
-) -> tuple[list[dict], dict[str, np.ndarray]]:
+) -> Measured:
     """Return the metrics of perturbed factors that are projected before they rank items.
 
     points: the column `rank` says on how many singular vectors factors are projected, None means
@@ -163,9 +162,9 @@ def defend(
     """
     P, Q = selected_factors(**weights)[1:]
     seed = points[0]["seed"]
-    measured, triples = _Measured(data, None), _triples(points, data, seed)
+    measured, triples = _Rows(data, None), _triples(points, data, seed)
     projection = defense.served(data, cache_dir)
-    for rank, group in groupby(points, key=_known_rank):
+    for rank, group in groupby(points, lambda p: p["rank"] if p["defense"] == AWARE else None):
         served = None if rank is None else projection.of_rank(rank)
         attacks = perturbations.perturbed(P, Q, triples, list(group), seed, init_range, served)
         for point, delta in attacks:
@@ -174,8 +173,3 @@ def defend(
                 factors = projection.of_rank(point["rank"])(*factors)
             measured.add(point, evaluation.top_k(*factors, data, point["k"]))
     return measured.result
-
-
-def _known_rank(point: dict) -> int | None:
-    """Return the rank of the projection that the attacker differentiates through, if any."""
-    return point["rank"] if point["defense"] == AWARE else None

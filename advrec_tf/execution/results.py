@@ -24,6 +24,7 @@ TEXTS = (
     *("patch", "sampling", "kernel", "detector", "tested_on", "by", "order", "column", "metric"),
     *("first", "second", "entry", "factors", "threat_model", "unit", "warnings", "source"),
 )
+Measured = tuple[list[dict], storage.Arrays]  # a row for each point, and arrays [points, ...]
 DAMAGED = "its content is not what was written"
 
 
@@ -41,9 +42,9 @@ class Layout(NamedTuple):
 class Job(NamedTuple):
     """Points that are measured together: function(points=points, **arguments) -> rows, users.
 
-    function: "module:name".  points: the key columns of its rows, which are made here alone.  The
-    function returns each point with its metrics, and `users`: arrays [points, users] of single
-    users' metrics, or whatever else is to be stored.  files: further files that it writes.
+    function: "module:name".  It returns `Measured`: each point with its metrics, and arrays of
+    single users' metrics or whatever else is to be stored.  points: the key columns of its rows,
+    which are made here alone.  files: further files that it writes.
     """
 
     function: str
@@ -233,7 +234,7 @@ class _Shared(dict):
         return self
 
 
-def read_users(folder: Path | str) -> list[tuple[dict, dict[str, np.ndarray]]]:
+def read_users(folder: Path | str) -> list[tuple[dict, storage.Arrays]]:
     """Return every row of an experiment, each with its part of every array that its job stored.
 
     Raises UserError for a damaged file.

@@ -54,16 +54,6 @@ class Spec(Protocol):
         ...
 
 
-def no_stages(*_: Any) -> Stages:
-    """Prepare nothing."""
-    yield from ()
-
-
-def unsplit(spec: Any) -> list[Any]:
-    """Return the spec as its only part: all its points wait for all that it trains."""
-    return [spec]
-
-
 class Experiment(NamedTuple):
     """A measured table or figure: the columns of its results.csv, its points and its report.
 
@@ -79,12 +69,12 @@ class Experiment(NamedTuple):
     specs: Callable[[dict[str, Any], list[Interactions], Path], Sequence[Any]]
     jobs: Callable[[Any], list[Job]]
     report: Callable[[list[Path]], None]
-    prepare: Callable[[Any, Running], Stages] = no_stages
+    prepare: Callable[[Any, Running], Stages] = lambda *_: iter(())
     prepare_jobs: Callable[[list[Job]], list[Task]] = lambda _: []
     parts: Callable[[dict[str, Any], Interactions], tuple[list[Interactions], int]] = (
         lambda values, data: ([data], 0)
     )
-    split: Callable[[Any], list[Any]] = unsplit
+    split: Callable[[Any], list[Any]] = lambda spec: [spec]
 
     def run(self, values: dict[str, Any], command: list[str]) -> int:
         """Measure what is missing, write the report, and return the exit status.

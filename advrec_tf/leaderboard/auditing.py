@@ -13,7 +13,7 @@ from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import bootstrap_interval
 from advrec_tf.execution.jobs import named
-from advrec_tf.execution.results import Job
+from advrec_tf.execution.results import Job, Measured
 from advrec_tf.execution.storage import write_csv
 from advrec_tf.files import write_text
 from advrec_tf.leaderboard import audit_page, measuring, summary, worst_case
@@ -174,7 +174,7 @@ def jobs(P: np.ndarray, Q: np.ndarray, data: Interactions, facts: dict[str, Any]
     ]
 
 
-def baselines(points: list[dict], data: Interactions) -> tuple[list[dict], dict[str, Any]]:
+def baselines(points: list[dict], data: Interactions) -> Measured:
     """Measure the lists of baselines, and tested users' nDCG."""
     rows, ndcg = [], []
     for point in points:

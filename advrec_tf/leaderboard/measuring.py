@@ -7,7 +7,7 @@ import numpy as np
 from advrec_tf import evaluation, perturbations
 from advrec_tf.data import Interactions
 from advrec_tf.evaluation import rank_metrics
-from advrec_tf.execution.results import Job, Layout
+from advrec_tf.execution.results import Job, Layout, Measured
 from advrec_tf.execution.storage import digest
 from advrec_tf.leaderboard.entries import Entry
 from advrec_tf.perturbations.ensemble import SCHEDULES, THREAT_MODELS, Problem
@@ -23,7 +23,6 @@ LAYOUT = Layout(
     ),
     ("nDCG", "HR", "ICov", "EFD", "SE", "idle"),  # idle: share of tested users' rows that stay
 )
-Measured = tuple[list[dict], dict[str, np.ndarray]]  # rows, and values of single users
 EPSILONS = {"l2": (0.01, 0.02, 0.05, 0.1, 0.2, 0.4), "linf": (0.11,)}  # shares of the norm
 MIN_SHIFT = 1e-3  # share of epsilon: a row that moves less has no gradient
 USER = "user"  # threat model: each user is attacked alone
