@@ -7,8 +7,5 @@ from typing import Any
 
 def public_names(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return `__getattr__` and `__dir__` of a package whose names stand in its module `public`."""
-
-    def public() -> Any:
-        return import_module(f"{package}.public")
-
-    return lambda name: getattr(public(), name), lambda: public().__all__
+    public = f"{package}.public"
+    return lambda name: getattr(import_module(public), name), lambda: import_module(public).__all__

@@ -29,16 +29,20 @@ def test_saved_profiles_are_read_back(shop, tmp_path):
     assert table.to_numpy().tolist() == [[0, 3, 4], [0, 5, 5], [1, 0, 1]]
 
 
+COUNTS = "users, items and finite ratings are not as many as each other"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "fault"),
     [
-        ("users", np.zeros((2, 2), np.int32), "users are not a list of integers"),
-        ("items", np.zeros(3), "items are not a list of integers"),
-        ("items", np.array([0, 1, 17]), "items are not all within 0 ... 16"),
-        ("users", np.array([0, 1]), "2 users and 3 items"),
-        ("ratings", np.ones(2, np.float32), "ratings are not one number for each interaction"),
-        ("ratings", np.full(3, np.nan), "a rating is not finite"),
-        ("targets", np.array([[1], [2]]), "a target is no item of the catalogue"),
+        ("users", np.zeros((2, 2), np.int32), "users are not a list of integers within 0 ... 1"),
+        ("items", np.zeros(3), "items are not a list of integers within 0 ... 16"),
+        ("items", np.array([0, 1, 17]), "items are not a list of integers within 0 ... 16"),
+        ("users", np.array([0, 1]), COUNTS),
+        ("ratings", np.ones(2, np.float32), COUNTS),
+        ("ratings", np.full(3, np.nan), COUNTS),
+        ("targets", np.array([[1], [2]]), "targets are not a list of integers within 0 ... 16"),
+        ("targets", np.array([17]), "targets are not a list of integers within 0 ... 16"),
         ("n_users", np.array([1, 2]), "its arrays are others"),
         ("ratings", np.float32(3), "its arrays are others"),
     ],

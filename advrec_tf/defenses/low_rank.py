@@ -201,7 +201,7 @@ def prepare_full(data: Interactions, ranks: tuple[int, ...], cache_dir: Path) ->
             storage.cached(folder, identities[rank], partial(_parts_of, rebuilt))
 
 
-def _parts_of(matrix: sparse.csr_matrix) -> dict[str, np.ndarray]:
+def _parts_of(matrix: sparse.csr_matrix) -> storage.Arrays:
     """Return the arrays that a sparse matrix is stored as."""
     matrix.sort_indices()
     return {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}

@@ -15,6 +15,7 @@ from advrec_tf.execution.threads import side_by_side
 CERTIFICATES = 3  # the version of the radii, one more whenever their bytes change
 PAIRS = 1 << 13  # of a test item and a rival, that are held in memory together
 BISECTIONS = 40  # of the interval around a root
+Elements = tuple[np.ndarray, np.ndarray]  # rows and columns of a matrix
 ROUNDING = 2.0**-24  # relative error of a number in single precision
 
 
@@ -68,9 +69,7 @@ def certified_metrics(radii: np.ndarray, epsilon: float) -> dict[str, float]:
     return rank_metrics(1 + np.sum(radii <= epsilon, axis=1), radii.shape[1])
 
 
-def _no_rivals(
-    users: np.ndarray, items: np.ndarray, data: Interactions
-) -> tuple[np.ndarray, np.ndarray]:
+def _no_rivals(users: np.ndarray, items: np.ndarray, data: Interactions) -> Elements:
     """Return rows and columns of the test items themselves and of the users' train items."""
     known = [data.train_items[data.indptr[user] : data.indptr[user + 1]] for user in users]
     rows = np.arange(len(users))
@@ -151,7 +150,7 @@ class _Rivals:
         return radii
 
     def _of_pairs(
-        self, rows: np.ndarray, rivals: np.ndarray, pairs: tuple[np.ndarray, np.ndarray]
+        self, rows: np.ndarray, rivals: np.ndarray, pairs: Elements
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return p and d [N, D], and s [N]."""
         users, items, others = rows[pairs[0]], self.items[rows[pairs[0]]], rivals[pairs]
@@ -178,7 +177,7 @@ def _smallest(ratios: np.ndarray, block: _Rivals, k: int) -> np.ndarray:
     return smallest
 
 
-def _pairs(mask: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _pairs(mask: np.ndarray) -> Iterator[Elements]:
     """Yield rows and columns of a mask's elements, PAIRS at a time."""
     rows, columns = np.nonzero(mask)
     for start in range(0, len(rows), PAIRS):

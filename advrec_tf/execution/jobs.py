@@ -1,7 +1,6 @@
 """Tasks side by side in processes of their own; a task starts as soon as its inputs exist."""
 
 import contextlib
-import importlib
 import os
 import signal
 import time
@@ -13,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
+from pkgutil import resolve_name as named  # the function of a name "module:name"
 from typing import Any, NamedTuple, Protocol
 
 from joblib.externals.loky import ProcessPoolExecutor
@@ -217,12 +217,6 @@ class _Processes:
         """End the processes, so that nothing of them is left to complain at exit."""
         for executor in self._executors.values():
             executor.shutdown(kill_workers=True)
-
-
-def named(function: str) -> Any:
-    """Return the function of a name "module:name"."""
-    module, _, name = function.partition(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def run_task(number: int, function: str, arguments: dict, thread_count: int) -> Done:

@@ -89,14 +89,11 @@ def _group_sections(groups: pd.DataFrame) -> list[str]:
     for name, part in groups[groups["ball"] != "linf"].groupby("by"):
         keys = ["threat_model", "epsilon"]
         wide = part.pivot_table(index=keys, columns="quartile", values="nDCG")
-        wide.index = pd.Index([_condition(*pair) for pair in wide.index])
+        titles = [f"{model} {epsilon:.4g}" if model else "clean" for model, epsilon in wide.index]
+        wide.index = pd.Index(titles)
         title = f"For whom: nDCG by quartile of {name} (1: least)"
         parts.append(web.section(title, wide, number, "threat model, epsilon"))
     return parts
-
-
-def _condition(threat_model: str, epsilon: float) -> str:
-    return f"{threat_model} {epsilon:.4g}" if threat_model else "clean"
 
 
 def _plain(value: object) -> str:

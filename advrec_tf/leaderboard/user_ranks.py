@@ -20,7 +20,7 @@ class Board(NamedTuple):
     """Rows of `worst_cases`, and the quarter of each tested user by each of GROUPS."""
 
     rows: pd.DataFrame
-    quarters: dict[str, np.ndarray]
+    quarters: storage.Arrays
 
 
 def ranks_of(ndcg: np.ndarray) -> np.ndarray:
@@ -53,7 +53,7 @@ def write_users(folder: Path, board: Board) -> None:
     belong to. Certified ranks are stored once, with the rows of `test`. Each user's quarter by each
     group is a byte.  Raises ValueError as `ranks_of` does.
     """
-    arrays: dict[str, np.ndarray] = {}
+    arrays: storage.Arrays = {}
     for name, column in _COLUMNS.items():
         known = board.rows[column].notna()
         if name == "certified":
@@ -77,12 +77,13 @@ def read_board(folder: Path | str) -> Board:
     if not (folder / NAME).exists():
         return Board(rows.assign(**columns), {})
     arrays = storage.load(folder / NAME)
-    if missing := {*_COLUMNS, *(f"rows of {name}" for name in _COLUMNS)} - arrays.keys():
+    try:
+        for name, column in _COLUMNS.items():
+            for row, ranks in zip(arrays.pop(f"rows of {name}"), arrays.pop(name).T):
+                columns[column][row] = ndcg_of(ranks)
+    except KeyError as error:
         raise UserError(
-            f"{folder / NAME}: not the ranks of users in this version, without "
-            f"{', '.join(sorted(missing))}: measure again in another --output_dir"
-        )
-    for name, column in _COLUMNS.items():
-        for row, ranks in zip(arrays.pop(f"rows of {name}"), arrays.pop(name).T):
-            columns[column][row] = ndcg_of(ranks)
+            f"{folder / NAME}: not the ranks of users in this version, without {error}: "
+            "measure again in another --output_dir"
+        ) from None
     return Board(rows.assign(**columns), arrays)

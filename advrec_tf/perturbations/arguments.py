@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 BALLS = ("linf", "l2")
+TripleArrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # users, positives and negatives
+Tables = tuple[np.ndarray, np.ndarray]  # of users and of items
 
 
 class Perturbation(NamedTuple):
@@ -39,7 +41,7 @@ def _checked_size(value: float, name: str) -> float:
     return float(np.float32(value))
 
 
-def checked_factors(P, Q, kind: npt.DTypeLike = np.float32) -> tuple[np.ndarray, np.ndarray]:
+def checked_factors(P, Q, kind: npt.DTypeLike = np.float32) -> Tables:
     """Return P and Q as numbers of a kind.
 
     Raises ValueError for shapes that do not fit and for values that are not finite.

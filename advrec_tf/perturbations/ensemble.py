@@ -51,8 +51,10 @@ class Problem:
         return perturbations.normalized_factors(self.P, self.Q, self.unit, self.triples)
 
     def loss(self, threat_model: str) -> SmoothDCG:
-        """Return the demotion loss of a threat model: of every user's list, where its first items
-        have the largest weights, or of the test items.
+        """Return the demotion loss of a threat model.
+
+        That of `lists` demotes every user's list, its first items with the largest weights. Others
+        demote the test items.
         """
         if threat_model == "lists":
             items = evaluation.top_k(self.factors.user, self.factors.item, self.data, self.k)
@@ -97,7 +99,7 @@ def _bim(problem: Problem, epsilon: float, ball: str) -> Perturbation:
 def _softmax(problem: Problem, epsilon: float, ball: str) -> Perturbation:
     """Return the perturbation of Frank-Wolfe steps up the softmax loss of the train items."""
     factors, loss = problem.factors, Softmax(problem.data)
-    sizes, delta = factors.sizes(epsilon), list(_zeros(factors))
+    sizes, delta = factors.sizes(epsilon), list(factors.zeros)
     for _ in range(SOFTMAX_STEPS):
         delta = frank_wolfe(factors, loss.gradient, sizes, ball, SOFTMAX_MOMENTUM, delta)
     return Perturbation(*delta)
@@ -114,10 +116,6 @@ def _smooth_dcg(threat_model: str) -> Attack:
     return attack
 
 
-def _zeros(factors: NormalizedFactors) -> Perturbation:
-    return Perturbation(np.zeros_like(factors.user), np.zeros_like(factors.item))
-
-
 def restarted(
     problem: Problem, threat_model: str, epsilon: float, ball: str, schedule: Schedule, count: int
 ) -> Perturbation:
@@ -128,7 +126,7 @@ def restarted(
     """
     factors, loss = problem.factors, problem.loss(threat_model)
     sizes = factors.sizes(epsilon)
-    least, best = anneal(factors, loss, sizes, ball, schedule, _zeros(factors))
+    least, best = anneal(factors, loss, sizes, ball, schedule, factors.zeros)
     for draw in range(1, count):
         rng = np.random.default_rng([problem.seed, draw])
         loss.user_weights = rng.exponential(size=(problem.data.n_users, 1, 1)).astype(np.float32)

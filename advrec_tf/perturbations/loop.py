@@ -178,7 +178,9 @@ def _iterates(factors: NormalizedFactors, chunks, budget: Budget, init, read_at,
     # An identity frees the copy that a constant makes of an array, which otherwise stays.
     tables = tf.identity(factors.user), tf.identity(factors.item)
     ascent = Ascent(tables, served, sizes, steps, budget.ball, tf.constant(1.0))
-    delta: Any = map(tf.zeros_like, tables) if init is None else map(_single, init)
+    delta: Any = map(tf.zeros_like, tables)
+    if init is not None:
+        delta = (tf.constant(part, tf.float32) for part in init)
     layout: Any  # Parts, or TripleChunks of tensors
     if several_threads():
         advance, layout = _advance_in_threads, Parts.of(chunks, *map(len, tables))
@@ -189,10 +191,6 @@ def _iterates(factors: NormalizedFactors, chunks, budget: Budget, init, read_at,
         delta = advance(ascent, delta, layout, tf.constant(stop - done))
         done = stop
         yield Perturbation(*(table.numpy() for table in delta))
-
-
-def _single(table) -> tf.Tensor:
-    return tf.constant(table, tf.float32)
 
 
 def _check_init(init: Perturbation, factors: NormalizedFactors) -> None:

@@ -110,6 +110,7 @@ class Profiles:
             raise UserError(f"{path}: profiles are read from .npz files")
         try:
             profiles = cls.from_arrays(storage.load(path))
+            fault = profiles._fault()
         except UserError:
             raise UserError(
                 f"{path}: the file is damaged or of an earlier version: make these profiles again"
@@ -119,29 +120,25 @@ class Profiles:
                 f"{path}: not a file of profiles ({error.args[0]} is missing)"
             ) from None
         except (TypeError, ValueError):  # an array has another shape than a number or a list
-            raise UserError(f"{path}: not a file of profiles (its arrays are others)") from None
-        if fault := profiles._fault():
+            fault = "its arrays are others"
+        if fault:
             raise UserError(f"{path}: not a file of profiles ({fault}): make these profiles again")
         return profiles
 
     def _fault(self) -> str:
         """Return why the arrays are not those of fake profiles, "" if they are."""
-        columns = {"users": self.n_users, "items": self.item_ids.size}
-        for name, count in columns.items():
-            indices = getattr(self, name)
-            if indices.ndim != 1 or indices.dtype.kind not in "iu":
-                return f"{name} are not a list of integers"
-            if len(indices) and not 0 <= indices.min() <= indices.max() < count:
-                return f"{name} are not all within 0 ... {count - 1}"
-        if len(self.users) != len(self.items):
-            return f"{len(self.users)} users and {len(self.items)} items"
-        if self.ratings is not None:
-            if self.ratings.shape != self.users.shape or self.ratings.dtype.kind != "f":
-                return "ratings are not one number for each interaction"
-            if not np.isfinite(self.ratings).all():
-                return "a rating is not finite"
-        if not all(isinstance(n, int) and 0 <= n < columns["items"] for n in self.targets):
-            return "a target is no item of the catalogue"
+        n_items = self.item_ids.size
+        indices = {"users": (self.users, self.n_users), "items": (self.items, n_items)}
+        indices["targets"] = np.array(self.targets, np.int64), n_items
+        for name, (ids, count) in indices.items():
+            if ids.ndim != 1 or ids.dtype.kind not in "iu" or np.any((ids < 0) | (ids >= count)):
+                return f"{name} are not a list of integers within 0 ... {count - 1}"
+        values = self.items if self.ratings is None else self.ratings
+        if (
+            not self.users.shape == self.items.shape == values.shape
+            or not np.isfinite(values).all()
+        ):
+            return "users, items and finite ratings are not as many as each other"
         return ""
 
     def merged(self, other: "Profiles") -> "Profiles":

@@ -85,7 +85,7 @@ class Trajectory:
         rows: list[list[float]],
         profiles: Profiles,
         score: float,
-        state: dict[str, np.ndarray],
+        state: storage.Arrays,
     ) -> None:
         """Save one or several outer epochs.  The profiles are kept if their score is the best."""
         best = float(self.state.get("best", -np.inf))

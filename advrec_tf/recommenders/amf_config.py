@@ -29,6 +29,7 @@ class AMFConfig(BPRMFConfig):
     ball: str = option("linf", help="ball of AMF's adversary, if it has iterations", choices=BALLS)
 
     name = "AMF"
+    implementation = "amf:AMF"
 
     @property
     def start(self) -> BPRMFConfig:
@@ -39,8 +40,3 @@ class AMFConfig(BPRMFConfig):
     @property
     def identity(self) -> dict:
         return {**super().identity, "start": self.start.identity}
-
-    def model_class(self):
-        from advrec_tf.recommenders.amf import AMF
-
-        return AMF

@@ -24,6 +24,7 @@ class BPRMFConfig(RecommenderConfig):
     )
 
     name = "BPR-MF"
+    implementation = "bprmf:BPRMF"
     samples_negatives = True
 
     @property
@@ -33,11 +34,6 @@ class BPRMFConfig(RecommenderConfig):
         if self.eval_users is None:  # weights of versions without this field keep their folder
             del identity["eval_users"]
         return identity
-
-    def model_class(self):
-        from advrec_tf.recommenders.bprmf import BPRMF
-
-        return BPRMF
 
     def optimizer(self):
         from advrec_tf.recommenders.adagrad import RowAdagrad

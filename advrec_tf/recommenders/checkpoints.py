@@ -39,12 +39,12 @@ def _variables(model: keras.Model) -> dict[str, keras.Variable]:
     return variables | {f"optimizer.{number}": variable for number, variable in numbered}
 
 
-def capture(model: keras.Model) -> dict[str, np.ndarray]:
+def capture(model: keras.Model) -> storage.Arrays:
     """Return copies of the model's weights by name and its optimiser's variables by number."""
     return {name: variable.numpy().copy() for name, variable in _variables(model).items()}
 
 
-def restore(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
+def restore(model: keras.Model, arrays: storage.Arrays) -> None:
     """Set a compiled model of the same shape to what `capture` returned."""
     for name, variable in _variables(model).items():
         variable.assign(arrays[name])

@@ -7,6 +7,7 @@ Only `model_class`, `optimizer` and `build` import it.
 import dataclasses
 import math
 from numbers import Integral, Real
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from advrec_tf.errors import UserError
@@ -40,6 +41,7 @@ class RecommenderConfig:
     batch_size: int = option(512, help="examples in a mini-batch", low=1)
 
     name: ClassVar[str] = ""
+    implementation: ClassVar[str] = ""  # "module:Class" in this package; imported when needed
     version: ClassVar[int] = 1  # one more whenever the algorithm's results change
     first_epoch: ClassVar[int] = 0
     eval_every: ClassVar[int | str] = 0  # epochs between evaluations of HR@10; 0: never
@@ -79,8 +81,8 @@ class RecommenderConfig:
         return math.ceil(TRAINING_PER_EVALUATION * scores / training)
 
     def model_class(self) -> "type[FactorModel]":
-        """Import and return the model's class."""
-        raise NotImplementedError
+        """Import and return the model's class, that of `implementation`."""
+        return resolve_name(f"advrec_tf.recommenders.{self.implementation}")
 
     def optimizer(self) -> "keras.Optimizer":
         """Return a new optimiser: Adam, unless the model has another."""

@@ -34,12 +34,8 @@ class EnsembleConfig(RecommenderConfig):
     sweeps: int = option(5, help="sweeps of ALS over users and items", low=1)
 
     name = "Ensemble"
+    implementation = "ensemble:Ensemble"
     BASES: ClassVar[int] = 10
-
-    def model_class(self):
-        from advrec_tf.recommenders.ensemble import Ensemble
-
-        return Ensemble
 
     def optimizer(self):
         import keras

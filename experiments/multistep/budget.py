@@ -67,10 +67,7 @@ def _curves_table(rows: pd.DataFrame, model: str) -> str:
     columns = {}
     for attack, label in ({FGSM: "FGSM"} | multi_step(rows) | _certificates(rows)).items():
         columns[label] = curves.over(select(rows, model, attack), "epsilon", "nDCG")["mean"]
-    lines = []
-    for epsilon, values in pd.DataFrame(columns).iterrows():
-        lines.append([f"{epsilon:g}", *(number(value, "nDCG") for value in values)])
-    return markdown(["epsilon", *columns], lines)
+    return curves.table(columns, "epsilon", "nDCG")
 
 
 def budget_figure(rows: pd.DataFrame) -> Figure:
