@@ -107,6 +107,7 @@ class LowRank(Defense):
         matrix = data.matrix(self.of_ratings)
 
         def build():
+            """Compute the arrays of the reconstruction."""
             if self.patch is None:
                 return _parts_of(next(reconstruct_full(matrix, (self.rank,), FLOOR)))
             order = self.shuffle_seed, self.partial

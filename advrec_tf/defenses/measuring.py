@@ -49,6 +49,7 @@ def train_or_load(
     from advrec_tf.recommenders.trainer import train  # needs TensorFlow
 
     def build():
+        """Train in a scratch folder, which is removed afterwards, and return the factors."""
         scratch = train(
             data,
             settings,

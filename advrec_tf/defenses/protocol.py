@@ -15,7 +15,9 @@ class Projection(NamedTuple):
     V: np.ndarray
 
     def __call__(self, user, item):
-        """Return U U^T `user` and V V^T `item`: arrays of arrays, and differentiable tensors of
+        """Return U U^T `user` and V V^T `item`.
+
+        user: [users, D]; item: [items, D]. Arrays give arrays, and tensors give differentiable
         tensors.
         """
         if isinstance(user, np.ndarray):

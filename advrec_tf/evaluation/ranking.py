@@ -115,6 +115,7 @@ def ranks_of_test_items(P: np.ndarray, Q: np.ndarray, data: Interactions) -> np.
     """
 
     def ranks_of(start: int, scores: np.ndarray) -> np.ndarray:
+        """Return the ranks of the test items of a block of users from `start` on."""
         part = slice(*np.searchsorted(data.test_users, [start, start + len(scores)]))
         users, items = data.test_users[part] - start, data.test_items[part]
         ranks = np.empty(len(users), np.int32)
@@ -159,6 +160,7 @@ def of_blocks(
     blocks = block_starts(data)
 
     def scored(start: int) -> _T:
+        """Return the result of `work` on the scores of the block from `start` on."""
         scores = P[start : start + blocks.step] @ Q.T
         return work(start, _masked(scores, start, data) if masked else scores)
 

@@ -54,6 +54,7 @@ def target_ranks(
     """
 
     def ranks_of(start: int, scores: np.ndarray) -> np.ndarray:
+        """Return the ranks of the targets for a block of users: float [rows, targets]."""
         target_scores = scores[:, list(targets)]
         ranks = [np.count_nonzero(scores >= column[:, None], axis=1) for column in target_scores.T]
         return np.where(np.isneginf(target_scores), np.nan, np.stack(ranks, axis=1))
@@ -62,6 +63,7 @@ def target_ranks(
 
 
 def _hits(recommended: Recommendations) -> np.ndarray:
+    """Return `target_hits` of the lists."""
     return target_hits(recommended.lists, recommended.data, recommended.targets)
 
 

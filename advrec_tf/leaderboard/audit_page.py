@@ -97,6 +97,7 @@ def _group_sections(groups: pd.DataFrame) -> list[str]:
 
 
 def _plain(value: object) -> str:
+    """Return a value as text; an infinite number was not reached."""
     if isinstance(value, float):
         return f"{value:.4g}" if np.isfinite(value) else "not reached"
     return str(value)

@@ -78,11 +78,10 @@ def fgsm(
     served: Served | None = None,
     unit: str = "absolute",
 ) -> Perturbation:
-    """Return the single step epsilon Pi / ||Pi|| (Eq. 4): rows of l2 norm epsilon, or 0 where
-    there is no gradient.
+    """Return the single step epsilon Pi / ||Pi|| of FGSM (Eq. 4).
 
-    The gradient is taken at P, Q, or at P + init.user, Q + init.item. Arguments and errors as in
-    `trajectory`.
+    Its rows have l2 norm epsilon, or 0 where there is no gradient. The gradient is taken at P, Q,
+    or at P + init.user, Q + init.item. Arguments and errors as in `trajectory`.
     """
     factors = _normalized(P, Q, unit, triples, served)
     at = factors.zeros if init is None else factors.from_original(init)
@@ -189,8 +188,10 @@ def perturbed(
     init_range: float = PGD_INIT,
     served: Served | None = None,
 ) -> Iterator[tuple[dict, Perturbation]]:
-    """Yield `(point, perturbation)` in order. Points that differ only in `iterations` share one
-    attack run, and points of the same iterations one perturbation.
+    """Yield `(point, perturbation)` for each point, in order.
+
+    Points that differ only in `iterations` share one attack run, and points of the same iterations
+    share one perturbation.
 
     points: of `presets.points`, iterations increasing; one without an attack is clean. served: as
     in `trajectory`.

@@ -35,12 +35,11 @@ def canonical(P: np.ndarray, Q: np.ndarray) -> Tables:
 
 
 def quantized_canonical(P: np.ndarray, Q: np.ndarray) -> Tables:
-    """Return `canonical` at a largest singular value of 1, in coarser numbers: float32 [users, r],
-    [items, r].
+    """Return `canonical` factors in coarser numbers, float32 [users, r] and [items, r].
 
-    The bytes are the same for P A and Q A^-T + 1 b^T, except for rare ties. Attacks with signs in
-    them amplify rounding, which here depends on no scale, basis or shift.
-    Raises ValueError as `canonical`.
+    The largest singular value is 1. The bytes are the same for P A and Q A^-T + 1 b^T, except for
+    rare ties. Attacks with signs in them amplify rounding, which here depends on no scale, basis or
+    shift. Raises ValueError as `canonical`.
     """
     balanced = _balance(*checked_factors(P, Q, np.float64))
     root = np.linalg.norm(balanced.user[:, 0])  # of the largest singular value
@@ -192,8 +191,9 @@ def normalized_factors(
 
 
 def parameter_tables(P: np.ndarray, Q: np.ndarray, unit: str = "absolute") -> NormalizedFactors:
-    """Return two parameter tables as they are, with epsilon in numbers of them (absolute) or in
-    the RMS row norm of each (relative).
+    """Return two parameter tables as they are, with a unit for epsilon.
+
+    unit: absolute is numbers of the tables; relative is shares of the RMS row norm of each.
 
     P: [U, D], Q: [I, D']. Raises ValueError for tables that are not of two dimensions or not
     finite, and for another unit: the canonical form is that of factors.

@@ -48,6 +48,7 @@ class Problem:
 
     @cached_property
     def factors(self) -> NormalizedFactors:
+        """Return the factors as the attacks see them in this unit."""
         return perturbations.normalized_factors(self.P, self.Q, self.unit, self.triples)
 
     def loss(self, threat_model: str) -> SmoothDCG:
@@ -109,6 +110,7 @@ def _smooth_dcg(threat_model: str) -> Attack:
     """Return the attack that lowers a smooth nDCG of the threat model, with affordable restarts."""
 
     def attack(problem: Problem, epsilon: float, ball: str) -> Perturbation:
+        """Lower the smooth DCG from several starts; small problems get more of them."""
         scores = problem.data.n_users * problem.data.n_items
         count = int(np.clip(FREE_SCORES // scores, 1, RESTARTS))
         return restarted(problem, threat_model, epsilon, ball, SCHEDULES[threat_model], count)

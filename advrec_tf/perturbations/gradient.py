@@ -52,11 +52,14 @@ def full_gradient(p: tf.Tensor, q: tf.Tensor, chunks: TripleChunks) -> tuple[tf.
 
 
 def _by_users(p, q, user, positive, negative) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the gradient in the rows of users [U, D], and the derivative in the margins [S, BLOCK,
-    CHUNK], of blocks of triples.
+    """Return the gradient in the rows of users [U, D], and the slope of the loss in each margin.
+
+    p, q: factors [U, D] and [I, D]; user: [S, BLOCK], the user of each chunk of triples; positive,
+    negative: its items [S, BLOCK, CHUNK], as are the slopes.
     """
 
     def block(step, dp, slopes):
+        """Add a block of chunks to the gradient of users, and keep its slopes."""
         rows = tf.gather(p, user[step])  # [BLOCK, D]
         # [BLOCK, CHUNK, D]
         difference = tf.gather(q, positive[step]) - tf.gather(q, negative[step])
@@ -77,17 +80,24 @@ def _by_users(p, q, user, positive, negative) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _coefficients(slopes: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Return the values at every `slot`: derivatives for positives, then for negatives, then the
-    zero of padding. slopes: of all parts
+    """Return the weight of each entry of the items' gradient, at the index that is its `slot`.
+
+    Slopes of positives come first, then negated slopes of negatives, then the 0 of padding. slopes:
+    of `_by_users`, of all parts
     """
     flat = tf.reshape(tf.concat(slopes, axis=0), [-1])
     return tf.concat([flat, -flat, [0.0]], axis=0)
 
 
 def _by_items(p, q, coefficients, item, slot, user_of_slot) -> tf.Tensor:
-    """Return the gradient in the rows of items [I, D] of blocks of triples."""
+    """Return the gradient in the rows of items [I, D].
+
+    coefficients: of `_coefficients`; item: [S, BLOCK], the item of each chunk; slot, user_of_slot:
+    [S, BLOCK, CHUNK], where the weight of an entry is, and its user
+    """
 
     def block(step, dq):
+        """Add a block of chunks to the gradient of items."""
         weights, rows = tf.gather(coefficients, slot[step]), user_of_slot[step]  # [BLOCK, CHUNK]
         sums = tf.add_n([weights[:, t, None] * tf.gather(p, rows[:, t]) for t in range(CHUNK)])
         return step + 1, tf.tensor_scatter_nd_add(dq, item[step][:, None], sums)

@@ -49,6 +49,7 @@ def ascend(
     project = _PROJECTIONS[ball]
 
     def body(count, user, item):
+        """Take one step of both tables."""
         moved = [
             x + step * normalize_rows(g)
             for x, g, step in zip((user, item), gradient(user, item), steps)
@@ -211,6 +212,7 @@ def _with_tensors(served: Served) -> Served:
     """
 
     def tensor(leaf):
+        """Return a tensor in place of an array, float32 if it holds numbers with a fraction."""
         if not isinstance(leaf, np.ndarray):
             return leaf
         return tf.identity(leaf.astype(np.float32) if leaf.dtype.kind == "f" else leaf)

@@ -91,6 +91,7 @@ class Surrogate:
         return AlsUnroller(self.data, self.config.fakes, wrmf.weight, wrmf.regularization)
 
     def _untrained(self, seed: int) -> keras.Model:
+        """Return a new surrogate for real and fake users."""
         return self.config.surrogate.build(self.empty, seed)
 
     def defended(self, X: np.ndarray) -> np.ndarray:
