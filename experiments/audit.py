@@ -30,6 +30,7 @@ class AuditSpec:
 
     @property
     def config(self) -> dict[str, Any]:
+        """What the results depend on, as plain values."""
         return {
             "facts": self.facts,
             "factors": digest({"P": self.P, "Q": self.Q})[:12],

@@ -58,6 +58,7 @@ class BoardSpec:
 
     @property
     def config(self) -> dict[str, Any]:
+        """What the results depend on apart from their keys, as plain values."""
         shared = {"k": self.k, "versions": versions(), "data": self.data.fingerprint}
         return {**self.training.models, **shared}
 

@@ -154,6 +154,7 @@ def _fault_of(field: str, value: str, is_integer_id: bool) -> str | None:
 
 
 def _is_integer(value: str) -> bool:
+    """Return whether a text spells an integer."""
     return value.isascii() and value.removeprefix("-").isdecimal()
 
 
@@ -164,5 +165,6 @@ def _is_too_large(digits: str) -> bool:
 
 
 def _is_number(value: str) -> bool:
+    """Return whether a text spells a finite number."""
     number = number_of(value)
     return number is not None and math.isfinite(number)

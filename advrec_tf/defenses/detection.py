@@ -156,6 +156,7 @@ class Svm(Defense):
 
     @property
     def columns(self) -> dict:
+        """Return the key columns of a row: the defence, its kernel and its components."""
         return {"defense": "svm", "kernel": self.kernel, "components": self.components}
 
     def cleaned(self, data: Interactions, n_real: int, cache_dir: Path) -> Interactions:

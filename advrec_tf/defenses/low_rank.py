@@ -55,6 +55,7 @@ class LowRank(Defense):
     partial: str = "keep"  # incomplete last patches
 
     def __post_init__(self):
+        """Raise UserError for an unknown choice and for a threshold below FLOOR."""
         for value, choices, subject in (
             (self.enter, CONVERSIONS, "values enter by"),
             (self.choose, CHOICES, "new ratings are chosen by"),
@@ -75,6 +76,7 @@ class LowRank(Defense):
 
     @property
     def feedback(self) -> str:
+        """Return what the reconstructed values mean to WRMF, see `WRMFConfig.feedback`."""
         return {"weights": "weights", "dense": "values"}.get(self.enter, "binary")
 
     @property
@@ -155,6 +157,7 @@ class Transformation(Defense):
         return first | {"defense": name, "rank": self.rank}
 
     def cleaned(self, data: Interactions, n_real: int, cache_dir: Path) -> Interactions:
+        """Return the data after the defence that comes before this one, if there is one."""
         return data if self.before is None else self.before.cleaned(data, n_real, cache_dir)
 
     def served(self, data: Interactions, cache_dir: Path) -> Projection:

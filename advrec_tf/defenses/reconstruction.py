@@ -143,6 +143,7 @@ def _approximation(
 
 
 def _above(block: np.ndarray, threshold: float) -> sparse.csr_matrix:
+    """Return a dense block as a sparse one, without values up to the threshold."""
     return sparse.csr_matrix(np.where(np.abs(block) > threshold, block, 0).astype(np.float32))
 
 

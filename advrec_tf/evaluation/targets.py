@@ -48,9 +48,9 @@ def target_margins(
 def target_ranks(
     P: np.ndarray, Q: np.ndarray, data: Interactions, targets: tuple[int, ...]
 ) -> np.ndarray:
-    """Return the rank of each target among the items a tested user does not know.
+    """Return the rank of each target among the items that a tested user does not know.
 
-    The rank of a target that the user knows is NaN.  -> float64 [T, targets]
+    The result is float64 [T, targets]. The rank of a target that the user knows is NaN.
     """
 
     def ranks_of(start: int, scores: np.ndarray) -> np.ndarray:

@@ -85,6 +85,7 @@ class DaskPool:
         self.done.add(future)
 
     def next(self) -> Done:
+        """Wait for the task that ends first and return its result."""
         return next(self.done).result()
 
 
@@ -127,10 +128,12 @@ def _wait_for_others(client: Any, prefix: str) -> None:
 
 
 def _count_running(prefix: str, dask_worker: Any) -> int:
+    """Return how many tasks of a run a worker is at."""
     return sum(str(task.key).startswith(prefix) for task in dask_worker.state.executing)
 
 
 def _memory(dask_worker: Any) -> float:
+    """Return the memory that a worker has for tasks, in GB."""
     return dask_worker.state.total_resources.get("memory", 0)
 
 

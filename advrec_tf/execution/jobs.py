@@ -37,7 +37,7 @@ peak_workers_mb = 0  # the most memory that one process has held for a task of t
 
 
 def ignored(_: Any) -> None:
-    """Drop a result that is on disk."""
+    """Do nothing with a task's result, which is on disk already."""
 
 
 class Task(NamedTuple):

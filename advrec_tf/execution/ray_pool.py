@@ -56,6 +56,7 @@ def opened(run_task: RunTask, folder: Path, request: ResourceRequest) -> Iterato
 
 
 def _nodes() -> list[dict]:
+    """Return the machines of the cluster that are alive."""
     return [node for node in ray.nodes() if node["Alive"]]
 
 

@@ -36,6 +36,7 @@ class Layout(NamedTuple):
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """Return all columns, the keys first."""
         return *self.keys, *self.values
 
 
@@ -128,6 +129,7 @@ class Results:
         return self.folder / "jobs" / f"{storage.hashed(job.points, 20)}.npz"
 
     def __contains__(self, job: Job) -> bool:
+        """Return whether a job is done and its further files exist."""
         return self.path_of(job) in self._done and all(path.exists() for path in job.files)
 
     def add(self, job: Job, rows: list[dict]) -> None:
@@ -164,7 +166,6 @@ def _order(key: tuple[str, ...]) -> list[tuple[int, float, str]]:
 
 
 def _sum(content: bytes) -> str:
-    """Return the SHA-256 of bytes, in hex."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -175,7 +176,6 @@ def _is_undamaged(path: Path) -> bool:
 
 
 def _rows_of(stored: storage.Arrays) -> list[dict]:
-    """Return the rows in the arrays of a job's file."""
     return json.loads(stored["rows"].tobytes())
 
 

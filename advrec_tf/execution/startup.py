@@ -127,11 +127,13 @@ def start_worker(line: int) -> None:
     parent = os.getppid()
 
     def watch():
+        """End this worker when its parent has ended."""
         while os.getppid() == parent:
             time.sleep(0.5)
         os._exit(1)
 
     def stop(*_):
+        """Interrupt the task that is running, if there is one."""
         if _at_work:
             raise KeyboardInterrupt
 

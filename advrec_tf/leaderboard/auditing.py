@@ -108,7 +108,11 @@ def facts_of(P: np.ndarray, data: Interactions, norm: float, k: int, seed: int) 
 
 
 def of_results(facts: dict[str, Any], rows: pd.DataFrame, kept: Kept) -> Audit:
-    """Return the audit that measured rows and users' values make."""
+    """Return the audit from the rows of its jobs and the users' values that they kept.
+
+    It warns of factors that rank no better than a baseline, and of an ensemble that may be too
+    weak.
+    """
     audited = rows[rows["entry"] == FACTORS.label].reset_index(drop=True)
     of_factors = [(row, users) for row, users in kept if row["entry"] == FACTORS.label]
     worst = worst_case.worst_cases(audited, of_factors)

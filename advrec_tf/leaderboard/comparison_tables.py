@@ -123,6 +123,7 @@ def _differences(tests: pd.DataFrame) -> pd.DataFrame:
 
 
 def _signed(value: float) -> str:
+    """Return a number with its sign as text."""
     return f"{'-' if value < 0 else '+'}{number(abs(value))}"
 
 

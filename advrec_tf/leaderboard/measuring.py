@@ -134,7 +134,10 @@ def certified(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactio
 def attacked_by_user(
     points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions
 ) -> Measured:
-    """Measure HR and nDCG where each user is attacked alone, by that user's row and all items."""
+    """Measure HR and nDCG where each user is attacked alone, by that user's row and all items.
+
+    No two users share a perturbation, so each has the worst rank of `single_user.worst_ranks`.
+    """
     factors, k = _problem(points, P, Q, data).factors, points[0]["k"]
     ranks = []
     for point in points:
@@ -159,7 +162,7 @@ def _problem(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interaction
 def measured(
     point: dict, lists: np.ndarray, data: Interactions
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Return the row of a point from its lists, and tested users' nDCG."""
+    """Return the row of a point from its lists [U, k], and tested users' nDCG [T]."""
     metrics = evaluation.metrics(lists, data)
     names = {"HR": "RE", "nDCG": "nDCG", "ICov": "ICov", "EFD": "EFD", "SE": "SE"}
     row = point | {name: metrics[metric] for name, metric in names.items()}

@@ -36,6 +36,7 @@ def batch_gradient(
 
 
 def _sum_rows(slices: tf.IndexedSlices, n_rows: tf.Tensor) -> tf.Tensor:
+    """Return the dense table [n_rows, D] of sparse slices; slices of one row are added."""
     return tf.math.unsorted_segment_sum(slices.values, slices.indices, n_rows)
 
 

@@ -118,6 +118,7 @@ def _advance(ascent: Ascent, delta, chunks: TripleChunks, iterations):
     """Return delta after so many further iterations, in one compiled loop."""
 
     def gradient(user, item):
+        """Return the gradient of the parameters at a perturbation."""
         return ascent.gradient((user, item), lambda P, Q: full_gradient(P, Q, chunks))
 
     return ascent.ascend(gradient, delta, iterations)

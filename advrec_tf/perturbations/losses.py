@@ -175,6 +175,9 @@ def frank_wolfe(
     Delta_P becomes momentum Delta_P + (1 - momentum) `linear_maximiser`; then Delta_Q does so, at
     the new P. A Frank-Wolfe step has no size, because a linear loss has a closed-form maximiser
     over the ball (Frank and Wolfe 1956). A row without gradient does not move.
+
+    gradient(side, P, Q): of a loss of this module; sizes: epsilon in the rows of each table; delta:
+    [U, D] and [I, D]
     """
     moved = list(delta)
     for side in (0, 1):

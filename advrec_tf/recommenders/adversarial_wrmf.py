@@ -56,6 +56,7 @@ class FitWRMF(AdversarialWRMF):
     config_class = FitWRMFConfig
 
     def strengths(self, p, q, pairs):
+        """Return how strong the adversary of each user is: by how well the clicks are explained."""
         return explained(p, q, pairs)
 
 
@@ -66,6 +67,7 @@ class NormWRMF(AdversarialWRMF):
     config_class = NormWRMFConfig
 
     def strengths(self, p, q, pairs):
+        """Return how strong the adversary of each user is: the norm of the user's factors."""
         return tf.norm(p, axis=1)
 
 

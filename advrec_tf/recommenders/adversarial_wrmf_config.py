@@ -21,6 +21,7 @@ class FitWRMFConfig(WRMFConfig):
     version = 1
 
     def __post_init__(self):
+        """Raise UserError for another solver than sgd."""
         super().__post_init__()
         if self.solver != "sgd":
             raise UserError(f"{self.name} is trained by sgd alone, not by {self.solver}")

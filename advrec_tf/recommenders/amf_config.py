@@ -33,10 +33,12 @@ class AMFConfig(BPRMFConfig):
 
     @property
     def start(self) -> BPRMFConfig:
+        """The configuration of the BPR-MF that AMF starts from."""
         return BPRMFConfig(
             **{field.name: getattr(self, field.name) for field in fields(BPRMFConfig)}
         )
 
     @property
     def identity(self) -> dict:
+        """All fields, and the identity of the BPR-MF that AMF starts from."""
         return {**super().identity, "start": self.start.identity}

@@ -49,6 +49,7 @@ class RecommenderConfig:
     samples_negatives: ClassVar[bool] = False
 
     def __post_init__(self):
+        """Raise UserError for a value outside the range of its field."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if not _allowed(field, value):
@@ -116,6 +117,7 @@ def _allowed(field: dataclasses.Field, value: Any) -> bool:
 
 
 def _is_real(field: dataclasses.Field) -> bool:
+    """Return whether a field holds a number with a fraction."""
     return float in (field.type, *get_args(field.type))
 
 

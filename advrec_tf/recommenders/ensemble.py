@@ -30,6 +30,7 @@ class Ensemble(FactorModel):
 
     @property
     def n_columns(self) -> int:
+        """The length of a row of votes: one for each item."""
         return self.n_items
 
     def fit(self, x, batch_size=None, initial_epoch=0, epochs=1, callbacks=None, verbose=0, **_):

@@ -43,5 +43,6 @@ class EnsembleConfig(RecommenderConfig):
         return keras.optimizers.SGD()  # Keras asks for one; votes have no gradient
 
     def build(self, data: "Interactions", seed: int):
+        """Return the model. Raises UserError if its votes would not fit in memory."""
         check_size(data.n_users, data.n_items)
         return super().build(data, seed)

@@ -178,6 +178,7 @@ class FactorModel(keras.Model):
         return dataset.prefetch(1).with_options(options)
 
     def get_config(self):
+        """Return the arguments that make this model again, as Keras asks."""
         names = ("n_users", "n_items", "embedding_dim", "seed", *self.options)
         return super().get_config() | {name: getattr(self, name) for name in names}
 

@@ -46,6 +46,7 @@ class MarginMF(FactorModel):
 
     @staticmethod
     def steps(data: Interactions, batch_size: int) -> int:
+        """Return the number of mini-batches of users in an epoch."""
         return -(-data.n_users // batch_size)
 
     def batches(self, data: Interactions, batch_size: int, epoch: int) -> tuple[np.ndarray, ...]:

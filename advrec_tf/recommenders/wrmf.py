@@ -37,9 +37,11 @@ class WRMF(FactorModel):
 
     @staticmethod
     def steps(data: Interactions, batch_size: int) -> int:
+        """Return the number of mini-batches of users in an epoch."""
         return -(-data.n_users // batch_size)
 
     def batches(self, data: Interactions, batch_size: int, epoch: int) -> UserBatches:
+        """Return the mini-batches of an epoch: shuffled users with all their pairs."""
         pairs = targets_and_weights(data, self.weight, self.feedback)
         return user_batches(data, *pairs, batch_size, self.seed, epoch)
 

@@ -49,6 +49,7 @@ def _listed(noun: str, values: Iterable[Any]) -> str:
 
 
 def _seeds(run: Record) -> list[int]:
+    """Return the seeds of a run."""
     return (run["flags"] or {}).get("seed") or []
 
 

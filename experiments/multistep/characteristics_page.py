@@ -139,6 +139,7 @@ def _readings_table(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
 
 
 def _where(slope: float, line: pd.Series) -> str:
+    """Return whether a slope is inside the interval of a line."""
     return "inside" if line["low"] <= slope <= line["high"] else "outside"
 
 

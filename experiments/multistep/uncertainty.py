@@ -44,9 +44,9 @@ def measured(cells: pd.DataFrame, kept: Kept) -> tuple[pd.DataFrame, pd.DataFram
 
 
 def _resampled(kept: Kept) -> dict[tuple, np.ndarray]:
-    """Map cells to the six metrics of resampled users [resamples, 6].
+    """Return the six metrics of resampled users for each cell of Table 1: [resamples, 6].
 
-    They are accumulated over iterations as the cell is.
+    They are accumulated over iterations as the cell is. kept: of `read_users`
     """
     kept = [(row, users) for row, users in kept if "resampled" in users]
     attack_columns = ["attack", "ball", "start"]
