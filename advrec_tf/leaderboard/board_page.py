@@ -15,7 +15,7 @@ from advrec_tf.leaderboard import comparison, plots, protection, summary, user_r
 from advrec_tf.leaderboard.comparison_tables import Table, tables, tables_of_groups
 from advrec_tf.leaderboard.entries import COMPARED
 from advrec_tf.leaderboard.measuring import LAYOUT
-from advrec_tf.leaderboard.worst_case import COLUMNS, DETAILS, THREAT_MODELS
+from advrec_tf.leaderboard.worst_case import COLUMNS, DETAILS, SHOWN, THREAT_MODELS
 from advrec_tf.reporting import page, read_results, read_users, web
 from advrec_tf.reporting.plots import save_figure
 
@@ -84,7 +84,7 @@ def render(folder: Path, compared: str | None = None) -> None:
     Raises UserError where tests.csv is about another entry than `compared`, and where a table has
     the columns of an earlier version.
     """
-    rows = read_results(folder, "worst.csv", DETAILS)
+    rows = read_results(folder, "worst.csv", SHOWN)
     tests = read_results(folder, "tests.csv", comparison.COLUMNS)
     groups = read_results(folder, "groups.csv", protection.COLUMNS)
     first = []

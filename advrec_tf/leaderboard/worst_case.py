@@ -26,6 +26,7 @@ KEYS = ["entry", "seed", "threat_model", "ball", "epsilon"]  # of a row of `wors
 GROUPS = ("user activity", "item popularity")
 QUARTILES = tuple(f"{by} {quarter}" for by in GROUPS for quarter in range(1, 5))
 DETAILS = (*COLUMNS, "factors", "k", "warnings", *QUARTILES, *ENTRY_COLUMNS)
+SHOWN = tuple(name for name in DETAILS if name not in ("HR", "certified_HR"))  # on a page
 USERS = ("users", "certified_users")  # arrays of tested users' nDCG, which no CSV has
 NO_ATTACK = "none"  # leaves the factors as they are: no attacker does less harm
 MAX_P = 0.01  # of a paired test over users
