@@ -8,6 +8,10 @@ SCALE ?=
 RESULTS ?=
 ROOM ?=
 
+KNOWN = PYTHON PRESET OUTPUT DATASETS SEEDS FLAGS SCALE RESULTS ROOM
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),\
+	$(if $(filter $(name),$(KNOWN)),,$(error $(name) is no variable of this Makefile, which has $(KNOWN)))))
+
 ADVREC = .venv/bin/python -m experiments.main --preset=$(PRESET) $(if $(DATASETS),--dataset=$(DATASETS))
 RUN = $(ADVREC) --output_dir=$(OUTPUT) $(if $(SEEDS),--seed=$(SEEDS)) $(FLAGS)
 
@@ -26,7 +30,12 @@ help: ## list all targets
 install: .venv/installed ## make .venv and install the package into it
 
 .venv/installed: setup.py pyproject.toml
+	@echo "advrec: installing TensorFlow and the package into .venv, which takes several minutes"
 	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --editable .
+	@touch $@
+
+.venv/test: .venv/installed
 	.venv/bin/python -m pip install --quiet --editable '.[test]'
 	@touch $@
 
@@ -38,7 +47,7 @@ install: .venv/installed ## make .venv and install the package into it
 	.venv/bin/python -m pip install --quiet --editable '.[bench]'
 	@touch $@
 
-.venv/clusters: .venv/installed
+.venv/clusters: .venv/test
 	.venv/bin/python -m pip install --quiet --editable '.[dask,ray]'
 	@touch $@
 
@@ -100,19 +109,19 @@ notebooks: .venv/notebooks ## notebooks as pages in notebooks/html, from your re
 	$(if $(filter quick,$(PRESET)),$(foreach name,$(NOTEBOOKS),$(RUN) --experiment=$(name) > /dev/null &&) true)
 	.venv/bin/python notebooks/render.py '$(OUTPUT)' $(PRESET) $(or $(DATASETS),$(if $(filter quick,$(PRESET)),synthetic,ml-1m))
 
-publish: .venv/installed ## README, docs and pages from the rows in published_runs; RESULTS='FOLDER ...' adds rows first
+publish: .venv/test ## README, docs and pages from the rows in published_runs; RESULTS='FOLDER ...' adds rows first
 	.venv/bin/python published_runs/publish.py $(RESULTS)
 
-test: .venv/installed ## the test suite; ROOM=evaluation: only tests/test_evaluation*.py
+test: .venv/test ## the test suite; ROOM=evaluation: only tests/test_evaluation*.py
 	.venv/bin/python -m pytest -q --numprocesses=2 --dist=worksteal $(if $(ROOM),tests/test_$(ROOM)*.py,tests)
 
-coverage: .venv/installed ## the test suite and its coverage, which takes half as long again
+coverage: .venv/test ## the test suite and its coverage, which takes half as long again
 	.venv/bin/python -m pytest -q --numprocesses=2 --dist=worksteal --cov --cov-report=term:skip-covered --cov-fail-under=90 tests
 
 test-clusters: .venv/clusters ## the tests on Dask and Ray, which kill workers, clients and schedulers
 	TEST_CLUSTERS=1 .venv/bin/python -m pytest -q tests/test_clusters.py
 
-lint: .venv/installed ## ruff and mypy
+lint: .venv/test ## ruff and mypy
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
 docs: .venv/docs ## pages of the public functions, in docs/html

@@ -6,40 +6,41 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse.linalg import svds
 
 from advrec_tf import perturbations
 from advrec_tf.data import Interactions
-from advrec_tf.defenses import measuring as defense_measuring
-from advrec_tf.execution.jobs import Stages, Task
+from advrec_tf.execution.jobs import Stages
 from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Running
 from advrec_tf.leaderboard.entries import Entry
 from advrec_tf.leaderboard.measuring import versions
-from advrec_tf.recommenders import (
-    MarginMFConfig,
-    RecommenderConfig,
-    WRMFConfig,
-    model_folder,
-    selected_factors,
-)
-from advrec_tf.recommenders.baselines import MostPopular
 
+from .board_models import (
+    BestEpoch,
+    BoardModel,
+    Factors,
+    LeastSquares,
+    MaximumMargin,
+    Popularity,
+    Rescaled,
+    TruncatedSVD,
+)
 from .multistep import trainings
 from .multistep.trainings import TrainingSpec
 
-LEAST_SQUARES_EPOCHS = 15
-# Regularised least squares (Hu et al. 2008): regularisation, and alpha, which is added to the
-# weight 1 of an interaction.
-LEAST_SQUARES = {"iALS": (10.0, 1.0), "iALS-reg50": (50.0, 2.0), "iALS-reg100": (100.0, 10.0)}
-TRAINED = ("BPR-MF", "AMF")
-MARGIN = "MarginMF"
-TWIN = "rescaled BPR-MF"  # 1000 P and Q / 10, whose lists are those of BPR-MF
-POPULAR = "MostPopular"
-SVD = "SVD"  # truncated SVD of the interactions
-MODELS = (*TRAINED, TWIN, POPULAR, MARGIN)  # of fixed rank
-RANKED_MODELS = (*LEAST_SQUARES, SVD)
-Factors = tuple[np.ndarray, np.ndarray]
+BOARD_MODELS: dict[str, BoardModel] = {
+    "BPR-MF": BestEpoch(("BPR-MF",)),
+    "AMF": BestEpoch(("BPR-MF", "AMF")),
+    "rescaled BPR-MF": Rescaled(("BPR-MF",)),
+    "MostPopular": Popularity(),
+    "MarginMF": MaximumMargin(),
+    "iALS": LeastSquares(10.0, 1.0),
+    "iALS-reg50": LeastSquares(50.0, 2.0),
+    "iALS-reg100": LeastSquares(100.0, 10.0),
+    "SVD": TruncatedSVD(),
+}
+MODELS = tuple(name for name, model in BOARD_MODELS.items() if not model.ranked)
+RANKED_MODELS = tuple(name for name, model in BOARD_MODELS.items() if model.ranked)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class BoardSpec:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What the results depend on apart from their keys, as plain values."""
+        """What the results depend on, as plain values."""
         shared = {"k": self.k, "versions": versions(), "data": self.data.fingerprint}
         return {**self.training.models, **shared}
 
@@ -67,7 +68,7 @@ class BoardSpec:
         """The unchanged entries whose factors are needed, each with every seed that matters."""
         sources: list[Entry] = []
         for source in dict.fromkeys(entry.source for entry in self.entries):
-            seeded = source.model in (*TRAINED, TWIN, MARGIN, *LEAST_SQUARES)
+            seeded = source.model not in self.factors and BOARD_MODELS[source.model].seeded
             seeds = self.seeds if seeded else self.seeds[:1]
             sources += [replace(source, seed=seed) for seed in seeds]
         return sources
@@ -75,40 +76,22 @@ class BoardSpec:
 
 def prepare(spec: BoardSpec, how: Running) -> Stages:
     """Train the models of all entries."""
-    models = {source.model for source in spec.sources}
-    names: tuple[str, ...] = TRAINED
-    if "AMF" not in models:
-        names = TRAINED[:1] if {"BPR-MF", TWIN} & models else ()
+    sources = [source for source in spec.sources if source.model not in spec.factors]
+    needed = {name for source in sources for name in BOARD_MODELS[source.model].trained}
+    names = [name for name in trainings.MODELS if name in needed]
     first, then = trainings.train(spec.training, how, names)
-    for source in spec.sources:
-        if source.model in (MARGIN, *LEAST_SQUARES):
-            arguments = _training_arguments(spec, source)
-            first.append(Task("advrec_tf.defenses.measuring:train_or_load", arguments))
+    for source in sources:
+        first += BOARD_MODELS[source.model].tasks(spec.training, source)
     yield first
     yield then
-
-
-def _training_arguments(spec: BoardSpec, source: Entry) -> dict[str, Any]:
-    """Return the arguments of `train_or_load` for a model that is trained to its last epoch."""
-    if source.model == MARGIN:
-        dim = min(spec.training.bprmf.embedding_dim, MarginMFConfig.embedding_dim)
-        margin = MarginMFConfig(dim)
-        settings: RecommenderConfig = margin
-        epochs = margin.epochs
-    else:
-        regularization, alpha = LEAST_SQUARES[source.model]
-        weights = {"regularization": regularization, "weight": 1 + alpha}
-        settings = WRMFConfig(source.rank, solver="als", **weights)
-        epochs = LEAST_SQUARES_EPOCHS
-    folder = spec.output_dir / "models" / spec.data.name / "whole"
-    shared = {"data": spec.data, "folder": folder, "seed": source.seed}
-    return {**shared, "settings": settings, "epochs": epochs}
 
 
 def entries(spec: BoardSpec) -> Iterator[tuple[Entry, np.ndarray, np.ndarray]]:
     """Yield every entry with its factors; factors that no seed matters to have the first seed."""
     for source in spec.sources:
-        P, Q = _factors(spec, source)
+        P, Q = spec.factors.get(source.model) or BOARD_MODELS[source.model].factors(
+            spec.training, source
+        )
         for entry in spec.entries:
             if replace(entry.source, seed=source.seed) == source:
                 yield replace(entry, seed=source.seed), *_changed(P, Q, entry)
@@ -139,25 +122,3 @@ def _changed(P: np.ndarray, Q: np.ndarray, entry: Entry) -> Factors:
         if entry.user_normalized:
             P, Q = perturbations.normalize_users(P, Q)
     return P, Q
-
-
-def _factors(spec: BoardSpec, source: Entry) -> Factors:
-    """Return P and Q of an entry's source: given, trained, from an SVD, or by popularity."""
-    data, training = spec.data, spec.training
-    if source.model in spec.factors:
-        return spec.factors[source.model]
-    if source.model in (*TRAINED, TWIN):
-        settings = training.amf if source.model == "AMF" else training.bprmf
-        folder = model_folder(spec.output_dir / "models", data, settings, source.seed)
-        _, P, Q = selected_factors(folder, "best", training.last_epoch(settings))
-        # Double precision: rounding to single precision would give other factors.
-        return (1000 * np.float64(P), np.float64(Q) / 10) if source.model == TWIN else (P, Q)
-    if source.model == SVD:
-        rank = min(source.rank or 0, min(data.n_users, data.n_items) - 1)
-        U, values, Vt = svds(data.matrix(), k=rank, random_state=0)
-        return U * values, Vt.T
-    if source.model == POPULAR:
-        popular = MostPopular(data)
-        return popular.user_embedding, popular.item_embedding
-    trained = defense_measuring.train_or_load(**_training_arguments(spec, source))
-    return trained["P"], trained["Q"]

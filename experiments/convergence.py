@@ -14,7 +14,11 @@ def report(folders: list[Path]) -> None:
     """Render report.md from the results of each data set."""
     for folder in folders:
         rows = read_results(folder, columns=convergence.CONVERGENCE_LAYOUT.columns)
-        page(folder, convergence_page.report(rows, folder.name))
+        page(
+            folder,
+            convergence_page.report(rows, folder.name),
+            answer=convergence_page.answer(rows),
+        )
 
 
 EXPERIMENT = Experiment(

@@ -14,7 +14,8 @@ from advrec_tf.leaderboard.entries import Entry, parse_entry
 from advrec_tf.recommenders.baselines import BASELINES
 from advrec_tf.recommenders.importers import read_factors
 
-from .board_factors import MODELS, RANKED_MODELS, BoardSpec, Factors, jobs_by, prepare
+from .board_factors import MODELS, RANKED_MODELS, BoardSpec, jobs_by, prepare
+from .board_models import Factors
 from .multistep import trainings
 from .multistep.trainings import TrainingSpec
 

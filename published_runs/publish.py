@@ -151,7 +151,9 @@ def render(published: Path) -> dict[Path, str]:
     multi_step = [_of_data_set(folder, by_data_set.get(folder.name, "")) for folder in tables]
     boards = [f"## {folder.name}\n\n{_of_board(folder)}\n" for folder in folders["robustness"]]
     for folder in folders["convergence"]:
-        boards.append("#" + convergence_page.report(read_results(folder), folder.name))
+        rows = read_results(folder)
+        report = convergence_page.report(rows, folder.name)
+        boards.append(f"#{report}\n{convergence_page.answer(rows)}\n")
     pages_of_papers = {
         "lowrank": ("the low-rank defences paper", [verdicts]),
         "multi_step": ("the multi-step perturbations paper", [note, *multi_step]),
@@ -205,7 +207,7 @@ def _page(title: str, paper: Path, parts: list[str]) -> str:
 def _of_board(folder: Path) -> str:
     rows, tests = read_results(folder, "worst.csv"), read_results(folder, "tests.csv")
     counts = rows.groupby("entry")["seed"].nunique()
-    seeds = "; ".join(f"{entry}: {count}" for entry, count in counts.items())
+    seeds = "; ".join(f"{n} entries have {seeds}" for seeds, n in counts.value_counts().items())
     first = [comparison.summary(rows, tests)] if len(tests) else []
     first += filter(None, [summary.older(read_record(folder / "config.json"))])
     sentences = "\n".join(f"- {sentence}" for sentence in (*first, *summary.verdicts(rows)))

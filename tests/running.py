@@ -4,6 +4,7 @@ import contextlib
 import functools
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -52,6 +53,12 @@ class Outcome(NamedTuple):
     status: int
     out: str
     err: str
+
+    @property
+    def report(self) -> str:
+        """The reports that the command says it has written."""
+        paths = re.findall(r"^Report: (.*)$", self.out, re.MULTILINE)
+        return "\n".join(Path(path).read_text() for path in paths)
 
 
 def advrec(*argv: str) -> Outcome:

@@ -173,6 +173,8 @@ def test_binarised_profiles_hold_the_limits(limits, expected):
     X, start = np.array([[0.04, 0.06, 0.9, 0.5, 0.2]]), np.array([[1.0, 0, 0, 0, 0]])
     options = replace(config(**limits), targets=(0,))
     np.testing.assert_array_equal(binarised(X, options, start), [expected])
+    level = replace(config(), threshold=0.5)  # an entry at it is no click
+    assert binarised(np.array([[0.5, 0.75]]), level, start[:, :2]).tolist() == [[0, 1]]
 
 
 def test_an_aware_attack_ends_in_other_profiles(shop, tmp_path):

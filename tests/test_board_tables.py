@@ -1,11 +1,15 @@
 """One row of each table of a leaderboard's page, computed by hand or by SciPy."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from advrec_tf.leaderboard import summary, worst_case
+from advrec_tf.leaderboard import board_page, summary, worst_case
+from advrec_tf.reporting import web
+from advrec_tf.reporting.vocabulary import markdown
 
 SEEDS, EPSILONS = (0, 1, 2), (0.05, 0.2)
 CLEAN = {"A": (0.50, 0.52, 0.54), "B": (0.40, 0.40, 0.40), "MostPopular": (0.2, 0.2, 0.2)}
@@ -31,11 +35,10 @@ def row(entry, seed, threat, ball, epsilon, ndcg) -> dict:
     return base | {name: ndcg * n / 10 for n, name in enumerate(worst_case.QUARTILES, 1)}
 
 
-@pytest.fixture(scope="module")
-def page() -> dict[str, dict[str, list[str]]]:
-    """The cells of each row by its name, of each table by its title."""
+def board(**clean_values) -> pd.DataFrame:
+    """Return the rows of a leaderboard.  clean_values: other clean nDCG by entry and seed"""
     rows = []
-    for entry, clean in CLEAN.items():
+    for entry, clean in (CLEAN | clean_values).items():
         for seed in SEEDS:
             rows.append(row(entry, seed, "", "", 0.0, clean[seed]))
             for threat, left in LEFT.items():
@@ -43,7 +46,13 @@ def page() -> dict[str, dict[str, list[str]]]:
                     kept = {"A": left[index][seed], "B": 0.9 * clean[seed]}
                     ndcg = kept.get(entry, clean[seed])
                     rows.append(row(entry, seed, threat, "l2", epsilon, ndcg))
-    text = summary.report(pd.DataFrame(rows), "shop")
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def page() -> dict[str, dict[str, list[str]]]:
+    """The cells of each row by its name, of each table by its title."""
+    text = summary.report(board(), "shop")
     tables: dict[str, dict[str, list[str]]] = {}
     for part in text.split("\n## ")[1:]:
         title, *lines = part.splitlines()
@@ -120,3 +129,48 @@ def test_intervals_over_trainings_are_students(page):
             stats.t.interval(0.95, 2, mean, stats.sem(values)) if np.ptp(values) else (mean, mean)
         )
         assert cells["A"][1 + index] == f"{mean:.4f} [{low:.4f}, {high:.4f}]"
+
+
+def test_a_sentence_names_who_keeps_most_the_most_accurate_and_a_better_baseline():
+    knows = "Against an attacker who knows"
+    first, *_, last = summary.verdicts(board())
+    text = "B keeps most (0.3600 of 0.4000). The most accurate entry, A, keeps 0.3300 of 0.5200."
+    assert first == f"{knows} the held-out item, at l2 0.05, {text}"
+    assert last.startswith(f"{knows} one user's held-out item and cares for no other user, at")
+    train = summary.verdicts(board())[1]
+    assert train == f"{knows} the training pairs, at l2 0.05, A keeps most (0.4200 of 0.5200)."
+    popular = board(MostPopular=(0.5, 0.5, 0.5))
+    better = " MostPopular, which learns next to nothing, has 0.5000 under the same attack."
+    assert all(sentence.endswith(better) for sentence in summary.verdicts(popular))
+    baseline = popular["entry"] == "MostPopular"
+    unattacked = popular[~baseline | (popular["threat_model"] == "")]
+    assert summary.verdicts(unattacked)[0].endswith("has 0.5000 clean.")
+
+
+def test_each_entry_and_seed_has_a_record_of_its_figures_and_of_the_last_run():
+    rows = board().assign(factors="f").reindex(columns=[*worst_case.DETAILS])
+    runs = [{"commit": name, "versions": {"v": name}, "flags": {}} for name in ("old", "new")]
+    records = board_page.records(rows, {"runs": runs, "config": {"k": 10}, "statistics": {"u": 1}})
+    assert set(records) == {f"{entry} {seed}" for entry in CLEAN for seed in SEEDS}
+    record = records["A 1"]
+    about = {"entry": "A", "seed": 1, "factors": "f", "commit": "new", "versions": {"v": "new"}}
+    assert record.items() >= (about | {"config": {"k": 10}, "statistics": {"u": 1}}).items()
+    assert [figures["nDCG"] for figures in record["figures"]][:3] == [0.52, 0.41, 0.21]
+    assert record["figures"][0]["certified_nDCG"] is None and len(record["figures"]) == 9
+    alone = board_page.records(rows, None)["B 0"]
+    assert alone["commit"] is None and alone["figures"][0]["HR"] == 0.8
+
+
+@pytest.mark.parametrize("version, known", [(6, True), (5, False), (7, False)])
+def test_a_board_of_another_version_of_the_ensemble_says_so(version, known):
+    text = summary.older({"config": {"versions": {"robustness": version}}})
+    assert (text == "") == known and (known or f"version {version} of the ensemble" in text)
+    assert summary.older(None) == summary.older({"config": None}) == ""
+
+
+def test_names_cannot_be_part_of_a_page():
+    frame = pd.DataFrame({"<i>": ["<b>1"]}, index=["<u>x|y"])
+    page = web.section("<s>", frame, str, "<p>")
+    assert not {"<i>", "<b>", "<u>", "<s>", "<p>"} & set(re.findall(r"<[a-z]>", page))
+    assert "&lt;u&gt;x|y" in page
+    assert markdown(["a|b"], [["c|d"]]).splitlines() == [r"| a\|b |", "| --- |", r"| c\|d |"]

@@ -199,6 +199,14 @@ def test_the_ends_have_intervals_over_seeds(of_three_seeds):
     assert line["sparse_high"] - line["sparse"] == pytest.approx(4.302653 / 3**0.5, rel=1e-5)
 
 
+def test_the_ends_are_of_the_seeds_that_both_have(of_three_seeds):
+    losses = of_three_seeds[0]
+    some = losses[(losses["density"] < 0.13) | (losses["seed"] > 0)]  # seeds 1 and 2: 56 and 57
+    line = loss_slopes.ends(some).set_index(["model", "attack"]).loc[("BPR-MF", "PGD")]
+    assert (line["seeds"], line["least"], line["most"]) == (2, 0.05, 0.13)
+    assert (line["sparse"], line["dense"]) == pytest.approx((56.5, 48.5))
+
+
 def published_levels(readings):
     lines = [
         line for axis in characteristics_plots.readings_figure(readings).axes for line in axis.lines

@@ -11,7 +11,7 @@ from scipy import stats
 from advrec_tf.evaluation import NAMES
 from advrec_tf.evaluation.verdicts import Estimate, Replication, Word, judge, part_p
 from advrec_tf.reporting.verdict_table import follows, measured, note, stated
-from experiments.multistep import claims, paper
+from experiments.multistep import claims, curve_claims, paper
 from experiments.multistep.evidence import Evidence, published_evidence
 from experiments.multistep.labels import BIM, FGSM, INITIAL, MODELS, PGD
 
@@ -125,6 +125,10 @@ def test_the_size_of_the_rise_of_coverage_is_judged(verdicts):
     lowest = verdicts["and falls to a minimum of 1,948, which is 31% of the initial"]
     assert lowest.parts[0].mean == pytest.approx(40, abs=0.01)
     assert verdicts["L >= 70 destroys coverage"].word is Word.HOLDS
+    rising = iterations()  # the lowest after L = 25 is not that of L = 25
+    rising.loc[(rising["iterations"] > 25) & (rising["attack"] == "bim"), "ICov"] *= 5
+    _, (_, (part,)), _ = curve_claims.coverage(Evidence("ml-1m", None, rising))
+    assert part.mean == pytest.approx(200, abs=0.1)
 
 
 def test_losses_of_amf_are_of_both_gradients_of_fgsm(verdicts):
@@ -220,6 +224,14 @@ def test_published_evidence_is_the_published_table():
     assert len(evidence.table1) == len(paper.table1()) / 2
 
 
+def test_a_cell_is_of_the_first_draw_of_each_seed():
+    table = cells()
+    again = table[table["column"] == "pgd"].assign(draw=1, value=9.0)
+    both = Evidence("ml-1m", pd.concat([table, again])).cell("AMF", "SE", "pgd")
+    assert both.to_dict() == Evidence("ml-1m", table).cell("AMF", "SE", "pgd").to_dict()
+    assert list(both.index) == [0, 1, 2, 3, 4]
+
+
 def test_other_epochs_of_figure_1_are_named():
     figure = iterations()
     figure.loc[(figure["seed"] == 3) & (figure["model"] == "BPR-MF"), "epoch"] = 9
@@ -240,6 +252,16 @@ def test_the_columns_are_made_of_the_fields(verdicts):
     assert many.startswith("24 of 24 parts; the weakest: ")
     tested = sum(np.isfinite(verdict.p) for verdict in verdicts.values())
     assert f"over the {tested} tested claims" in note(list(verdicts.values()))
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(-96.1, "-96.1"), (0.12345, "0.1235"), (-0.5, "-0.5000"), (1234.56, "1235"), (1.5, "1.5")],
+)
+def test_numbers_of_any_sign_have_four_digits(value, text):
+    claim, _ = claims.cases(Evidence("ml-1m"))[0]
+    (verdict,) = judge([(claim, [Estimate.of("", [value])])])
+    assert measured(verdict) == f"{text} (95% over 1 training seeds)"
 
 
 def test_the_weakest_part_is_shown():

@@ -18,11 +18,13 @@ SECTIONS = {
     )
 }
 MOST = {
-    "A perturbation": 3,
+    "A perturbation": 2,
     "A data set": 1,
     "A metric": 2,
-    "A defence": 3,
-    "A model": 4,
+    "A defence": 2,
+    "A recommender": 3,
+    "A poisoning attack": 3,
+    "An entry of the leaderboard": 3,
     "A figure": 3,
 }
 

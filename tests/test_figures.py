@@ -1,8 +1,11 @@
 """Figures 1 and 2, on rows made by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.container import BarContainer
 
+from advrec_tf.reporting import plots
 from experiments.multistep import budget, curves, iterations, labels
 from experiments.multistep.perturbed import LAYOUT
 
@@ -64,6 +67,46 @@ def test_equal_harm_interpolates_in_log_epsilon():
     assert curves.equal_harm([0.1, 1.0, 10.0], [5, 3, 1], 4) == pytest.approx(10**-0.5)
     assert curves.equal_harm([0.1, 1.0], [2, 1], 3) == 0.1
     assert np.isnan(curves.equal_harm([0.1, 1.0], [5, 4], 3))
+    assert curves.equal_harm([0.1, 1.0], [5, 3], 3) == pytest.approx(1.0)  # just reached
+
+
+def test_a_curve_is_the_mean_over_seeds_with_their_deviation():
+    values = {1: [0.1, 0.2, 0.6], 5: [0.3, 0.3, 0.0]}
+    rows = [{"L": n, "nDCG": value} for n, each in values.items() for value in each]
+    curve = curves.over(pd.DataFrame(rows), "L", "nDCG")
+    assert curve["mean"].tolist() == pytest.approx([0.3, 0.2])
+    assert curve["std"].tolist() == pytest.approx([np.std(v, ddof=1) for v in values.values()])
+    single = curves.over(pd.DataFrame(rows[:1]), "L", "nDCG")
+    assert single.loc[1].tolist() == [0.1, 0]
+
+
+def test_baselines_are_levels_at_their_means():
+    _, ((axis,),) = plots.panels(1, 1)
+    rows = pd.DataFrame({"model": ["Random", "Random", "MostPopular"], "nDCG": [0.1, 0.3, 0.5]})
+    plots.baselines(axis, rows, "nDCG")
+    levels = {line.get_label(): line.get_ydata()[0] for line in axis.lines}
+    assert levels == {"most popular": 0.5, "random": pytest.approx(0.2)}
+
+
+def test_bars_have_their_deviations_and_published_marks():
+    _, ((axis,),) = plots.panels(1, 1)
+    part = pd.DataFrame({"mean": [1.0, 2.0], "sd": [0.1, np.nan], "published": [np.nan, 1.5]})
+    plots.bars(axis, [0, 1], part, "measured")
+    (bars,) = [each for each in axis.containers if isinstance(each, BarContainer)]
+    assert [bar.get_height() for bar in bars] == [1, 2]
+    ends = [np.ptp(segment[:, 1]) for segment in bars.errorbar.lines[2][0].get_segments()]
+    assert ends == pytest.approx([0.2, 0])
+    (marks,) = [line for line in axis.lines if line.get_label() == "published"]
+    assert marks.get_xydata().tolist() == [[1, 1.5]]
+
+
+def test_equal_harm_is_a_mean_over_seeds(epsilon_rows):
+    """BIM does FGSM's harm of .5 at .1 and .4: on average with 3.125 times less epsilon."""
+    second = epsilon_rows.assign(seed=1)
+    bim = (second["attack"] == "bim") & (second["ball"] == "linf")
+    second.loc[bim, "epsilon"] *= 4
+    text = budget.budget_report(pd.concat([epsilon_rows, second], ignore_index=True))
+    assert "| BPR-MF | BIM | 0.250 | 3.1 |" in text and "| BPR-MF | PGD | 0.100 | 5.0 |" in text
 
 
 def test_equal_harm_of_rows(epsilon_rows):

@@ -12,6 +12,7 @@ from advrec_tf.cli.presets import OVERRIDES, PRESETS
 from advrec_tf.cli.sections import SECTIONS, Section
 from advrec_tf.errors import UserError
 from advrec_tf.options import option
+from advrec_tf.version import __version__
 
 from running import run_python
 from specs import values
@@ -36,7 +37,10 @@ LARGE = "pandas,scipy,sklearn,matplotlib,tensorflow,joblib"
         (["--no_such_flag=1"], 1, "Unknown command line flag"),
         (["--epochs=x"], 1, "--epochs must be a whole number"),
         (["--attack=recsys20"], 1, "--attack is not read by --experiment=table1"),
-        (["--experiment=nothing"], 1, "value should be one of"),
+        (["--experiment=nothing"], 1, "no experiment is called 'nothing' (--help"),
+        (["--experiment=tabel1"], 1, "no experiment is called 'tabel1': did you mean table1?"),
+        (["--version"], 0, f"advrec {__version__}"),
+        ([], 0, "examples:"),
     ],
 )
 def test_help_and_wrong_flags_import_no_large_library(words, status, message):
@@ -123,6 +127,12 @@ def test_a_text_is_parsed_by_the_kind_of_its_flag(name, given, value):
 def test_a_wrong_value_is_one_line_that_says_what_is_right(name, given, message):
     with pytest.raises(UserError, match="^" + message.replace("(", r"\(")):
         parsed(MADE[name], given)
+
+
+def test_no_epoch_needs_to_be_kept():
+    assert flags.values("table1", {"keep_epochs": []})["keep_epochs"] == []
+    with pytest.raises(UserError, match="--iterations is empty"):
+        flags.values("table1", {"iterations": []})
 
 
 def test_a_number_above_zero_is_said_so():

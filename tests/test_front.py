@@ -130,6 +130,20 @@ def test_what_differs_in_users_norms_alone_shares_a_colour():
     assert marks["AMF"].get_color() != marks["BPR-MF"].get_color() != own.get_color()
 
 
+def test_points_of_the_front_are_means_with_bars_over_seeds():
+    """Clean nDCG is the same in all trainings, what attacks leave is not."""
+    rows = board(seeds=dict.fromkeys(LEFT, 3))
+    values = comparison.at(rows, comparison.GOALS[0]).groupby("entry")["nDCG"]
+    left, *_ = plots.front_figure(rows).axes
+    clean = comparison.at(rows, comparison.CLEAN).groupby("entry")["nDCG"].mean()
+    for container in left.containers:
+        entry, (point, _, (across, upright)) = container.get_label(), container.lines
+        assert point.get_xydata()[0] == pytest.approx((clean[entry], values.mean()[entry]))
+        (wide,), (high,) = across.get_segments(), upright.get_segments()
+        assert np.ptp(wide[:, 0]) == pytest.approx(0)
+        assert np.ptp(high[:, 1]) == pytest.approx(2 * values.std()[entry]) != 0
+
+
 QUARTERS = {by: np.repeat([1, 2, 3, 4], USERS // 4) for by in GROUPS}
 
 
@@ -166,6 +180,8 @@ def test_the_tables_of_the_compared_entry_by_hand():
     assert "| AMF | +0.0000 ? |" in tables[3].markdown
     rows.loc[rows["entry"] == "AMF", "ICov"] = 49
     assert comparison_tables.by_condition(rows)["ICov"]["AMF"] == "49 *"
+    rows.loc[rows["entry"] == "AMF", "ICov"] = 50  # half of BPR-MF's is enough
+    assert comparison_tables.by_condition(rows)["ICov"]["AMF"] == "50"
     assert len(comparison_tables.tables(rows, tests[:0])) == 1
 
 

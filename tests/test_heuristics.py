@@ -1,17 +1,31 @@
 """Fake profiles by rule, and their likeness to real ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from advrec_tf import data
 from advrec_tf.errors import UserError
-from advrec_tf.poisoning import HEURISTICS, Profiles, heuristic, likeness
-from advrec_tf.poisoning.heuristics import SAMPLED
+from advrec_tf.poisoning import HEURISTICS, Plan, Profiles, heuristic, likeness, make
 from advrec_tf.poisoning.ratings import rating_matrix
 from advrec_tf.poisoning.similarity import mean_jaccard
 
 from rated import two_users
+
+SAMPLED = ("bootstrap", "bootstrap_targets")  # profiles of real users
+
+
+@pytest.mark.parametrize("name", ["random", "bootstrap"])
+def test_a_plan_is_made_with_all_of_its_fields(shop, tmp_path, name):
+    plan = Plan(6, (2, 9), {}, clicks=7, outer_epochs=None, seed=3)
+    made = make(shop, name, plan, 10, tmp_path)
+    assert made.digest() == heuristic(name, shop, 6, (2, 9), seed=3, clicks=7).digest()
+    changes = ({"seed": 4}, {"clicks": 8}, {"targets": (2, 8)}, {"fakes": 5})
+    for change in changes:
+        other = make(shop, name, replace(plan, **change), 10, tmp_path)
+        assert other.digest() != made.digest(), change
 
 
 @pytest.mark.parametrize("name", SAMPLED)

@@ -1,15 +1,17 @@
 """What the identities of weights, profiles and reconstructions depend on."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from advrec_tf import data, evaluation, recommenders
-from advrec_tf.defenses import LowRank, Transformation, measuring
+from advrec_tf.defenses import LowRank, Transformation, low_rank, measuring
 from advrec_tf.errors import UserError
 from advrec_tf.poisoning import Profiles, folder_of, heuristic
+from advrec_tf.poisoning.settings import LEARNED, GanConfig
+from advrec_tf.poisoning.trajectory import attack_folder
 from advrec_tf.recommenders import AMFConfig, BPRMFConfig, PMFConfig, WRMFConfig
 
 from specs import poisoned_spec, shop
@@ -88,13 +90,62 @@ def test_profiles_are_stored_by_all_that_they_depend_on():
     assert folder_of(interactions, "recsys20", unread, 10, "p") == folders[0]
 
 
+def another(name, value):
+    """Return another value of a field of an attack's configuration."""
+    named = {"goal": "score", "defense": LowRank(20, 3), "targets": (1, 2)}
+    if name in named:
+        return named[name] if named[name] != value else "hit"
+    if isinstance(value, WRMFConfig):
+        return replace(value, embedding_dim=value.embedding_dim + 1)
+    return not value if isinstance(value, bool) else (value or 0) + 1
+
+
+@pytest.mark.parametrize("kind", LEARNED.values(), ids=lambda kind: kind.name)
+def test_an_attack_is_stored_by_each_of_its_fields(kind):
+    interactions = shop()
+    names = [field.name for field in fields(kind)]
+    config = kind(fakes=6, **({"targets": (1,)} if "targets" in names else {}))
+    if "defense" in names:
+        config = replace(config, defense=LowRank(20, 4))
+    changes = [{}] + [{name: another(name, getattr(config, name))} for name in names]
+    folders = {
+        attack_folder(interactions, replace(config, **change), 2, 0, "p") for change in changes
+    }
+    folders |= {attack_folder(interactions, config, 3, 0, "p")}
+    folders |= {attack_folder(interactions, config, 2, 1, "p")}
+    assert len(folders) == len(names) + 3
+
+
+def test_an_attack_is_stored_by_the_versions_of_what_it_uses(monkeypatch):
+    interactions, defense = shop(), LowRank(20, 3)
+    configs = {name: LEARNED[name](6, (1,)) for name in ("recsys20", "recsys19", "bootstrap_blind")}
+    configs["recsys20_aware"] = LEARNED["recsys20_aware"](6, (1,), defense=defense)
+
+    def folders():
+        return {
+            name: attack_folder(interactions, config, 2, 0, "p") for name, config in configs.items()
+        }
+
+    def moved(before):
+        return {name for name, folder in folders().items() if folder != before[name]}
+
+    before = folders()
+    monkeypatch.setattr(low_rank, "VERSION", low_rank.VERSION + 1)
+    assert moved(before) == {"recsys20_aware"}
+    before = folders()
+    monkeypatch.setattr(GanConfig, "version", GanConfig.version + 1)
+    assert moved(before) == {"recsys19"}
+
+
 def test_reconstructions_are_stored_by_all_that_they_depend_on():
     interactions = shop(split="80:20")
     changes = [{}, {"patch": 15}, {"rank": 4}, {"shuffle_seed": 1}, {"enter": "ratings"}]
     identities = {
         str(replace(LowRank(20, 3), **change).identity(interactions)) for change in changes
     }
-    assert len(identities) == 5
+    other = replace(interactions, train_items=np.roll(interactions.train_items, 1))
+    identities |= {str(LowRank(20, 3).identity(other)), str(LowRank(None, 3).identity(other))}
+    assert len(identities) == 7
     with pytest.raises(UserError, match="threshold must be a number from 0.1 up"):
         LowRank(20, 3, threshold=0.05)
     with pytest.raises(UserError, match="values enter by"):
@@ -107,6 +158,16 @@ def test_a_projection_is_of_clicks_or_of_ratings(tmp_path):
         Transformation(3, clicks=each).served(interactions, tmp_path).U for each in (True, False)
     )
     assert clicks.shape == (60, 3) and not np.allclose(np.abs(clicks), np.abs(ratings), atol=1e-3)
+
+
+def test_a_wider_projection_is_not_taken_from_a_narrow_ones_cache(tmp_path):
+    interactions = shop(split="80:20")
+    narrow, wide = Transformation(2, widest=2), Transformation(5)
+    assert narrow.served(interactions, tmp_path).U.shape == (60, 2)
+    assert wide.served(interactions, tmp_path).U.shape == (60, 5)
+    other = replace(interactions, train_items=interactions.train_items[::-1].copy())
+    before, after = (wide.served(each, tmp_path).V for each in (interactions, other))
+    assert not np.allclose(np.abs(before), np.abs(after), atol=1e-3)
 
 
 def test_a_projection_on_fewer_vectors_says_so(tmp_path, capsys):

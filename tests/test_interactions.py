@@ -152,20 +152,27 @@ def test_fingerprints_depend_on_what_a_model_reads(small, part):
 
 
 def test_statistics_by_hand():
-    """Items are clicked 3, 1 and 0 times in train: Gini = (2 * 3 + 0 * 1 - 2 * 0) / (3 * 4)."""
-    built = interactions([(0, 0), (1, 0), (2, 0), (2, 0), (2, 1)], [(0, 1), (1, 2)])
+    """Items are clicked 3, 1, 0 and 0 times in train: Gini = (3 * 3 + 1 * 1) / (4 * 4)."""
+    built = interactions([(0, 0), (1, 0), (2, 0), (2, 0), (2, 1)], [(0, 1), (1, 2), (2, 3)])
     expected = {
         "users": 3,
-        "items": 3,
-        "interactions": 6,
+        "items": 4,
+        "interactions": 7,
         "train": 4,
-        "test": 2,
-        "density": 6 / 9,
-        "size": 9,
-        "shape": 1,
-        "popularity Gini": 0.5,
+        "test": 3,
+        "density": 7 / 12,
+        "size": 12,
+        "shape": 3 / 4,
+        "popularity Gini": 10 / 16,
         "share of the most popular 10%": 0.75,
         "duplicates collapsed": 1,
-        "test items never in train": 1,
+        "test items never in train": 2,
     }
     assert built.statistics() == pytest.approx(expected)
+
+
+def test_interactions_print_as_one_line():
+    train, test = (pd.DataFrame({"user": [0, 1], "item": items}) for items in ([0, 1], [2, 0]))
+    shop = data.Interactions.from_frames(train, test, name="shop")
+    line = "Interactions('shop': 2 users, 3 items, 2 train and 2 test interactions)"
+    assert repr(shop) == line

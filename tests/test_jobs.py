@@ -1,18 +1,22 @@
 """Tasks in processes: their order, their threads and lines, and what kills and stops leave."""
 
+import contextlib
 import io
 import os
 import signal
 import time
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from advrec_tf.errors import UserError
 from advrec_tf.execution import jobs
+from advrec_tf.execution.clusters import SharedValues
 from advrec_tf.execution.progress import progress_bar
+from advrec_tf.execution.records import surroundings
 
-from running import ROOT, answers, run_python
+from running import ROOT, ThisProcess, answers, run_python, this_process
 
 
 def double(x, fails=False):
@@ -27,6 +31,32 @@ def test_tasks_return_their_results_and_raise_their_errors(workers):
     assert results == {n: (2 * n, "1") for n in range(5)}
     with pytest.raises(UserError, match="it failed"):
         answers("test_jobs:double", [{"x": 1, "fails": True}], workers)
+
+
+def test_every_shared_value_has_a_reference_of_its_own():
+    """The references are made of values that nobody else holds, whose ids are used again."""
+    shared = SharedValues(lambda value: int(value[0]))
+    assert [shared(np.full(3, number)) for number in range(20)] == [*range(20)]
+    value = np.full(3, 7)
+    assert shared(value) == 7 and value.fill(9) is None and shared(value) == 7  # sent once
+
+
+class Growing(ThisProcess):
+    """A pool whose tasks return the memory of their process in MB."""
+
+    def next(self):
+        number, result, _ = super().next()
+        return number, result, result[0]
+
+
+def test_a_run_records_the_most_memory_that_one_process_has_held(monkeypatch):
+    monkeypatch.setattr(jobs, "processes", lambda _: contextlib.nullcontext(Growing()))
+    monkeypatch.setattr(jobs, "peak_workers_mb", 0)
+    answers("test_jobs:double", [{"x": megabytes} for megabytes in (3, 10**6, 5)])
+    assert jobs.peak_workers_mb == 2 * 10**6  # as the function doubles it
+    assert surroundings(time.time())["peak_memory_mb"] == 2 * 10**6
+    monkeypatch.setattr(jobs, "peak_workers_mb", 0)
+    assert 10 < surroundings(time.time())["peak_memory_mb"] < 10**6  # of this process
 
 
 def die():
@@ -81,6 +111,21 @@ def test_a_stage_begins_when_the_one_before_it_in_its_sequence_is_done(tmp_path)
     fast = sequence("fast", ["first"], [], ["second", "third"], ["last"])
     jobs.run([slow, fast], 2)
     assert done.count("slow") == 2 and done.index("slow") >= 3 and done.count("fast") == 4
+
+
+def test_tasks_begin_in_the_order_in_which_they_may(monkeypatch):
+    monkeypatch.setattr(jobs, "processes", this_process)
+    done = []
+
+    def stage(*names):
+        return [
+            jobs.Task("test_jobs:double", {"x": 1}, lambda _, name=name: done.append(name))
+            for name in names
+        ]
+
+    first, second = [stage("a1", "a2"), stage("a3")], [stage("b1"), stage("b2")]
+    jobs.run([iter(first), iter(second)], 1)
+    assert done == ["a1", "a2", "b1", "a3", "b2"]
 
 
 def test_without_a_task_nothing_runs():

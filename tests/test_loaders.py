@@ -210,6 +210,15 @@ def test_synthetic_data_are_split_as_asked():
     assert not fifth.has_one_test_item_each
 
 
+def test_the_split_of_synthetic_data_has_their_seed():
+    built = data.synthetic(n_users=30, n_items=40, per_user=10, seed=5, split="80:20")
+    parts = [(built.train_users, built.train_items), (built.test_users, built.test_items)]
+    users, items = (np.concatenate(columns) for columns in zip(*parts))
+    frame = pd.DataFrame({"user": built.user_ids[users], "item": built.item_ids[items]})
+    again = data.Interactions.from_frames(frame, split="80:20", seed=5)
+    assert again.fingerprint == built.fingerprint
+
+
 def test_an_item_at_a_percentile_is_of_the_group_below_it():
     built = clicked(np.arange(101), (0, 0))  # the percentiles are 0, 1, ..., 100
     groups = {

@@ -73,7 +73,7 @@ def test_a_page_ends_with_the_line_of_its_folder_or_of_its_sources(tmp_path, cap
     assert (
         "commits aaaaaaa, bbbbbbb;" in (tmp_path / "c" / "report.md").read_text().splitlines()[-1]
     )
-    assert "commits aaaaaaa, bbbbbbb;" in capsys.readouterr().out
+    assert f"Of both\nReport: {tmp_path / 'c' / 'report.md'}" in capsys.readouterr().out
 
 
 GIVEN = {

@@ -58,6 +58,24 @@ def test_a_row_is_the_attack_of_its_key(shop):
     np.testing.assert_allclose(users["nDCG"].mean(axis=1), [row["nDCG"] for row in rows], rtol=1e-5)
 
 
+def test_a_further_draw_has_negatives_and_a_start_of_its_own_by_the_seed(shop):
+    interactions, P, Q = shop
+    point = perturbations.points("pgd", [0.3], (2,))[0]
+
+    def row(seed, **draw):
+        points = [{"model": "BPR-MF", "seed": seed, "k": K, **point, **draw}]
+        return perturbed.attack(points, interactions, {}, 0.1, None)[0][0]
+
+    first = row(SEED, draw=1)
+    drawn = int(np.random.SeedSequence((SEED, 1)).generate_state(1)[0])
+    triples = data.sample_triples(interactions, drawn)
+    delta = perturbations.pgd(P, Q, triples, 0.3, 2, seed=drawn, init_range=0.1)
+    expected = metrics(P + delta.user, Q + delta.item, interactions)
+    assert {name: first[name] for name in expected} == expected
+    others = row(SEED), row(SEED, draw=2), row(SEED + 1, draw=1)
+    assert len({other["user_shift"] for other in (first, *others)}) == 4
+
+
 def test_a_projection_is_served_and_an_aware_attacker_knows(shop, tmp_path):
     interactions, P, Q = shop
     base = perturbations.points("bim", [0.3], (2,))[0]

@@ -22,6 +22,8 @@ from advrec_tf.recommenders import (
 from advrec_tf.recommenders.adversarial_wrmf_config import FitWRMFConfig, NormWRMFConfig
 from advrec_tf.recommenders.ensemble_config import check_size
 
+from handmade import interactions
+
 CONFIGS = (
     BPRMFConfig,
     AMFConfig,
@@ -115,6 +117,7 @@ def test_a_new_version_of_bprmf_moves_amf_too(monkeypatch):
         (AMFConfig, {"iterations": None}, "iterations must be a whole number from 1 up, not None"),
         (WRMFConfig, {"weight": 0.0}, "WRMF: weight must be a number above 0, not 0.0"),
         (WRMFConfig, {"solver": "newton"}, "solver must be one of sgd, als, not newton"),
+        (PMFConfig, {"momentum": 1.5}, "PMF: momentum must be a number from 0 to 1, not 1.5"),
         (MarginMFConfig, {"rho": float("inf")}, "MarginMF: rho must be a number from 0 up, not"),
         (FitWRMFConfig, {"solver": "als"}, "adversary by fit is trained by sgd alone, not by als"),
     ],
@@ -168,6 +171,42 @@ def test_the_registry_names_configurations():
         "wrmf_norm": "WRMF, adversary by norm",
         "ensemble": "Ensemble",
     }
+
+
+OF_TRAINING = {"batch_size", "eval_every", "eval_users", "first_epoch"}  # the trainer reads them
+CHANGED = {"solver": "als", "feedback": "values", "adversary": "pgd", "ball": "l2", "momentum": 0.5}
+
+
+def changed(field):
+    """Return another value of a field."""
+    if field.name in CHANGED:
+        return CHANGED[field.name]
+    if field.type in (bool, "bool"):
+        return not field.default
+    return 3 if field.default is None else field.default + 2
+
+
+def facts_of(model):
+    """Return all that the configuration of a built model and of its optimiser says."""
+    return str({**model.get_config(), "name": ""}), str(
+        {**model.optimizer.get_config(), "name": ""}
+    )
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_every_field_reaches_the_identity_and_the_model_or_its_training(config):
+    tiny = interactions([(0, 0), (1, 1)], [(0, 1), (1, 0)])
+    options, solvers = {"embedding_dim": 2}, {FitWRMFConfig, NormWRMFConfig}
+    plain = config(**options)
+    before = facts_of(plain.build(tiny, 0))
+    for field in fields(config):
+        if field.name == "solver" and config in solvers:  # sgd is their only one
+            continue
+        other = replace(plain, **{field.name: changed(field)})
+        assert other.identity != plain.identity, field.name
+        after = facts_of(other.build(tiny, 0))
+        unread = field.name in OF_TRAINING or config is EnsembleConfig and "rate" in field.name
+        assert unread or after != before, field.name
 
 
 @pytest.mark.parametrize("config", CONFIGS)

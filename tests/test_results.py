@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from advrec_tf.errors import UserError
+from advrec_tf.execution.records import difference
 from advrec_tf.execution.results import Job, Layout, measure, read_results, read_users, recorded_run
 from advrec_tf.execution.storage import save
 
@@ -69,6 +70,27 @@ def test_a_difference_of_configs_is_named_where_it_is(tmp_path):
     run(tmp_path, config={"grid": {"a": 1, "b": 2}})
     with pytest.raises(UserError, match=r"another config \(grid.b 2 there, 3 here\)"):
         run(tmp_path, config={"grid": {"a": 1, "b": 3}})
+
+
+@pytest.mark.parametrize(
+    "old, new, text",
+    [
+        ({"a": 1}, {"a": 2}, "config.a 1 there, 2 here"),
+        ({"a": 1}, {"a": 1, "b": 2}, "config.b None there, 2 here"),
+        ({"a": 1, "b": {"c": 3}}, {"a": 1}, "config.b {'c': 3} there, None here"),
+        ({"a": {"b": [1], "c": 2}}, {"a": {"b": [1], "c": 3}}, "config.a.c 2 there, 3 here"),
+    ],
+)
+def test_a_difference_is_one_of_either_side(old, new, text):
+    assert difference("config", old, new) == text
+
+
+def test_jobs_of_other_points_have_other_files(tmp_path):
+    grids = [[{"a": 1}], [{"a": 1}, {"a": 2}], [{"a": 1}, {"a": 3}], [{"a": 2}]]
+    with recorded_run(tmp_path, {}, {}, {}, LAYOUT) as results:
+        paths = {results.path_of(Job("rows:made", points, {})) for points in grids}
+        assert len(paths) == 4
+        assert results.path_of(Job("rows:made", grids[0], {"more": 1})) in paths
 
 
 def test_without_a_row_nothing_is_bound(tmp_path):

@@ -84,6 +84,19 @@ def test_a_step_adds_the_gradient_under_the_adversary(shop, model_class):
     np.testing.assert_allclose((Q - after[1]) / 1e-3, dQ + 0.5 * adversarial_dQ, atol=5e-3)
 
 
+@pytest.mark.parametrize("model_class", [FitWRMF, NormWRMF])
+def test_padding_of_a_batch_counts_in_no_mean(shop, model_class):
+    factors = []
+    for missing in (0, 20):
+        model = model_class(40, 25, 4, 0, epsilon=0.2)
+        model.compile(keras.optimizers.SGD(0.01), jit_compile=False, run_eagerly=True)
+        users, *pairs = model.batches(shop, 40, 0)
+        padded = np.pad(users, ((0, 0), (0, missing)), constant_values=-1)
+        model.train_step((padded, *pairs))
+        factors.append(np.concatenate(model.factors))
+    np.testing.assert_allclose(*factors, rtol=1e-4, atol=1e-6)
+
+
 def test_without_epsilon_the_adversarial_model_is_wrmf_at_twice_the_loss(shop):
     """Adam does not see a factor, except through its decay and its epsilon."""
     plain = WRMFConfig(embedding_dim=4, decay=0.0).build(shop, 0)

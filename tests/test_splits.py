@@ -190,5 +190,6 @@ def test_validation_holds_out_the_last_training_interaction_and_drops_the_test_i
     plain = data.Interactions.from_frames(frame[["user", "item"]], split="random", seed=3)
     held_out = plain.validation(1)
     assert held_out.train_ratings is None and len(held_out.test_users) == 1
+    assert len({plain.validation(seed).fingerprint for seed in range(9)}) == 3  # of user 0's three
     with pytest.raises(UserError, match="no user has two training interactions"):
         data.Interactions.from_frames(frame[:2]).validation()

@@ -17,7 +17,7 @@ from rows import write
 
 def row(**values):
     metrics = dict.fromkeys(NAMES, 0.1) | {"ICov": 7}
-    norms = {"user_norm": 2.0, "item_norm": 1.0, "user_shift": 0.5, "item_shift": 0.5}
+    norms = {"user_norm": 2.0, "item_norm": 1.0, "user_shift": 0.25, "item_shift": 0.75}
     base = {"dataset": "ml-1m", "model": "BPR-MF", "selection": "", "epoch": 3}
     base |= {"attack": "", "ball": "", "start": "", "seed": 0, "k": 10}
     return base | metrics | norms | values
@@ -100,7 +100,10 @@ def test_a_cell_is_inside_by_its_difference_or_by_the_interval_over_seeds(frame)
     assert text.count("FGSM after PGD): BPR-MF, RE, initial: ") == 1  # of the published epoch
     cells.loc[chosen, "value"] = (0.09305, 0.09315)
     text = table1_page.table1_report(cells, frame)  # +5.1%
-    assert "- outside (best, FGSM after PGD): BPR-MF, RE, initial: 0.0884 / 0.0931 [" in text
+    assert (
+        "- outside (best, FGSM after PGD): BPR-MF, RE, initial: 0.0884 / 0.0930, 0.0931 (+5.3%)"
+        in text
+    )
 
 
 def test_agreement_counts_what_is_near_inside_or_either():
@@ -143,10 +146,10 @@ def test_a_further_draw_of_an_attack_is_a_cell_of_its_own_and_no_part_of_the_tab
 def test_the_report_shows_published_measured_and_difference(frame):
     report = table1_page.table1_report(table1_tables.cells(frame), frame)
     assert "## ml-1m: BPR-MF, best (epoch 5; 2 seed(s))" in report
-    assert "0.0884 / 0.1000 [-0.0271, 0.2271] (+13.1%)" in report
+    assert "0.0884 / 0.0900, 0.1100 (+13.1%)" in report
     assert "| @10 | fgsm after pgd | bim l2 | MostPopular | Random |" in report
     assert report.count("| 0.0100 |") == 6  # Random's RE beside every selection of both models
-    norms = "| ml-1m | AMF | fgsm |  | clean | 0.5 | 25% | 50% | 0.500 (25%) | 0.500 (50%) |"
+    norms = "| ml-1m | AMF | fgsm |  | clean | 0.5 | 25% | 50% | 0.250 (12%) | 0.750 (75%) |"
     assert norms in report
     assert report.index("BPR-MF, best") < report.index("BPR-MF, last") < report.index("AMF, best")
     assert "ICov (distinct items in all lists)" in report and "linf: each element" in report

@@ -59,6 +59,17 @@ def test_a_killed_training_ends_in_the_same_bytes(small, tmp_path, monkeypatch):
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole") != {}
 
 
+def test_training_is_a_fit_with_the_configuration_and_the_seed(small, tmp_path):
+    config = BPRMFConfig(embedding_dim=6, batch_size=100, learning_rate=0.2)
+    folder = recommenders.train(small, config, 3, tmp_path, 2, progress=False)
+    model = config.build(small, 3)
+    model.fit(small, epochs=2, batch_size=100, verbose=0)
+    epoch, *factors = recommenders.selected_factors(folder, "last", 2)
+    assert epoch == 2
+    for table, expected in zip(factors, model.factors, strict=True):
+        np.testing.assert_array_equal(table, expected)
+
+
 def test_what_is_kept(small, tmp_path):
     folder = train(small, tmp_path)
     kept = ["epoch-0003.npz", "epoch-0006.npz", "epoch-0012.npz", "history.csv", "state.npz"]
@@ -174,7 +185,7 @@ def test_a_sample_of_users_chooses_the_best_epoch(small, tmp_path):
     folder = train(small, tmp_path, BPRMFConfig(6, batch_size=64, eval_users=30))
     users, part = data.sample_users(small, 30)
     assert len(set(users)) == part.n_users == 30
-    assert users.tolist() == data.sample_users(small, 30)[0].tolist()
+    assert users.tolist() == data.sample_users(small, 30)[0].tolist() != [*range(30)]
     epoch, P, Q = recommenders.selected_factors(folder, "best", 12)
     measured = pd.read_csv(folder / "history.csv").set_index("epoch")["HR@10"]
     tested = np.isin(small.test_users, users)
@@ -203,6 +214,7 @@ def test_only_users_with_test_items_are_sampled():
     built = data.Interactions.from_frames(clicks, held_out)
     users, part = data.sample_users(built, 3)
     assert set(users) < {3, 9, 20, 31} and len(part.test_users) == 3
+    assert data.sample_users(built, 1)[0].tolist() != [3]  # drawn, not the first
     assert data.sample_users(built, 4)[1] is built
 
 

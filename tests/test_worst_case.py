@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from advrec_tf.leaderboard import Entry, summary, worst_case
 from advrec_tf.leaderboard.worst_case import worst_cases
@@ -34,6 +35,39 @@ def test_noise_that_does_more_harm_than_every_attack_raises_a_warning():
         found = worst_cases(*points({"noise": noise, "bim": UP}))
         assert found["warnings"].tolist() == ["", flag] and found["attack"].tolist() == ["", "bim"]
         assert summary.warnings(found) == ([f"x: {flag} (train, l2 1)"] if flag else [])
+
+
+@pytest.mark.parametrize("shift, flag", [(-0.0121, "noise does more harm"), (-0.0112, "")])
+def test_noise_does_more_harm_where_a_paired_test_says_so_at_one_percent(shift, flag):
+    """One-sided p is .0074 and .0117: the differences have mean `shift` and deviation .03."""
+    spread = np.sin(np.arange(40))
+    noise = UP + shift + 0.03 * (spread - spread.mean()) / spread.std(ddof=1)
+    p = stats.ttest_1samp(noise - UP, 0, alternative="less").pvalue
+    assert (p < 0.01) == bool(flag) and 0.005 < p < 0.02
+    assert worst_cases(*points({"noise": noise, "bim": UP}))["warnings"].tolist() == ["", flag]
+
+
+@pytest.mark.parametrize("idle, flag", [(0.5, ""), (0.51, "most rows have no gradient")])
+def test_most_rows_are_more_than_half_of_them(idle, flag):
+    rows, kept = points({"bim": UP, "pgd": UP})
+    rows.loc[rows["attack"] != "", "idle"] = idle
+    assert worst_cases(rows, kept)["warnings"].tolist() == ["", flag]
+
+
+def test_certificates_stand_beside_the_worst_case_of_their_epsilon():
+    rows, kept = points({"bim": UP}, {"bim": DOWN})
+    bounds = {1.0: UP / 2, 2.0: DOWN / 4}
+    for epsilon, users in bounds.items():
+        condition = {"threat_model": "certificate", "ball": "l2", "epsilon": epsilon, "attack": ""}
+        kept.append((kept[0][0] | condition, {"nDCG": users}))
+        row = kept[-1][0] | VALUES | {"nDCG": users.mean(), "HR": 0.25 / epsilon}
+        rows = pd.concat([rows, pd.DataFrame([row])], ignore_index=True)
+    found = worst_cases(rows, kept).set_index("epsilon")
+    assert found["certified_nDCG"].tolist()[1:] == pytest.approx([UP.mean() / 2, DOWN.mean() / 4])
+    assert found["certified_HR"].tolist()[1:] == [0.25, 0.125]
+    assert np.isnan(found.loc[0, ["certified_nDCG", "certified_HR"]].tolist()).all()
+    for epsilon, users in bounds.items():
+        np.testing.assert_array_equal(found.loc[epsilon, "certified_users"], users)
 
 
 def test_an_attacker_with_the_training_pairs_has_the_attacks_on_lists_too():

@@ -9,7 +9,12 @@ import pytest
 from advrec_tf.errors import UserError
 from advrec_tf.poisoning import dcgan, gan, zeroth_order
 from advrec_tf.poisoning.ratings import random_mask
-from advrec_tf.poisoning.settings import GOALS, RecSys19Config, RefinedBootstrapConfig
+from advrec_tf.poisoning.settings import (
+    GOALS,
+    BlindBootstrapConfig,
+    RecSys19Config,
+    RefinedBootstrapConfig,
+)
 from advrec_tf.recommenders import WRMFConfig
 
 from killing import Killed, contents, killed_after
@@ -94,6 +99,24 @@ def test_a_blind_step_is_as_long_and_goes_elsewhere(stepped):
     assert not np.allclose(blind, seeing, atol=1e-6)
 
 
+def test_blind_steps_draw_anew_in_every_epoch_by_the_seed(stateless, shop, monkeypatch, tmp_path):
+    drawn = []
+
+    def step(F, recommender, config, blind=None):
+        drawn.append(None if blind is None else tuple(blind.standard_normal(3)))
+        return F, 0.0, [0.0]
+
+    monkeypatch.setattr(zeroth_order, "zeroth_order_step", step)
+    monkeypatch.setattr(zeroth_order.Oblivious, "goal_after", lambda *_: 0.0)
+    config = BlindBootstrapConfig(3, (1, 5), recommender=ALS, k=4)
+    for seed in (0, 1):
+        zeroth_order.attack(shop, config, seed, tmp_path / str(seed), 2, progress=False)
+    assert len(set(drawn)) == 4
+    seeing = RefinedBootstrapConfig(3, (1, 5), recommender=ALS, k=4)
+    zeroth_order.attack(shop, seeing, 0, tmp_path / "seeing", 1, progress=False)
+    assert drawn[4:] == [None]
+
+
 def test_a_probe_starts_where_the_base_ended_and_leaves_no_trace(monkeypatch):
     events, checkpoints = [], zeroth_order.checkpoints
 
@@ -140,7 +163,7 @@ def test_the_goal_is_the_hit_ratio_or_the_mean_score_of_the_targets_over_real_us
     assert hit_ratio == pytest.approx(np.mean([bool({1, 5} & set(best[user])) for user in tested]))
     assert mean_score == pytest.approx(np.mean(P[:24] @ Q[[1, 5]].T), rel=1e-5)
     margins = scores[tested][:, [1, 5]].max(axis=1) - np.sort(scores[tested], axis=1)[:, -4]
-    expected = np.mean(1 / (1 + np.exp(-margins / zeroth_order.SOFTNESS)))
+    expected = np.mean(1 / (1 + np.exp(-margins / 0.1)))
     assert smoothed.goal_after(2, F) == pytest.approx(expected, rel=1e-4)
 
 

@@ -1,5 +1,6 @@
 """The command line: its flags are declared to absl, parsed, and shown by --help."""
 
+import difflib
 import sys
 from typing import Any
 
@@ -9,7 +10,12 @@ from advrec_tf.cli.experiments import EXPERIMENTS
 from advrec_tf.cli.flags import FLAGS, default
 from advrec_tf.cli.parsing import Flag
 from advrec_tf.cli.presets import PRESETS
+from advrec_tf.version import __version__
 
+EXAMPLES = """examples:
+  advrec --experiment=table1 --preset=quick
+  advrec --experiment=audit --user_factors=P.npy --item_factors=Q.npy --train=shop.csv
+  advrec --experiment=poison --dataset=shop.csv --attack=bandwagon --fakes=50"""
 HELP = ("--help", "-help", "-h", "--helpfull", "--helpshort", "-?")
 
 
@@ -36,6 +42,8 @@ def help_of(experiment: str | None) -> str:
             [
                 "--experiment=",
                 *lines,
+                "",
+                EXAMPLES,
                 "",
                 "--experiment=NAME --help lists the flags of one of them.",
             ]
@@ -77,10 +85,22 @@ def experiment_of(argv: list[str]) -> str | None:
 
 
 def parse(argv: list[str]) -> list[str]:
-    """Parse a command line for absl: print our own --help, or one line about what is wrong."""
-    if any(word in HELP for word in argv[1:]):
+    """Parse a command line for absl.
+
+    Print our own help for --help and for no flag at all, and the version for --version, and exit.
+    Exit with one line about a flag that is wrong.
+    """
+    if len(argv) == 1 or any(word in HELP for word in argv[1:]):
         print(help_of(experiment_of(argv)))
         sys.exit(0)
+    if "--version" in argv:
+        print(f"advrec {__version__}")
+        sys.exit(0)
+    experiment = experiment_of(argv)
+    if experiment is not None and experiment not in EXPERIMENTS:
+        close = difflib.get_close_matches(experiment, EXPERIMENTS, n=1)
+        hint = f": did you mean {close[0]}?" if close else ""
+        sys.exit(f"advrec: no experiment is called {experiment!r}{hint} (--help lists all of them)")
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:

@@ -38,6 +38,12 @@ class Interactions:
     test_ratings: np.ndarray | None = None  # float32 [M]
     registered: bool = False  # a public data set, loaded by its name, of the published sizes
 
+    def __repr__(self) -> str:
+        return (
+            f"Interactions({self.name!r}: {self.n_users} users, {self.n_items} items, "
+            f"{len(self.train_users)} train and {len(self.test_users)} test interactions)"
+        )
+
     @cached_property
     def indptr(self) -> np.ndarray:
         """int64 [n_users + 1]: user u has the train pairs indptr[u] : indptr[u + 1]."""

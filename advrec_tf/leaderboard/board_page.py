@@ -17,9 +17,6 @@ from advrec_tf.leaderboard.entries import COMPARED
 from advrec_tf.leaderboard.measuring import LAYOUT
 from advrec_tf.leaderboard.worst_case import COLUMNS, DETAILS, SHOWN, THREAT_MODELS
 from advrec_tf.reporting import page, read_results, read_users, web
-from advrec_tf.reporting.plots import save_figure
-
-FILES = ("leaderboard.csv", "worst.csv", "tests.csv", "groups.csv", "leaderboard.html", "entries")
 
 
 def report(folders: list[Path]) -> None:
@@ -99,13 +96,12 @@ def render(folder: Path, compared: str | None = None) -> None:
     }
     if len(groups):
         pictures["groups.png"] = plots.groups_figure(groups, rows)
-    for name, picture in pictures.items():
-        save_figure(picture, folder / name)
     compared_tables = tables(rows, tests) + tables_of_groups(groups)
-    write_text(folder / "leaderboard.html", html_page(folder, rows, first, compared_tables))
-    text = summary.report(rows, folder.name, first)
+    text = summary.report(rows, folder.name)
     text += "".join(table.markdown for table in compared_tables)
-    page(folder, text, None, *FILES, *pictures)
+    answer = "\n".join(f"- {sentence}" for sentence in (*first, *summary.verdicts(rows)))
+    page(folder, text, pictures, answer=answer)
+    write_text(folder / "leaderboard.html", html_page(folder, rows, first, compared_tables))
 
 
 def html_page(

@@ -187,27 +187,24 @@ def _above_all(counts: dict[str, int]) -> Word:
 
 
 def summary(rows: pd.DataFrame, tests: pd.DataFrame) -> str:
-    """Say under which conditions an entry fails to keep most nDCG, and its ranks there."""
+    """Say under how many conditions an entry fails to keep most nDCG, and its ranks there."""
     first, table = entry_of(tests), standing(rows, tests)
-    ranks = table.apply(
-        lambda row: f"{row['condition']} ({row['rank']} of {row['entries']})", axis=1
-    )
     users = table["verdict over_users"] == Word.FAILS.value
     trainings = table["verdict over_seeds"] == Word.FAILS.value
     holds = ~trainings & (table["verdict over_users"] == Word.HOLDS.value)
-    text = f"{first} fails under {(users | trainings).sum()} of {len(table)} conditions"
-    if (users | trainings).any():
-        text += ", where another entry keeps significantly more nDCG (its rank in brackets)"
-    sentences = [f"{text}."]
-    for title, mask in (
-        ("It fails over users", users),
-        ("It fails over trainings, but not over users", trainings & ~users),
-        ("Not decidable", ~users & ~trainings & ~holds),
-        ("It keeps significantly more than every other entry over users", holds),
-    ):
-        if mask.any():
-            sentences.append(f"{title}: {', '.join(ranks[mask])}.")
-    return " ".join(sentences)
+    failed = users | trainings
+    sentences = [f"{first} fails under {failed.sum()} of {len(table)} conditions"]
+    if failed.any():
+        sentences[0] += ", where another entry keeps significantly more nDCG"
+        only = (trainings & ~users).sum()
+        sentences.append(
+            f"It fails over users under {users.sum()}, only over trainings under {only}"
+        )
+    undecided = (~failed & ~holds).sum()
+    sentences.append(f"It beats every other entry under {holds.sum()}, undecided are {undecided}")
+    ranks, entries = table["rank"], table["entries"].max()
+    sentences.append(f"Its rank lies between {ranks.min()} and {ranks.max()} of {entries}")
+    return " ".join(f"{sentence}." for sentence in sentences)
 
 
 def goals(rows: pd.DataFrame, first: str) -> list[Verdict]:

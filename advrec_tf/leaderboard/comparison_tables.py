@@ -23,7 +23,7 @@ TESTED = {"over_users": "over users", "over_seeds": "over trainings"}
 MARKS = {"better": "", "worse": "", "undecided": " ?", "not tested": " -"}
 RANKED = (
     "Rank by mean nDCG among all entries. Counts: how many entries it is better or worse than, "
-    f"with a corrected p below {LEVEL}; it fails to be above all if one is better. Tests over "
+    f"with a corrected p below {LEVEL}. It fails to be above all if one is better. Tests over "
     "users take each user's mean over trainings, so they hold for these trainings only. Tests over "
     "trainings take each seed's mean over users. Each kind is corrected (Holm) for all of its "
     "tests of this page."

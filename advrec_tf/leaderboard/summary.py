@@ -1,6 +1,5 @@
-"""The findings of a leaderboard: tables, and one sentence for each threat model."""
+"""The findings of a leaderboard: tables, and what each threat model leaves in words."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,11 +61,12 @@ def verdicts(rows: pd.DataFrame) -> list[str]:
         wide = table(factors, threat_model)
         column, winner = verdict_column(wide), wide.index[0]
         accurate = wide.sort_index()["clean"].idxmax()  # of equal lists the shortest name
-        text = f"{winner} keeps most ({_kept(wide, winner, column)})"
+        kept = _kept(wide, winner, column)
+        text = f"Against an attacker who {knows}, at {column}, {winner} keeps most ({kept})."
         if winner != accurate:
-            text += f"; the most accurate, {accurate}, {_kept(wide, accurate, column)}"
+            text += f" The most accurate entry, {accurate}, keeps {_kept(wide, accurate, column)}."
         text += _baseline(rows, threat_model, column, wide.loc[winner, column])
-        sentences.append(f"Against an attacker who {knows}, at {column}: {text}.")
+        sentences.append(text)
     return sentences
 
 
@@ -93,7 +93,7 @@ def _baseline(rows: pd.DataFrame, threat_model: str, column: str, winner: float)
         return ""
     best = values.idxmax()
     how = "under the same attack" if best in attacked.index else "clean"
-    return f"; {best}, which learns next to nothing, has {number(values[best])} {how}"
+    return f" {best}, which learns next to nothing, has {number(values[best])} {how}."
 
 
 class Section(NamedTuple):
@@ -173,10 +173,9 @@ def older(record: dict[str, Any] | None) -> str:
     )
 
 
-def report(rows: pd.DataFrame, dataset: str, first: Sequence[str] = ()) -> str:
-    """Return report.md.  first: sentences above all others"""
-    sentences = [f"- {sentence}" for sentence in (*first, *verdicts(rows))]
-    parts = [f"# Robustness of factors on {dataset}\n", *sentences, f"\n{EXPLAINED}\n"]
+def report(rows: pd.DataFrame, dataset: str) -> str:
+    """Return report.md without the findings in words."""
+    parts = [f"# Robustness of factors on {dataset}\n", f"\n{EXPLAINED}\n"]
     for section in sections(rows):
         header = ["entry", *section.table.columns]
         cells = [

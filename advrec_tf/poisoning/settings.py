@@ -207,6 +207,13 @@ _KINDS: dict[str, tuple[type[LearnedConfig], ...]] = {
 LEARNED = {kind.name: kind for kinds in _KINDS.values() for kind in kinds}
 MODULES = {kind.name: module for module, kinds in _KINDS.items() for kind in kinds}
 
-SAMPLED = ("bootstrap", "bootstrap_targets")  # profiles of real users
-HEURISTICS = ("random", "average", "bandwagon", "popular", *SAMPLED)
+# Rules for fake profiles: name -> "module:class", which is imported when it is asked for.
+HEURISTICS = {
+    "random": "advrec_tf.poisoning.heuristics:RandomFillers",
+    "average": "advrec_tf.poisoning.heuristics:AverageFillers",
+    "bandwagon": "advrec_tf.poisoning.heuristics:BandwagonFillers",
+    "popular": "advrec_tf.poisoning.heuristics:PopularFillers",
+    "bootstrap": "advrec_tf.poisoning.heuristics:Bootstrap",
+    "bootstrap_targets": "advrec_tf.poisoning.heuristics:BootstrapWithTargets",
+}
 POISONING_ATTACKS = (*LEARNED, *HEURISTICS)

@@ -13,7 +13,7 @@ class PMFConfig(RecommenderConfig):
     embedding_dim: int = option(10, **EMBEDDING_DIM)
     learning_rate: float = option(0.002, **LEARNING_RATE)
     batch_size: int = option(1000, help="ratings in a mini-batch", low=1)
-    momentum: float = option(0.8, help="momentum of SGD", low=0)
+    momentum: float = option(0.8, help="momentum of SGD", low=0, high=1)
     regularization: float = option(0.1, help="strength of the priors", low=0)
     biases: bool = option(False, help="with biases of users and items")
 

@@ -69,11 +69,14 @@ def number(value: float, metric: str = "") -> str:
 def cell(row: pd.Series) -> str:
     """Return `published / mean [interval over seeds] (difference in percent)`.
 
-    Without an interval ± the deviation, and without a published value only what was measured.
+    Two values have no interval that means something, so that they are shown themselves. Without an
+    interval ± the deviation, and without a published value only what was measured.
     """
-    metric = row["metric"]
+    metric, values = row["metric"], row.get("values", [])
     measured = number(row["mean"], metric)
-    if not pd.isna(row.get("low", np.nan)):
+    if len(values) == 2:
+        measured = ", ".join(number(value, metric) for value in values)
+    elif not pd.isna(row.get("low", np.nan)):
         measured += f" [{number(row['low'], metric)}, {number(row['high'], metric)}]"
     elif not pd.isna(row["sd"]):
         measured += f" ± {number(row['sd'], metric)}"

@@ -32,7 +32,22 @@ def report(folders: list[Path]) -> None:
     """Write report.md and budget.png for each data set."""
     for folder in folders:
         rows = read_results(folder)
-        page(folder, budget_report(rows), {"budget.png": budget_figure(rows)})
+        pictures = {"budget.png": budget_figure(rows)}
+        page(folder, budget_report(rows), pictures, answer=answer(rows))
+
+
+def answer(rows: pd.DataFrame) -> str:
+    """Return a sentence for each model: how much less epsilon the multi-step attacks need."""
+    table = curves.equal_harm_table(rows)
+    sentences = []
+    for model, part in table.groupby("model", sort=False):
+        times = part.groupby("attack", sort=False)["times less"].mean()
+        parts = [f"{attack} needs {value:.1f} times less" for attack, value in times.items()]
+        sentences.append(
+            f"{model}: to do as much harm as FGSM at {curves.REFERENCE_EPSILON:g}, "
+            f"{', '.join(parts)}."
+        )
+    return "\n".join(sentences)
 
 
 def budget_report(rows: pd.DataFrame) -> str:

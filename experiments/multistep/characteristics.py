@@ -70,7 +70,7 @@ def report(folders: list[Path]) -> None:
             write_csv(folder / "readings.csv", readings)
             text = characteristics_report(losses, readings)
             sources = sorted(folder.parent.glob(f"{folder.name}-*"))
-            page(folder, text, pictures, "losses.csv", "readings.csv", sources=sources)
+            page(folder, text, pictures, sources=sources)
 
 
 EXPERIMENT = Experiment(

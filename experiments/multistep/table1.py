@@ -9,7 +9,7 @@ from advrec_tf.reporting import page, read_results
 
 from . import perturbed, table1_plots, table1_tables, trainings, uncertainty
 from .perturbed import MultistepSpec
-from .table1_page import table1_report
+from .table1_page import answer, overview, table1_report
 
 
 def jobs(spec: MultistepSpec) -> list[Job]:
@@ -56,7 +56,7 @@ def render(folder: Path) -> None:
     if differences:
         pictures["differences.png"] = differences
     text = "\n".join([table1_report(cells, rows), uncertainty.report(cells, tests)])
-    page(folder, text, pictures, "cells.csv", "tests.csv")
+    page(folder, text, pictures, answer=answer(cells), table=overview(cells))
 
 
 EXPERIMENT = Experiment(

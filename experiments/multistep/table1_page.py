@@ -9,6 +9,33 @@ from advrec_tf.reporting.vocabulary import BASELINES, MEASURES, cell, markdown, 
 from .labels import BALLS, numbered_draws
 from .table1_tables import PAPER_COLUMNS, agreement, columns_of, table1
 
+SHOWN_COLUMNS = [*PAPER_COLUMNS, "bim l2"]
+
+
+def overview(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean nDCG over seeds of the first selection, a row for each model.
+
+    cells: of `table1_tables.cells`
+    """
+    models = cells[(cells["selection"] != "") & (cells["metric"] == "nDCG") & (cells["draw"] == 0)]
+    first = models[models["selection"] == models["selection"].iloc[0]]
+    means = first.pivot_table(index="model", columns="column", values="value")
+    shown = [name for name in SHOWN_COLUMNS if name in means]
+    return means.loc[first["model"].unique(), shown].rename_axis(index=None, columns="nDCG")
+
+
+def answer(cells: pd.DataFrame) -> str:
+    """Return a sentence for each model: what each attack takes of its nDCG."""
+    sentences = []
+    for model, row in overview(cells).iterrows():
+        taken = (100 * (1 - row / row["initial"])).map("{:.0f}%".format)
+        attacks = [f"{name.upper()} takes {taken[name]}" for name in ("fgsm", "bim", "pgd")]
+        text = f"{model}: {', '.join(attacks)} of nDCG"
+        if "bim l2" in row:
+            text += f"; in the l2 ball of FGSM, BIM takes {taken['bim l2']}"
+        sentences.append(f"{text}.")
+    return " ".join(sentences)
+
 
 def table1_report(cells: pd.DataFrame, rows: pd.DataFrame) -> str:
     """Return the page of Table 1: published beside measured cells, and further columns.

@@ -71,7 +71,7 @@ def cells(rows: pd.DataFrame) -> pd.DataFrame:
 def table1(cells: pd.DataFrame) -> pd.DataFrame:
     """Return Table 1 in long form, beside the published values.
 
-    Columns: dataset, model, selection, metric, column; mean, sd, seeds, epochs; Student's 95%
+    Columns: dataset, model, selection, metric, column; mean, values, sd, seeds, epochs; Student's 95%
     interval over seeds (low, high); published; difference (of the mean, in percent of the
     published value); inside, whether the difference is within NEAR or the published value within
     the interval.
@@ -80,6 +80,7 @@ def table1(cells: pd.DataFrame) -> pd.DataFrame:
     groups = rows.groupby(["dataset", "model", "selection", "metric", "column"], sort=False)
     summary = groups.agg(
         mean=("value", "mean"),
+        values=("value", list),
         sd=("value", "std"),
         seeds=("seed", "nunique"),
         epochs=("epoch", lambda epochs: sorted(set(epochs.astype(int)))),
