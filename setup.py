@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the folder experiments is installed as advrec_tf.experiments, and so takes no name of its own."""
+"""Install the folder experiments as advrec_tf.experiments, so that it takes no top-level name."""
 
 from setuptools import find_packages, setup
 

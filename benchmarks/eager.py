@@ -1,4 +1,7 @@
-"""The eager dense baseline: a GradientTape over whole embedding tables, dense gradients, Keras Adagrad, a loop over users."""
+"""The eager baseline: dense gradients of entire embedding tables, and a loop over users.
+
+It differentiates with a GradientTape and updates with Keras' Adagrad.
+"""
 
 import keras
 import numpy as np

@@ -1,4 +1,7 @@
-"""Speed beside a plain compiled loop and an eager dense baseline, in one run, and peak memory.  make bench"""
+"""Compare speed with a plain compiled loop and an eager dense baseline, and measure peak memory.
+
+Run it with `make bench`.
+"""
 
 import statistics
 import subprocess
@@ -20,7 +23,7 @@ ROUNDS = 5
 def interactions(
     n_users: int = USERS, n_items: int = ITEMS, n_pairs: int = PAIRS, seed: int = 0
 ) -> Interactions:
-    """Skewed random pairs of a given size, one test item a user; there is nothing to learn in them."""
+    """Return `n_pairs` random pairs of skewed popularity, with one test item for each user."""
     rng = np.random.default_rng(seed)
     activity, popularity = rng.lognormal(0, 1, n_users), rng.lognormal(0, 1.5, n_items)
     keys = np.empty(0, np.int64)
@@ -49,7 +52,7 @@ def factors(data: Interactions) -> tuple[np.ndarray, np.ndarray]:
 
 
 def model_epoch(data: Interactions, name: str):
-    """A function that runs one compiled epoch of mini-batches on our model."""
+    """Return a function that runs one compiled epoch of mini-batches on our model."""
     import tensorflow as tf
 
     from advrec_tf.recommenders import AMF, BPRMF
@@ -62,7 +65,10 @@ def model_epoch(data: Interactions, name: str):
 
 
 def attack_iterations(data: Interactions, count: int):
-    """A function that runs `count` iterations of BIM, layout of the triples included once, outside."""
+    """Return a function that runs `count` iterations of BIM.
+
+    The triples are laid out once, here, outside of what is timed.
+    """
     from advrec_tf import perturbations
 
     P, Q = factors(data)
@@ -84,7 +90,11 @@ def seconds(function) -> float:
 
 
 def compare(name: str, goal: str, memory: int, ours, floor, eager) -> None:
-    """Times the three in turn, ROUNDS times; prints medians in milliseconds and the ratios of each round."""
+    """Time ours and the plain loop in turn, ROUNDS times, and print one row of the table.
+
+    ours, floor, eager: a function, and the number of units of work in one call. The row has the
+    median milliseconds of a unit and the median of the rounds' ratios.
+    """
     ours[0](), floor[0]()  # compilation
     eager_seconds = seconds(eager[0]) / eager[1]
     rounds = [(seconds(ours[0]) / ours[1], seconds(floor[0]) / floor[1]) for _ in range(ROUNDS)]
@@ -103,7 +113,7 @@ def compare(name: str, goal: str, memory: int, ours, floor, eager) -> None:
 
 
 def jobs(data: Interactions) -> dict:
-    """What is measured, and how many units one call makes."""
+    """Return the builder of each measured function, and the units of work in one call."""
     steps = len(data.train_users) // BATCH
     return {
         "BPR-MF mini-batch": (lambda: model_epoch(data, "BPR-MF"), steps),
@@ -159,7 +169,10 @@ def eagers(data: Interactions) -> dict:
 
 
 def figures(data: Interactions) -> dict:
-    """What a figure asks of one attack on one model: perturbations, lists and metrics; and what a defence costs."""
+    """Return what makes the data of one figure for one attack on one model, and a defence.
+
+    A figure needs perturbations, lists and metrics.
+    """
     from advrec_tf import evaluation, perturbations
     from advrec_tf.recommenders import MarginMFConfig
 
@@ -197,62 +210,54 @@ def scaling(millions: int) -> str:
     return f"| {millions} M | " + " | ".join(f"{t:.2f} | {t / millions:.3f}" for t in times) + " |"
 
 
-def main(argv: list[str]) -> None:
-    if argv and argv[0].isdecimal():
-        start_tensorflow()
-        print(scaling(int(argv[0])))
-        return
-    if argv:  # one job alone, for its peak memory
-        start_tensorflow()
-        function = jobs(interactions())[argv[0]][0]()
-        function(), function()
-        print(peak_memory_mb())
-        return
-    data = interactions()
-    command = [sys.executable, "-m", "benchmarks.main"]
-    memory = {
-        name: int(
-            subprocess.run([*command, name], capture_output=True, text=True, check=True).stdout
-        )
-        for name in jobs(data)
-    }
+def output_of(*arguments: str) -> str:
+    """Run this module in a process of its own and return what it prints."""
+    command = [sys.executable, "-m", "benchmarks.main", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def compare_operations(data: Interactions) -> None:
+    """Print the table of mini-batches, attack iterations and evaluations beside two baselines."""
+    memory = {name: int(output_of(name)) for name in jobs(data)}
     start_tensorflow()
     print(
-        f"{data.n_users} users x {data.n_items} items, {len(data.train_users)} interactions, dim {DIM}, batch {BATCH}, one thread each\n"
+        f"{data.n_users} users x {data.n_items} items, {len(data.train_users)} interactions, "
+        f"dim {DIM}, batch {BATCH}, one thread each\n"
     )
     print(
-        "| | ours, ms | plain loop, ms | eager dense, ms | ours / loop | eager / ours | goal | peak MB |"
+        "| | ours, ms | plain loop, ms | eager dense, ms | ours / loop | eager / ours | goal "
+        "| peak MB |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     goals = ("<= 1.3, >= 20", "<= 1.5, >= 20", "<= 1.5, >= 10", "< 2 s")
     floor_jobs, eager_jobs = floors(data), eagers(data)
     for goal, (name, (make, units)) in zip(goals, jobs(data).items()):
-        compare(
-            name,
-            goal,
-            memory[name],
-            (make(), units),
-            (floor_jobs[name], units if "batch" in name else 1),
-            eager_jobs[name],
-        )
+        floor = floor_jobs[name], units if "batch" in name else 1
+        compare(name, goal, memory[name], (make(), units), floor, eager_jobs[name])
+
+
+def main(argv: list[str]) -> None:
+    """Print all tables, or measure one job for its peak memory or one size for its seconds."""
+    if argv:
+        start_tensorflow()
+        if argv[0].isdecimal():
+            print(scaling(int(argv[0])))
+            return
+        function = jobs(interactions())[argv[0]][0]()
+        function(), function()
+        print(peak_memory_mb())
+        return
+    data = interactions()
+    compare_operations(data)
     print("\n| one model, one attack | s |\n| --- | --- |")
     for name, function in figures(data).items():
         print(f"| {name} | {seconds(function):.0f} |", flush=True)
     print(
-        "\n| interactions | BPR-MF epoch, s | per million | attack iteration, s | per million |\n| --- | --- | --- | --- | --- |"
+        "\n| interactions | BPR-MF epoch, s | per million | attack iteration, s | per million |"
+        "\n| --- | --- | --- | --- | --- |"
     )
-    for millions in (
-        1,
-        2,
-        5,
-        10,
-    ):  # one process each, as one model and attack after another in one would trace their functions anew
-        print(
-            subprocess.run(
-                [*command, str(millions)], capture_output=True, text=True, check=True
-            ).stdout.strip(),
-            flush=True,
-        )
+    for millions in (1, 2, 5, 10):  # one process each: in one process, functions are traced anew
+        print(output_of(str(millions)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Speed and memory of the poisoning attacks and the low-rank defences at Gowalla's size, part of make bench; one row: -m benchmarks.poisoning ROW"""
+"""Measure speed and memory of poisoning attacks and low-rank defences at Gowalla's size.
+
+It is a part of `make bench`. `python -m benchmarks.poisoning ROW` measures one row.
+"""
 
 import subprocess
 import sys
@@ -22,7 +25,10 @@ def gowalla():
 
 
 def wrmf():
-    """50 epochs of WRMF by SGD, and the same step on the dense users x items block (scores, errors, two products), compiled as well."""
+    """Time 50 epochs of WRMF by SGD, and the compiled gradient of a dense users x items block.
+
+    The dense step computes all scores, errors and two products of 2048 users.
+    """
     import tensorflow as tf
 
     from advrec_tf.recommenders import WRMF
@@ -58,7 +64,10 @@ def wrmf():
 
 
 def recsys20():
-    """One outer epoch of the bi-level attack, 10 epochs unrolled, without compilation; the same with 20."""
+    """Time one outer epoch of the bi-level attack with 10 and with 20 unrolled epochs.
+
+    Compilation is not counted.
+    """
     from advrec_tf.poisoning.bilevel import RecSys20Config, Surrogate, initial_profiles
 
     data, found = gowalla(), []
@@ -77,7 +86,10 @@ def recsys20():
 
 
 def patches(size: int, rank: int):
-    """All patches, and a plain loop of numpy.linalg.svd over some of them, empty rows and columns included."""
+    """Time the reconstruction of all patches, and of some by a loop of `numpy.linalg.svd`.
+
+    The loop keeps the empty rows and columns.
+    """
     from advrec_tf.defenses import reconstruct
 
     matrix = gowalla().matrix()
@@ -122,7 +134,10 @@ def detectors():
 
 
 def gan_epoch():
-    """An epoch of RecSys19's GAN at ML-100K's size, 14 mini-batches, and what that makes of 128 of them; beside it Gowalla's image."""
+    """Time an epoch of RecSys19's GAN, 14 mini-batches, at ML-100K's size and at Gowalla's.
+
+    The last cell has the minutes of 128 such epochs.
+    """
     import tensorflow as tf
 
     from advrec_tf.poisoning.dcgan import DCGAN, NOISE, image_shape
@@ -148,7 +163,7 @@ def gan_epoch():
 
 
 def younger():
-    """What robust recommenders cost at ML-100K's size, 50 epochs each, without compilation."""
+    """Time 50 epochs of the robust recommenders at ML-100K's size, without compilation."""
     from advrec_tf.recommenders import recommender_config
 
     data, seconds = interactions(943, 1682, 80_000), {}
@@ -189,7 +204,8 @@ def main(argv: list[str]) -> None:
         print(f"| {name} | {seconds:.1f} | {memory} | {beside} |")
         return
     print(
-        f"\n{USERS} users x {ITEMS} items, {PAIRS} interactions, one thread, each row in a process of its own\n"
+        f"\n{USERS} users x {ITEMS} items, {PAIRS} interactions, one thread, "
+        "each row in a process of its own\n"
     )
     print("| | s | peak MB | beside it |\n| --- | --- | --- | --- |")
     for name in ROWS:

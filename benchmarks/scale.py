@@ -1,4 +1,7 @@
-"""What a million users cost beside ML-1M's, each size in processes of their own, on one thread and on two.  make bench SCALE=1m"""
+"""Compare the cost of a million users with ML-1M's, on one thread and on two.
+
+Each part of each size runs in a process of its own. Run it with `make bench SCALE=1m`.
+"""
 
 import json
 import subprocess
@@ -16,9 +19,21 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from advrec_tf import evaluation  # noqa: E402
-from advrec_tf.data import Interactions, sample_triples, sample_users, shuffled_batches  # noqa: E402
+from advrec_tf.data import (  # noqa: E402
+    Interactions,
+    sample_triples,
+    sample_users,
+    shuffled_batches,
+)
 from advrec_tf.execution.threads import threads  # noqa: E402
-from benchmarks.main import BATCH, DIM, attack_iterations, factors, model_epoch, seconds  # noqa: E402
+from benchmarks.main import (  # noqa: E402
+    BATCH,
+    DIM,
+    attack_iterations,
+    factors,
+    model_epoch,
+    seconds,
+)
 
 SIZES = {"ml-1m": (6_040, 3_706, 1_000_209), "1m": (1_000_000, 200_000, 17_700_000)}
 SAMPLE = 20_000  # users
@@ -27,7 +42,10 @@ Found = dict[str, tuple[float, int]]  # by part: seconds, and of how many clicks
 
 
 def clicks(n_users: int, n_items: int, n_pairs: int) -> pd.DataFrame:
-    """Seeded pairs: users' activity is lognormal, the popularity of items a power law of their rank."""
+    """Return seeded random pairs.
+
+    The activity of users is lognormal; the popularity of items is a power law of their rank.
+    """
     rng = np.random.default_rng(0)
     weights = rng.lognormal(0, 1, n_users), rng.permutation(1 / np.arange(1.0, n_items + 1))
     users, items = (np.searchsorted(np.cumsum(w) / w.sum(), rng.random(n_pairs)) for w in weights)
@@ -141,7 +159,10 @@ PARTS = {"training": training, "attacks": attacks, "lists": lists, "peers": peer
 
 
 def main(argv: list[str]) -> None:
-    """Prints what each part takes at each size, and how much more of it a click or score is at the larger one."""
+    """Print the seconds of each part at each size, and the growth of the seconds per unit.
+
+    A unit is a click or a score.
+    """
     if argv:
         print(json.dumps(PARTS[argv[0]](argv[1])))
         return

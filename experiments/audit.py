@@ -30,6 +30,7 @@ class AuditSpec:
 
     @property
     def config(self) -> dict[str, Any]:
+        """What the results depend on, as plain values."""
         return {
             "facts": self.facts,
             "factors": digest({"P": self.P, "Q": self.Q})[:12],
@@ -69,7 +70,7 @@ def jobs(spec: AuditSpec) -> list[Job]:
 def report(folders: list[Path]) -> None:
     """Render audit.html and its tables, and print the epsilon at which half of nDCG is lost."""
     for folder in folders:
-        rows = read_results(folder)
+        rows = read_results(folder, columns=leaderboard.LAYOUT.columns)
         facts = rows.attrs["config"]["facts"]
         result = auditing.of_results(facts, rows, read_users(folder))
         print(f"{result.summary}\nKept in {result.save(folder)}")

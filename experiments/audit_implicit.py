@@ -14,6 +14,7 @@ from advrec_tf import audit, data  # noqa: E402
 
 
 def main(name: str = "synthetic") -> None:
+    """Train implicit's BPR on a data set, audit its factors and save the page."""
     interactions = data.load(name)
     ones = np.ones(len(interactions.train_users), np.float32)
     pairs = (interactions.train_users, interactions.train_items)

@@ -1,6 +1,6 @@
 """The factors of a leaderboard's entries: trained, decomposed, or from a user's files."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from advrec_tf import perturbations
 from advrec_tf.data import Interactions
 from advrec_tf.execution.jobs import Stages
+from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Running
 from advrec_tf.leaderboard.entries import Entry
 from advrec_tf.leaderboard.measuring import versions
@@ -94,6 +95,19 @@ def entries(spec: BoardSpec) -> Iterator[tuple[Entry, np.ndarray, np.ndarray]]:
         for entry in spec.entries:
             if replace(entry.source, seed=source.seed) == source:
                 yield replace(entry, seed=source.seed), *_changed(P, Q, entry)
+
+
+def jobs_by(measure: Callable[..., list[Job]]) -> Callable[[BoardSpec], list[Job]]:
+    """Return the function of the jobs of a spec: those that `measure` gives for every entry."""
+
+    def jobs(spec: BoardSpec) -> list[Job]:
+        """Return the jobs of every entry with its factors."""
+        measurements: list[Job] = []
+        for entry, P, Q in entries(spec):
+            measurements += measure(entry, P, Q, spec.data, spec.k)
+        return measurements
+
+    return jobs
 
 
 def _changed(P: np.ndarray, Q: np.ndarray, entry: Entry) -> Factors:

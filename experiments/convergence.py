@@ -2,27 +2,18 @@
 
 from pathlib import Path
 
-from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Experiment
 from advrec_tf.leaderboard import convergence, convergence_page
 from advrec_tf.reporting import page, read_results
 
 from . import leaderboard
-from .board_factors import BoardSpec, entries, prepare
-
-
-def jobs(spec: BoardSpec) -> list[Job]:
-    """Return the jobs of every entry at every epsilon."""
-    measurements = []
-    for entry, P, Q in entries(spec):
-        measurements += convergence.jobs(entry, P, Q, spec.data, spec.k)
-    return measurements
+from .board_factors import jobs_by, prepare
 
 
 def report(folders: list[Path]) -> None:
     """Render report.md from the results of each data set."""
     for folder in folders:
-        rows = read_results(folder)
+        rows = read_results(folder, columns=convergence.CONVERGENCE_LAYOUT.columns)
         page(
             folder,
             convergence_page.report(rows, folder.name),
@@ -30,4 +21,6 @@ def report(folders: list[Path]) -> None:
         )
 
 
-EXPERIMENT = Experiment(convergence.CONVERGENCE_LAYOUT, leaderboard.specs, jobs, report, prepare)
+EXPERIMENT = Experiment(
+    convergence.CONVERGENCE_LAYOUT, leaderboard.specs, jobs_by(convergence.jobs), report, prepare
+)

@@ -26,6 +26,7 @@ def show(values: dict[str, Any]) -> int:
 
 
 def _print(name: str, values: dict[str, Any]) -> None:
+    """Print a title, and a line for each value."""
     print(name)
     for label, value in values.items():
         if isinstance(value, float):

@@ -7,7 +7,6 @@ from typing import Any
 from advrec_tf import leaderboard
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
-from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Experiment, list_length
 from advrec_tf.leaderboard import auditing
 from advrec_tf.leaderboard.board_page import render, report
@@ -15,7 +14,7 @@ from advrec_tf.leaderboard.entries import Entry, parse_entry
 from advrec_tf.recommenders.baselines import BASELINES
 from advrec_tf.recommenders.importers import read_factors
 
-from .board_factors import MODELS, RANKED_MODELS, BoardSpec, entries, prepare
+from .board_factors import MODELS, RANKED_MODELS, BoardSpec, jobs_by, prepare
 from .board_models import Factors
 from .multistep import trainings
 from .multistep.trainings import TrainingSpec
@@ -56,6 +55,7 @@ def specs(
 
 
 def _fitting(name: str, pair: Factors, data: Interactions) -> Factors:
+    """Return given factors that fit the data. Raises UserError with their name for others."""
     try:
         return auditing.checked(*pair, data)[:2]
     except UserError as error:
@@ -72,12 +72,5 @@ def _read_own(text: str) -> tuple[str, Factors]:
     return name, read_factors(paths)
 
 
-def jobs(spec: BoardSpec) -> list[Job]:
-    """Return the jobs of every entry under every threat model."""
-    measurements = []
-    for entry, P, Q in entries(spec):
-        measurements += leaderboard.jobs(entry, P, Q, spec.data, spec.k)
-    return measurements
-
-
+jobs = jobs_by(leaderboard.jobs)
 EXPERIMENT = Experiment(leaderboard.LAYOUT, specs, jobs, report, prepare)

@@ -28,8 +28,9 @@ ATTACKER_LABELS = {PROJECTED: "projected", UNAWARE: "unaware", AWARE: "aware"}
 
 
 def jobs(spec: MultistepSpec) -> list[Job]:
-    """Return every attack without the projection, and at each rank by an attacker who does not know
-    of it and by one who does.
+    """Return the jobs of every attack, without the projection and at each of its ranks.
+
+    At each rank there are two attackers: one knows of the projection, the other does not.
     """
     ranks = sorted({min(rank, spec.data.n_users, spec.data.n_items) for rank in spec.ranks})
     attacks = []

@@ -1,4 +1,6 @@
-"""Renders the notebooks to notebooks/html, from one's own results where they are and else from those of the full-size runs that ship.
+"""Render the notebooks to notebooks/html.
+
+They read your results where these exist, and the full-size results that ship otherwise.
 
 python notebooks/render.py OUTPUT PRESET DATASET[,DATASET...]
 """
@@ -14,7 +16,7 @@ PUBLISHED_DATA = "ml-1m", "lastfm-2k"
 
 
 def reads(preset: str, datasets: list[str]) -> dict[str, list[tuple[str, str, str]]]:
-    """What each notebook reads: experiment, data set, and the make target that measures it."""
+    """Return what each notebook reads: experiment, data set, and the make target for it."""
     shop, gowalla = ("synthetic", "synthetic") if preset == "quick" else ("ml-100k", "gowalla")
     pictures = (("iterations", "reproduce-figure1"), ("budget", "reproduce-figure2"))
     return {
@@ -37,7 +39,7 @@ def reads(preset: str, datasets: list[str]) -> dict[str, list[tuple[str, str, st
 
 
 def missing(output: Path, needed: list[tuple[str, str, str]]) -> list[str]:
-    """The make targets whose results are not there."""
+    """Return the make targets whose results are not in `output`."""
     return list(
         dict.fromkeys(
             target
@@ -48,52 +50,53 @@ def missing(output: Path, needed: list[tuple[str, str, str]]) -> list[str]:
 
 
 def published(stem: str) -> tuple[Path, list[str]] | None:
-    """Where what ships for a notebook is, and its data sets of the multi-step paper, if all it reads is there."""
+    """Return the folder of the published results of a notebook, and their data sets.
+
+    The data sets are those of the multi-step paper. None: the notebook reads what does not ship.
+    """
     for folder in (PUBLISHED / "multi_step", PUBLISHED / "lowrank"):
-        there = [
-            dataset
-            for dataset in PUBLISHED_DATA
-            if not missing(folder, reads("paper", [dataset])[stem])
-        ]
-        if there:
-            return folder, there
+        datasets = [d for d in PUBLISHED_DATA if not missing(folder, reads("paper", [d])[stem])]
+        if datasets:
+            return folder, datasets
     return None
 
 
+def render(stem: str, variables: dict[str, str]) -> int:
+    """Render one notebook with these environment variables and return nbconvert's status."""
+    # The kernel warns of how nbconvert talks to it.
+    quiet = "--ExecutePreprocessor.extra_arguments=--log-level=ERROR"
+    options = ["--log-level=WARN", "--execute", quiet, "--to", "html", "--template", "template"]
+    folders = [
+        f"--TemplateExporter.extra_template_basedirs={HERE}",
+        "--output-dir",
+        str(HERE / "html"),
+    ]
+    notebook = str(HERE / f"{stem}.ipynb")
+    command = [sys.executable, "-m", "nbconvert", *options, *folders, notebook]
+    return subprocess.run(command, env={**os.environ, **variables}).returncode
+
+
 def main(output: str, preset: str, dataset: str) -> int:
-    """Renders what can be rendered, and tells what is shown; -> the status of the rendering."""
+    """Render all notebooks that have results, say on stderr what is shown, return the status."""
     status = 0
     for stem, needed in reads(preset, dataset.split(",")).items():
-        own = {"OUTPUT": str(Path(output).resolve()), "PRESET": preset, "DATASET": dataset}
-        if not needed:  # it trains factors of its own, for which no data need be had
-            own["DATASET"] = "synthetic"
+        variables = {"OUTPUT": str(Path(output).resolve()), "PRESET": preset, "DATASET": dataset}
+        if not needed:  # it trains its factors, for which no data need be had
+            variables["DATASET"] = "synthetic"
         if targets := missing(Path(output), needed):
-            make = f"make {' '.join(targets)} PRESET={preset}{f' DATASETS={dataset}' if needed[0][1].startswith(dataset) else ''} measures your own"
+            datasets = f" DATASETS={dataset}" if needed[0][1].startswith(dataset) else ""
+            make = f"make {' '.join(targets)} PRESET={preset}{datasets} measures your own"
             shipped = published(stem)
+            shown = "full-size results that ship with the project"
             print(
-                f"advrec: {stem}: {'full-size results that ship with the project' if shipped else 'nothing to show yet'}; {make}",
+                f"advrec: {stem}: {shown if shipped else 'nothing to show yet'}; {make}",
                 file=sys.stderr,
             )
             if not shipped:
                 continue
-            own = {"OUTPUT": str(shipped[0]), "PRESET": "paper", "DATASET": ",".join(shipped[1])}
-        quiet = "--ExecutePreprocessor.extra_arguments=--log-level=ERROR"  # of the kernel, which warns of how it is talked to
-        page = [
-            "--to",
-            "html",
-            "--template",
-            "template",
-            f"--TemplateExporter.extra_template_basedirs={HERE}",
-            "--output-dir",
-            str(HERE / "html"),
-        ]
-        command = [sys.executable, "-m", "nbconvert", "--log-level=WARN", "--execute", quiet, *page]
-        status = (
-            subprocess.run(
-                [*command, str(HERE / f"{stem}.ipynb")], env={**os.environ, **own}
-            ).returncode
-            or status
-        )
+            folder, names = shipped
+            variables = {"OUTPUT": str(folder), "PRESET": "paper", "DATASET": ",".join(names)}
+        status = render(stem, variables) or status
     return status
 
 

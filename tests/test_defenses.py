@@ -111,7 +111,10 @@ def test_an_attack_through_a_full_projection_is_the_plain_attack(problem):
 
 
 def test_an_aware_attack_follows_the_loss_of_the_projected_factors(problem):
-    """Its one step is along U U^T g, where g is the gradient at the projected factors; differences of the loss agree."""
+    """Its one step is along U U^T g, where g is the gradient at the projected factors.
+
+    Finite differences of the loss give the same direction.
+    """
     P, Q, triples = problem()
     U, V = (
         np.linalg.qr(np.random.default_rng(n).random((len(x), 5)))[0] for n, x in enumerate((P, Q))

@@ -43,7 +43,11 @@ def parts(diff):
 
 
 def apply(tree, diff):
-    """Removes what is marked so, and adds the rest before a definition or comment that the anchor names, or after any other line."""
+    """Apply a diff to the files of a tree.
+
+    Lines marked `-` are removed. Lines marked `+` are added before the definition or comment that
+    the anchor names, or after any other line.
+    """
     for name, hunks in parts(diff).items():
         path = tree / name
         for anchor, lines in hunks:

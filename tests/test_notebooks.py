@@ -74,12 +74,12 @@ def test_rendering_shows_one_s_own_results_or_what_ships_and_says_so(
     assert rendered == dict.fromkeys((path.stem for path in NOTEBOOKS), (str(output), "synthetic"))
     rendered.clear()
     assert render.main(str(tmp_path), "paper", "ml-1m") == 0
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert rendered["01_table1"] == (str(render.PUBLISHED / "multi_step"), "ml-1m,lastfm-2k")
     assert (
-        "01_table1: full-size results that ship with the project; make reproduce-table1 PRESET=paper DATASETS=ml-1m measures your own"
-        in told
-    )
+        "01_table1: full-size results that ship with the project; make reproduce-table1 "
+        "PRESET=paper DATASETS=ml-1m measures your own"
+    ) in printed
     assert rendered["03_dataset_characteristics"] == rendered["01_table1"]
 
 

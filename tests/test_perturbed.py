@@ -36,7 +36,7 @@ def test_a_row_is_the_attack_of_its_key(shop):
     points += perturbations.points("bim", [0.4], (1, 4), "l2")
     points += perturbations.points("pgd", [0.2], (3,))
     points += perturbations.points("fgsm", [0.2], start="after_pgd")
-    rows, users = perturbed.attack(keys([{}, *points]), interactions, {}, SEED, 0.1, None)
+    rows, users = perturbed.attack(keys([{}, *points]), interactions, {}, 0.1, None)
     triples = data.sample_triples(interactions, SEED)
     pgd = perturbations.pgd(P, Q, triples, 0.2, 3, seed=SEED, init_range=0.1)
     deltas = [
@@ -64,7 +64,7 @@ def test_a_further_draw_has_negatives_and_a_start_of_its_own_by_the_seed(shop):
 
     def row(seed, **draw):
         points = [{"model": "BPR-MF", "seed": seed, "k": K, **point, **draw}]
-        return perturbed.attack(points, interactions, {}, seed, 0.1, None)[0][0]
+        return perturbed.attack(points, interactions, {}, 0.1, None)[0][0]
 
     first = row(SEED, draw=1)
     drawn = int(np.random.SeedSequence((SEED, 1)).generate_state(1)[0])
@@ -84,7 +84,7 @@ def test_a_projection_is_served_and_an_aware_attacker_knows(shop, tmp_path):
         points += [{**base, "defense": name, "rank": rank} for rank in (2, 5)]
     widest = Transformation(5, clicks=True, widest=5)
     points = keys(points, ("best",))
-    rows, _ = perturbed.defend(points, interactions, {}, SEED, 0.05, widest, tmp_path)
+    rows, _ = perturbed.defend(points, interactions, {}, 0.05, widest, tmp_path)
     triples = data.sample_triples(interactions, SEED)
     unaware = perturbations.bim(P, Q, triples, 0.3, 2)
     expected = [metrics(P + unaware.user, Q + unaware.item, interactions)]

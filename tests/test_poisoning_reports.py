@@ -102,11 +102,9 @@ def test_attacks_are_compared_user_by_user_over_the_means_of_seeds(rows):
             [rng.random(50) < p for p in (*probabilities, *[(0.12, 0.75)[place]] * 2)], np.float64
         )
         before, after = users[:2].mean(0), users[2:4].mean(0)
-        told, p = cells[2 * place].strip(), float(cells[2 * place + 1])
-        assert (
-            told
-            == f"{before.mean():.4f} -> {after.mean():.4f} ({100 * (after.mean() / before.mean() - 1):+.1f}%)"
-        )
+        shown, p = cells[2 * place].strip(), float(cells[2 * place + 1])
+        change = 100 * (after.mean() / before.mean() - 1)
+        assert shown == f"{before.mean():.4f} -> {after.mean():.4f} ({change:+.1f}%)"
         flipped = (np.random.default_rng(1).choice([-1, 1], (4000, 50)) * (after - before)).mean(1)
         assert p == pytest.approx(
             (np.abs(flipped) >= abs((after - before).mean()) - 1e-12).mean(), abs=0.04
@@ -114,7 +112,7 @@ def test_attacks_are_compared_user_by_user_over_the_means_of_seeds(rows):
 
 
 def test_each_group_of_targets_has_a_test_of_its_own(tmp_path):
-    """The attack reaches 40 users of 50 with the head's targets, of whom it had 5, and nobody with the tail's."""
+    """The head's targets reach 40 users of 50, after 5 before the attack; the tail's reach none."""
     made = [
         row(0, attack, group=group) for group in ("head", "tail") for attack in ("none", "recsys20")
     ]
@@ -236,7 +234,10 @@ def seeded(values, attack="recsys20", group="head"):
 
 
 def test_deviations_over_attack_seeds_and_over_victim_seeds(tmp_path):
-    """Means per attack seed of .15, .25 and .35; squares of .005 + .005 + .02 within them, on 3 degrees of freedom."""
+    """The means per attack seed are .15, .25 and .35.
+
+    The squares within them are .005 + .005 + .02, on 3 degrees of freedom.
+    """
     made = [row(seed, target_HR=0.1) for seed in (0, 1)]
     made += seeded({0: (0.1, 0.2), 4: (0.2, 0.3), 9: (0.25, 0.45)}) + seeded(
         {0: (0.1, 0.3), 4: (0.2,)}, group="tail"

@@ -1,5 +1,6 @@
 """Fake profiles: on disk, among real users, and what gives them away."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from advrec_tf import data
 from advrec_tf.errors import UserError
+from advrec_tf.execution import storage
 from advrec_tf.poisoning import Profiles
 from advrec_tf.poisoning.ratings import rating_matrix
 
@@ -25,6 +27,42 @@ def test_saved_profiles_are_read_back(shop, tmp_path):
     np.testing.assert_array_equal(read.matrix(), X)
     table = pd.read_csv(tmp_path / "profiles.csv")
     assert table.to_numpy().tolist() == [[0, 3, 4], [0, 5, 5], [1, 0, 1]]
+
+
+COUNTS = "users, items and finite ratings are not as many as each other"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("users", np.zeros((2, 2), np.int32), "users are not a list of integers within 0 ... 1"),
+        ("items", np.zeros(3), "items are not a list of integers within 0 ... 16"),
+        ("items", np.array([0, 1, 17]), "items are not a list of integers within 0 ... 16"),
+        ("users", np.array([0, 1]), COUNTS),
+        ("ratings", np.ones(2, np.float32), COUNTS),
+        ("ratings", np.full(3, np.nan), COUNTS),
+        ("targets", np.array([[1], [2]]), "targets are not a list of integers within 0 ... 16"),
+        ("targets", np.array([17]), "targets are not a list of integers within 0 ... 16"),
+        ("n_users", np.array([1, 2]), "its arrays are others"),
+        ("ratings", np.float32(3), "its arrays are others"),
+    ],
+)
+def test_arrays_that_are_no_profiles_are_refused(shop, tmp_path, name, value, fault):
+    X = np.zeros((2, 17))
+    X[0, [3, 5]], X[1, 0] = (4, 5), 1
+    made = Profiles.from_matrix("mine", X, shop, (3,), rated=True)
+    path = tmp_path / "other.npz"
+    storage.save(path, made.arrays() | {name: value})
+    with pytest.raises(UserError, match=re.escape(f"{path}: not a file of profiles ({fault})")):
+        Profiles.load(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"not an archive" * 20])
+def test_a_file_that_is_no_archive_is_refused(tmp_path, content):
+    path = tmp_path / "other.npz"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="other.npz: the file is damaged or of an earlier version"):
+        Profiles.load(path)
 
 
 def test_profiles_stand_after_the_real_users(shop):

@@ -8,6 +8,7 @@ import pytest
 from advrec_tf.errors import UserError
 from advrec_tf.execution.records import difference
 from advrec_tf.execution.results import Job, Layout, measure, read_results, read_users, recorded_run
+from advrec_tf.execution.storage import save
 
 from rows import MADE
 
@@ -104,6 +105,34 @@ def test_results_of_another_version_are_an_error(tmp_path):
         recorded_run(tmp_path, {"epochs": 5, "grid": (1, 2)}, {}, {}, Layout(("a",), ())),
     ):
         pass
+
+
+def test_results_of_an_earlier_version_are_an_error_without_their_config(tmp_path):
+    """Nothing says what they were measured with, and their file is left as it is."""
+    run(tmp_path)
+    (tmp_path / "config.json").unlink()
+    before = (tmp_path / "results.csv").read_bytes()
+    layout = Layout(("model", "seed", "threat_model"), ("nDCG",))
+    with (
+        pytest.raises(UserError, match="results.csv: .* without threat_model: measure again in"),
+        recorded_run(tmp_path, {"epochs": 5}, {}, {}, layout),
+    ):
+        pass
+    assert (tmp_path / "results.csv").read_bytes() == before
+
+
+def test_a_job_of_another_program_is_an_error(tmp_path):
+    run(tmp_path)
+    save(tmp_path / "jobs" / "other.npz", {"values": np.zeros(3)})
+    with pytest.raises(UserError, match="other.npz: not a result of this version: choose another"):
+        run(tmp_path)
+
+
+def test_a_table_is_read_only_with_the_columns_that_are_needed(tmp_path):
+    run(tmp_path)
+    assert len(read_results(tmp_path, columns=("seed", "nDCG"))) == 4
+    with pytest.raises(UserError, match="results.csv: its columns .* without epsilon, unit:"):
+        read_results(tmp_path, columns=("seed", "epsilon", "unit"))
 
 
 def test_a_result_is_on_disk_before_anybody_is_told(tmp_path):

@@ -1,6 +1,8 @@
-"""What an algorithm gives on a tiny case, beside its version: who changes the one has to change the other, or stale caches are taken for new.
+"""The result of each algorithm on a tiny case, next to its version.
 
-The figures are norms of what comes out, so that another processor's last bit does not matter.  python tests/test_versions.py prints them
+A change of the result must raise the version, or stale caches are taken for new. The numbers are
+norms of the results, so that another processor's last bit does not matter.
+`python tests/test_versions.py` prints them.
 """
 
 import sys

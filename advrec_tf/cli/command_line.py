@@ -53,6 +53,7 @@ def help_of(experiment: str | None) -> str:
 
 
 def _help_line(flag: Flag, experiment: str) -> str:
+    """Return the line of --help on a flag: its help, choices, and default in each preset."""
     choices = f" ({', '.join(flag.choices)})" if flag.choices and flag.kind is str else ""
     defaults = [_shown(default(flag, experiment, preset)) for preset in PRESETS]
     text = f" [{'; quick: '.join(dict.fromkeys(defaults))}]" if any(defaults) else ""
@@ -60,6 +61,7 @@ def _help_line(flag: Flag, experiment: str) -> str:
 
 
 def _shown(value: Any) -> str:
+    """Return a default as text; a long list is shortened."""
     if value is None or value == []:
         return ""
     if not isinstance(value, list):

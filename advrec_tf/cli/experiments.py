@@ -103,6 +103,7 @@ EXPERIMENTS = {
 
 
 def _of_kind(kind: str) -> tuple[str, ...]:
+    """Return the names of the experiments of a kind."""
     return tuple(name for name, entry in EXPERIMENTS.items() if entry.kind == kind)
 
 

@@ -74,6 +74,7 @@ def command_of(experiment: str, values: dict[str, Any]) -> list[str]:
 
 
 def _word(value: Any) -> str:
+    """Return a value as a command line spells it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

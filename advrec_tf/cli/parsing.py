@@ -79,6 +79,7 @@ def parsed(flag: Flag, given: Any) -> Any:
 
 
 def _parsed_text(flag: Flag, text: str) -> Any:
+    """Return the value that the text of a flag spells. Raises UserError for other texts."""
     if text in flag.choices:
         return text
     if flag.kind is str:
@@ -100,6 +101,7 @@ def _parsed_text(flag: Flag, text: str) -> Any:
 
 
 def _noun(flag: Flag) -> str:
+    """Return in words which numbers a flag takes, such as `a whole number from 1 up`."""
     noun = f"{_NOUNS[flag.kind]}s" if flag.several else f"a {_NOUNS[flag.kind]}"
     if flag.high < math.inf:
         return f"{noun} from {flag.low:.10g} to {flag.high:.10g}"

@@ -66,10 +66,12 @@ class Section(NamedTuple):
 
 
 def _same(*names: str) -> dict[str, str]:
+    """Return a map from flags to the fields of the same names."""
     return dict(zip(names, names))
 
 
 def _without(experiments: tuple[str, ...], *left_out: str) -> tuple[str, ...]:
+    """Return the experiments that are not left out."""
     return tuple(name for name in experiments if name not in left_out)
 
 

@@ -69,6 +69,7 @@ def fetch(remote: Remote, folder: Path, progress: bool = True) -> Path:
 
 
 def _download(url: str, partial: Path, progress: bool) -> None:
+    """Download a file, from where a partial one ends. Raises OSError if the connection breaks."""
     have = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:

@@ -77,6 +77,7 @@ class Interactions:
         )
 
     def _ratings(self) -> np.ndarray:
+        """Return the train ratings. Raises UserError if there are none."""
         if self.train_ratings is None:
             raise UserError(f"{self.name} has no ratings")
         return self.train_ratings

@@ -111,6 +111,7 @@ def _own_name(path: str) -> str:
 
 
 def _has_sizes_of(data: Interactions, source: Source) -> bool:
+    """Return whether data have the numbers of users, items and interactions that are published."""
     sizes = data.n_users, data.n_items, len(data.train_users) + len(data.test_users)
     return all(
         published in (None, size)
@@ -119,6 +120,7 @@ def _has_sizes_of(data: Interactions, source: Source) -> bool:
 
 
 def _split_tables(folder: Path) -> tuple[Path, ...]:
+    """Return the train and test tables of a folder, () if it has none."""
     for pair in _SPLIT_FILES:
         if all((folder / file).exists() for file in pair):
             return tuple(folder / file for file in pair)

@@ -18,26 +18,4 @@ from advrec_tf.data.sources import NAMES
 from advrec_tf.data.subsampling import k_core, sample_users
 from advrec_tf.data.synthesis import synthetic
 
-__all__ = [
-    "GROUPS",
-    "K_CORES",
-    "NAMES",
-    "Interactions",
-    "RatingBatches",
-    "Triples",
-    "UserBatches",
-    "check_negatives",
-    "check_targets",
-    "choose_targets",
-    "default_data_dir",
-    "distinct_names",
-    "k_core",
-    "load",
-    "popularity_groups",
-    "rating_batches",
-    "sample_triples",
-    "sample_users",
-    "shuffled_batches",
-    "synthetic",
-    "user_batches",
-]
+__all__ = [name for name in globals() if not name.startswith("_")]

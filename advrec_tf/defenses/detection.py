@@ -16,6 +16,7 @@ from advrec_tf.defenses.protocol import Defense
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import DETECTION
 from advrec_tf.execution import storage
+from advrec_tf.execution.results import Measured
 from advrec_tf.poisoning import Profiles
 
 KERNELS: dict[str, dict[str, Any]] = {
@@ -62,6 +63,10 @@ def labels_of(data: Interactions, n_real: int) -> np.ndarray:
 
 
 def _folds(labels: np.ndarray, folds: int, seed: int) -> StratifiedKFold:
+    """Return stratified folds of the users. Raises UserError for fewer fakes than folds.
+
+    labels: [users], True for fakes
+    """
     if labels.sum() < folds:
         raise UserError(
             f"{folds}-fold cross-validation needs at least as many fake users as folds,"
@@ -97,7 +102,7 @@ def fold_scores(
     labels: np.ndarray,
     folds: int = 10,
     c: float = 1.0,
-) -> tuple[list[dict], dict]:
+) -> Measured:
     """Score the kernel and number of components of every point on one fold.
 
     PCA is fitted on the training users of the fold.
@@ -151,6 +156,7 @@ class Svm(Defense):
 
     @property
     def columns(self) -> dict:
+        """Return the key columns of a row: the defence, its kernel and its components."""
         return {"defense": "svm", "kernel": self.kernel, "components": self.components}
 
     def cleaned(self, data: Interactions, n_real: int, cache_dir: Path) -> Interactions:
@@ -189,6 +195,7 @@ class Svm(Defense):
         return scores > 0, scores
 
     def _out_of_fold(self, matrix: sparse.csr_matrix, labels: np.ndarray) -> np.ndarray:
+        """Return each user's score by the SVM of the folds without that user: float64 [users]."""
         scores = np.full(len(labels), np.nan)
         for train, test in _folds(labels, self.folds, self.seed).split(labels, labels):
             scores[test] = self._scores(matrix, labels, train, matrix[test])
@@ -238,7 +245,7 @@ def evaluate_detector(
     tested: dict[str, Profiles],
     detector: Svm | None,
     cache_dir: Path,
-) -> tuple[list[dict], dict]:
+) -> Measured:
     """Evaluate a detector on the fakes that each point names in `tested_on`.
 
     Without a detector, the unsupervised distance flags as many users as there are fakes.
@@ -257,9 +264,7 @@ def evaluate_detector(
     return rows, {}
 
 
-def component_separation(
-    points: list[dict], data: Interactions, fakes: Profiles
-) -> tuple[list[dict], dict]:
+def component_separation(points: list[dict], data: Interactions, fakes: Profiles) -> Measured:
     """Measure how well each principal component separates fakes from real users.
 
     Every point is a component, numbered from 1.  The arrays hold every user's coordinate on it.

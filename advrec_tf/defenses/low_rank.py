@@ -55,6 +55,7 @@ class LowRank(Defense):
     partial: str = "keep"  # incomplete last patches
 
     def __post_init__(self):
+        """Raise UserError for an unknown choice and for a threshold below FLOOR."""
         for value, choices, subject in (
             (self.enter, CONVERSIONS, "values enter by"),
             (self.choose, CHOICES, "new ratings are chosen by"),
@@ -75,10 +76,12 @@ class LowRank(Defense):
 
     @property
     def feedback(self) -> str:
+        """Return what the reconstructed values mean to WRMF, see `WRMFConfig.feedback`."""
         return {"weights": "weights", "dense": "values"}.get(self.enter, "binary")
 
     @property
     def columns(self) -> dict:
+        """Return the key columns of a row: defense, patch, rank and, for ratings, their share."""
         parts = ["low_rank"]
         if self.enter not in ("ratings", LowRank.enter):
             parts.append(self.enter)
@@ -99,10 +102,14 @@ class LowRank(Defense):
         return training_interactions(data, rebuilt, self.enter, self.threshold)
 
     def rebuilt(self, data: Interactions, cache_dir: Path) -> sparse.csr_matrix:
-        """Return the reconstruction without values below FLOOR, from the cache if it is there."""
+        """Return the low-rank reconstruction of the train matrix: sparse [users, items].
+
+        Values below FLOOR are left out. It is read from the cache if it is there.
+        """
         matrix = data.matrix(self.of_ratings)
 
         def build():
+            """Compute the arrays of the reconstruction."""
             if self.patch is None:
                 return _parts_of(next(reconstruct_full(matrix, (self.rank,), FLOOR)))
             order = self.shuffle_seed, self.partial
@@ -144,11 +151,13 @@ class Transformation(Defense):
 
     @property
     def columns(self) -> dict:
+        """Return the key columns of a row: those of the defence before this one, and the rank."""
         first = self.before.columns if self.before else {}
         name = "transformation" if self.before is None else f"{first['defense']} + transformation"
         return first | {"defense": name, "rank": self.rank}
 
     def cleaned(self, data: Interactions, n_real: int, cache_dir: Path) -> Interactions:
+        """Return the data after the defence that comes before this one, if there is one."""
         return data if self.before is None else self.before.cleaned(data, n_real, cache_dir)
 
     def served(self, data: Interactions, cache_dir: Path) -> Projection:
@@ -163,26 +172,24 @@ class Transformation(Defense):
             raise UserError(
                 f"the rank {self.rank} of the transformation must lie in 1 ... {min(matrix.shape)}"
             )
-        fingerprint, width = (
-            data.ratings_fingerprint if of_ratings else data.fingerprint,
-            self.widest or min(matrix.shape),
-        )
+        width = self.widest or min(matrix.shape)
         identity = {
             "version": VERSION,
             "ratings": of_ratings,
-            "data": fingerprint,
+            "data": data.ratings_fingerprint if of_ratings else data.fingerprint,
             "vectors": width,
         }
-        found = storage.cached(
+        bases = storage.cached(
             Path(cache_dir) / "bases", identity, lambda: dict(zip("UV", projection(matrix, width)))
         )
-        have = found["U"].shape[1]
-        if have < self.rank:
+        available = bases["U"].shape[1]
+        if available < self.rank:
             print(
-                f"advrec: {data.name} has {have} singular values above 0: a projection of rank {self.rank} is that of rank {have}",
+                f"advrec: {data.name} has {available} singular values above 0: "
+                f"a projection of rank {self.rank} is that of rank {available}",
                 file=sys.stderr,
             )
-        return Projection(found["U"], found["V"]).of_rank(self.rank)
+        return Projection(bases["U"], bases["V"]).of_rank(self.rank)
 
 
 def prepare_full(data: Interactions, ranks: tuple[int, ...], cache_dir: Path) -> None:
@@ -198,6 +205,7 @@ def prepare_full(data: Interactions, ranks: tuple[int, ...], cache_dir: Path) ->
             storage.cached(folder, identities[rank], partial(_parts_of, rebuilt))
 
 
-def _parts_of(matrix: sparse.csr_matrix) -> dict[str, np.ndarray]:
+def _parts_of(matrix: sparse.csr_matrix) -> storage.Arrays:
+    """Return the arrays that a sparse matrix is stored as."""
     matrix.sort_indices()
     return {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}

@@ -10,6 +10,7 @@ from advrec_tf import evaluation
 from advrec_tf.data import Interactions
 from advrec_tf.defenses import Defense
 from advrec_tf.execution import storage
+from advrec_tf.execution.results import Measured
 from advrec_tf.poisoning import Profiles, likeness
 from advrec_tf.recommenders import (
     EnsembleConfig,
@@ -48,6 +49,7 @@ def train_or_load(
     from advrec_tf.recommenders.trainer import train  # needs TensorFlow
 
     def build():
+        """Train in a scratch folder, which is removed afterwards, and return the factors."""
         scratch = train(
             data,
             settings,
@@ -96,7 +98,7 @@ def measure(
     targets: tuple[int, ...],
     cache_dir: Path,
     progress: bool = True,
-) -> tuple[list[dict], storage.Arrays]:
+) -> Measured:
     """Train a victim after its defence; return its row, and the metrics of every tested user.
 
     It is measured on the real users of the clean `data`.
@@ -150,7 +152,7 @@ def certify(
     targets: tuple[int, ...],
     cache_dir: Path,
     progress: bool = True,
-) -> tuple[list[dict], storage.Arrays]:
+) -> Measured:
     """Return certified metrics of an ensemble trained on clean data, for each number of fakes."""
     epochs, seed = points[0]["epoch"], points[0]["seed"]
     folder = cache_dir / "victims"
@@ -171,7 +173,7 @@ def profile_similarity(
     data: Interactions,
     profiles: Profiles,
     changed_entries: int | None = None,
-) -> tuple[list[dict], storage.Arrays]:
+) -> Measured:
     """Return how close fake profiles are to real ones.
 
     changed_entries: how many entries zeroth-order steps have changed, if there were steps

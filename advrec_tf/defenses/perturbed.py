@@ -1,4 +1,4 @@
-"""Measuring trained factors under attacks, with and without a projection: the work of one job."""
+"""Measure trained factors under attacks, with and without a projection: the work of one job."""
 
 from itertools import groupby
 from pathlib import Path
@@ -9,6 +9,7 @@ import numpy as np
 from advrec_tf import evaluation, perturbations
 from advrec_tf.data import Interactions, sample_triples
 from advrec_tf.defenses.low_rank import Transformation
+from advrec_tf.execution.results import Measured
 from advrec_tf.perturbations import EMBEDDING_ATTACKS
 from advrec_tf.recommenders import MostPopular, selected_factors
 from advrec_tf.recommenders.baselines import BASELINES
@@ -26,9 +27,10 @@ def list_path(lists_dir: Path, key: dict) -> Path:
     return lists_dir / f"{'_'.join([key['model'], *parts])}.tsv"
 
 
-class _Measured:
-    """The rows of a job, every tested user's nDCG of each row, and, if `resample`, all metrics of
-    users drawn with replacement.
+class _Rows:
+    """The rows of a job, with the nDCG of each tested user.
+
+    If `resample`, it also holds all metrics of users drawn with replacement.
     """
 
     def __init__(self, data: Interactions, lists_dir: Path | None, resample: bool = False):
@@ -45,7 +47,11 @@ class _Measured:
         clean: tuple = (),
         delta: tuple = (),
     ) -> None:
-        """Add one point. factors: P and Q of the lists, if any, the sum of `clean` and `delta`"""
+        """Add the row of one point, and save its lists [U, k] if there is a folder for them.
+
+        factors: P and Q that gave the lists, the sum of `clean` and `delta`; empty if the model
+        has no factors
+        """
         if self.lists_dir is not None:
             evaluation.save_lists(list_path(self.lists_dir, point), lists, self.data, *factors)
         norms = [float(np.linalg.norm(x, axis=1).mean()) for x in (*clean, *delta)]
@@ -57,13 +63,14 @@ class _Measured:
             self.resampled.append(evaluation.resampled_metrics(lists, self.data).astype(np.float32))
 
     def again(self, point: dict) -> None:
-        """Add the last lists under another key."""
+        """Add the last row once more, with the key of another point."""
         self.rows.append(self.rows[-1] | point)
         self.users.append(self.users[-1])
         self.resampled += self.resampled[-1:]
 
     @property
-    def result(self) -> tuple[list[dict], dict[str, np.ndarray]]:
+    def result(self) -> Measured:
+        """Return the rows, and arrays with one entry for each row."""
         arrays = {"nDCG": np.array(self.users)}
         if self.resample:
             arrays["resampled"] = np.array(self.resampled)
@@ -74,19 +81,22 @@ def attack(
     points: list[dict],
     data: Interactions,
     weights: dict,
-    seed: int,
     init_range: float,
     lists_dir: Path | None,
     resample: bool = False,
-) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """Return the metrics of one attack on one model at every point.
+) -> Measured:
+    """Return a row of metrics for each point of one attack on one model, and arrays by user.
 
-    weights: arguments of `selected_factors`. Points of a further draw all have the same `draw`.
+    points: they have one `seed`, and one `draw` if the attack has other negatives and starts than
+    those of the seed; weights: arguments of `selected_factors`; init_range: of PGD's random start;
+    lists_dir: where lists are saved, if anywhere. The arrays are nDCG [points, users] and, if
+    `resample`, all metrics of users drawn with replacement.
     """
     _, P, Q = selected_factors(**weights)
-    if draw := points[0].get("draw", 0):
+    seed, draw = points[0]["seed"], points[0].get("draw", 0)
+    if draw:
         seed = int(np.random.SeedSequence((seed, draw)).generate_state(1)[0])
-    measured, last = _Measured(data, lists_dir, resample), None
+    measured, last = _Rows(data, lists_dir, resample), None
     triples = _triples(points, data, seed)
     for point, delta in perturbations.perturbed(P, Q, triples, points, seed, init_range):
         if delta is last:
@@ -98,9 +108,7 @@ def attack(
 
 
 def _triples(points: list[dict], data: Interactions, seed: int):
-    """Return the chunks of triples whose loss an attack raises, or None if no point follows a
-    gradient.
-    """
+    """Return the triples whose loss the attack raises, or None if no point follows a gradient."""
     attacks = [EMBEDDING_ATTACKS.get(point.get("attack", "")) for point in points]
     if all(attack is None or attack.draw for attack in attacks):
         return None
@@ -112,9 +120,9 @@ def baseline(
     data: Interactions,
     lists_dir: Path | None,
     resample: bool = False,
-) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """Return the metrics of a recommender that learns nothing or next to nothing."""
-    measured = _Measured(data, lists_dir, resample)
+) -> Measured:
+    """Return the metrics of a baseline recommender for each point; `model` and `seed` name it."""
+    measured = _Rows(data, lists_dir, resample)
     for point in points:
         model = BASELINES[point["model"]](data, point["seed"])
         factors: tuple = ()
@@ -125,10 +133,8 @@ def baseline(
     return measured.result
 
 
-def certify(
-    points: list[dict], data: Interactions, weights: dict, **_: Any
-) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """Return RE and nDCG below which no perturbation of a point's epsilon can bring them."""
+def certify(points: list[dict], data: Interactions, weights: dict, **_: Any) -> Measured:
+    """Return certified lower bounds of RE and nDCG for perturbations of each point's epsilon."""
     P, Q = selected_factors(**weights)[1:]
     k = points[0]["k"]
     radii = evaluation.certified_radii(P, Q, data, points[0]["ball"], k)
@@ -143,21 +149,22 @@ def defend(
     points: list[dict],
     data: Interactions,
     weights: dict,
-    seed: int,
     init_range: float,
     defense: Transformation,
     cache_dir: Path,
     **_: Any,
-) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """Return the metrics of factors that are projected before users are served from them.
+) -> Measured:
+    """Return the metrics of perturbed factors that are projected before they rank items.
 
-    defense: of the highest rank. A point of a lower rank has the first of its vectors, and a point
-    without a rank is undefended. An attacker is aware of the projection if the point says so.
+    points: the column `rank` says on how many singular vectors factors are projected, None means
+    on none; the column `defense` says whether the attacker is AWARE of it. defense: of the highest
+    rank; lower ranks use its first vectors. Other arguments as in `attack`.
     """
     P, Q = selected_factors(**weights)[1:]
-    measured, triples = _Measured(data, None), _triples(points, data, seed)
+    seed = points[0]["seed"]
+    measured, triples = _Rows(data, None), _triples(points, data, seed)
     projection = defense.served(data, cache_dir)
-    for rank, group in groupby(points, key=_known_rank):
+    for rank, group in groupby(points, lambda p: p["rank"] if p["defense"] == AWARE else None):
         served = None if rank is None else projection.of_rank(rank)
         attacks = perturbations.perturbed(P, Q, triples, list(group), seed, init_range, served)
         for point, delta in attacks:
@@ -166,8 +173,3 @@ def defend(
                 factors = projection.of_rank(point["rank"])(*factors)
             measured.add(point, evaluation.top_k(*factors, data, point["k"]))
     return measured.result
-
-
-def _known_rank(point: dict) -> int | None:
-    """Return the rank of the projection that the attacker differentiates through, if any."""
-    return point["rank"] if point["defense"] == AWARE else None

@@ -15,7 +15,9 @@ class Projection(NamedTuple):
     V: np.ndarray
 
     def __call__(self, user, item):
-        """Return U U^T `user` and V V^T `item`: arrays of arrays, and differentiable tensors of
+        """Return U U^T `user` and V V^T `item`.
+
+        user: [users, D]; item: [items, D]. Arrays give arrays, and tensors give differentiable
         tensors.
         """
         if isinstance(user, np.ndarray):
@@ -35,7 +37,10 @@ class Projection(NamedTuple):
 def project(
     A: np.ndarray, B: np.ndarray, U: np.ndarray, V: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A' = U U^T A and B' = V V^T B, without the square matrices.  (Eq. 2)  A: [users, D], B: [items, D], U: [users, k], V: [items, k]"""
+    """Return A' = U U^T A and B' = V V^T B, without the square matrices (Eq. 2).
+
+    A: [users, D]; B: [items, D]; U: [users, k]; V: [items, k]
+    """
     return (U @ (U.T @ A)).astype(A.dtype), (V @ (V.T @ B)).astype(B.dtype)
 
 

@@ -6,19 +6,4 @@ from advrec_tf.defenses.low_rank import LowRank, Transformation, projection
 from advrec_tf.defenses.protocol import Defense, Projection, project
 from advrec_tf.defenses.reconstruction import reconstruct, reconstruct_full
 
-__all__ = [
-    "CONVERSIONS",
-    "KERNELS",
-    "PARTIAL",
-    "Defense",
-    "LowRank",
-    "Projection",
-    "Svm",
-    "Transformation",
-    "project",
-    "projection",
-    "reconstruct",
-    "reconstruct_full",
-    "sanitize",
-    "unsupervised_scores",
-]
+__all__ = [name for name in globals() if not name.startswith("_")]

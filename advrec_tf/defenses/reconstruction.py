@@ -127,6 +127,11 @@ def reconstruct_full(
 def _approximation(
     inner: sparse.csr_matrix, basis: np.ndarray, rank: int, threshold: float
 ) -> sparse.csr_matrix:
+    """Return the best approximation of `inner` of this rank, without values up to the threshold.
+
+    inner: [m, n]; basis: [m, r], its left singular vectors, those of large values first. At full
+    rank it is `inner` itself. Rows are computed in blocks, because the result is dense at first.
+    """
     if rank >= min(inner.shape):
         low = inner.copy()
         low.data[np.abs(low.data) <= threshold] = 0
@@ -138,10 +143,12 @@ def _approximation(
 
 
 def _above(block: np.ndarray, threshold: float) -> sparse.csr_matrix:
+    """Return a dense block as a sparse one, without values up to the threshold."""
     return sparse.csr_matrix(np.where(np.abs(block) > threshold, block, 0).astype(np.float32))
 
 
 def _check(size: int, rank: int) -> None:
+    """Raise UserError for a patch size or rank below 1, or a rank above the size."""
     if size < 1 or rank < 1:
         raise UserError(f"a patch and its rank must be at least 1, not [{size}, {rank}]")
     if rank > size:

@@ -15,12 +15,11 @@ def training_interactions(
 ) -> Interactions:
     """Return the data with the train interactions that a conversion makes of a reconstruction.
 
-    binarize, rating_matrix: a 1 where the reconstruction (of clicks, of ratings) exceeds the
-    threshold.
-    binarize_and_keep: the same of clicks, and every original interaction.
-    weights: the original interactions; their reconstructed values in [0, 1] are ratings that scale
-    WRMF's weight.
-    dense: all values of the reconstruction as ratings, WRMF's targets (`WRMFConfig.feedback`).
+    rebuilt: [users, items]. The conversions are: "binarize" and "rating_matrix", a click where the
+    reconstruction (of clicks, of ratings) exceeds the threshold; "binarize_and_keep", the same of
+    clicks, and every original interaction; "weights", the original interactions, with reconstructed
+    values in [0, 1] as ratings that scale WRMF's weight; "dense", all values of the reconstruction
+    as ratings, which are WRMF's targets (`WRMFConfig.feedback`).
     """
     if conversion == "weights":
         values = np.asarray(rebuilt[data.train_users, data.train_items]).ravel()
@@ -78,6 +77,10 @@ def training_ratings(
 
 
 def _with_train(data: Interactions, matrix: sparse.csr_matrix, ratings: bool) -> Interactions:
+    """Return the data with the non-zero values of a matrix as train set, as ratings or as clicks.
+
+    matrix: [users, items]
+    """
     matrix = matrix.tocsr()
     matrix.sort_indices()
     users, items = matrix.tocoo().coords if ratings else matrix.nonzero()

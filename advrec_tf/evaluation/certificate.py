@@ -15,6 +15,7 @@ from advrec_tf.execution.threads import side_by_side
 CERTIFICATES = 3  # the version of the radii, one more whenever their bytes change
 PAIRS = 1 << 13  # of a test item and a rival, that are held in memory together
 BISECTIONS = 40  # of the interval around a root
+Elements = tuple[np.ndarray, np.ndarray]  # rows and columns of a matrix
 ROUNDING = 2.0**-24  # relative error of a number in single precision
 
 
@@ -52,6 +53,7 @@ def certified_radii(
     step = block_starts(data).step
 
     def nearest(start: int) -> np.ndarray:
+        """Return the k smallest radii of the block of test rows from `start` on."""
         users, items = (ids[start : start + step] for ids in (data.test_users, data.test_items))
         ratios = least_ratios(P[users], items, catalogue)
         ratios[_no_rivals(users, items, data)] = np.inf
@@ -68,9 +70,7 @@ def certified_metrics(radii: np.ndarray, epsilon: float) -> dict[str, float]:
     return rank_metrics(1 + np.sum(radii <= epsilon, axis=1), radii.shape[1])
 
 
-def _no_rivals(
-    users: np.ndarray, items: np.ndarray, data: Interactions
-) -> tuple[np.ndarray, np.ndarray]:
+def _no_rivals(users: np.ndarray, items: np.ndarray, data: Interactions) -> Elements:
     """Return rows and columns of the test items themselves and of the users' train items."""
     known = [data.train_items[data.indptr[user] : data.indptr[user + 1]] for user in users]
     rows = np.arange(len(users))
@@ -151,7 +151,7 @@ class _Rivals:
         return radii
 
     def _of_pairs(
-        self, rows: np.ndarray, rivals: np.ndarray, pairs: tuple[np.ndarray, np.ndarray]
+        self, rows: np.ndarray, rivals: np.ndarray, pairs: Elements
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return p and d [N, D], and s [N]."""
         users, items, others = rows[pairs[0]], self.items[rows[pairs[0]]], rivals[pairs]
@@ -178,7 +178,7 @@ def _smallest(ratios: np.ndarray, block: _Rivals, k: int) -> np.ndarray:
     return smallest
 
 
-def _pairs(mask: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _pairs(mask: np.ndarray) -> Iterator[Elements]:
     """Yield rows and columns of a mask's elements, PAIRS at a time."""
     rows, columns = np.nonzero(mask)
     for start in range(0, len(rows), PAIRS):

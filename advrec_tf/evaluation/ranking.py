@@ -46,11 +46,17 @@ def top_k_of_scores(blocks: Iterable[np.ndarray], data: Interactions, k: int) ->
 
 
 def _check_length(k: int, data: Interactions) -> None:
+    """Raise ValueError if lists of length k cannot be filled."""
     if not 1 <= k <= data.n_items:
         raise ValueError(f"k must lie in 1 ... {data.n_items}, not {k}")
 
 
 def _lists(scores: np.ndarray, start: int, data: Interactions, k: int) -> np.ndarray:
+    """Return each user's k items of highest score: int32 [rows, k], -1 where there are fewer.
+
+    scores: [rows, items] of a block of users, -inf for masked items; start: the first user. Test
+    items lose ties.
+    """
     part = slice(*np.searchsorted(data.test_users, [start, start + len(scores)]))
     tested = np.zeros(scores.shape, bool)
     tested[data.test_users[part] - start, data.test_items[part]] = True
@@ -109,6 +115,7 @@ def ranks_of_test_items(P: np.ndarray, Q: np.ndarray, data: Interactions) -> np.
     """
 
     def ranks_of(start: int, scores: np.ndarray) -> np.ndarray:
+        """Return the ranks of the test items of a block of users from `start` on."""
         part = slice(*np.searchsorted(data.test_users, [start, start + len(scores)]))
         users, items = data.test_users[part] - start, data.test_items[part]
         ranks = np.empty(len(users), np.int32)
@@ -153,6 +160,7 @@ def of_blocks(
     blocks = block_starts(data)
 
     def scored(start: int) -> _T:
+        """Return the result of `work` on the scores of the block from `start` on."""
         scores = P[start : start + blocks.step] @ Q.T
         return work(start, _masked(scores, start, data) if masked else scores)
 
@@ -160,6 +168,10 @@ def of_blocks(
 
 
 def _masked(scores: np.ndarray, start: int, data: Interactions) -> np.ndarray:
+    """Set the scores of each user's train items to -inf, in place.
+
+    scores: [rows, items]; start: the user of the first row
+    """
     known = slice(data.indptr[start], data.indptr[start + len(scores)])
     scores[data.train_users[known] - start, data.train_items[known]] = -np.inf
     return scores

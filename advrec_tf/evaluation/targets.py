@@ -48,12 +48,13 @@ def target_margins(
 def target_ranks(
     P: np.ndarray, Q: np.ndarray, data: Interactions, targets: tuple[int, ...]
 ) -> np.ndarray:
-    """Return the rank of each target among the items a tested user does not know.
+    """Return the rank of each target among the items that a tested user does not know.
 
-    The rank of a target that the user knows is NaN.  -> float64 [T, targets]
+    The result is float64 [T, targets]. The rank of a target that the user knows is NaN.
     """
 
     def ranks_of(start: int, scores: np.ndarray) -> np.ndarray:
+        """Return the ranks of the targets for a block of users: float [rows, targets]."""
         target_scores = scores[:, list(targets)]
         ranks = [np.count_nonzero(scores >= column[:, None], axis=1) for column in target_scores.T]
         return np.where(np.isneginf(target_scores), np.nan, np.stack(ranks, axis=1))
@@ -62,6 +63,7 @@ def target_ranks(
 
 
 def _hits(recommended: Recommendations) -> np.ndarray:
+    """Return `target_hits` of the lists."""
     return target_hits(recommended.lists, recommended.data, recommended.targets)
 
 

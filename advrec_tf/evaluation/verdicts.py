@@ -84,6 +84,7 @@ class Claim:
     published: str = ""
 
     def __post_init__(self) -> None:
+        """Raise ValueError if margin, relation and the other part do not go together."""
         exact = self.replication is Replication.EXACT
         if (self.margin > 0) != (self.relation is Relation.EQUAL and not exact):
             raise ValueError(f"{self.sentence}: a margin goes with equality, and only there")

@@ -113,6 +113,7 @@ def check_folder(backend: str, folder: Path, everywhere: Callable[..., dict[str,
 
 
 def _sees(mark: str) -> bool:
+    """Return whether this worker sees a file that the client has made."""
     return Path(mark).exists()
 
 

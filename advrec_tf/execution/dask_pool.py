@@ -68,10 +68,12 @@ class DaskPool:
 
     @property
     def capacity(self) -> int:
+        """Return how many tasks the cluster is given at once."""
         threads = sum(self.client.nthreads().values())
         return max(1, TASKS_PER_THREAD * threads)  # none while the last worker is being replaced
 
     def submit(self, number: int, task: Any, waiting: int) -> None:
+        """Send a task to the cluster, with references to large values that tasks share."""
         arguments = replaced(task.arguments, LARGE, self.shared)
         resources = {"memory": self.request.memory} if self.request.memory else None
         future = self.client.submit(
@@ -83,6 +85,7 @@ class DaskPool:
         self.done.add(future)
 
     def next(self) -> Done:
+        """Wait for the task that ends first and return its result."""
         return next(self.done).result()
 
 
@@ -125,10 +128,12 @@ def _wait_for_others(client: Any, prefix: str) -> None:
 
 
 def _count_running(prefix: str, dask_worker: Any) -> int:
+    """Return how many tasks of a run a worker is at."""
     return sum(str(task.key).startswith(prefix) for task in dask_worker.state.executing)
 
 
 def _memory(dask_worker: Any) -> float:
+    """Return the memory that a worker has for tasks, in GB."""
     return dask_worker.state.total_resources.get("memory", 0)
 
 

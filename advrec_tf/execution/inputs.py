@@ -38,6 +38,7 @@ def load_datasets(values: dict[str, Any]) -> tuple[list[Interactions], int]:
 
 
 def _load(name: str, values: dict[str, Any]) -> Interactions:
+    """Load one data set with the flags' split and columns, or only its part for validation."""
     columns: dict[str, str | int] = {}
     for text in values["columns"] or ():
         field, _, column = text.partition("=")

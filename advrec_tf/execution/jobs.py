@@ -1,7 +1,6 @@
 """Tasks side by side in processes of their own; a task starts as soon as its inputs exist."""
 
 import contextlib
-import importlib
 import os
 import signal
 import time
@@ -13,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
+from pkgutil import resolve_name as named  # the function of a name "module:name"
 from typing import Any, NamedTuple, Protocol
 
 from joblib.externals.loky import ProcessPoolExecutor
@@ -37,7 +37,7 @@ peak_workers_mb = 0  # the most memory that one process has held for a task of t
 
 
 def ignored(_: Any) -> None:
-    """Drop a result that is on disk."""
+    """Do nothing with a task's result, which is on disk already."""
 
 
 class Task(NamedTuple):
@@ -100,6 +100,11 @@ def run(
 
 
 def _run_in(pool: Pool, waiting: deque[tuple[Task, "_Stage"]]) -> None:
+    """Run all waiting tasks, and those of the stages that follow, until none is left.
+
+    Each task is handed its result here, in the client. When the last task of a stage ends, the next
+    stage of its sequence is queued.
+    """
     running: dict[int, tuple[Task, _Stage]] = {}
     count = 0
     while waiting or running:
@@ -132,6 +137,7 @@ def _next_stage(sequence: Stages) -> list[tuple[Task, _Stage]]:
 
 
 def _note_memory(megabytes: int) -> None:
+    """Keep the largest peak memory of a worker."""
     global peak_workers_mb
     peak_workers_mb = max(peak_workers_mb, megabytes)
 
@@ -171,6 +177,11 @@ class _Processes:
         self._running: dict[Future[Done], tuple[int, int]] = {}  # line, threads
 
     def submit(self, number: int, task: Task, waiting: int) -> None:
+        """Start a task in the free process of the lowest number.
+
+        Its threads are an equal share of what is left for it and the waiting tasks, up to
+        MAX_THREADS.
+        """
         left = self.capacity - sum(count for _, count in self._running.values())
         thread_count = min(MAX_THREADS, max(1, -(-left // (1 + waiting))))
         line = min(self._free)
@@ -186,6 +197,7 @@ class _Processes:
         self._running[future] = line, thread_count
 
     def next(self) -> Done:
+        """Wait for the task that ends first, free its process, and return its result."""
         future = next(iter(wait(self._running, return_when=FIRST_COMPLETED).done))
         self._free.append(self._running.pop(future)[0])
         return future.result()
@@ -205,12 +217,6 @@ class _Processes:
         """End the processes, so that nothing of them is left to complain at exit."""
         for executor in self._executors.values():
             executor.shutdown(kill_workers=True)
-
-
-def named(function: str) -> Any:
-    """Return the function of a name "module:name"."""
-    module, _, name = function.partition(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def run_task(number: int, function: str, arguments: dict, thread_count: int) -> Done:

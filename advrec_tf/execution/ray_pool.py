@@ -56,10 +56,12 @@ def opened(run_task: RunTask, folder: Path, request: ResourceRequest) -> Iterato
 
 
 def _nodes() -> list[dict]:
+    """Return the machines of the cluster that are alive."""
     return [node for node in ray.nodes() if node["Alive"]]
 
 
 def _has(resources: dict[str, float], request: ResourceRequest) -> bool:
+    """Return whether the free resources of a machine suffice for one task."""
     enough_memory = resources.get("memory", 0) >= request.memory * GB
     return resources.get("CPU", 0) >= request.threads and enough_memory
 
@@ -88,6 +90,7 @@ class RayPool:
         self.address = ray.get_runtime_context().gcs_address
 
     def submit(self, number: int, task: Any, waiting: int) -> None:
+        """Send a task to the cluster, with references to large values that tasks share."""
         arguments = replaced(task.arguments, LARGE, self.shared)
         self.left.append(
             self.remote.remote(
@@ -96,6 +99,10 @@ class RayPool:
         )
 
     def next(self) -> Done:
+        """Wait for the task that ends first and return its result.
+
+        Raises UserError when the cluster does not answer twice.
+        """
         done: list = []
         while not done:
             done, self.left = ray.wait(self.left, timeout=POLL_SECONDS)
@@ -128,6 +135,7 @@ def _connect() -> None:
 def _run_with_references(
     run_task: RunTask, number: int, function: str, arguments: dict, threads: int
 ) -> Done:
+    """Run a task in a worker, with references to shared values replaced by the values."""
     return run_task(number, function, replaced(arguments, ray.ObjectRef, ray.get), threads)
 
 

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from advrec_tf.errors import UserError
 from advrec_tf.execution import jobs, storage
 from advrec_tf.execution.startup import peak_memory_mb
 from advrec_tf.files import write_text
@@ -32,6 +33,16 @@ def read_record(path: Path) -> dict | None:
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
     return record if seal == storage.hashed(record, 64) else None
+
+
+def check_config(folder: Path, before: dict, config: dict) -> None:
+    """Raise UserError where the config stored in a folder differs from that of this run."""
+    for name in sorted({*config, *before}):
+        if before.get(name) != config.get(name):
+            text = difference(name, before.get(name), config.get(name))
+            raise UserError(
+                f"{folder} holds results of another config ({text}): choose another --output_dir"
+            )
 
 
 def difference(name: str, old: Any, new: Any) -> str:

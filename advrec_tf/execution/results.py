@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from advrec_tf.data.columns import number_of
 from advrec_tf.errors import UserError
 from advrec_tf.execution import jobs, storage
-from advrec_tf.execution.records import difference, read_record, surroundings, write_record
+from advrec_tf.execution.records import check_config, read_record, surroundings, write_record
 from advrec_tf.files import locked, replacing, write_text
 
 # The columns that hold texts; all other columns of a results.csv are numbers.
@@ -23,6 +24,7 @@ TEXTS = (
     *("patch", "sampling", "kernel", "detector", "tested_on", "by", "order", "column", "metric"),
     *("first", "second", "entry", "factors", "threat_model", "unit", "warnings", "source"),
 )
+Measured = tuple[list[dict], storage.Arrays]  # a row for each point, and arrays [points, ...]
 DAMAGED = "its content is not what was written"
 
 
@@ -34,15 +36,16 @@ class Layout(NamedTuple):
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """Return all columns, the keys first."""
         return *self.keys, *self.values
 
 
 class Job(NamedTuple):
     """Points that are measured together: function(points=points, **arguments) -> rows, users.
 
-    function: "module:name".  points: the key columns of its rows, which are made here alone.  The
-    function returns each point with its metrics, and `users`: arrays [points, users] of single
-    users' metrics, or whatever else is to be stored.  files: further files that it writes.
+    function: "module:name".  It returns `Measured`: each point with its metrics, and arrays of
+    single users' metrics or whatever else is to be stored.  points: the key columns of its rows,
+    which are made here alone.  files: further files that it writes.
     """
 
     function: str
@@ -84,25 +87,35 @@ class Results:
             self._write()
 
     def _read_table(self, path: Path, trusted: bool) -> None:
-        if trusted and _is_undamaged(path):
+        """Take the rows of an undamaged results.csv; say on stderr why another is ignored.
+
+        Raises UserError for other columns.
+        """
+        if _is_undamaged(path):
             frame = pd.read_csv(path, dtype=str, keep_default_na=False)
             if tuple(frame.columns) != self.layout.columns:
-                raise UserError(
-                    f"{path}: its columns are not those of this version; move the file away"
-                )
-            self._take(frame.to_dict("records"))
-            return
+                lacking = [name for name in self.layout.columns if name not in frame]
+                raise UserError(_other_columns(path, lacking))
+            if trusted:
+                self._take(frame.to_dict("records"))
+                return
         why = DAMAGED if trusted else "config.json does not say what it was measured with"
         print(
             f"advrec: {path}: {why}; what its jobs did not keep is measured again", file=sys.stderr
         )
 
     def _read_job(self, path: Path) -> None:
+        """Take the rows of a job's file; say on stderr that a damaged one is measured again.
+
+        Raises UserError for a job of another configuration.
+        """
         try:
             stored = storage.load(path)
         except UserError:
             print(f"advrec: {path}: {DAMAGED}; it is measured again", file=sys.stderr)
             return
+        if not {"rows", "binding"} <= stored.keys():
+            raise UserError(f"{path}: not a result of this version: choose another --output_dir")
         if str(stored["binding"]) != self.binding:
             raise UserError(
                 f"{self.folder} holds results of another config, which {path.name} was measured "
@@ -116,6 +129,7 @@ class Results:
         return self.folder / "jobs" / f"{storage.hashed(job.points, 20)}.npz"
 
     def __contains__(self, job: Job) -> bool:
+        """Return whether a job is done and its further files exist."""
         return self.path_of(job) in self._done and all(path.exists() for path in job.files)
 
     def add(self, job: Job, rows: list[dict]) -> None:
@@ -125,11 +139,13 @@ class Results:
         self._write()
 
     def _take(self, rows: list[dict]) -> None:
+        """Keep rows by their key, as texts; a later row replaces an earlier one of the same key."""
         for row in rows:
             texts = {name: _text(row.get(name)) for name in self.layout.columns}
             self._rows[tuple(texts[name] for name in self.layout.keys)] = texts
 
     def _write(self) -> None:
+        """Write all rows to results.csv, sorted by key, and its SHA-256 to results.sha256."""
         rows = [self._rows[key] for key in sorted(self._rows, key=_order)]
         text = pd.DataFrame(rows, columns=self.layout.columns).to_csv(index=False).encode()
         path = self.folder / "results.csv"
@@ -145,7 +161,8 @@ class Results:
 
 def _order(key: tuple[str, ...]) -> list[tuple[int, float, str]]:
     """Return what sorts the parts of a key: numbers by value, then texts."""
-    return [(0, float(part), "") if _is_number(part) else (1, 0.0, part) for part in key]
+    numbers = map(number_of, key)
+    return [(1, 0.0, part) if n is None else (0, n, "") for part, n in zip(key, numbers)]
 
 
 def _sum(content: bytes) -> str:
@@ -153,6 +170,7 @@ def _sum(content: bytes) -> str:
 
 
 def _is_undamaged(path: Path) -> bool:
+    """Return whether the content of a file is one that results.sha256 names."""
     sums = path.with_suffix(".sha256")
     return sums.exists() and _sum(path.read_bytes()).encode() in sums.read_bytes().split()
 
@@ -162,26 +180,28 @@ def _rows_of(stored: storage.Arrays) -> list[dict]:
 
 
 def _text(value: Any) -> str:
+    """Return a value as results.csv has it: "" for None, all digits of a float."""
     if value is None:
         return ""
     return repr(float(value)) if isinstance(value, float) else str(value)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _other_columns(path: Path, lacking: Sequence[str]) -> str:
+    """Say that a table lacks columns, or has others besides, and what to do."""
+    without = f", without {', '.join(lacking)}" if lacking else ""
+    text = f"{path}: its columns are not those of this version{without}"
+    return f"{text}: measure again in another --output_dir"
 
 
-def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
+def read_results(
+    folder: Path | str, name: str = "results.csv", columns: Sequence[str] = ()
+) -> pd.DataFrame:
     """Return the rows of <folder>/<name>, or of its packed form <name>.gz, as a frame.
 
     The columns of `TEXTS` hold texts, all others numbers.  Without a column `dataset` the folder's
     name is the data set.  attrs: "config", what the rows were measured with, and "statistics" of
-    the data.
-    Raises UserError for a missing file, and for one that differs from the sum beside it.
+    the data.  Raises UserError for a missing file, one that differs from the sum beside it, and
+    one that lacks one of `columns`.
     """
     path = Path(folder) / name
     packed = path.with_name(f"{name}.gz")  # the largest tables are published so
@@ -194,9 +214,11 @@ def read_results(folder: Path | str, name: str = "results.csv") -> pd.DataFrame:
         )
     if path.with_suffix(".sha256").exists() and not _is_undamaged(path):
         raise UserError(f"{path}: {DAMAGED}: the command that made it mends it")
-    columns = pd.read_csv(path, nrows=0).columns
-    texts = {name: str for name in TEXTS if name in columns}
-    blanks = {name: [""] for name in columns if name not in texts}
+    names = pd.read_csv(path, nrows=0).columns
+    if lacking := [name for name in columns if name not in names]:
+        raise UserError(_other_columns(path, lacking))
+    texts = {name: str for name in TEXTS if name in names}
+    blanks = {name: [""] for name in names if name not in texts}
     frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=blanks)
     if "dataset" not in frame:
         frame.insert(0, "dataset", path.resolve().parent.name)
@@ -212,7 +234,7 @@ class _Shared(dict):
         return self
 
 
-def read_users(folder: Path | str) -> list[tuple[dict, dict[str, np.ndarray]]]:
+def read_users(folder: Path | str) -> list[tuple[dict, storage.Arrays]]:
     """Return every row of an experiment, each with its part of every array that its job stored.
 
     Raises UserError for a damaged file.
@@ -246,7 +268,7 @@ def recorded_run(
         path, plain = folder / "config.json", json.loads(json.dumps(config))
         before = _record_of(folder)
         if before:
-            _check_config(folder, before["config"], plain)
+            check_config(folder, before["config"], plain)
         results = Results(folder, layout, storage.hashed(plain, 64), trusted=before is not None)
         started = time.time()
         run = surroundings(started) | {"command": list(command), "flags": flags, "ended": False}
@@ -262,7 +284,10 @@ def recorded_run(
 
 
 def _record_of(folder: Path) -> dict | None:
-    """Return the record that a folder's rows are bound to; without rows there is none."""
+    """Return the record that a folder's rows are bound to; None without rows or a valid record.
+
+    Raises UserError for a results.csv that neither a sum nor a job belongs to.
+    """
     table = folder / "results.csv"
     if not table.exists():
         return None
@@ -271,13 +296,5 @@ def _record_of(folder: Path) -> dict | None:
             f"{table} is of an earlier version, or of another program: "
             "move it away or choose another --output_dir"
         )
-    return read_record(folder / "config.json")
-
-
-def _check_config(folder: Path, before: dict, config: dict) -> None:
-    for name in sorted({*config, *before}):
-        if before.get(name) != config.get(name):
-            text = difference(name, before.get(name), config.get(name))
-            raise UserError(
-                f"{folder} holds results of another config ({text}): choose another --output_dir"
-            )
+    record = read_record(folder / "config.json")
+    return record if record and {"config", "runs"} <= record.keys() else None

@@ -54,16 +54,6 @@ class Spec(Protocol):
         ...
 
 
-def no_stages(*_: Any) -> Stages:
-    """Prepare nothing."""
-    yield from ()
-
-
-def unsplit(spec: Any) -> list[Any]:
-    """Return the spec as its only part: all its points wait for all that it trains."""
-    return [spec]
-
-
 class Experiment(NamedTuple):
     """A measured table or figure: the columns of its results.csv, its points and its report.
 
@@ -79,12 +69,12 @@ class Experiment(NamedTuple):
     specs: Callable[[dict[str, Any], list[Interactions], Path], Sequence[Any]]
     jobs: Callable[[Any], list[Job]]
     report: Callable[[list[Path]], None]
-    prepare: Callable[[Any, Running], Stages] = no_stages
+    prepare: Callable[[Any, Running], Stages] = lambda *_: iter(())
     prepare_jobs: Callable[[list[Job]], list[Task]] = lambda _: []
     parts: Callable[[dict[str, Any], Interactions], tuple[list[Interactions], int]] = (
         lambda values, data: ([data], 0)
     )
-    split: Callable[[Any], list[Any]] = unsplit
+    split: Callable[[Any], list[Any]] = lambda spec: [spec]
 
     def run(self, values: dict[str, Any], command: list[str]) -> int:
         """Measure what is missing, write the report, and return the exit status.
@@ -108,6 +98,7 @@ class Experiment(NamedTuple):
         return 1 if skipped or missing else 0
 
     def _measure(self, values: dict[str, Any], specs: list[Spec], command: list[str]) -> None:
+        """Lock the folders of all specs, train and measure what is missing, and report."""
         name, output_dir, running = values["experiment"], values["output_dir"], Running.of(values)
         with contextlib.ExitStack() as stack:
             opened = []
@@ -169,7 +160,10 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _measurement(job: Job, results: Results, bar: "Bar") -> Task:
+    """Return the task that measures a job and then adds its rows to the results."""
+
     def store(rows: list[dict]) -> None:
+        """Add the rows to results.csv and advance the bar. Raises UserError if some are missing."""
         if len(rows) != len(job.points):
             raise UserError(f"{job.function} gave {len(rows)} rows for {len(job.points)} points")
         results.add(job, rows)

@@ -37,6 +37,7 @@ def stop_at_once() -> None:
     """Let Ctrl-C and SIGTERM end this process with one line: there is nothing to clean up yet."""
 
     def stop(*_):
+        """Print that the run was interrupted, and end this process."""
         os.write(2, f"{INTERRUPTED}\n".encode())
         os._exit(STATUS)
 
@@ -51,6 +52,7 @@ def stop_in_order() -> None:
     """
 
     def stop(*_):
+        """Raise KeyboardInterrupt, and ignore further stops."""
         for number in _STOPS:
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
@@ -125,11 +127,13 @@ def start_worker(line: int) -> None:
     parent = os.getppid()
 
     def watch():
+        """End this worker when its parent has ended."""
         while os.getppid() == parent:
             time.sleep(0.5)
         os._exit(1)
 
     def stop(*_):
+        """Interrupt the task that is running, if there is one."""
         if _at_work:
             raise KeyboardInterrupt
 

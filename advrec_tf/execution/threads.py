@@ -48,6 +48,7 @@ def side_by_side(function: Callable[[_A], _B], arguments: Iterable[_A]) -> Itera
 
 
 def _in_pool(function: Callable[[_A], _B], arguments: Iterable[_A], count: int) -> Iterator[_B]:
+    """Yield the results of `function` in order, from `count` threads that work one call ahead."""
     pool, started = ThreadPoolExecutor(count), deque[Future[_B]]()
     try:
         for argument in arguments:

@@ -46,6 +46,7 @@ def figure(attacks: pd.DataFrame) -> Figure:
     certified = audited[audited["threat_model"] == CERTIFICATE]
 
     def draw(axis: Axes, threat_model: str) -> None:
+        """Draw a curve for each attack of one threat model, certificates, and clean levels."""
         curves = audited[audited["threat_model"] == threat_model]
         for name, part in curves.groupby("attack"):
             (curve,) = axis.plot(part["epsilon"], part["nDCG"], "o-", markersize=3, label=name)
@@ -83,21 +84,20 @@ def html_page(result: "Audit") -> str:
 
 
 def _group_sections(groups: pd.DataFrame) -> list[str]:
+    """Return a table for each grouping of users: nDCG by quartile, clean and under each attack."""
     parts = []
     for name, part in groups[groups["ball"] != "linf"].groupby("by"):
         keys = ["threat_model", "epsilon"]
         wide = part.pivot_table(index=keys, columns="quartile", values="nDCG")
-        wide.index = pd.Index([_condition(*pair) for pair in wide.index])
+        titles = [f"{model} {epsilon:.4g}" if model else "clean" for model, epsilon in wide.index]
+        wide.index = pd.Index(titles)
         title = f"For whom: nDCG by quartile of {name} (1: least)"
         parts.append(web.section(title, wide, number, "threat model, epsilon"))
     return parts
 
 
-def _condition(threat_model: str, epsilon: float) -> str:
-    return f"{threat_model} {epsilon:.4g}" if threat_model else "clean"
-
-
 def _plain(value: object) -> str:
+    """Return a value as text; an infinite number was not reached."""
     if isinstance(value, float):
         return f"{value:.4g}" if np.isfinite(value) else "not reached"
     return str(value)

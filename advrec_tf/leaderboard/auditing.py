@@ -13,7 +13,7 @@ from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.evaluation import bootstrap_interval
 from advrec_tf.execution.jobs import named
-from advrec_tf.execution.results import Job
+from advrec_tf.execution.results import Job, Measured
 from advrec_tf.execution.storage import write_csv
 from advrec_tf.files import write_text
 from advrec_tf.leaderboard import audit_page, measuring, summary, worst_case
@@ -108,7 +108,11 @@ def facts_of(P: np.ndarray, data: Interactions, norm: float, k: int, seed: int) 
 
 
 def of_results(facts: dict[str, Any], rows: pd.DataFrame, kept: Kept) -> Audit:
-    """Return the audit that measured rows and users' values make."""
+    """Return the audit from the rows of its jobs and the users' values that they kept.
+
+    It warns of factors that rank no better than a baseline, and of an ensemble that may be too
+    weak.
+    """
     audited = rows[rows["entry"] == FACTORS.label].reset_index(drop=True)
     of_factors = [(row, users) for row, users in kept if row["entry"] == FACTORS.label]
     worst = worst_case.worst_cases(audited, of_factors)
@@ -174,7 +178,7 @@ def jobs(P: np.ndarray, Q: np.ndarray, data: Interactions, facts: dict[str, Any]
     ]
 
 
-def baselines(points: list[dict], data: Interactions) -> tuple[list[dict], dict[str, Any]]:
+def baselines(points: list[dict], data: Interactions) -> Measured:
     """Measure the lists of baselines, and tested users' nDCG."""
     rows, ndcg = [], []
     for point in points:
@@ -223,6 +227,7 @@ def align(factors: np.ndarray, rows_path: Path | None, ids: np.ndarray, side: st
 
 
 def _rows_of(ids: Iterable, row_of: dict[str, int], rows_path: Path, side: str) -> list[int]:
+    """Return the row of each id, in their order. Raises UserError for an id without a row."""
     missing = [name for name in map(str, ids) if name not in row_of]
     if missing:
         raise UserError(

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from advrec_tf.errors import UserError
 from advrec_tf.execution.results import read_record
 from advrec_tf.execution.storage import write_csv
 from advrec_tf.files import write_text
@@ -16,7 +15,7 @@ from advrec_tf.leaderboard import comparison, plots, protection, summary, user_r
 from advrec_tf.leaderboard.comparison_tables import Table, tables, tables_of_groups
 from advrec_tf.leaderboard.entries import COMPARED
 from advrec_tf.leaderboard.measuring import LAYOUT
-from advrec_tf.leaderboard.worst_case import COLUMNS, DETAILS, THREAT_MODELS
+from advrec_tf.leaderboard.worst_case import COLUMNS, DETAILS, SHOWN, THREAT_MODELS
 from advrec_tf.reporting import page, read_results, read_users, web
 
 
@@ -27,12 +26,7 @@ def report(folders: list[Path]) -> None:
     of users; users.npz with every tested user's rank.
     """
     for folder in folders:
-        rows = read_results(folder)
-        if not set(LAYOUT.columns) <= set(rows.columns):
-            raise UserError(
-                f"{folder / 'results.csv'} has the columns of an earlier version: "
-                "measure again in another --output_dir"
-            )
+        rows = read_results(folder, columns=LAYOUT.columns)
         measured, incomplete = worst_case.complete(rows)
         for name in incomplete:
             message = "is left out of the leaderboard, because it is not completely measured"
@@ -84,11 +78,12 @@ def _write_records(folder: Path, by_name: dict[str, dict[str, Any]]) -> None:
 def render(folder: Path, compared: str | None = None) -> None:
     """Render report.md, leaderboard.html and the pictures from worst.csv, tests.csv and groups.csv.
 
-    Raises UserError where tests.csv is about another entry than `compared`.
+    Raises UserError where tests.csv is about another entry than `compared`, and where a table has
+    the columns of an earlier version.
     """
-    rows, tests, groups = (
-        read_results(folder, f"{name}.csv") for name in ("worst", "tests", "groups")
-    )
+    rows = read_results(folder, "worst.csv", SHOWN)
+    tests = read_results(folder, "tests.csv", comparison.COLUMNS)
+    groups = read_results(folder, "groups.csv", protection.COLUMNS)
     first = []
     if len(tests):
         comparison.entry_of(tests, compared)

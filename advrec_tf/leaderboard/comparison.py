@@ -177,7 +177,10 @@ def standing(rows: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
 
 
 def _above_all(counts: dict[str, int]) -> Word:
-    """It fails if one entry is better, and holds if every other is worse (intersection-union)."""
+    """Return the verdict on "better than every other entry" (an intersection-union test).
+
+    It fails if one entry is better, and holds if every other is worse. counts: of DIRECTIONS
+    """
     if counts["worse"]:
         return Word.FAILS
     return Word.UNDECIDED if counts["undecided"] or counts["not tested"] else Word.HOLDS

@@ -85,7 +85,7 @@ def by_condition(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _standing(rows: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
-    """Return `comparison.standing` as texts."""
+    """Return the table of `comparison.standing` with its counts of tests as texts."""
     table = comparison.standing(rows, tests).set_index("condition")
     shown = pd.DataFrame({"nDCG": table["nDCG"].map(number)})
     shown["rank"] = table["rank"].astype(str) + " of " + table["entries"].astype(str)
@@ -110,6 +110,10 @@ def _goals(verdicts: list[Verdict]) -> pd.DataFrame:
 
 
 def _differences(tests: pd.DataFrame) -> pd.DataFrame:
+    """Return the differences of nDCG to every other entry as text, one column a condition.
+
+    A mark says whether the test over users found a difference significant.
+    """
     conditions = tests[["threat_model", "ball", "epsilon"]].itertuples(index=False, name=None)
     titles = [title_of(condition) for condition in conditions]
     texts = tests["difference"].map(_signed) + tests["over_users"].map(MARKS)
@@ -119,6 +123,7 @@ def _differences(tests: pd.DataFrame) -> pd.DataFrame:
 
 
 def _signed(value: float) -> str:
+    """Return a number with its sign as text."""
     return f"{'-' if value < 0 else '+'}{number(abs(value))}"
 
 
@@ -141,6 +146,7 @@ def tables_of_groups(groups: pd.DataFrame) -> list[Table]:
 
 
 def _spread(row: pd.Series) -> str:
+    """Return the difference between quartiles, its interval and p as text, "-" without a test."""
     if np.isnan(row["p"]):
         return "-"
     return f"{row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}], p {row['p']:.1g}"

@@ -4,7 +4,7 @@ import numpy as np
 
 from advrec_tf import evaluation
 from advrec_tf.data import Interactions
-from advrec_tf.execution.results import Job, Layout
+from advrec_tf.execution.results import Job, Layout, Measured
 from advrec_tf.execution.storage import digest
 from advrec_tf.leaderboard.entries import Entry
 from advrec_tf.perturbations import quantized_canonical
@@ -34,9 +34,7 @@ def jobs(entry: Entry, P: np.ndarray, Q: np.ndarray, data: Interactions, k: int 
     return measurements
 
 
-def attacked(
-    points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions
-) -> tuple[list[dict], dict[str, np.ndarray]]:
+def attacked(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Measured:
     """Measure the nDCG that every point's attack leaves; 0 steps leave the factors as they are."""
     seed, k = points[0]["seed"], points[0]["k"]
     problem, rows = Problem(*quantized_canonical(P, Q), data, seed, k), []

@@ -9,10 +9,11 @@ EFFORTS = ["attack", "ten times the steps", "ten restarts"]
 
 
 def gains(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return nDCG for each entry, seed and epsilon: clean, and what each of EFFORTS leaves.
+    """Return the nDCG that each of EFFORTS leaves, for each entry, seed and epsilon.
 
-    `lower`: by how many percent the better of the last two lowers what the attack leaves, 0 where
-    neither does.  rows: of `leaderboard.convergence`
+    rows: of `leaderboard.convergence`. `clean` is nDCG without attack. `lower` is by how many
+    percent the better of the last two efforts, more steps and more restarts, lowers what the plain
+    attack leaves; 0 where neither does.
     """
     counts = rows[["steps", "restarts"]].astype(int).itertuples(index=False, name=None)
     steps = int(rows.loc[rows["steps"] > 0, "steps"].min())

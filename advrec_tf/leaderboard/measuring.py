@@ -7,7 +7,7 @@ import numpy as np
 from advrec_tf import evaluation, perturbations
 from advrec_tf.data import Interactions
 from advrec_tf.evaluation import rank_metrics
-from advrec_tf.execution.results import Job, Layout
+from advrec_tf.execution.results import Job, Layout, Measured
 from advrec_tf.execution.storage import digest
 from advrec_tf.leaderboard.entries import Entry
 from advrec_tf.perturbations.ensemble import SCHEDULES, THREAT_MODELS, Problem
@@ -23,7 +23,6 @@ LAYOUT = Layout(
     ),
     ("nDCG", "HR", "ICov", "EFD", "SE", "idle"),  # idle: share of tested users' rows that stay
 )
-Measured = tuple[list[dict], dict[str, np.ndarray]]  # rows, and values of single users
 EPSILONS = {"l2": (0.01, 0.02, 0.05, 0.1, 0.2, 0.4), "linf": (0.11,)}  # shares of the norm
 MIN_SHIFT = 1e-3  # share of epsilon: a row that moves less has no gradient
 USER = "user"  # threat model: each user is attacked alone
@@ -79,6 +78,7 @@ def jobs(
 
 
 def _rms_norm(P: np.ndarray, Q: np.ndarray) -> float:
+    """Return the root mean square of the l2 norms of all rows of both tables."""
     squares = [np.sum(np.square(x, dtype=np.float64), axis=1) for x in (P, Q)]
     return float(np.sqrt(np.mean(np.concatenate(squares))))
 
@@ -86,10 +86,11 @@ def _rms_norm(P: np.ndarray, Q: np.ndarray) -> float:
 def clean(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Measured:
     """Measure the factors without perturbation.
 
-    Beside tested users' nDCG, the values are kept that `worst_case.quarters` groups users by.
+    Beside tested users' nDCG, it returns the two values of each user that `worst_case.quarters`
+    groups users by: the number of train items, and the popularity of the test items.
     """
-    form = _problem(points, P, Q, data).factors
-    lists = evaluation.top_k(form.user, form.item, data, points[0]["k"])
+    factors = _problem(points, P, Q, data).factors
+    lists = evaluation.top_k(factors.user, factors.item, data, points[0]["k"])
     row, ndcg = measured(points[0], lists, data)
     users = {
         "nDCG": ndcg,
@@ -100,15 +101,20 @@ def clean(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) 
 
 
 def attacked(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Measured:
-    """Measure the attack of each point, and each tested user's nDCG under it."""
+    """Measure the attack of each point: its row, and each tested user's nDCG under it.
+
+    `idle` is the share of tested users whose row the attack leaves where it is.
+    """
     problem, rows, ndcg = _problem(points, P, Q, data), [], []
-    form, tested = problem.factors, np.unique(data.test_users)
+    factors, tested = problem.factors, np.unique(data.test_users)
     for point in points:
         attack, epsilon = THREAT_MODELS[point["threat_model"]][point["attack"]], point["epsilon"]
         delta = attack(problem, epsilon, point["ball"])
-        lists = evaluation.top_k(form.user + delta.user, form.item + delta.item, data, point["k"])
+        lists = evaluation.top_k(
+            factors.user + delta.user, factors.item + delta.item, data, point["k"]
+        )
         row, users = measured(point, lists, data)
-        least = MIN_SHIFT * form.sizes(epsilon)[0][:, 0]
+        least = MIN_SHIFT * factors.sizes(epsilon)[0][:, 0]
         idle = np.linalg.norm(delta.user, axis=1) < least
         rows.append(row | {"idle": float(idle[tested].mean())})
         ndcg.append(users)
@@ -116,9 +122,11 @@ def attacked(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interaction
 
 
 def certified(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Measured:
-    """Return the HR and nDCG that every perturbation of a point's epsilon leaves at least."""
-    form, k = _problem(points, P, Q, data).factors, points[0]["k"]
-    radii = evaluation.certified_radii(form.user, form.item, data, points[0]["ball"], k, form.units)
+    """Return certified lower bounds of HR and nDCG under perturbations of each point's epsilon."""
+    factors, k = _problem(points, P, Q, data).factors, points[0]["k"]
+    radii = evaluation.certified_radii(
+        factors.user, factors.item, data, points[0]["ball"], k, factors.units
+    )
     ranks = [1 + np.sum(radii <= point["epsilon"], axis=1) for point in points]
     return _by_ranks(points, ranks)
 
@@ -126,16 +134,23 @@ def certified(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactio
 def attacked_by_user(
     points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions
 ) -> Measured:
-    """Measure HR and nDCG where every user is attacked alone, with all items perturbed for it."""
-    form, k = _problem(points, P, Q, data).factors, points[0]["k"]
+    """Measure HR and nDCG where each user is attacked alone, by that user's row and all items.
+
+    No two users share a perturbation, so each has the worst rank of `single_user.worst_ranks`.
+    """
+    factors, k = _problem(points, P, Q, data).factors, points[0]["k"]
     ranks = []
     for point in points:
-        sizes = form.sizes(point["epsilon"])
-        ranks.append(worst_ranks(form, data, sizes, point["ball"], k, SCHEDULES[USER]))
+        sizes = factors.sizes(point["epsilon"])
+        ranks.append(worst_ranks(factors, data, sizes, point["ball"], k, SCHEDULES[USER]))
     return _by_ranks(points, ranks)
 
 
 def _problem(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Problem:
+    """Return what the ensemble attacks: the factors in the scale-free form that the unit asks for.
+
+    points: of one unit, seed and k. The absolute unit leaves P and Q as they are.
+    """
     first = points[0]
     if first["unit"] == "row":  # a positive factor on a user's row must change nothing
         P, Q = perturbations.normalize_users(P, Q)
@@ -147,7 +162,7 @@ def _problem(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interaction
 def measured(
     point: dict, lists: np.ndarray, data: Interactions
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Return the row of a point from its lists, and tested users' nDCG."""
+    """Return the row of a point from its lists [U, k], and tested users' nDCG [T]."""
     metrics = evaluation.metrics(lists, data)
     names = {"HR": "RE", "nDCG": "nDCG", "ICov": "ICov", "EFD": "EFD", "SE": "SE"}
     row = point | {name: metrics[metric] for name, metric in names.items()}
@@ -155,6 +170,10 @@ def measured(
 
 
 def _by_ranks(points: list[dict], ranks: list[np.ndarray]) -> Measured:
+    """Return the rows and tested users' nDCG of points for which only ranks are known.
+
+    ranks: for each point the rank of every user's test item, from 1
+    """
     k, rows = points[0]["k"], []
     for point, of_users in zip(points, ranks):
         metrics = rank_metrics(of_users, k)

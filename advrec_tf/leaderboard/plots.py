@@ -31,6 +31,10 @@ def curves_figure(rows: pd.DataFrame) -> Figure:
     """
 
     def draw(axis: Axes, threat_model: str) -> None:
+        """Draw a curve for each entry over the l2 epsilon, and the clean values as levels.
+
+        Certified nDCG is dotted.
+        """
         curves = rows[(rows["threat_model"] == threat_model) & (rows["ball"] == "l2")]
         for index, (entry, part) in enumerate(curves.groupby("entry")):
             means = part.groupby("epsilon")[["nDCG", "certified_nDCG"]].mean()

@@ -46,6 +46,11 @@ def _mean_users(rows: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def _shares(left: np.ndarray, clean: np.ndarray, quarter: np.ndarray) -> dict[str, float]:
+    """Return the share of nDCG that is left in each quartile, and the 4th's share less the 1st's.
+
+    left, clean: tested users' nDCG [U] with and without attack; quarter: [U], 1 to 4. `deviation`
+    is the standard error of the difference.
+    """
     ratios = [ratio_of_means(left[quarter == n], clean[quarter == n]) for n in range(1, 5)]
     shares, deviations = zip(*ratios)
     line = dict(zip(SHARES, shares))

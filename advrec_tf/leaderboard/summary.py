@@ -71,6 +71,10 @@ def verdicts(rows: pd.DataFrame) -> list[str]:
 
 
 def _kept(wide: pd.DataFrame, entry: str, column: str) -> str:
+    """Return the nDCG that an entry keeps, of its clean nDCG, as text.
+
+    wide: of `table`; column: one of its columns
+    """
     return f"{number(wide.loc[entry, column])} of {number(wide.loc[entry, 'clean'])}"
 
 
@@ -126,6 +130,10 @@ def sections(rows: pd.DataFrame) -> list[Section]:
 
 
 def _paying(rows: pd.DataFrame, by: str, shown: str) -> pd.DataFrame:
+    """Return mean nDCG by quartile of users, clean and under the test threat model, a row an entry.
+
+    by: one of GROUPS; shown: the ball and epsilon of the attack, such as `l2 0.02`
+    """
     groups = quartiles(rows)
     attacked = (groups["threat_model"] == "test") & (_sizes(groups) == shown)
     groups = groups[(groups["by"] == by) & ((groups["threat_model"] == "") | attacked)]
@@ -135,6 +143,7 @@ def _paying(rows: pd.DataFrame, by: str, shown: str) -> pd.DataFrame:
 
 
 def _sizes(rows: pd.DataFrame) -> pd.Series:
+    """Return ball and epsilon of each row as text, such as `l2 0.02`."""
     epsilons = rows["epsilon"].map("{:.4g}".format).astype(str)  # str also where there is no row
     return rows["ball"] + " " + epsilons
 
@@ -182,6 +191,7 @@ def report(rows: pd.DataFrame, dataset: str) -> str:
 
 
 def _over_trainings(rows: pd.DataFrame) -> str:
+    """Return a table of each entry's nDCG over seeds, clean and at the l2 VERDICT_EPSILON."""
     at_verdict = (rows["ball"] == "l2") & np.isclose(rows["epsilon"], VERDICT_EPSILON)
     names, lines = threat_models(rows), []
     for entry, part in rows[(rows["threat_model"] == "") | at_verdict].groupby("entry"):
@@ -192,6 +202,7 @@ def _over_trainings(rows: pd.DataFrame) -> str:
 
 
 def _interval(values: pd.Series) -> str:
+    """Return the mean over seeds with its 95% interval as text; one seed has no interval."""
     if len(values) < 2:
         return "" if values.empty else number(values.iloc[0])
     low, high = mean_interval(values.to_numpy())

@@ -7,6 +7,7 @@ from zipfile import ZIP_LZMA
 import numpy as np
 import pandas as pd
 
+from advrec_tf.errors import UserError
 from advrec_tf.execution import storage
 from advrec_tf.execution.results import read_results
 
@@ -19,7 +20,7 @@ class Board(NamedTuple):
     """Rows of `worst_cases`, and the quarter of each tested user by each of GROUPS."""
 
     rows: pd.DataFrame
-    quarters: dict[str, np.ndarray]
+    quarters: storage.Arrays
 
 
 def ranks_of(ndcg: np.ndarray) -> np.ndarray:
@@ -52,7 +53,7 @@ def write_users(folder: Path, board: Board) -> None:
     belong to. Certified ranks are stored once, with the rows of `test`. Each user's quarter by each
     group is a byte.  Raises ValueError as `ranks_of` does.
     """
-    arrays: dict[str, np.ndarray] = {}
+    arrays: storage.Arrays = {}
     for name, column in _COLUMNS.items():
         known = board.rows[column].notna()
         if name == "certified":
@@ -67,7 +68,8 @@ def write_users(folder: Path, board: Board) -> None:
 def read_board(folder: Path | str) -> Board:
     """Read a leaderboard, also a published one, from worst.csv (or worst.csv.gz) and users.npz.
 
-    Without users.npz the columns of users are empty.  Raises UserError for damaged files.
+    Without users.npz the columns of users are empty.  Raises UserError for damaged files, and for
+    files of an earlier version.
     """
     folder = Path(folder)
     rows = read_results(folder, "worst.csv")
@@ -75,7 +77,13 @@ def read_board(folder: Path | str) -> Board:
     if not (folder / NAME).exists():
         return Board(rows.assign(**columns), {})
     arrays = storage.load(folder / NAME)
-    for name, column in _COLUMNS.items():
-        for row, ranks in zip(arrays.pop(f"rows of {name}"), arrays.pop(name).T):
-            columns[column][row] = ndcg_of(ranks)
+    try:
+        for name, column in _COLUMNS.items():
+            for row, ranks in zip(arrays.pop(f"rows of {name}"), arrays.pop(name).T):
+                columns[column][row] = ndcg_of(ranks)
+    except KeyError as error:
+        raise UserError(
+            f"{folder / NAME}: not the ranks of users in this version, without {error}: "
+            "measure again in another --output_dir"
+        ) from None
     return Board(rows.assign(**columns), arrays)

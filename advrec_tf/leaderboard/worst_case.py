@@ -26,6 +26,7 @@ KEYS = ["entry", "seed", "threat_model", "ball", "epsilon"]  # of a row of `wors
 GROUPS = ("user activity", "item popularity")
 QUARTILES = tuple(f"{by} {quarter}" for by in GROUPS for quarter in range(1, 5))
 DETAILS = (*COLUMNS, "factors", "k", "warnings", *QUARTILES, *ENTRY_COLUMNS)
+SHOWN = tuple(name for name in DETAILS if name not in ("HR", "certified_HR"))  # on a page
 USERS = ("users", "certified_users")  # arrays of tested users' nDCG, which no CSV has
 NO_ATTACK = "none"  # leaves the factors as they are: no attacker does less harm
 MAX_P = 0.01  # of a paired test over users
@@ -116,9 +117,14 @@ class _Curves:
             yield worst | {"warnings": flags} | self._group_means(worst["users"]) | certified
 
     def _with_users(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Add tested users' nDCG to a row, None where no job has kept them."""
         return row | {"users": self.users.get(_key(row), {}).get("nDCG")}
 
     def _certified(self, row: dict[str, Any], key: tuple) -> dict[str, Any]:
+        """Return the certified columns of a row; NaN and None where it has no certificate.
+
+        key: the certificate's entry, factors, seed, unit, ball and epsilon
+        """
         bound = self.bounds.get(key, {})
         point = _key(row | {"made_for": CERTIFICATE, "attack": ""})
         return {
@@ -128,6 +134,7 @@ class _Curves:
         }
 
     def _group_means(self, users: np.ndarray | None) -> dict[str, float]:
+        """Return the mean of users' nDCG [U] in each quarter of each of GROUPS, by column name."""
         means: dict[str, float] = {}
         if users is None:
             return means

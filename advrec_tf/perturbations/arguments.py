@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 BALLS = ("linf", "l2")
+TripleArrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # users, positives and negatives
+Tables = tuple[np.ndarray, np.ndarray]  # of users and of items
 
 
 class Perturbation(NamedTuple):
@@ -33,12 +35,13 @@ class Budget(NamedTuple):
 
 
 def _checked_size(value: float, name: str) -> float:
+    """Return a size as the float32 number that is computed with. Raises ValueError for others."""
     if np.ndim(value) or not np.isfinite(np.float32(min(value, np.inf))) or value < 0:
         raise ValueError(f"{name} must be a number from 0 up, not {value}")
     return float(np.float32(value))
 
 
-def checked_factors(P, Q, kind: npt.DTypeLike = np.float32) -> tuple[np.ndarray, np.ndarray]:
+def checked_factors(P, Q, kind: npt.DTypeLike = np.float32) -> Tables:
     """Return P and Q as numbers of a kind.
 
     Raises ValueError for shapes that do not fit and for values that are not finite.

@@ -6,7 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advrec_tf.perturbations.arguments import Budget, Perturbation, checked_table
+from advrec_tf.perturbations.arguments import (
+    Budget,
+    Perturbation,
+    TripleArrays,
+    checked_table,
+)
 from advrec_tf.perturbations.canonical import (
     NormalizedFactors,
     normalized_factors,
@@ -20,7 +25,7 @@ from advrec_tf.perturbations.presets import EMBEDDING_ATTACKS, PGD_INIT, default
 def trajectory(
     P: np.ndarray,
     Q: np.ndarray,
-    triples: tuple[np.ndarray, np.ndarray, np.ndarray] | TripleChunks,
+    triples: TripleArrays | TripleChunks,
     epsilon: float = 0.5,
     step_size: float | None = None,
     ball: str = "linf",
@@ -73,16 +78,13 @@ def fgsm(
     served: Served | None = None,
     unit: str = "absolute",
 ) -> Perturbation:
-    """Return the single step epsilon Pi / ||Pi|| (Eq. 4): rows of l2 norm epsilon, or 0 where
-    there is no gradient.
+    """Return the single step epsilon Pi / ||Pi|| of FGSM (Eq. 4).
 
-    The gradient is taken at P, Q, or at P + init.user, Q + init.item. Arguments and errors as in
-    `trajectory`.
+    Its rows have l2 norm epsilon, or 0 where there is no gradient. The gradient is taken at P, Q,
+    or at P + init.user, Q + init.item. Arguments and errors as in `trajectory`.
     """
     factors = _normalized(P, Q, unit, triples, served)
-    at = Perturbation(np.zeros_like(factors.user), np.zeros_like(factors.item))
-    if init is not None:
-        at = factors.from_original(init)
+    at = factors.zeros if init is None else factors.from_original(init)
     return _single_step(
         factors, triples, Budget(epsilon, default_step("fgsm", epsilon)), at, served
     )
@@ -151,7 +153,7 @@ class _Attacked(NamedTuple):
     """What all attack runs of `perturbed` share."""
 
     factors: NormalizedFactors
-    triples: tuple[np.ndarray, np.ndarray, np.ndarray] | TripleChunks
+    triples: TripleArrays | TripleChunks
     seed: int
     init_range: float
     served: Served | None
@@ -163,15 +165,15 @@ class _Attacked(NamedTuple):
         """
         first = points[0]
         attack, start = EMBEDDING_ATTACKS.get(first.get("attack", "")), first.get("start")
-        user, item = self.factors.user, self.factors.item
         if attack is None:
-            return iter([Perturbation(np.zeros_like(user), np.zeros_like(item))])
+            return iter([self.factors.zeros])
         if attack.draw:
             return iter([attack.draw(self.factors, first["epsilon"], self.seed)])
         budget = Budget(first["epsilon"], first["step_size"], first.get("ball", "linf"))
         if start in ended:
             at = ended[start]
             return iter([_single_step(self.factors, self.triples, budget, at, self.served)])
+        user, item, *_ = self.factors
         init = attack.init(user, item, self.seed, self.init_range) if attack.init else None
         read_at = sorted({point["iterations"] for point in points})
         return iterates(self.factors, self.triples, budget, init, read_at, self.served)
@@ -186,8 +188,10 @@ def perturbed(
     init_range: float = PGD_INIT,
     served: Served | None = None,
 ) -> Iterator[tuple[dict, Perturbation]]:
-    """Yield `(point, perturbation)` in order. Points that differ only in `iterations` share one
-    attack run, and points of the same iterations one perturbation.
+    """Yield `(point, perturbation)` for each point, in order.
+
+    Points that differ only in `iterations` share one attack run, and points of the same iterations
+    share one perturbation.
 
     points: of `presets.points`, iterations increasing; one without an attack is clean. served: as
     in `trajectory`.

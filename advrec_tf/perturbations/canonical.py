@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from advrec_tf.errors import UserError
-from advrec_tf.perturbations.arguments import Perturbation, checked_factors, checked_table
+from advrec_tf.perturbations.arguments import Perturbation, Tables, checked_factors, checked_table
 
 UNITS = ("absolute", "relative", "row")
 # In largest numbers of a column: more than double precision leaves open, and close to the last
@@ -20,7 +20,7 @@ _RANK = 1e-5  # in largest singular values: below, a direction is rounding of si
 _BLOCK = 1 << 10  # triples whose margins are taken at once, as many as a core's cache holds
 
 
-def canonical(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def canonical(P: np.ndarray, Q: np.ndarray) -> Tables:
     """Return P' = U sqrt(S) and Q' = V sqrt(S), from the singular values of P (Q - mean row)^T.
 
     float32 [users, D], [items, D], with the same lists. They are equal, up to rounding, for P A
@@ -34,13 +34,12 @@ def canonical(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return user, item
 
 
-def quantized_canonical(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return `canonical` at a largest singular value of 1, in coarser numbers: float32 [users, r],
-    [items, r].
+def quantized_canonical(P: np.ndarray, Q: np.ndarray) -> Tables:
+    """Return `canonical` factors in coarser numbers, float32 [users, r] and [items, r].
 
-    The bytes are the same for P A and Q A^-T + 1 b^T, except for rare ties. Attacks with signs in
-    them amplify rounding, which here depends on no scale, basis or shift.
-    Raises ValueError as `canonical`.
+    The largest singular value is 1. The bytes are the same for P A and Q A^-T + 1 b^T, except for
+    rare ties. Attacks with signs in them amplify rounding, which here depends on no scale, basis or
+    shift. Raises ValueError as `canonical`.
     """
     balanced = _balance(*checked_factors(P, Q, np.float64))
     root = np.linalg.norm(balanced.user[:, 0])  # of the largest singular value
@@ -53,7 +52,7 @@ def _coarse(table: np.ndarray) -> np.ndarray:
     return (np.round(table / step) * step).astype(np.float32)
 
 
-def truncate(P: np.ndarray, Q: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
+def truncate(P: np.ndarray, Q: np.ndarray, rank: int) -> Tables:
     """Return the best rank-`rank` approximation: float32 [users, r], [items, r].
 
     Its scores, less each user's mean, are closest to those of P and Q (Eckart and Young 1936).
@@ -66,7 +65,7 @@ def truncate(P: np.ndarray, Q: np.ndarray, rank: int) -> tuple[np.ndarray, np.nd
     return user[:, :rank], item[:, :rank]
 
 
-def normalize_users(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def normalize_users(P: np.ndarray, Q: np.ndarray) -> Tables:
     """Return P with users of equal score norm, Q's mean row taken off, and Q: the same lists.
 
     A relative epsilon, a share of the RMS norm of all rows, breaks users with short rows first. A
@@ -119,11 +118,16 @@ class NormalizedFactors(NamedTuple):
 
     user: np.ndarray
     item: np.ndarray
-    units: tuple[np.ndarray, np.ndarray]
-    to_tables: tuple[np.ndarray, np.ndarray] | None = None  # [r, D] each
+    units: Tables
+    to_tables: Tables | None = None  # [r, D] each
     user_scale: np.ndarray = np.ones((1, 1))  # by which users' rows were divided
 
-    def sizes(self, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
+    @property
+    def zeros(self) -> Perturbation:
+        """No perturbation of these factors."""
+        return Perturbation(np.zeros_like(self.user), np.zeros_like(self.item))
+
+    def sizes(self, epsilon: float) -> Tables:
         """Return an epsilon or step size as a length of rows, for both tables."""
         user, item = (
             np.asarray(np.float32(epsilon) * unit.astype(np.float32)) for unit in self.units
@@ -187,8 +191,9 @@ def normalized_factors(
 
 
 def parameter_tables(P: np.ndarray, Q: np.ndarray, unit: str = "absolute") -> NormalizedFactors:
-    """Return two parameter tables as they are, with epsilon in numbers of them (absolute) or in
-    the RMS row norm of each (relative).
+    """Return two parameter tables as they are, with a unit for epsilon.
+
+    unit: absolute is numbers of the tables; relative is shares of the RMS row norm of each.
 
     P: [U, D], Q: [I, D']. Raises ValueError for tables that are not of two dimensions or not
     finite, and for another unit: the canonical form is that of factors.
@@ -202,12 +207,12 @@ def parameter_tables(P: np.ndarray, Q: np.ndarray, unit: str = "absolute") -> No
 
 
 def _rms_norm(table: np.ndarray) -> np.ndarray:
-    """[1, 1]"""
+    """Return the root mean square of the rows' l2 norms, [1, 1]."""
     return np.sqrt(np.mean(np.square(_norms(table)), keepdims=True))
 
 
 def _norms(table: np.ndarray) -> np.ndarray:
-    """[N, 1]"""
+    """Return the l2 norm of each row, [N, 1]."""
     return np.linalg.norm(table, axis=1, keepdims=True)
 
 

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
+from advrec_tf.perturbations.arguments import TripleArrays
+
 CHUNK = 16  # triples of one user, or entries of one item, that are summed together
 BLOCK = 64  # chunks in flight: 1,024 triples x D floats, small enough for a core's cache
 PARTS = 4  # of users and of items that may be in threads of their own: no row is in two
@@ -27,9 +29,7 @@ class TripleChunks(NamedTuple):
     user_of_slot: np.ndarray  # int32 [PARTS, T, BLOCK, CHUNK]
 
 
-def chunk_triples(
-    triples: tuple[np.ndarray, np.ndarray, np.ndarray], n_users: int, n_items: int
-) -> TripleChunks:
+def chunk_triples(triples: TripleArrays, n_users: int, n_items: int) -> TripleChunks:
     """Sort triples by user, and their items by item, once for all iterations and all attacks.
 
     triples: int arrays [N] of users, positives, negatives. Memory is O(N), whatever D is.
@@ -57,7 +57,7 @@ def chunk_triples(
     )
 
 
-def _by_item(matrix: csr_array, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _by_item(matrix: csr_array, size: int) -> TripleArrays:
     """Return `slot`, `user_of_slot` and `item` of a matrix [2 U, I] whose entries are slots.
 
     The conversion to columns sorts in linear time and keeps the order of rows.
@@ -80,7 +80,7 @@ def _by_item(matrix: csr_array, size: int) -> tuple[np.ndarray, np.ndarray, np.n
     return slot, user_of_slot, item
 
 
-def unchunked(chunks: TripleChunks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def unchunked(chunks: TripleChunks) -> TripleArrays:
     """Return the triples of `chunk_triples`, sorted by user.
 
     Triples whose items are equal are left out: no loss depends on them.
@@ -91,6 +91,7 @@ def unchunked(chunks: TripleChunks) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _check(triples, n_users: int, n_items: int) -> None:
+    """Raise ValueError for triples that are not three integer arrays of one length, in range."""
     arrays = [np.asarray(ids) for ids in triples]
     shapes = {array.shape for array in arrays}
     if len(arrays) != 3 or len(shapes) != 1 or arrays[0].ndim != 1 or not arrays[0].size:

@@ -38,19 +38,24 @@ class Problem:
 
     @cached_property
     def triples(self) -> Triples:
+        """Return the seed's training triples: users, positives and negatives."""
         return sample_triples(self.data, self.seed)
 
     @cached_property
     def chunks(self) -> perturbations.TripleChunks:
+        """Return the triples, laid out for compiled gradients."""
         return perturbations.chunk_triples(self.triples, self.data.n_users, self.data.n_items)
 
     @cached_property
     def factors(self) -> NormalizedFactors:
+        """Return the factors as the attacks see them in this unit."""
         return perturbations.normalized_factors(self.P, self.Q, self.unit, self.triples)
 
     def loss(self, threat_model: str) -> SmoothDCG:
-        """Return the demotion loss of a threat model: of every user's list, where its first items
-        have the largest weights, or of the test items.
+        """Return the demotion loss of a threat model.
+
+        That of `lists` demotes every user's list, its first items with the largest weights. Others
+        demote the test items.
         """
         if threat_model == "lists":
             items = evaluation.top_k(self.factors.user, self.factors.item, self.data, self.k)
@@ -74,6 +79,10 @@ Attack = Callable[[Problem, float, str], Perturbation]  # (problem, epsilon, bal
 
 
 def _noise(problem: Problem, epsilon: float, ball: str, draw: int = 0) -> Perturbation:
+    """Return random rows of length epsilon; in the linf ball, random signs times epsilon.
+
+    draw: which of several draws of the problem's seed
+    """
     seed = [problem.seed, draw] if draw else problem.seed
     rows = perturbations.noise(problem.factors.user, problem.factors.item, epsilon, seed)
     if ball == "linf":
@@ -82,30 +91,31 @@ def _noise(problem: Problem, epsilon: float, ball: str, draw: int = 0) -> Pertur
 
 
 def _bim(problem: Problem, epsilon: float, ball: str) -> Perturbation:
+    """Return BIM's perturbation after BIM_STEPS steps up the BPR loss of the training triples."""
     budget = Budget(epsilon, ball=ball)
     iterates = perturbations.iterates(problem.factors, problem.chunks, budget, read_at=(BIM_STEPS,))
     return next(iterates)
 
 
 def _softmax(problem: Problem, epsilon: float, ball: str) -> Perturbation:
+    """Return the perturbation of Frank-Wolfe steps up the softmax loss of the train items."""
     factors, loss = problem.factors, Softmax(problem.data)
-    sizes, delta = factors.sizes(epsilon), list(_zeros(factors))
+    sizes, delta = factors.sizes(epsilon), list(factors.zeros)
     for _ in range(SOFTMAX_STEPS):
         delta = frank_wolfe(factors, loss.gradient, sizes, ball, SOFTMAX_MOMENTUM, delta)
     return Perturbation(*delta)
 
 
 def _smooth_dcg(threat_model: str) -> Attack:
+    """Return the attack that lowers a smooth nDCG of the threat model, with affordable restarts."""
+
     def attack(problem: Problem, epsilon: float, ball: str) -> Perturbation:
+        """Lower the smooth DCG from several starts; small problems get more of them."""
         scores = problem.data.n_users * problem.data.n_items
         count = int(np.clip(FREE_SCORES // scores, 1, RESTARTS))
         return restarted(problem, threat_model, epsilon, ball, SCHEDULES[threat_model], count)
 
     return attack
-
-
-def _zeros(factors: NormalizedFactors) -> Perturbation:
-    return Perturbation(np.zeros_like(factors.user), np.zeros_like(factors.item))
 
 
 def restarted(
@@ -118,7 +128,7 @@ def restarted(
     """
     factors, loss = problem.factors, problem.loss(threat_model)
     sizes = factors.sizes(epsilon)
-    least, best = anneal(factors, loss, sizes, ball, schedule, _zeros(factors))
+    least, best = anneal(factors, loss, sizes, ball, schedule, factors.zeros)
     for draw in range(1, count):
         rng = np.random.default_rng([problem.seed, draw])
         loss.user_weights = rng.exponential(size=(problem.data.n_users, 1, 1)).astype(np.float32)

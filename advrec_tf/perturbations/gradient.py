@@ -36,6 +36,7 @@ def batch_gradient(
 
 
 def _sum_rows(slices: tf.IndexedSlices, n_rows: tf.Tensor) -> tf.Tensor:
+    """Return the dense table [n_rows, D] of sparse slices; slices of one row are added."""
     return tf.math.unsorted_segment_sum(slices.values, slices.indices, n_rows)
 
 
@@ -52,11 +53,14 @@ def full_gradient(p: tf.Tensor, q: tf.Tensor, chunks: TripleChunks) -> tuple[tf.
 
 
 def _by_users(p, q, user, positive, negative) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the gradient in the rows of users [U, D], and the derivative in the margins [S, BLOCK,
-    CHUNK], of blocks of triples.
+    """Return the gradient in the rows of users [U, D], and the slope of the loss in each margin.
+
+    p, q: factors [U, D] and [I, D]; user: [S, BLOCK], the user of each chunk of triples; positive,
+    negative: its items [S, BLOCK, CHUNK], as are the slopes.
     """
 
     def block(step, dp, slopes):
+        """Add a block of chunks to the gradient of users, and keep its slopes."""
         rows = tf.gather(p, user[step])  # [BLOCK, D]
         # [BLOCK, CHUNK, D]
         difference = tf.gather(q, positive[step]) - tf.gather(q, negative[step])
@@ -77,17 +81,24 @@ def _by_users(p, q, user, positive, negative) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _coefficients(slopes: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Return the values at every `slot`: derivatives for positives, then for negatives, then the
-    zero of padding. slopes: of all parts
+    """Return the weight of each entry of the items' gradient, at the index that is its `slot`.
+
+    Slopes of positives come first, then negated slopes of negatives, then the 0 of padding. slopes:
+    of `_by_users`, of all parts
     """
     flat = tf.reshape(tf.concat(slopes, axis=0), [-1])
     return tf.concat([flat, -flat, [0.0]], axis=0)
 
 
 def _by_items(p, q, coefficients, item, slot, user_of_slot) -> tf.Tensor:
-    """Return the gradient in the rows of items [I, D] of blocks of triples."""
+    """Return the gradient in the rows of items [I, D].
+
+    coefficients: of `_coefficients`; item: [S, BLOCK], the item of each chunk; slot, user_of_slot:
+    [S, BLOCK, CHUNK], where the weight of an entry is, and its user
+    """
 
     def block(step, dq):
+        """Add a block of chunks to the gradient of items."""
         weights, rows = tf.gather(coefficients, slot[step]), user_of_slot[step]  # [BLOCK, CHUNK]
         sums = tf.add_n([weights[:, t, None] * tf.gather(p, rows[:, t]) for t in range(CHUNK)])
         return step + 1, tf.tensor_scatter_nd_add(dq, item[step][:, None], sums)
@@ -122,10 +133,17 @@ class Parts(NamedTuple):
 
     @classmethod
     def of(cls, chunks: TripleChunks, n_users: int, n_items: int) -> "Parts":
+        """Split the chunks of a table of users and of a table of items into parts."""
         return cls(_in_parts(chunks[:3], n_users), _in_parts(chunks[3:], n_items))
 
 
 def _in_parts(side: tuple[np.ndarray, ...], n_rows: int) -> list[Part]:
+    """Return the chunks of one side, users or items, in parts that threads can compute separately.
+
+    side: the row of each entry, increasing over the parts, and further arrays, all [parts, ...];
+    n_rows: of the table. Each part adds to a block of rows. All blocks have one size, so that one
+    compiled program serves them.
+    """
     rows = np.asarray(side[0])
     ends = np.maximum.accumulate(rows.max(axis=(1, 2)) + 1)
     ends[-1] = n_rows
@@ -154,6 +172,7 @@ def gradient_in_threads(factors: Sequence[tf.Tensor], parts: Parts) -> tuple[tf.
 
 
 def _items_in_threads(p, q, slopes: Sequence[tf.Tensor], items: list[Part]) -> tf.Tensor:
+    """Return the gradient of the item table [I, D] from the users' slopes, a thread a part."""
     coefficients = _joined(slopes)
     gradients = side_by_side(
         lambda part: _of_items(p, part.of(q), coefficients, *part.chunks), items

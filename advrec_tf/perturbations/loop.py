@@ -49,6 +49,7 @@ def ascend(
     project = _PROJECTIONS[ball]
 
     def body(count, user, item):
+        """Take one step of both tables."""
         moved = [
             x + step * normalize_rows(g)
             for x, g, step in zip((user, item), gradient(user, item), steps)
@@ -89,6 +90,10 @@ class Ascent(NamedTuple):
         return [self.one * table for table in self._pulled_back(delta, of_factors)]
 
     def _pulled_back(self, delta: Sequence[tf.Tensor], of_factors: Callable) -> Sequence[tf.Tensor]:
+        """Return the gradient of the perturbed parameters, by the chain rule through `served`.
+
+        of_factors: returns the gradient of the factors P and Q that it is given
+        """
         moved = self.moved(delta)
         if self.served is None:
             return of_factors(*moved)
@@ -110,7 +115,10 @@ class Ascent(NamedTuple):
 
 @compiled
 def _advance(ascent: Ascent, delta, chunks: TripleChunks, iterations):
+    """Return delta after so many further iterations, in one compiled loop."""
+
     def gradient(user, item):
+        """Return the gradient of the parameters at a perturbation."""
         return ascent.gradient((user, item), lambda P, Q: full_gradient(P, Q, chunks))
 
     return ascent.ascend(gradient, delta, iterations)
@@ -129,11 +137,13 @@ def _advance_in_threads(ascent: Ascent, delta, parts: Parts, iterations):
 
 @compiled
 def _factors(ascent: Ascent, delta):
+    """Return the factors that the perturbed parameters give, compiled."""
     return ascent.factors(delta)
 
 
 @compiled
 def _step(ascent: Ascent, delta, gradient):
+    """Return delta after one step along a gradient that has been computed, of the factors."""
     pulled = ascent.gradient(delta, lambda *_: gradient)
     return ascent.ascend(lambda *_: pulled, delta, 1)
 
@@ -148,8 +158,9 @@ def iterates(
 ) -> Iterator[Perturbation]:
     """Yield the perturbation of `factors` after each iteration count of `read_at`.
 
-    As `trajectory`, but init and what is yielded are perturbations of the normalised factors.
-    Raises ValueError at the call, not when the first is taken.
+    Arguments are as in `trajectory`, but init and what is yielded are perturbations of the
+    normalised factors. Raises ValueError when it is called, not when the first perturbation is
+    taken.
     """
     budget, read_at = budget.checked(), checked_iterations(read_at)
     rows = len(factors.user), len(factors.item)
@@ -163,12 +174,15 @@ def iterates(
 
 
 def _iterates(factors: NormalizedFactors, chunks, budget: Budget, init, read_at, served):
+    """Yield what `iterates` promises, from arguments that it has checked."""
     step = default_step("bim", budget.epsilon) if budget.step_size is None else budget.step_size
     sizes, steps = (tuple(map(tf.constant, factors.sizes(x))) for x in (budget.epsilon, step))
     # An identity frees the copy that a constant makes of an array, which otherwise stays.
     tables = tf.identity(factors.user), tf.identity(factors.item)
     ascent = Ascent(tables, served, sizes, steps, budget.ball, tf.constant(1.0))
-    delta: Any = map(tf.zeros_like, tables) if init is None else map(_single, init)
+    delta: Any = map(tf.zeros_like, tables)
+    if init is not None:
+        delta = (tf.constant(part, tf.float32) for part in init)
     layout: Any  # Parts, or TripleChunks of tensors
     if several_threads():
         advance, layout = _advance_in_threads, Parts.of(chunks, *map(len, tables))
@@ -181,11 +195,8 @@ def _iterates(factors: NormalizedFactors, chunks, budget: Budget, init, read_at,
         yield Perturbation(*(table.numpy() for table in delta))
 
 
-def _single(table) -> tf.Tensor:
-    return tf.constant(table, tf.float32)
-
-
 def _check_init(init: Perturbation, factors: NormalizedFactors) -> None:
+    """Raise ValueError if a start does not have the shapes of the factors."""
     shapes = np.shape(init.user), np.shape(init.item)
     wanted = factors.user.shape, factors.item.shape
     if shapes != wanted:
@@ -202,6 +213,7 @@ def _with_tensors(served: Served) -> Served:
     """
 
     def tensor(leaf):
+        """Return a tensor in place of an array, float32 if it holds numbers with a fraction."""
         if not isinstance(leaf, np.ndarray):
             return leaf
         return tf.identity(leaf.astype(np.float32) if leaf.dtype.kind == "f" else leaf)
@@ -210,6 +222,7 @@ def _with_tensors(served: Served) -> Served:
 
 
 def _check_served(served: Served, factors: NormalizedFactors) -> None:
+    """Raise ValueError if `served` does not give a row for each user and item, of one dimension."""
     rows = [len(factors.user), len(factors.item)]
     P, Q = (tuple(x.shape) for x in served(tf.identity(factors.user), tf.identity(factors.item)))
     if [P[0], Q[0]] != rows or P[1:] != Q[1:]:

@@ -37,6 +37,7 @@ class Softmax:
             return self.of_items
 
         def slopes(start: int, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            """Return the gradients that a block of users adds: to their rows, and to all items."""
             rows = slice(start, start + len(scores))
             scores -= scores.max(axis=1, keepdims=True)
             np.exp(scores, out=scores)
@@ -80,8 +81,9 @@ class SmoothDCG:
         self.spread = spread_of(self.margins)
 
     def look(self, P: np.ndarray, Q: np.ndarray) -> float:
-        """Find every user's strongest rivals, and return the DCG of the items to demote, with
-        ranks among these rivals.
+        """Find every user's strongest rivals, and return the DCG of the items to demote.
+
+        Their ranks are among these rivals.
         """
         blocks = of_blocks(self._strongest, P, Q, self.data)
         self.rivals, self.margins = map(np.concatenate, zip(*blocks))
@@ -90,8 +92,10 @@ class SmoothDCG:
         return float(gains.sum(axis=0) @ self.weights)
 
     def gradient(self, side: int, P: np.ndarray, Q: np.ndarray) -> np.ndarray:
-        """Return the gradient in the rows of one table, [U, D] or [I, D], with the rivals of the
-        last `look`. That of users is taken where `look` was, that of items at P and Q.
+        """Return the gradient in the rows of one table, [U, D] or [I, D].
+
+        It has the rivals of the last `look`. The gradient of users (side 0) is taken where `look`
+        was, that of items (side 1) at P and Q.
         """
         if side == 0:
             return self._slopes(self.margins) @ Q
@@ -102,8 +106,9 @@ class SmoothDCG:
         return self._slopes(np.where(np.isfinite(self.margins), margins, np.inf)).T @ P
 
     def _strongest(self, start: int, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the strongest rivals of a block of users, int [B, R], and the margins over them
-        [B, n, R], infinite where there is none.
+        """Return the strongest rivals of a block of users, int [B, R], and margins over them.
+
+        The margins are [B, n, R], infinite where there is no item or no rival.
         """
         items = self.items[start : start + len(scores)]
         rows, known = np.arange(len(scores))[:, None], items >= 0
@@ -115,8 +120,10 @@ class SmoothDCG:
         return rivals, np.where(np.isfinite(highest)[:, None, :], margins, np.inf)
 
     def _slopes(self, margins: np.ndarray) -> sparse.csr_matrix:
-        """Return the derivative of the loss in every score, [U, I]: that of every pair, minus for
-        the item to demote, plus for its rival.
+        """Return the derivative of the loss in every score, sparse [U, I].
+
+        Each pair of an item to demote and a rival adds its slope: minus for the item, plus for the
+        rival.
         """
         slopes = self.pairs(margins)
         values = np.concatenate([-slopes.sum(axis=2), slopes.sum(axis=1)], axis=1)  # [U, n + R]
@@ -127,8 +134,9 @@ class SmoothDCG:
         )
 
     def pairs(self, margins: np.ndarray) -> np.ndarray:
-        """Return by how much the loss of each pair falls with its margin, [U, n, R], up to a
-        factor that all share.
+        """Return by how much the loss of each pair falls with its margin: [U, n, R].
+
+        A factor that all pairs share is left out.
         """
         above, slopes = logistic(margins / np.float32(self.tau * self.spread))
         ranks = 1 + above.sum(axis=2, keepdims=True)
@@ -162,11 +170,14 @@ def frank_wolfe(
     momentum: float,
     delta: list[np.ndarray],
 ) -> list[np.ndarray]:
-    """Take one Frank-Wolfe step of both tables: Delta_P becomes momentum Delta_P + (1 - momentum)
-    `linear_maximiser`, then Delta_Q, at the new P.
+    """Take one Frank-Wolfe step of both tables, users first, and return the new perturbations.
 
-    A Frank-Wolfe step has no size, because a linear loss has a closed-form maximiser over the ball
-    (Frank and Wolfe 1956). A row without gradient does not move.
+    Delta_P becomes momentum Delta_P + (1 - momentum) `linear_maximiser`; then Delta_Q does so, at
+    the new P. A Frank-Wolfe step has no size, because a linear loss has a closed-form maximiser
+    over the ball (Frank and Wolfe 1956). A row without gradient does not move.
+
+    gradient(side, P, Q): of a loss of this module; sizes: epsilon in the rows of each table; delta:
+    [U, D] and [I, D]
     """
     moved = list(delta)
     for side in (0, 1):
@@ -187,8 +198,10 @@ class Schedule(NamedTuple):
     last: float
 
     def at(self, step: int, relative: float) -> tuple[float, float]:
-        """Return the temperature, which falls geometrically, and the momentum, which rises
-        linearly.
+        """Return the temperature and the momentum of a step.
+
+        The temperature falls geometrically, the momentum rises linearly. relative: of
+        `relative_size`
         """
         share = step / self.steps
         momentum = MOMENTA[0] + share * (MOMENTA[1] - MOMENTA[0])
@@ -216,8 +229,10 @@ def anneal(
     schedule: Schedule,
     start: Perturbation,
 ) -> tuple[float, Perturbation]:
-    """Return the lowest DCG among the iterates of Frank-Wolfe steps on a smooth DCG whose
-    temperature falls, and the iterate that has it. The search ends where no DCG is left.
+    """Return the lowest DCG among the iterates of an annealed attack, and the iterate that has it.
+
+    The attack takes Frank-Wolfe steps on a smooth DCG whose temperature falls. It ends where no DCG
+    is left.
     """
     relative, delta = relative_size(factors, sizes, ball), list(start)
     least, best = np.inf, start
@@ -233,8 +248,10 @@ def anneal(
 
 
 def linear_maximiser(gradient: np.ndarray, size: np.ndarray, ball: str) -> np.ndarray:
-    """Return the point of the ball where a linear function is largest: size g / ||g||, or size
-    sign(g). gradient: [N, D], size: [1, 1] or [N, 1] -> [N, D]
+    """Return the point of the ball where a linear function is largest: [N, D].
+
+    It is size g / ||g|| in the l2 ball, and size sign(g) in the linf ball. gradient: g [N, D];
+    size: [1, 1] or [N, 1]
     """
     if ball == "linf":
         return size * np.sign(gradient)

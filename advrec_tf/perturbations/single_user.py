@@ -42,6 +42,7 @@ def worst_ranks(
     )
 
     def ranks(start: int) -> np.ndarray:
+        """Return the worst ranks of the block of test rows from `start` on."""
         search = _Search(factors, data, ball, item_sizes[:, 0], slice(start, start + step))
         return search.ranks(user_sizes, k, steps)
 
@@ -59,6 +60,10 @@ class _Search:
         reach: np.ndarray,
         block: slice,
     ):
+        """Take the users and test items of the test rows in `block`, a slice.
+
+        reach: [I], epsilon of each item
+        """
         self.Q, self.data, self.ball, self.reach = factors.item, data, ball, reach
         self.users, self.items = data.test_users[block], data.test_items[block]
         self.P = factors.user[self.users]
@@ -84,8 +89,11 @@ class _Search:
         return worst
 
     def _look(self, left: np.ndarray, moved: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return ranks [B], the strongest rivals [B, R], margins over them, and the direction in
-        which items' rows move, when rows `left` are `moved`.
+        """Return what users' rows `moved` [B, D] lead to, when all items move against each user.
+
+        left: [B], which rows of the block these are. The result is ranks of the test items [B], the
+        strongest rivals [B, R], margins over them [B, R], and the direction [B, D] in which items
+        move.
         """
         dual = np.linalg.norm(moved, axis=1) if self.ball == "l2" else np.abs(moved).sum(axis=1)
         rows, users, items = np.arange(len(left)), self.users[left], self.items[left]

@@ -8,19 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from advrec_tf.execution.startup import quiet_tensorflow
+from advrec_tf.lazy import public_names
 
 if TYPE_CHECKING:
     from advrec_tf.poisoning.public import *  # noqa: F403
 
-_LEARNED = ("bilevel", "gan", "zeroth_order")
+_public_name, __dir__ = public_names(__name__)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LEARNED:
-        quiet_tensorflow()
-        return import_module(f"advrec_tf.poisoning.{name}")
-    return getattr(import_module("advrec_tf.poisoning.public"), name)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *_LEARNED, *import_module("advrec_tf.poisoning.public").__all__]
+    """Return a public name, or a module of an attack that learns."""
+    if name not in ("bilevel", "gan", "zeroth_order"):
+        return _public_name(name)
+    quiet_tensorflow()
+    return import_module(f"advrec_tf.poisoning.{name}")

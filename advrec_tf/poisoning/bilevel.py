@@ -86,10 +86,12 @@ class Surrogate:
         )
 
     def _als(self) -> AlsUnroller:
+        """Return the unroller of ALS sweeps for a surrogate that is trained by ALS."""
         wrmf = self.config.surrogate
         return AlsUnroller(self.data, self.config.fakes, wrmf.weight, wrmf.regularization)
 
     def _untrained(self, seed: int) -> keras.Model:
+        """Return a new surrogate for real and fake users."""
         return self.config.surrogate.build(self.empty, seed)
 
     def defended(self, X: np.ndarray) -> np.ndarray:

@@ -44,6 +44,7 @@ class Cropped(keras.layers.Layer):
         self.height, self.width = height, width
 
     def call(self, images):
+        """Return the upper left part of each image, of the layer's height and width."""
         return images[:, : self.height, : self.width]
 
 
@@ -86,6 +87,7 @@ def discriminator(height: int, width: int, seed: int) -> keras.Model:
 
 
 def _normal(seed: int, number: int) -> keras.initializers.Initializer:
+    """Return DCGAN's random weights, which follow from the model's seed and the layer's number."""
     return keras.initializers.RandomNormal(stddev=0.02, seed=1000 * seed + number)
 
 
@@ -173,5 +175,6 @@ class DCGAN:
 
 
 def _logistic(logits, label: float):
+    """Return the mean cross-entropy of logits against one label: 1 for real, 0 for fake."""
     labels = label * tf.ones_like(logits)
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits))

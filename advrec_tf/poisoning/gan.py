@@ -65,13 +65,13 @@ def attack(
 
 
 def _train(
-    data: Interactions,
-    config: GanConfig,
-    seed: int,
-    run: Trajectory,
-    epochs: int,
-    progress: bool,
+    data: Interactions, config: GanConfig, seed: int, run: Trajectory, epochs: int, progress: bool
 ) -> None:
+    """Train the GAN until its profiles look like real ones or the epochs are done, and store them.
+
+    Every SAVE_EVERY epochs it stores profiles and weights, so that a killed run resumes there.
+    Raises UserError if the loss is not finite or the GAN collapses to one profile.
+    """
     scale, popular = scale_of(data), popularity_groups(data)["head"]
     real = rating_matrix(data)
     real_looks = looks(real[np.diff(data.indptr) > 0], scale, popular)

@@ -40,6 +40,7 @@ def folder_of(data: Interactions, name: str, plan: Plan, k: int, folder: Path) -
 
 
 def _config(name: str, plan: Plan, k: int) -> LearnedConfig:
+    """Return the configuration of a learned attack: the plan's fakes and targets, and its flags."""
     common: dict[str, Any] = {"fakes": plan.fakes, "targets": plan.targets, "k": k}
     known = {field.name for field in fields(LEARNED[name])}
     shared = {key: value for key, value in common.items() if key in known}

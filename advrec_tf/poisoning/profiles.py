@@ -99,13 +99,18 @@ class Profiles:
 
     @classmethod
     def load(cls, path: Path) -> "Profiles":
-        """Read the .npz of `save`.  Raises UserError for a damaged file or one of another kind."""
+        """Read the .npz of `save`.
+
+        Raises UserError for a missing file, a damaged one, one of another kind, and one whose
+        arrays do not fit together.
+        """
         if not Path(path).exists():
             raise UserError(f"{path}: there is no such file of profiles")
         if Path(path).suffix != ".npz":
             raise UserError(f"{path}: profiles are read from .npz files")
         try:
-            return cls.from_arrays(storage.load(path))
+            profiles = cls.from_arrays(storage.load(path))
+            fault = profiles._fault()
         except UserError:
             raise UserError(
                 f"{path}: the file is damaged or of an earlier version: make these profiles again"
@@ -114,6 +119,27 @@ class Profiles:
             raise UserError(
                 f"{path}: not a file of profiles ({error.args[0]} is missing)"
             ) from None
+        except (TypeError, ValueError):  # an array has another shape than a number or a list
+            fault = "its arrays are others"
+        if fault:
+            raise UserError(f"{path}: not a file of profiles ({fault}): make these profiles again")
+        return profiles
+
+    def _fault(self) -> str:
+        """Return why the arrays are not those of fake profiles, "" if they are."""
+        n_items = self.item_ids.size
+        indices = {"users": (self.users, self.n_users), "items": (self.items, n_items)}
+        indices["targets"] = np.array(self.targets, np.int64), n_items
+        for name, (ids, count) in indices.items():
+            if ids.ndim != 1 or ids.dtype.kind not in "iu" or np.any((ids < 0) | (ids >= count)):
+                return f"{name} are not a list of integers within 0 ... {count - 1}"
+        values = self.items if self.ratings is None else self.ratings
+        if (
+            not self.users.shape == self.items.shape == values.shape
+            or not np.isfinite(values).all()
+        ):
+            return "users, items and finite ratings are not as many as each other"
+        return ""
 
     def merged(self, other: "Profiles") -> "Profiles":
         """Return the profiles of both attacks, these first.
@@ -166,6 +192,7 @@ class Profiles:
         )
 
     def _as_ratings(self) -> np.ndarray:
+        """Return a rating for each interaction; clicks count as the highest one."""
         if self.ratings is None:
             return np.full(len(self.users), self.highest, np.float32)
         return self.ratings

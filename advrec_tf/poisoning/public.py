@@ -12,17 +12,4 @@ from advrec_tf.poisoning.settings import (
 from advrec_tf.poisoning.similarity import LIKENESS, likeness
 from advrec_tf.poisoning.trajectory import read_trajectory
 
-__all__ = [
-    "POISONING_ATTACKS",
-    "HEURISTICS",
-    "LIKENESS",
-    "Plan",
-    "Profiles",
-    "RecSys19Config",
-    "RecSys20Config",
-    "folder_of",
-    "heuristic",
-    "likeness",
-    "make",
-    "read_trajectory",
-]
+__all__ = [name for name in globals() if not name.startswith("_")]

@@ -1,4 +1,4 @@
-"""Configurations of the attacks that learn their fake profiles.  This module needs no TensorFlow."""
+"""Configurations of the attacks that learn their fake profiles. It imports no TensorFlow."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -65,6 +65,7 @@ class RecSys20Config(_Promotion):
     outer_epochs = 30
 
     def __post_init__(self):
+        """Raise UserError for more unrolled epochs than epochs."""
         if self.unrolled_epochs > self.epochs:
             raise UserError(
                 f"--unrolled_epochs ({self.unrolled_epochs}) are more than"
@@ -153,6 +154,7 @@ class RecSys19Config(_Promotion):
     blind: ClassVar[bool] = False  # whether random differences replace those of the probes
 
     def __post_init__(self):
+        """Raise UserError for an unknown goal."""
         if self.goal not in GOALS:
             raise UserError(f"the goal must be one of {', '.join(GOALS)}, not {self.goal!r}")
 

@@ -49,6 +49,7 @@ class Trajectory:
         self.folder, self.columns = Path(folder), columns
 
     def __enter__(self):
+        """Lock the folder and read where an earlier run has stopped."""
         self._lock = locked(self.folder, patience=30)
         self._lock.__enter__()
         path = self.folder / "state.npz"
@@ -84,7 +85,7 @@ class Trajectory:
         rows: list[list[float]],
         profiles: Profiles,
         score: float,
-        state: dict[str, np.ndarray],
+        state: storage.Arrays,
     ) -> None:
         """Save one or several outer epochs.  The profiles are kept if their score is the best."""
         best = float(self.state.get("best", -np.inf))
@@ -104,6 +105,7 @@ class Trajectory:
         self.profiles()
 
     def _best(self) -> Profiles:
+        """Return the best profiles so far."""
         return Profiles.from_arrays(
             {field.name: self.state[f"{_BEST}{field.name}"] for field in fields(Profiles)}
         )

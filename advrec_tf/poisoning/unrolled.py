@@ -160,6 +160,7 @@ class Unroller:
 
 
 def _steps(batches: Batches) -> Iterator[Batches]:
+    """Yield the mini-batches of an epoch: real and fake users of one step."""
     for step in range(len(batches.real.users)):
         real = UserBatches(*(part[step] for part in batches.real))
         yield Batches(real, FakeBatches(*(part[step] for part in batches.fake)))
@@ -167,6 +168,11 @@ def _steps(batches: Batches) -> Iterator[Batches]:
 
 @tf.function(jit_compile=True)
 def _adversarial_block(p, Q, targets, count):
+    """Return the attacker's loss of a block of users, and its gradients by p and by Q.
+
+    p: [B, D], of which the first `count` are users and the others padding; Q: [I, D]. The loss of a
+    user is the negative mean log-softmax of the targets' scores.
+    """
     with tf.GradientTape() as tape:
         tape.watch([p, Q])
         scores = tf.matmul(p, Q, transpose_b=True)  # [B, I]

@@ -49,6 +49,7 @@ def _with_vjp(solve, watched):
 
     @tf.function(reduce_retracing=True)
     def vjp(cotangent, *inputs):
+        """Return the products of the cotangent with the Jacobians of `solve` by its sources."""
         sources = watched(*inputs)
         with tf.GradientTape() as tape:
             tape.watch(sources)
@@ -65,6 +66,10 @@ class AlsUnroller:
     """A sweep over real and fake users as a function of Q and the fake rows, and its VJP."""
 
     def __init__(self, data: Interactions, n_fakes: int, weight: float, regularization: float):
+        """Lay out the real pairs in blocks of users and of items, and compile all solvers.
+
+        weight: of a click in WRMF's loss
+        """
         self.n_users, self.n_fakes = data.n_users, n_fakes
         self.regularization = tf.constant(regularization, tf.float32)
         users, items = data.train_users, data.train_items
@@ -124,11 +129,13 @@ class AlsUnroller:
         dP += tf.matmul(P, dgram + tf.transpose(dgram)).numpy()
 
     def _fake_parts(self, rows: FakeRows) -> Iterator[tuple[slice, FakeRows]]:
+        """Yield slices of the fakes that fit in memory, and their rows."""
         for start in range(0, self.n_fakes, _FAKES):
             part = slice(start, min(start + _FAKES, self.n_fakes))
             yield part, FakeRows(rows.X[part], rows.W[part])
 
     def _item_inputs(self, P, rows: FakeRows) -> Iterator[tuple[Block, tuple]]:
+        """Yield each block of items with the arguments of `_solve_items`."""
         gram, fakes = tf.matmul(P, P, transpose_a=True), P[self.n_users :]
         for block in self.items:
             columns = FakeRows(*(tf.gather(part, block.rows, axis=1) for part in rows))

@@ -90,6 +90,7 @@ def zeroth_order_step(
     state, highest = checkpoints.capture(recommender.model), recommender.scale[1]
 
     def f(profiles: np.ndarray) -> float:
+        """Return the goal after training on these profiles, from the state before the step."""
         checkpoints.restore(recommender.model, state)
         return recommender.goal_after(config.probe_epochs, np.clip(profiles, 0, highest))
 

@@ -40,6 +40,7 @@ class CoupledAdam(keras.optimizers.Adam):
         )
 
     def update_step(self, gradient, variable, learning_rate):
+        """Apply one step to a variable and its two moments, as Keras asks of an optimiser."""
         index = self._get_variable_index(variable)
         variables = variable, self._momentums[index], self._velocities[index]
         value, *moments = map(tf.convert_to_tensor, variables)

@@ -23,6 +23,10 @@ class AdversarialWRMF(WRMF):
         raise NotImplementedError
 
     def _update(self, users, *pairs):
+        """Take one step on the losses of a batch with and without adversarial moves.
+
+        Returns the loss without them.
+        """
         P, Q = self.user_embedding, self.item_embedding
         p, q = batch_rows(P.value, users), tf.convert_to_tensor(Q.value)
         loss, dp, dq = weighted_gradient(p, q, pairs)
@@ -52,6 +56,7 @@ class FitWRMF(AdversarialWRMF):
     config_class = FitWRMFConfig
 
     def strengths(self, p, q, pairs):
+        """Return how strong the adversary of each user is: by how well the clicks are explained."""
         return explained(p, q, pairs)
 
 
@@ -62,6 +67,7 @@ class NormWRMF(AdversarialWRMF):
     config_class = NormWRMFConfig
 
     def strengths(self, p, q, pairs):
+        """Return how strong the adversary of each user is: the norm of the user's factors."""
         return tf.norm(p, axis=1)
 
 

@@ -17,17 +17,14 @@ class FitWRMFConfig(WRMFConfig):
     adversarial_weight: float = option(1.0, help="weight of the adversarial loss", low=0)
 
     name = "WRMF, adversary by fit"
+    implementation = "adversarial_wrmf:FitWRMF"
     version = 1
 
     def __post_init__(self):
+        """Raise UserError for another solver than sgd."""
         super().__post_init__()
         if self.solver != "sgd":
             raise UserError(f"{self.name} is trained by sgd alone, not by {self.solver}")
-
-    def model_class(self):
-        from advrec_tf.recommenders.adversarial_wrmf import FitWRMF
-
-        return FitWRMF
 
 
 @dataclass(frozen=True)
@@ -35,8 +32,4 @@ class NormWRMFConfig(FitWRMFConfig):
     """WRMF with an adversary that is stronger for users whose factors have a larger norm."""
 
     name = "WRMF, adversary by norm"
-
-    def model_class(self):
-        from advrec_tf.recommenders.adversarial_wrmf import NormWRMF
-
-        return NormWRMF
+    implementation = "adversarial_wrmf:NormWRMF"

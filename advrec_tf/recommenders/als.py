@@ -81,6 +81,7 @@ def half_sweep(Y: tf.Tensor, blocks: list[Block], n_rows: int, regularization: f
     strength = tf.constant(regularization, tf.float32)
 
     def solve(block: Block) -> np.ndarray:
+        """Return the solution of one block of rows."""
         return solve_block(Y, gram, *block[1:], strength).numpy()
 
     for block, rows in zip(blocks, side_by_side(solve, blocks)):

@@ -41,11 +41,13 @@ class AMF(BPRMF):
         )
 
     def _perturbation(self, p, q, triples, clean_gradient):
+        """Return the adversary's perturbation of the factors of one batch."""
         attack = EMBEDDING_ATTACKS[self.adversary]
         if not attack.iterated:
             return [self.epsilon * normalize_rows(part) for part in clean_gradient]  # Eq. 4
 
         def gradient(du, di):
+            """Return the gradient of the batch's loss at a perturbation."""
             return batch_gradient(p + du, q + di, *triples)[1:]
 
         start = self._random_start(p, q) if attack.init else (tf.zeros_like(p), tf.zeros_like(q))
@@ -60,6 +62,7 @@ class AMF(BPRMF):
         step = tf.cast(self.optimizer.iterations.value, tf.int32)
 
         def uniform(shape, seed):
+            """Return uniform numbers in [-PGD_INIT, PGD_INIT] of this shape."""
             # Philox gives the same bits compiled and eager; floats drawn directly differ.
             bits = tf.random.stateless_uniform(
                 shape, [seed, step], None, None, tf.uint32, alg="philox"

@@ -29,18 +29,16 @@ class AMFConfig(BPRMFConfig):
     ball: str = option("linf", help="ball of AMF's adversary, if it has iterations", choices=BALLS)
 
     name = "AMF"
+    implementation = "amf:AMF"
 
     @property
     def start(self) -> BPRMFConfig:
+        """The configuration of the BPR-MF that AMF starts from."""
         return BPRMFConfig(
             **{field.name: getattr(self, field.name) for field in fields(BPRMFConfig)}
         )
 
     @property
     def identity(self) -> dict:
+        """All fields, and the identity of the BPR-MF that AMF starts from."""
         return {**super().identity, "start": self.start.identity}
-
-    def model_class(self):
-        from advrec_tf.recommenders.amf import AMF
-
-        return AMF

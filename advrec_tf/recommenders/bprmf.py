@@ -34,6 +34,7 @@ class BPRMF(FactorModel):
 
     @staticmethod
     def steps(data: Interactions, batch_size: int) -> int:
+        """Return the number of mini-batches of an epoch, which leave out what does not fill one."""
         return max(1, len(data.train_users) // batch_size)
 
     def batches(self, data: Interactions, batch_size: int, epoch: int) -> Triples:

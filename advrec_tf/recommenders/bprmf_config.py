@@ -24,19 +24,16 @@ class BPRMFConfig(RecommenderConfig):
     )
 
     name = "BPR-MF"
+    implementation = "bprmf:BPRMF"
     samples_negatives = True
 
     @property
     def identity(self) -> dict:
+        """Return what the weights depend on, as plain values; unused fields are left out."""
         identity = super().identity
         if self.eval_users is None:  # weights of versions without this field keep their folder
             del identity["eval_users"]
         return identity
-
-    def model_class(self):
-        from advrec_tf.recommenders.bprmf import BPRMF
-
-        return BPRMF
 
     def optimizer(self):
         from advrec_tf.recommenders.adagrad import RowAdagrad

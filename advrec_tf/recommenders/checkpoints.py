@@ -31,6 +31,7 @@ def epoch_file(folder: Path | str, epoch: int) -> Path:
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """Return all variables that training changes, by name."""
     # Optimiser variables are numbered, because their names contain the model's name, which
     # differs between a model and the one that it starts from.
     variables = {variable.name: variable for variable in model.weights}
@@ -38,12 +39,12 @@ def _variables(model: keras.Model) -> dict[str, keras.Variable]:
     return variables | {f"optimizer.{number}": variable for number, variable in numbered}
 
 
-def capture(model: keras.Model) -> dict[str, np.ndarray]:
+def capture(model: keras.Model) -> storage.Arrays:
     """Return copies of the model's weights by name and its optimiser's variables by number."""
     return {name: variable.numpy().copy() for name, variable in _variables(model).items()}
 
 
-def restore(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
+def restore(model: keras.Model, arrays: storage.Arrays) -> None:
     """Set a compiled model of the same shape to what `capture` returned."""
     for name, variable in _variables(model).items():
         variable.assign(arrays[name])
@@ -73,6 +74,10 @@ def selected_factors(
 
 
 def _best_factors(folder: Path, epochs: int) -> tuple[int, np.ndarray, np.ndarray]:
+    """Return the epoch of the best test HR@10, and the embedding tables that it had.
+
+    Raises UserError if no epoch was evaluated, or if the best one is after `epochs`.
+    """
     state = storage.load(folder / "state.npz")
     if "best.epoch" not in state:
         raise UserError(f"{folder}: no epoch was evaluated, so none is best: lower --eval_every")

@@ -7,6 +7,7 @@ Only `model_class`, `optimizer` and `build` import it.
 import dataclasses
 import math
 from numbers import Integral, Real
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from advrec_tf.errors import UserError
@@ -40,6 +41,7 @@ class RecommenderConfig:
     batch_size: int = option(512, help="examples in a mini-batch", low=1)
 
     name: ClassVar[str] = ""
+    implementation: ClassVar[str] = ""  # "module:Class" in this package; imported when needed
     version: ClassVar[int] = 1  # one more whenever the algorithm's results change
     first_epoch: ClassVar[int] = 0
     eval_every: ClassVar[int | str] = 0  # epochs between evaluations of HR@10; 0: never
@@ -47,6 +49,7 @@ class RecommenderConfig:
     samples_negatives: ClassVar[bool] = False
 
     def __post_init__(self):
+        """Raise UserError for a value outside the range of its field."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if not _allowed(field, value):
@@ -79,8 +82,8 @@ class RecommenderConfig:
         return math.ceil(TRAINING_PER_EVALUATION * scores / training)
 
     def model_class(self) -> "type[FactorModel]":
-        """Import and return the model's class."""
-        raise NotImplementedError
+        """Import and return the model's class, that of `implementation`."""
+        return resolve_name(f"advrec_tf.recommenders.{self.implementation}")
 
     def optimizer(self) -> "keras.Optimizer":
         """Return a new optimiser: Adam, unless the model has another."""
@@ -102,6 +105,7 @@ class RecommenderConfig:
 
 
 def _allowed(field: dataclasses.Field, value: Any) -> bool:
+    """Return whether the metadata of a field allow a value."""
     low, high = field.metadata.get("low"), field.metadata.get("high")
     choices = field.metadata.get("choices", ())
     if low is None:
@@ -113,10 +117,12 @@ def _allowed(field: dataclasses.Field, value: Any) -> bool:
 
 
 def _is_real(field: dataclasses.Field) -> bool:
+    """Return whether a field holds a number with a fraction."""
     return float in (field.type, *get_args(field.type))
 
 
 def _range(field: dataclasses.Field) -> str:
+    """Return in words which values the metadata of a field allow."""
     low, high, choices = (field.metadata[name] for name in ("low", "high", "choices"))
     if low is None:
         return f"one of {', '.join(choices)}"

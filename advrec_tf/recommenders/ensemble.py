@@ -30,23 +30,23 @@ class Ensemble(FactorModel):
 
     @property
     def n_columns(self) -> int:
+        """The length of a row of votes: one for each item."""
         return self.n_items
 
-    def fit(self, x=None, batch_size: int | None = None, initial_epoch: int = 0, **kwargs):
-        """Train more bases on Interactions.
+    def fit(self, x, batch_size=None, initial_epoch=0, epochs=1, callbacks=None, verbose=0, **_):
+        """Train BASES models an epoch on sub-samples of the users of Interactions; count votes.
 
-        The draws of an epoch follow from the model's seed and the epoch's number.
+        A vote is an item in a user's list. The counts [users, items] are the user embedding. The
+        draws of an epoch follow from the model's seed and the epoch's number.
         """
-        return self._fit_bases(x, initial_epoch, **kwargs)
-
-    def _fit_bases(self, data, initial_epoch, *, epochs=1, callbacks=None, verbose=0):
-        matrix, users = data.matrix(), np.arange(data.n_users)[:, None]
+        matrix, users = x.matrix(), np.arange(x.n_users)[:, None]
 
         def vote(epoch: int) -> float:
+            """Add the votes of one epoch's models to the counts."""
             counts = self.user_embedding.numpy()
             for base in range(EnsembleConfig.BASES):
                 P, Q = self._base(matrix, np.random.default_rng([self.seed, epoch, base]))
-                lists = top_k(P, Q, data, min(self.votes, data.n_items))
+                lists = top_k(P, Q, x, min(self.votes, x.n_items))
                 listed = lists >= 0
                 counts[np.broadcast_to(users, lists.shape)[listed], lists[listed]] += 1
             self.user_embedding.assign(counts)

@@ -34,12 +34,8 @@ class EnsembleConfig(RecommenderConfig):
     sweeps: int = option(5, help="sweeps of ALS over users and items", low=1)
 
     name = "Ensemble"
+    implementation = "ensemble:Ensemble"
     BASES: ClassVar[int] = 10
-
-    def model_class(self):
-        from advrec_tf.recommenders.ensemble import Ensemble
-
-        return Ensemble
 
     def optimizer(self):
         import keras
@@ -47,5 +43,6 @@ class EnsembleConfig(RecommenderConfig):
         return keras.optimizers.SGD()  # Keras asks for one; votes have no gradient
 
     def build(self, data: "Interactions", seed: int):
+        """Return the model. Raises UserError if its votes would not fit in memory."""
         check_size(data.n_users, data.n_items)
         return super().build(data, seed)

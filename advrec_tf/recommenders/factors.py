@@ -45,6 +45,7 @@ class FactorModel(keras.Model):
         self.built = True
 
     def _embedding(self, n_rows: int, name: str, seed: int) -> keras.Variable:
+        """Add an embedding table [n_rows, columns] of normal random numbers."""
         return self.add_weight(
             shape=(n_rows, self.n_columns),
             initializer=self.initializer(stddev=self.stddev, seed=seed),
@@ -71,7 +72,10 @@ class FactorModel(keras.Model):
 
     @property
     def factors(self) -> tuple[np.ndarray, np.ndarray]:
-        """P [U, D] and Q [I, D], `served` from the parameters: their inner products rank the items."""
+        """Return P [U, D] and Q [I, D], `served` from the parameters.
+
+        Their inner products rank the items.
+        """
         P, Q = self.served(self.user_embedding.value, self.item_embedding.value)
         return P.numpy().copy(), Q.numpy().copy()
 
@@ -174,6 +178,7 @@ class FactorModel(keras.Model):
         return dataset.prefetch(1).with_options(options)
 
     def get_config(self):
+        """Return the arguments that make this model again, as Keras asks."""
         names = ("n_users", "n_items", "embedding_dim", "seed", *self.options)
         return super().get_config() | {name: getattr(self, name) for name in names}
 

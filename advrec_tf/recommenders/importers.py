@@ -41,6 +41,7 @@ def factors_of(model: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _table(values: Any, name: str) -> np.ndarray:
+    """Return the values. Raises UserError unless they are a numeric array of one or two axes."""
     numbers = isinstance(values, np.ndarray) and values.dtype.kind in "fiu"
     if not numbers or values.ndim not in (1, 2):
         raise UserError(f"{name} is no table of numbers")
@@ -75,6 +76,7 @@ def read_factors(paths: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _npz(path: Path) -> dict[str, np.ndarray | None]:
+    """Read the arrays of a .npz whose names are known, None for all others."""
     with np.load(path, allow_pickle=False) as arrays:
         wanted = {name for names in NAMES for name in names}
         return {name: arrays[name] if name in wanted else None for name in arrays.files}

@@ -46,6 +46,7 @@ class MarginMF(FactorModel):
 
     @staticmethod
     def steps(data: Interactions, batch_size: int) -> int:
+        """Return the number of mini-batches of users in an epoch."""
         return -(-data.n_users // batch_size)
 
     def batches(self, data: Interactions, batch_size: int, epoch: int) -> tuple[np.ndarray, ...]:
@@ -78,6 +79,11 @@ class MarginMF(FactorModel):
         return super().fit(x, batch_size, initial_epoch, callbacks=callbacks, **kwargs)
 
     def _start(self, data: Interactions) -> None:
+        """Start from ALS: its item factors, and weights that give users from their items.
+
+        Directions that ALS left empty keep their random values. Both tables are scaled to fixed
+        sizes.
+        """
         sizes = self.n_users, self.n_items, self.embedding_dim, self.seed
         ridge = self.regularization
         als = WRMF(*sizes, weight=self.weight, solver="als", regularization=ridge)
@@ -98,6 +104,7 @@ class MarginMF(FactorModel):
         self.user_embedding.assign(tf.nn.l2_normalize(histories, axis=1))
 
     def _update(self, rows, items, present, held):
+        """Take one step on a batch and return its loss."""
         trained = [self.input_embedding, self.item_embedding]
         values = [variable.value for variable in trained]
         with tf.GradientTape() as tape:

@@ -27,13 +27,10 @@ class MarginMFConfig(RecommenderConfig):
     epochs: int = option(30, help="epochs over which the learning rate falls to 0", low=1)
 
     name = "MarginMF"
-
-    def model_class(self):
-        from advrec_tf.recommenders.margin_mf import MarginMF
-
-        return MarginMF
+    implementation = "margin_mf:MarginMF"
 
     def build(self, data: "Interactions", seed: int):
+        """Return a compiled model whose learning rate falls along a cosine to 0."""
         import keras
 
         model = self.model(data, seed)

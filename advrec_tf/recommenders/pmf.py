@@ -31,6 +31,7 @@ class PMF(FactorModel):
             self.item_bias = self._bias(self.n_items, "item_bias")
 
     def _bias(self, n_rows: int, name: str) -> keras.Variable:
+        """Add a bias for each row, 0 at first."""
         return self.add_weight(shape=(n_rows,), initializer="zeros", name=name)
 
     @property
@@ -50,9 +51,11 @@ class PMF(FactorModel):
 
     @staticmethod
     def steps(data: Interactions, batch_size: int) -> int:
+        """Return the number of mini-batches of ratings in an epoch."""
         return -(-len(data.train_users) // batch_size)
 
     def batches(self, data: Interactions, batch_size: int, epoch: int) -> RatingBatches:
+        """Return the mini-batches of an epoch, of shuffled ratings."""
         return rating_batches(data, batch_size, self.seed, epoch)
 
     def fit(self, x=None, *args, **kwargs):
@@ -64,6 +67,10 @@ class PMF(FactorModel):
         return super().fit(x, *args, **kwargs)
 
     def _update(self, users, items, ratings, present):
+        """Take one step on a batch of ratings; return squared errors plus Gaussian priors.
+
+        users, items, ratings: [B]; present: [B], 0 for padding
+        """
         with tf.GradientTape() as tape:
             p = tf.gather(self.user_embedding.value, users)  # [B, D]
             q = tf.gather(self.item_embedding.value, items)  # [B, D]

@@ -18,15 +18,11 @@ class PMFConfig(RecommenderConfig):
     biases: bool = option(False, help="with biases of users and items")
 
     name = "PMF"
+    implementation = "pmf:PMF"
 
     @property
     def reads_ratings(self) -> bool:
         return True
-
-    def model_class(self):
-        from advrec_tf.recommenders.pmf import PMF
-
-        return PMF
 
     def optimizer(self):
         import keras

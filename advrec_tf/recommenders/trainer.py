@@ -61,6 +61,7 @@ def train(
 
 
 def _check_kept(folder: Path, kept: list[int], done: int) -> None:
+    """Raise UserError if an epoch that is to be kept has passed without being kept."""
     for epoch in kept:
         if epoch <= done and not epoch_file(folder, epoch).exists():
             raise UserError(
@@ -72,6 +73,10 @@ def _check_kept(folder: Path, kept: list[int], done: int) -> None:
 def _starting_point(
     data: Interactions, config: RecommenderConfig, seed: int, models_dir: Path
 ) -> dict[str, np.ndarray] | None:
+    """Return the weights that the training starts from, None if the model starts from none.
+
+    Raises UserError if the model that it starts from has not been trained.
+    """
     if config.start is None:
         return None
     path = epoch_file(model_folder(models_dir, data, config.start, seed), config.first_epoch)
@@ -97,6 +102,7 @@ class _Keeper(keras.callbacks.Callback):
         self.best = {name: value for name, value in state.items() if name.startswith("best.")}
 
     def on_epoch_end(self, epoch, logs=None):
+        """Check the loss, evaluate, show progress, and save what is to be saved."""
         epoch, loss = epoch + 1, float(logs["loss"])
         if not math.isfinite(loss):
             raise UserError(
@@ -118,6 +124,7 @@ class _Keeper(keras.callbacks.Callback):
             save(self.folder / "state.npz", capture(self.model) | state)
 
     def _evaluate(self, epoch: int) -> dict[str, float]:
+        """Return HR@10 and nDCG@10 of the sampled users; keep the weights of the best HR@10."""
         P, Q = self.model.factors
         measured = rank_metrics(ranks_of_test_items(P[self.users], Q, self.data))
         if measured["HR@10"] > self.best.get("best.HR", -1):

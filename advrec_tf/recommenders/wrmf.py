@@ -37,9 +37,11 @@ class WRMF(FactorModel):
 
     @staticmethod
     def steps(data: Interactions, batch_size: int) -> int:
+        """Return the number of mini-batches of users in an epoch."""
         return -(-data.n_users // batch_size)
 
     def batches(self, data: Interactions, batch_size: int, epoch: int) -> UserBatches:
+        """Return the mini-batches of an epoch: shuffled users with all their pairs."""
         pairs = targets_and_weights(data, self.weight, self.feedback)
         return user_batches(data, *pairs, batch_size, self.seed, epoch)
 
@@ -50,11 +52,13 @@ class WRMF(FactorModel):
         return self._fit_als(x, initial_epoch, **kwargs)
 
     def _fit_als(self, data, initial_epoch, *, epochs=1, callbacks=None, verbose=0):
+        """Train by alternating least squares; an epoch solves for users, then for items."""
         pairs = targets_and_weights(data, self.weight, self.feedback)
         users, items = both_sides(data, *pairs)
         P, Q, strength = self.user_embedding, self.item_embedding, self.regularization
 
         def sweep(epoch: int) -> float:
+            """Solve for all users, then for all items, and return the loss."""
             P.assign(half_sweep(Q.value, users, self.n_users, strength))
             Q.assign(half_sweep(P.value, items, self.n_items, strength))
             return weighted_loss(*self.factors, data, *pairs)
@@ -62,6 +66,7 @@ class WRMF(FactorModel):
         return self.fit_by(sweep, initial_epoch, epochs, callbacks, verbose)
 
     def _update(self, users, *pairs):
+        """Take one SGD step on a batch of users and return its loss."""
         P, Q = self.user_embedding, self.item_embedding
         loss, dp, dq = weighted_gradient(batch_rows(P.value, users), Q.value, pairs)
         self.optimizer.apply([tf.math.unsorted_segment_sum(dp, users, self.n_users), dq], [P, Q])

@@ -23,16 +23,12 @@ class WRMFConfig(RecommenderConfig):
     solver: str = option("sgd", help="how the model is trained", choices=SOLVERS)
 
     name = "WRMF"
+    implementation = "wrmf:WRMF"
     version = 2
 
     @property
     def reads_ratings(self) -> bool:
         return self.feedback != "binary"
-
-    def model_class(self):
-        from advrec_tf.recommenders.wrmf import WRMF
-
-        return WRMF
 
     def optimizer(self):
         from advrec_tf.recommenders.adam import CoupledAdam

@@ -42,12 +42,14 @@ def line(records: list[Record]) -> str:
 
 
 def _listed(noun: str, values: Iterable[Any]) -> str:
+    """Return distinct values after a noun, in the plural if need be; "" for no value."""
     names = [str(value) for value in dict.fromkeys(values)]
     plural = "s" if len(names) > 1 else ""
     return f"{noun}{plural} {', '.join(names)}" if names else ""
 
 
 def _seeds(run: Record) -> list[int]:
+    """Return the seeds of a run."""
     return (run["flags"] or {}).get("seed") or []
 
 
@@ -71,5 +73,6 @@ def wall_time(runs: list[Record]) -> str:
 
 
 def _span(run: Record) -> tuple[datetime, datetime]:
+    """Return when a run began and ended."""
     begun = datetime.strptime(run["started"], _FORMAT)
     return begun, begun + timedelta(seconds=run["wall_seconds"])

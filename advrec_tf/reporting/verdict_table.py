@@ -85,6 +85,7 @@ def stated(verdict: Verdict) -> str:
 
 
 def _part(claim: Claim, part: Estimate) -> str:
+    """Return an estimate as text: label, mean or both values of a pair, and interval."""
     low, high = (_number(end, claim.unit) for end in part.interval)
     interval = f" [{low}, {high}]" if part.testable else ""
     label = f"{part.label} " if part.label else ""

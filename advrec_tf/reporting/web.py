@@ -62,6 +62,7 @@ def section(
 
 
 def _cells(values: Iterable[Any], template: str) -> str:
+    """Return values as cells of HTML."""
     return "".join(template.format(html.escape(str(value))) for value in values)
 
 

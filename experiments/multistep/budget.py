@@ -78,13 +78,11 @@ def _certificates(rows: pd.DataFrame) -> dict[Attack, str]:
 
 
 def _curves_table(rows: pd.DataFrame, model: str) -> str:
+    """Return a model's nDCG after each attack, and its certified bounds, over epsilon."""
     columns = {}
     for attack, label in ({FGSM: "FGSM"} | multi_step(rows) | _certificates(rows)).items():
         columns[label] = curves.over(select(rows, model, attack), "epsilon", "nDCG")["mean"]
-    lines = []
-    for epsilon, values in pd.DataFrame(columns).iterrows():
-        lines.append([f"{epsilon:g}", *(number(value, "nDCG") for value in values)])
-    return markdown(["epsilon", *columns], lines)
+    return curves.table(columns, "epsilon", "nDCG")
 
 
 def budget_figure(rows: pd.DataFrame) -> Figure:

@@ -48,6 +48,7 @@ def jobs(spec: MultistepSpec) -> list[Job]:
 
 
 def _attacks(spec: MultistepSpec) -> list[list[dict]]:
+    """Return the points of FGSM, BIM and PGD."""
     return [spec.points(name) for name in ("fgsm", "bim", "pgd")]
 
 

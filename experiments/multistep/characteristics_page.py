@@ -40,6 +40,7 @@ def characteristics_report(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
 
 
 def _setting(losses: pd.DataFrame) -> str:
+    """Return the page's title and the sentence on trainings, epsilon, iterations and seeds."""
     first, rows = losses.iloc[0], shown(losses)
     trained = f"{first['bprmf_epochs']} epochs of BPR-MF, AMF from {first['amf_start']}"
     epsilon, iterations = rows["epsilon"].dropna().iloc[0], shown_iterations(losses)
@@ -55,6 +56,7 @@ def _setting(losses: pd.DataFrame) -> str:
 
 
 def _losses_table(losses: pd.DataFrame) -> str:
+    """Return a table of each sub-sample's characteristics and relative nDCG losses in percent."""
     rows = shown(losses)
     seeds = rows.groupby("dataset")["seed"].nunique()
     columns = [(model, attack) for model in MODELS for attack in (*ATTACKS, "MostPopular")]
@@ -69,6 +71,7 @@ def _losses_table(losses: pd.DataFrame) -> str:
 
 
 def _slopes_table(losses: pd.DataFrame) -> str:
+    """Return a table of the slopes of the losses over each characteristic, with intervals."""
     table = slopes(shown(losses)).set_index(["model", "attack", "characteristic"])
     lines = []
     for model in MODELS:
@@ -86,6 +89,7 @@ def _slopes_table(losses: pd.DataFrame) -> str:
 
 
 def _ends_table(losses: pd.DataFrame) -> str:
+    """Return a table of losses on the sparsest and densest sub-sample, "" if there is one."""
     if losses["density"].nunique() < 2:
         return ""
     table = ends(losses)
@@ -119,6 +123,7 @@ def readings_report(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
 
 
 def _readings_table(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
+    """Return a table of the published slopes over density beside the measured and nearest ones."""
     measured, nearest = density_slopes(losses), nearest_readings(readings)
     lines = []
     for model, slope in paper.SLOPES.items():
@@ -134,10 +139,12 @@ def _readings_table(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
 
 
 def _where(slope: float, line: pd.Series) -> str:
+    """Return whether a slope is inside the interval of a line."""
     return "inside" if line["low"] <= slope <= line["high"] else "outside"
 
 
 def _at_published_densities(losses: pd.DataFrame) -> str:
+    """Return a sentence on the two published losses and the nearest iteration count."""
     steps, measured = nearest_iterations(losses)
     texts = []
     for density, loss in paper.LOSSES.items():

@@ -47,6 +47,7 @@ def losses_figure(losses: pd.DataFrame) -> Figure:
 
 
 def _points_and_line(axis: Axes, part: pd.DataFrame, fit: pd.Series, attack: str) -> None:
+    """Draw each sub-sample's mean loss with its deviation, and the fitted line."""
     style = {"color": color_of(attack), "linewidth": 1}
     axis.errorbar(
         part["x"], part["mean"], part["std"], fmt="o", markersize=4, label=attack, **style

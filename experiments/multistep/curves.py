@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from advrec_tf.evaluation import equal_harm
-from advrec_tf.reporting.vocabulary import color_of
+from advrec_tf.reporting.vocabulary import color_of, markdown, number
 
 from .labels import FGSM, MODELS, multi_step, select
 
@@ -15,6 +15,14 @@ REFERENCE_EPSILON = 0.5  # of FGSM, whose harm the multi-step attacks are to mat
 def over(rows: pd.DataFrame, x: str, metric: str) -> pd.DataFrame:
     """Return mean and standard deviation over seeds of a metric along `x`; 0 for a single seed."""
     return rows.groupby(x)[metric].agg(["mean", "std"]).fillna({"std": 0})
+
+
+def table(columns: dict[str, pd.Series], x: str, metric: str) -> str:
+    """Return curves as a table: a row for each value along `x`, a column for each label."""
+    lines = []
+    for value, values in pd.DataFrame(columns).sort_index().iterrows():
+        lines.append([f"{value:g}", *(number(each, metric) for each in values)])
+    return markdown([x, *columns], lines)
 
 
 def draw(axis: Axes, curve: pd.DataFrame, label: str, style: str = "-") -> None:

@@ -10,7 +10,7 @@ from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Experiment
 from advrec_tf.reporting import page, read_results
 from advrec_tf.reporting.plots import baselines, legend, level, panels
-from advrec_tf.reporting.vocabulary import BASELINES, MEASURES, markdown, number
+from advrec_tf.reporting.vocabulary import BASELINES, MEASURES, number
 
 from . import curves, perturbed, trainings
 from .labels import BALLS, FGSM, MODELS, multi_step, select
@@ -49,15 +49,13 @@ def iterations_report(rows: pd.DataFrame) -> str:
 
 
 def _curves_table(rows: pd.DataFrame, metric: str) -> str:
+    """Return a metric of each model after each attack as a table over the iterations L."""
     columns = {}
     for model in MODELS:
         for attack, label in multi_step(rows).items():
             curve = curves.over(select(rows, model, attack), "iterations", metric)
             columns[f"{model}, {label}"] = curve["mean"]
-    lines = []
-    for iterations, values in pd.DataFrame(columns).sort_index().iterrows():
-        lines.append([f"{iterations:.0f}", *(number(value, metric) for value in values)])
-    return markdown(["L", *columns], lines)
+    return curves.table(columns, "L", metric)
 
 
 def iterations_figure(rows: pd.DataFrame, metrics: tuple[str, ...]) -> Figure:

@@ -27,11 +27,15 @@ def label_of(attack: Attack) -> str:
     return known.get(attack) or name.upper() + (f", {ball} ball" if ball == "l2" else "")
 
 
+def attacks_in(rows: pd.DataFrame) -> list[Attack]:
+    """Return the different attacks of rows, in their order."""
+    attacks = rows[["attack", "ball", "start"]].drop_duplicates()
+    return list(attacks.itertuples(index=False, name=None))
+
+
 def multi_step(rows: pd.DataFrame) -> dict[Attack, str]:
     """Return the labels of the multi-step attacks in `rows`, those of the paper first."""
-    iterated = rows[(rows["ball"] != "") & (rows["attack"] != "certificate")]
-    attacks = iterated[["attack", "ball", "start"]].drop_duplicates()
-    measured = list(attacks.itertuples(index=False, name=None))
+    measured = attacks_in(rows[(rows["ball"] != "") & (rows["attack"] != "certificate")])
     ordered = [attack for attack in MULTI_STEP if attack in measured]
     ordered += [attack for attack in measured if attack not in MULTI_STEP]
     return {attack: label_of(attack) for attack in ordered}

@@ -126,6 +126,7 @@ def single(*names: str) -> Callable[..., list[MultistepSpec]]:
     def checked(
         values: dict[str, Any], datasets: list[Interactions], output_dir: Path
     ) -> list[MultistepSpec]:
+        """Return `specs`. Raises UserError if one of the flags has several values."""
         for name in names:
             count = len(values[name])
             if count > 1:
@@ -157,7 +158,6 @@ def jobs(
             arguments = {
                 "data": spec.data,
                 "weights": weights,
-                "seed": seed,
                 "init_range": spec.pgd_init,
                 **more,
             }
@@ -200,6 +200,10 @@ def certificates(spec: MultistepSpec) -> list[Job]:
 
 
 def _job(spec: MultistepSpec, function: str, keys: list[dict], arguments: dict) -> Job:
+    """Return a job whose lists are saved, one file for each key, if the spec says so.
+
+    function: of `defenses.perturbed`
+    """
     lists_dir, files = None, ()
     if spec.save_lists:
         lists_dir = spec.output_dir / spec.experiment / spec.data.name / "lists"

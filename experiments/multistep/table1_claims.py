@@ -109,6 +109,7 @@ def adversarial_training(evidence: Evidence) -> list[Case]:
 
 
 def _losses_of_amf(evidence: Evidence) -> list[Case]:
+    """Return the claims on how much nDCG AMF loses to FGSM and to multi-step attacks."""
     cases: list[Case] = []
     for gradient, column in (("of Eq. 4", "fgsm"), ("after PGD", "fgsm after pgd")):
         claim = _claim(

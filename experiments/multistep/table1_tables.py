@@ -8,7 +8,7 @@ from advrec_tf.evaluation import NAMES, mean_interval
 from advrec_tf.reporting.vocabulary import cell, markdown
 
 from . import paper
-from .labels import BIM, FGSM, INITIAL, MODELS, PGD, Attack, label_of, numbered_draws
+from .labels import BIM, FGSM, INITIAL, MODELS, PGD, Attack, attacks_in, label_of, numbered_draws
 
 TABLE1_COLUMNS: dict[str, Attack] = {
     "initial": INITIAL,
@@ -27,8 +27,7 @@ NEAR = 5  # percent of a published value
 
 def columns_of(rows: pd.DataFrame) -> dict[str, Attack]:
     """Return the columns of Table 1 that `rows` have, and one for each further attack."""
-    attacks = rows.loc[rows["selection"] != "", ["attack", "ball", "start"]].drop_duplicates()
-    measured = list(attacks.itertuples(index=False, name=None))
+    measured = attacks_in(rows[rows["selection"] != ""])
     columns = {name: attack for name, attack in TABLE1_COLUMNS.items() if attack in measured}
     for attack in measured:
         if attack not in columns.values():

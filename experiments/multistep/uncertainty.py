@@ -44,9 +44,9 @@ def measured(cells: pd.DataFrame, kept: Kept) -> tuple[pd.DataFrame, pd.DataFram
 
 
 def _resampled(kept: Kept) -> dict[tuple, np.ndarray]:
-    """Map cells to the six metrics of resampled users [resamples, 6].
+    """Return the six metrics of resampled users for each cell of Table 1: [resamples, 6].
 
-    They are accumulated over iterations as the cell is.
+    They are accumulated over iterations as the cell is. kept: of `read_users`
     """
     kept = [(row, users) for row, users in kept if "resampled" in users]
     attack_columns = ["attack", "ball", "start"]
@@ -66,6 +66,12 @@ def _resampled(kept: Kept) -> dict[tuple, np.ndarray]:
 
 
 def _tests(cells: pd.DataFrame, resampled: dict[tuple, np.ndarray]) -> pd.DataFrame:
+    """Return the paired tests of Table 1: columns within a model, and models in a column.
+
+    cells: of `measured`; resampled: by cell, the metrics [resamples, metrics] of users drawn with
+    replacement. p_seeds is of a paired t-test over seeds. p_users is of a normal test with the
+    spread over resamples. Both are corrected for the number of tests.
+    """
     rows = first_selection(cells[cells["draw"] == 0])
     values = rows.set_index(["model", "column", "seed", "metric"])["value"].unstack("metric")
     selections = dict(zip(rows["model"], rows["selection"]))
@@ -139,6 +145,7 @@ def report(cells: pd.DataFrame, tests: pd.DataFrame) -> str:
 
 
 def _deviations(part: pd.DataFrame, metric: str) -> str:
+    """Return the standard deviations of a metric by source of variance, as text."""
     digits = 1 if metric == "ICov" else 4
     deviations = np.sqrt(variances(part))
     return " / ".join("-" if np.isnan(value) else f"{value:.{digits}f}" for value in deviations)
@@ -160,6 +167,7 @@ def variances(part: pd.DataFrame) -> tuple[float, float, float]:
 
 
 def _tested(row: pd.Series) -> str:
+    """Return the sign and size of a difference with both of its p values, as text."""
     sure = "; ".join("-" if np.isnan(p) else f"{p:.1g}" for p in (row["p_seeds"], row["p_users"]))
     sign = "+" if row["difference"] >= 0 else "-"
     return f"{sign}{number(abs(row['difference']), row['metric'])} ({sure})"
