@@ -150,9 +150,9 @@ def test_detectors_are_asked_of_attacks_that_they_do_not_know(poisoned):
 
 def test_profiles_from_a_file_are_described_and_used(poisoned):
     folder, _ = poisoned
-    found = (folder / "profiles" / "synthetic").glob("recsys20-*/profiles.npz")
-    settings = {path: json.loads((path.parent / "settings.json").read_text()) for path in found}
-    path = next(path for path, own in settings.items() if own["seed"] == 0 and own["fresh_seeds"])
+    paths = (folder / "profiles" / "synthetic").glob("recsys20-*/profiles.npz")
+    configs = {path: json.loads((path.parent / "settings.json").read_text()) for path in paths}
+    path = next(p for p, config in configs.items() if config["seed"] == 0 and config["fresh_seeds"])
     result = advrec(
         "--experiment=describe", "--dataset=synthetic", "--split=80:20", f"--profiles={path}"
     )

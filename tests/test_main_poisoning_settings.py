@@ -27,12 +27,12 @@ def test_attack_seeds_are_added_to_a_folder_and_make_profiles_of_their_own(tmp_p
         *TINY,
         "--seed=0,1",
     )
-    path, found = tmp_path / "poison" / "synthetic" / "results.csv", {}
+    path, frames = tmp_path / "poison" / "synthetic" / "results.csv", []
     for seeds in ("0", "0,3"):
         result = advrec(*flags, f"--attack_seed={seeds}")
         assert result.status == 0, result.err
-        found[seeds] = pd.read_csv(path, keep_default_na=False, dtype=str)
-    one, two = found["0"], found["0,3"]
+        frames.append(pd.read_csv(path, keep_default_na=False, dtype=str))
+    one, two = frames
     assert two[two["attack_seed"] != "3"].reset_index(drop=True).equals(one)
     victims = two[two["model"] != ""]
     assert victims.groupby(["attack", "attack_seed"]).size().to_dict() == {
@@ -42,20 +42,17 @@ def test_attack_seeds_are_added_to_a_folder_and_make_profiles_of_their_own(tmp_p
         ("recsys20", "0"): 2,
         ("recsys20", "3"): 2,
     }
-    assert victims.groupby("attack")["profiles"].nunique().to_dict() == {
-        "none": 1,
-        "random": 2,
-        "recsys20": 2,
-    }
-    made = (tmp_path / "profiles" / "synthetic").glob("recsys20-*/settings.json")
-    assert {json.loads(each.read_text())["seed"] for each in made} == {0, 3}
+    counts = victims.groupby("attack")["profiles"].nunique().to_dict()
+    assert counts == {"none": 1, "random": 2, "recsys20": 2}
+    settings = (tmp_path / "profiles" / "synthetic").glob("recsys20-*/settings.json")
+    assert {json.loads(path.read_text())["seed"] for path in settings} == {0, 3}
     publish.take(path.parent, tmp_path / "published" / "synthetic")
-    whole, shipped = (
+    full, shipped = (
         attack_seeds.spreads(read_results(folder))
         for folder in (path.parent, tmp_path / "published" / "synthetic")
     )
-    assert whole["attack"].tolist() == ["random", "recsys20"] and (whole["attack_seeds"] == 2).all()
-    pd.testing.assert_frame_equal(whole, shipped, atol=1e-4)
+    assert full["attack"].tolist() == ["random", "recsys20"] and (full["attack_seeds"] == 2).all()
+    pd.testing.assert_frame_equal(full, shipped, atol=1e-4)
 
 
 def test_settings_of_the_victim_are_not_those_of_the_surrogate(tmp_path):
