@@ -31,3 +31,10 @@ def write(
         path = results.path_of(job)
         results.add(job, measure(job.function, job.points, job.arguments, path, results.binding))
     return read_results(folder)
+
+
+def write_run(folder, *lines):
+    """Write a published run of a few rows."""
+    folder.mkdir(parents=True)
+    (folder / "results.csv").write_text("\n".join(lines))
+    (folder / "config.json").write_text("{}")

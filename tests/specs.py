@@ -4,7 +4,7 @@ from pathlib import Path
 
 from advrec_tf import data
 from advrec_tf.cli import flags
-from experiments.lowrank import poisoned
+from experiments.lowrank import poisoned_flags
 from experiments.multistep import perturbed
 
 
@@ -22,7 +22,7 @@ def poisoned_spec(experiment, folder="out", **given):
     """Return the spec of an experiment on poisoned data, with targets in the tail."""
     given = {"target_group": ["tail"], **given}
     shop_data = shop(split="80:20")
-    (spec,) = poisoned.studies(values(experiment, **given), [shop_data], Path(folder))
+    (spec,) = poisoned_flags.specs(values(experiment, **given), [shop_data], Path(folder))
     return spec
 
 

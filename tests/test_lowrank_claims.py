@@ -123,7 +123,7 @@ def test_every_way_into_the_model_has_its_own_verdict():
 
 
 def test_effects_stand_side_by_side():
-    lines = [line[1:] for line in effects.effects("controls", controlled())]
+    lines = effects.effects(controlled())
     assert len(lines) == 2 * 5
     dense = next(line for line in lines if line[2:4] == ["[200, 50] dense", "recsys20"])
     assert dense[4] == "5" and dense[5].startswith("0.2220 [") and dense[6].startswith("0.3220 [")
@@ -147,7 +147,7 @@ def test_figure_6_is_compared_with_none_of_its_new_ratings():
             rows += victims(
                 defense, attack, target, patch="full", rank=50, share=share, model="PMF"
             )
-    lines = [line[1:] for line in effects.effects("Figure 6", pd.DataFrame(rows))]
+    lines = effects.effects(pd.DataFrame(rows))
     assert [line[2] for line in lines] == ["new ratings [full, 50]"] and lines[0][10] == "+0.2000"
 
 

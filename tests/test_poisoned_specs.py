@@ -9,8 +9,9 @@ from advrec_tf import evaluation
 from advrec_tf.defenses import Transformation, measuring
 from advrec_tf.errors import UserError
 from advrec_tf.execution import jobs
-from experiments.lowrank import figure2, figure4, figure6, poisoned, table2, table3
+from experiments.lowrank import figure2, figure4, figure6, table2, table3
 from experiments.lowrank import table1 as lowrank_table1
+from experiments.lowrank.victim_jobs import UNDEFENDED, reconstructions, victim_jobs
 
 from specs import poisoned_spec, shop, values
 
@@ -39,7 +40,7 @@ def test_a_recommender_is_trained_on_what_the_defence_makes_of_the_poisoned_data
 ):
     given = {"attack": ["random"], "fakes": "6", "seed": ["3"]}
     spec = poisoned_spec("lowrank_table2", tmp_path, enter="weights", patches=["20x5"], **given)
-    asked = poisoned.jobs(spec, ["none", "random"], poisoned.reconstructions(spec))
+    asked = victim_jobs(spec, ["none", "random"], reconstructions(spec))
     rows = [run_job(job)[0][0] for job in asked]
     assert [row["attack"] for row in rows] == ["none", "none", "random", "random"]
     assert [row["seed"] for row in rows] == [3] * 4
@@ -53,7 +54,7 @@ def test_a_recommender_is_trained_on_what_the_defence_makes_of_the_poisoned_data
 
 def test_a_recommender_is_measured_on_the_real_users_of_the_clean_data(trainings, tmp_path):
     spec = poisoned_spec("poison", tmp_path, attack=["random"], fakes="6", seed=["0"])
-    (job,) = poisoned.jobs(spec, ["random"], [poisoned.UNDEFENDED])
+    (job,) = victim_jobs(spec, ["random"], [UNDEFENDED])
     rng = np.random.default_rng(0)
     (row,), users = run_job(job)
     P, Q = rng.normal(size=(66, 4)), rng.normal(size=(40, 4))
@@ -64,7 +65,7 @@ def test_a_recommender_is_measured_on_the_real_users_of_the_clean_data(trainings
 
 def test_figure_6_keeps_the_original_ratings(tmp_path):
     spec = poisoned_spec("lowrank_figure6", tmp_path, attack=["random"], fakes="6", seed=["0"])
-    first = figure6.jobs(spec)[: len(spec.values["shares"]) * 2]
+    first = figure6.EXPERIMENT.jobs(spec)[: len(spec.values["shares"]) * 2]
     defenses = [job.arguments["spec"].defense for job in first]
     for defense in defenses:
         before = defense.before if isinstance(defense, Transformation) else defense
@@ -75,16 +76,16 @@ def test_figure_6_keeps_the_original_ratings(tmp_path):
 
 def test_each_length_of_figure_4_is_a_model(tmp_path):
     spec = poisoned_spec("lowrank_figure4", tmp_path, attack=["random"], fakes="6", seed=["0"])
-    assert {job.points[0]["model"] for job in figure4.jobs(spec)} == {"PMF(4)", "PMF(8)"}
+    assert {job.points[0]["model"] for job in figure4.EXPERIMENT.jobs(spec)} == {"PMF(4)", "PMF(8)"}
     assert spec.config["victims"]["PMF"]["embedding_dim"] is None
 
 
 def test_table_3_has_its_own_attacks(tmp_path):
     given = values("lowrank_table3", target_group=["tail"])
-    (spec,) = table3.studies(given, [shop(split="80:20")], tmp_path)
+    (spec,) = table3.EXPERIMENT.specs(given, [shop(split="80:20")], tmp_path)
     assert spec.all_attacks == ["recsys19", "recsys20", "recsys19+recsys20"]
     short = replace(spec, attacks=("random",), values={**spec.values, "patches": [(20, 5)]})
-    assert {job.points[0]["attack"] for job in table3.jobs(short)} == {"none", "random"}
+    assert {job.points[0]["attack"] for job in table3.EXPERIMENT.jobs(short)} == {"none", "random"}
 
 
 def test_detectors_are_tested_on_another_run_of_the_attack(tmp_path):
@@ -92,7 +93,7 @@ def test_detectors_are_tested_on_another_run_of_the_attack(tmp_path):
     spec = poisoned_spec(
         "lowrank_table1", tmp_path, attack_seed=["4"], other_outer_epochs="7", **given
     )
-    other, names = lowrank_table1.elsewhere(spec)
+    other, names = lowrank_table1.unknown_attacks(spec)
     assert (other.plans["tail"].seed, other.plans["tail"].outer_epochs) == (5, 7)
     assert names == ["bandwagon", "recsys20", "recsys20_disguised", "recsys19"]
 

@@ -7,8 +7,8 @@ import pytest
 from advrec_tf.evaluation import DETECTION
 from advrec_tf.execution.results import Layout
 from advrec_tf.reporting import read_results
-from experiments.lowrank import attack_seeds, detection, paper, plots, poison, tables
-from experiments.lowrank.poisoned import LAYOUT
+from experiments.lowrank import attack_seeds, figure2, paper, plots, pmf_curves, poison, tables
+from experiments.lowrank.poisoned_spec import LAYOUT
 
 from rows import write
 
@@ -102,9 +102,9 @@ def test_attacks_are_compared_user_by_user_over_the_means_of_seeds(rows):
             [rng.random(50) < p for p in (*probabilities, *[(0.12, 0.75)[place]] * 2)], np.float64
         )
         before, after = users[:2].mean(0), users[2:4].mean(0)
-        shown, p = cells[2 * place].strip(), float(cells[2 * place + 1])
-        change = 100 * (after.mean() / before.mean() - 1)
-        assert shown == f"{before.mean():.4f} -> {after.mean():.4f} ({change:+.1f}%)"
+        change, p = cells[2 * place].strip(), float(cells[2 * place + 1])
+        percent = 100 * (after.mean() / before.mean() - 1)
+        assert change == f"{before.mean():.4f} -> {after.mean():.4f} ({percent:+.1f}%)"
         flipped = (np.random.default_rng(1).choice([-1, 1], (4000, 50)) * (after - before)).mean(1)
         assert p == pytest.approx(
             (np.abs(flipped) >= abs((after - before).mean()) - 1e-12).mean(), abs=0.04
@@ -112,7 +112,7 @@ def test_attacks_are_compared_user_by_user_over_the_means_of_seeds(rows):
 
 
 def test_each_group_of_targets_has_a_test_of_its_own(tmp_path):
-    """The head's targets reach 40 users of 50, after 5 before the attack; the tail's reach none."""
+    """The attack reaches 40 users of 50 instead of 5 in the head, and nobody in the tail."""
     made = [
         row(0, attack, group=group) for group in ("head", "tail") for attack in ("none", "recsys20")
     ]
@@ -167,11 +167,11 @@ def test_detectors_are_averaged_over_folds(tmp_path):
         DETECTION,
     )
     frame = write(tmp_path, layout, rows)
-    assert detection.over_folds(frame)["recall", "mean"][
-        "imbalanced", "poly2", 20
-    ] == pytest.approx(0.85)
-    assert "highest recall by poly2 at 20 components, 0.8500" in detection.report(frame)
-    assert len(plots.detection_figure(frame).axes) == 1
+    assert figure2.over_folds(frame)["recall", "mean"]["imbalanced", "poly2", 20] == pytest.approx(
+        0.85
+    )
+    assert "highest recall by poly2 at 20 components, 0.8500" in figure2.page_text(frame)
+    assert len(figure2.detection_figure(frame).axes) == 1
 
 
 def test_curves_over_rank_share_and_length():
@@ -188,7 +188,7 @@ def test_curves_over_rank_share_and_length():
     for name in LAYOUT.columns:
         base[name] = base.get(name, np.nan if name not in ("patch", "kernel") else "")
     for over in ("rank", "share", "dim"):
-        figure = plots.defense_curves_figure(tables.summary(base), over)
+        figure = pmf_curves.curves_figure(tables.summary(base), over)
         assert all(axis.has_data() for axis in figure.axes)
 
 
@@ -234,9 +234,9 @@ def seeded(values, attack="recsys20", group="head"):
 
 
 def test_deviations_over_attack_seeds_and_over_victim_seeds(tmp_path):
-    """The means per attack seed are .15, .25 and .35.
+    """The means by attack seed are .15, .25 and .35.
 
-    The squares within them are .005 + .005 + .02, on 3 degrees of freedom.
+    The squares within them are .005 + .005 + .02 on 3 degrees of freedom.
     """
     made = [row(seed, target_HR=0.1) for seed in (0, 1)]
     made += seeded({0: (0.1, 0.2), 4: (0.2, 0.3), 9: (0.25, 0.45)}) + seeded(

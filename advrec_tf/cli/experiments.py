@@ -74,7 +74,7 @@ EXPERIMENTS = {
         "lowrank.adaptive", "the defences under RecSys20 that knows of them", "poisoned"
     ),
     "lowrank_younger": Entry(
-        "lowrank.younger",
+        "lowrank.later_defenses",
         "later defences: adversarial training by user, and a certified ensemble",
         "poisoned",
     ),

@@ -1,6 +1,7 @@
-"""What explains Tables II and III of the low-rank defences paper: the same reconstructions with users in other orders and victims of other seeds."""
+"""Controls of Tables II and III: the same reconstructions with other seeds and orders of users."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,90 +10,69 @@ from advrec_tf.defenses import PARTIAL, LowRank
 from advrec_tf.defenses.measuring import ORDERS, order_of
 from advrec_tf.execution.results import Job, Layout
 from advrec_tf.execution.runner import Experiment
-from advrec_tf.reporting import page, read_results
 
-from . import control_plots, controls_report, poisoned
-from .poisoned import UNDEFENDED, Study
+from . import controls_report, pages, poisoned_flags, poisoned_spec, profile_jobs
+from .poisoned_spec import PoisonedSpec
+from .victim_jobs import UNDEFENDED, victim_jobs
 
-LAYOUT = Layout((*poisoned.LAYOUT.keys, "order", "draw"), poisoned.LAYOUT.values)
-ATTACKS = {
-    "ml-100k": ["recsys20", "recsys19+recsys20"]
-}  # those that the data set's table has the print's largest effects on
+LAYOUT = Layout((*poisoned_spec.KEYS, "order", "draw"), poisoned_spec.LAYOUT.values)
+ATTACKS = {"ml-100k": ["recsys20", "recsys19+recsys20"]}  # of the paper's largest effects
+DEFAULT_ATTACKS = ["recsys20"]
 PATCHES: dict[str, list[tuple[int | None, int]]] = {
     "ml-100k": [(200, 50)],
     "gowalla": [(100, 90), (300, 80), (150, 20)],
 }
-READINGS = (
-    "weights",
-    "dense",
-    "rating_matrix",
-)  # of what a reconstruction is to WRMF, beside binarize
+READINGS = ("weights", "dense", "rating_matrix")  # beside binarize
 DRAWS = 5  # of each random order
 
 
-def studies(values: dict[str, Any], datasets: list[Interactions], output_dir: Path) -> list[Study]:
-    """Where no attack is named, those of `ATTACKS`."""
-    found = poisoned.studies(values, [], output_dir)  # the values alone are checked first
+def specs(
+    values: dict[str, Any], datasets: list[Interactions], output_dir: Path
+) -> list[PoisonedSpec]:
+    """Return the spec of each data set, with `ATTACKS` if the flags name no attack."""
+    made = poisoned_flags.specs(values, [], output_dir)  # checks the values before any data set
     for data in datasets:
-        attacks = values["attack"] or (
-            [] if values["profiles"] else ATTACKS.get(data.name, ["recsys20"])
-        )
-        found += poisoned.studies({**values, "attack": attacks}, [data], output_dir)
-    return found
+        attacks = values["attack"]
+        if not attacks and not values["profiles"]:
+            attacks = ATTACKS.get(data.name, DEFAULT_ATTACKS)
+        made += poisoned_flags.fixed_attacks(attacks or [], values, [data], output_dir)
+    return made
 
 
-def jobs(study: Study) -> list[Job]:
-    """No defence and each reconstruction, with incomplete patches kept and dropped, on clean and attacked data.
+def jobs(spec: PoisonedSpec) -> list[Job]:
+    """Return the jobs of no defence and each reconstruction, on clean and attacked data.
 
-    Victims of all seeds get the users as they are; those of the first seed, which is the attack's own, also in other orders.  Where there are
-    ratings, the other readings of a reconstruction join.
+    Reconstructions keep or drop incomplete patches.  Victims of all seeds get the users in the
+    order as made.  Those of the first seed, which is the attack's own, also get them in other
+    orders.  If there are ratings, the other readings of a reconstruction join.
     """
-    patches = study.values["patches"] or PATCHES.get(study.data.name, [(50, 20)])
-    rebuilt = [
-        LowRank(*patch, partial=partial)
-        for patch in patches
-        for partial in (PARTIAL if patch[0] else PARTIAL[:1])
-    ]
-    attacked = [attack for attack in study.all_attacks if attack != "none"]
-    attacks, found = ["none", *attacked], []
-    found += _ordered(poisoned.jobs(study, attacks, [UNDEFENDED, *rebuilt]), study, ORDERS[0], 0)
-    matched = study.of_seeds(study.seeds[:1])
-    for name in ORDERS[1:]:
-        for draw in range(DRAWS if "permuted" in name else 1):
-            found += _ordered(
-                poisoned.jobs(matched, attacked, [UNDEFENDED, *rebuilt]), study, name, draw
-            )
-    if study.data.train_ratings is not None:
-        others = [LowRank(*patch, enter=enter) for patch in patches for enter in READINGS]
-        found += _ordered(poisoned.jobs(study, attacks, others), study, ORDERS[0], 0)
-    return found
+    patches = spec.values["patches"] or PATCHES.get(spec.data.name, [(50, 20)])
+    defenses = [UNDEFENDED]
+    for patch in patches:
+        options = PARTIAL if patch[0] else PARTIAL[:1]
+        defenses += [LowRank(*patch, partial=option) for option in options]
+    made = _ordered(victim_jobs(spec, spec.conditions, defenses), ORDERS[0], 0)
+    matched = replace(spec, seeds=spec.seeds[:1])
+    for order in ORDERS[1:]:
+        for draw in range(DRAWS if "permuted" in order else 1):
+            made += _ordered(victim_jobs(matched, spec.conditions[1:], defenses), order, draw)
+    if spec.data.train_ratings is not None:
+        others = [LowRank(*patch, enter=reading) for patch, reading in product(patches, READINGS)]
+        made += _ordered(victim_jobs(spec, spec.conditions, others), ORDERS[0], 0)
+    return made
 
 
-def _ordered(jobs: list[Job], study: Study, name: str, draw: int) -> list[Job]:
-    """The same with the users in another order."""
-    found = []
+def _ordered(jobs: list[Job], name: str, draw: int) -> list[Job]:
+    """Return the jobs with the users in another order."""
+    made = []
     for job in jobs:
-        spec = job.arguments["spec"]
-        fakes = spec.poisoned.n_users - study.data.n_users
-        order = order_of(name, study.data.n_users, fakes, draw)
+        victim_spec, n_real = job.arguments["spec"], job.arguments["data"].n_users
+        order = order_of(name, n_real, victim_spec.poisoned.n_users - n_real, draw)
         points = [{**point, "order": name, "draw": draw} for point in job.points]
-        arguments = {**job.arguments, "spec": replace(spec, order=order)}
-        found.append(Job(job.function, points, arguments))
-    return found
+        arguments = {**job.arguments, "spec": replace(victim_spec, order=order)}
+        made.append(Job(job.function, points, arguments))
+    return made
 
 
-def report(folders: list[Path]) -> None:
-    """Renders report.md and controls.png from the results of each data set."""
-    for folder in folders:
-        rows = read_results(folder)
-        first = controls_report.parts_of(rows)[0][
-            2
-        ]  # of several attacks or groups the picture shows one
-        page(
-            folder,
-            controls_report.report(rows),
-            {"controls.png": control_plots.controls_figure(controls_report.table(first))},
-        )
-
-
-EXPERIMENT = Experiment(LAYOUT, studies, jobs, report, poisoned.prepare)
+report = pages.report("controls", controls_report.page_text, controls_report.controls_figure)
+EXPERIMENT = Experiment(LAYOUT, specs, jobs, report, profile_jobs.prepare)

@@ -1,4 +1,7 @@
-"""What reconstruction does to the targets and to accuracy, for every reading of it."""
+"""What each defence does to the targets and to accuracy."""
+
+from collections.abc import Iterator
+from functools import partial
 
 import pandas as pd
 
@@ -6,9 +9,9 @@ from advrec_tf.evaluation.verdicts import Estimate
 from advrec_tf.reporting.verdict_table import estimate
 from advrec_tf.reporting.vocabulary import markdown
 
-from . import controls_report, recsys19_report
+from . import controls_report, recsys19
 from .evidence import LowRankEvidence, of_one_group, values_of
-from .tables import in_order
+from .tables import sort_key
 
 SHOWN = {
     "table2": "Table II",
@@ -18,95 +21,95 @@ SHOWN = {
     "figure6": "Figure 6",
 }
 COLUMNS = (
-    "of",
-    "data",
-    "victim",
-    "defence",
-    "attack",
-    "victims",
-    "target HR clean",
-    "attacked",
-    "difference",
-    "overall HR clean",
-    "attacked",
-    "change of attacked target HR",
-    "change of attacked overall HR",
+    *("of", "data", "victim", "defence", "attack", "victims"),
+    *("target HR clean", "attacked", "difference", "overall HR clean", "attacked"),
+    *("change of attacked target HR", "change of attacked overall HR"),
+)
+NOTE = (
+    "Means over victim seeds, users in the order as made [95% over victim seeds, paired, "
+    "not corrected]. Each attack was made once, so no interval is over the attack's own "
+    "seed. Changes are from no defence. A reconstruction [patch, rank] enters WRMF as 1 "
+    "where it is above the threshold, unless another way is named: `dense`, "
+    "`rating_matrix`, `weights`. The controls may have other fakes than the tables; every "
+    "line is compared with undefended victims of the same fakes.\n"
 )
 
 
 def report(evidence: LowRankEvidence) -> str:
-    """A line for each defence and attack, and where the published effects come from."""
-    lines = [line for name, rows in _shown(evidence) for line in effects(name, rows)]
-    text = []
+    """Return a line for each defence and attack, and where the published effects come from."""
+    lines, parts = [], []
+    for title, rows in _shown(evidence):
+        lines += [[title, *line] for line in effects(rows)]
     if lines:
-        text += [
-            "## What the defences do to the targets\n",
-            "Means over victim seeds, users in the order as made [95% over victim seeds, paired, "
-            "not corrected]. Each attack was made once, so no interval is over the attack's own "
-            "seed. Changes are from no defence. A reconstruction [patch, rank] enters WRMF as 1 "
-            "where it is above the threshold, unless another way is named: `dense`, "
-            "`rating_matrix`, `weights`. The controls may have other fakes than the tables; every "
-            "line is compared with undefended victims of the same fakes.\n",
-            markdown(list(COLUMNS), lines),
-        ]
-    text += [controls_report.report_of_changes(rows) for rows in evidence.controls.values()]
-    taken_apart = evidence.tables.get("recsys19")
-    text += [] if taken_apart is None else [recsys19_report.target_changes(taken_apart)]
-    return "\n".join(text)
+        parts = ["## What the defences do to the targets\n", NOTE, markdown(list(COLUMNS), lines)]
+    parts += [controls_report.changes_text(rows) for rows in evidence.controls.values()]
+    if "recsys19" in evidence.tables:
+        parts.append(recsys19.target_changes(evidence.tables["recsys19"]))
+    return "\n".join(parts)
 
 
-def _shown(evidence: LowRankEvidence) -> list[tuple[str, pd.DataFrame]]:
-    found = [(SHOWN[name], evidence.tables[name]) for name in SHOWN if name in evidence.tables]
-    return found + [("controls", rows) for rows in evidence.controls.values()]
+def _shown(evidence: LowRankEvidence) -> Iterator[tuple[str, pd.DataFrame]]:
+    for name, title in SHOWN.items():
+        if name in evidence.tables:
+            yield title, evidence.tables[name]
+    for rows in evidence.controls.values():
+        yield "controls", rows
 
 
-def effects(name: str, rows: pd.DataFrame) -> list[list[str]]:
-    """The lines of one experiment; Figure 6 has all new ratings, and its changes are from none."""
-    own = of_one_group(rows)
-    points = own[["defense", "patch", "rank", "share"]].drop_duplicates()
+def effects(rows: pd.DataFrame) -> list[list[str]]:
+    """Return the lines of one experiment.
+
+    Figure 6 has a line for all new ratings, and its changes are from none of them.
+    """
+    group = of_one_group(rows)
+    points = group[["defense", "patch", "rank", "share"]].drop_duplicates()
     points = points[points["share"].isna() | (points["share"] == 100)]  # the ends of Figure 6
-    points = points.sort_values(list(points), key=in_order)
-    attacks = [attack for attack in dict.fromkeys(own["attack"]) if attack != "none"]
+    points = points.sort_values(list(points), key=sort_key)
     lines = []
-    for attack in attacks:
-        for _, point in points.iterrows():
-            lines += [[name, *line] for line in _line(rows, attack, point)]
-    return lines
+    for attack in group.loc[group["attack"] != "none", "attack"].unique():
+        lines += [_line(rows, attack, point) for _, point in points.iterrows()]
+    return [line for line in lines if line]
 
 
-def _line(rows: pd.DataFrame, attack: str, point: pd.Series) -> list[list[str]]:
-    known = {name: point[name] for name in ("patch", "rank", "share") if not _empty(point[name])}
-    before_share = {"rank": point["rank"], "share": 0} if (rows["defense"] != "none").all() else {}
-    before = "new ratings" if before_share else "none"
-    series = {
-        (metric, kind): (
-            values_of(rows, metric, kind, point["defense"], **known),
-            values_of(rows, metric, kind, before, **before_share),
-        )
-        for metric in ("target_HR", "HR")
-        for kind in ("none", attack)
-    }
-    clean, attacked = series["target_HR", "none"][0], series["target_HR", attack][0]
+def _line(rows: pd.DataFrame, attack: str, point: pd.Series) -> list[str]:
+    """Return a defence under an attack, [] if it was not measured."""
+    setting = {name: point[name] for name in ("patch", "rank", "share")}
+    setting = {name: value for name, value in setting.items() if not _is_empty(value)}
+    before = {"defense": "none"}
+    if (rows["defense"] != "none").all():
+        before = {"defense": "new ratings", "rank": point["rank"], "share": 0}
+    after = partial(values_of, rows, defense=point["defense"], **setting)
+    clean, attacked = after("target_HR", "none"), after("target_HR", attack)
     if attacked.empty:
         return []
+    changes = ["", ""]
+    if point["defense"] != "none":
+        undefended = partial(values_of, rows, **before)
+        changes = [
+            _text(estimate("", after(metric, attack), undefended(metric, attack)), "+")
+            for metric in ("target_HR", "HR")
+        ]
     first = of_one_group(rows).iloc[0]
-    cells = [estimate("", clean), estimate("", attacked), estimate("", attacked, clean)]
-    cells += [estimate("", series["HR", kind][0]) for kind in ("none", attack)]
-    changes = [_text(estimate("", *series[m, attack]), True) for m in ("target_HR", "HR")]
-    changes = ["", ""] if point["defense"] == "none" else changes
-    shown = [_text(cells[0]), _text(cells[1]), _text(cells[2], True), *map(_text, cells[3:])]
-    named = [first["dataset"], first["model"], controls_report.name_of(point), attack]
-    return [[*named, str(len(attacked)), *shown, *changes]]
+    return [
+        *(first["dataset"], first["model"], controls_report.name_of(point), attack),
+        str(len(attacked)),
+        _text(estimate("", clean)),
+        _text(estimate("", attacked)),
+        _text(estimate("", attacked, clean), "+"),
+        _text(estimate("", after("HR", "none"))),
+        _text(estimate("", after("HR", attack))),
+        *changes,
+    ]
 
 
-def _empty(value: object) -> bool:
+def _is_empty(value: object) -> bool:
     return value == "" or bool(pd.isna(value))
 
 
-def _text(found: Estimate, signed: bool = False) -> str:
-    low, high = found.interval
-    sign = "+" if signed else ""
-    if pd.isna(found.mean):
+def _text(mean: Estimate, sign: str = "") -> str:
+    """Return a mean with its interval.  sign: "+" shows it also of positive numbers"""
+    if pd.isna(mean.mean):
         return ""
-    text = f"{found.mean:{sign}.4f}"
+    low, high = mean.interval
+    text = f"{mean.mean:{sign}.4f}"
     return text if pd.isna(low) else f"{text} [{low:{sign}.4f}, {high:{sign}.4f}]"

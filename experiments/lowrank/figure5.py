@@ -1,23 +1,17 @@
-"""Figure 5 of the low-rank defences paper: PMF's factors transformed into the space of the ratings' singular vectors."""
+"""Figure 5 of the low-rank defences paper: PMF's factors in the space of singular vectors."""
 
-from functools import partial
+from advrec_tf.defenses import Defense, Transformation
 
-from advrec_tf.defenses import Transformation
-from advrec_tf.execution.results import Job
-from advrec_tf.execution.runner import Experiment
-
-from . import pages, poisoned
-from .poisoned import UNDEFENDED, Study
+from . import pmf_curves
+from .poisoned_spec import PoisonedSpec
+from .victim_jobs import UNDEFENDED
 
 
-def jobs(study: Study) -> list[Job]:
-    """The same trained factors before and after the transformation at every rank; no rating is added."""
-    return poisoned.jobs(
-        study, ["none", study.attack], [UNDEFENDED, *map(Transformation, study.values["svd_ranks"])]
-    )
+def defenses(spec: PoisonedSpec) -> list[Defense]:
+    """Return no defence, and the transformation at every rank; no rating is added."""
+    return [UNDEFENDED, *map(Transformation, spec.values["svd_ranks"])]
 
 
-report = partial(
-    pages.curves_of_pmf, "Figure 5: low-rank transformation of PMF's factors", "figure5", "rank"
+EXPERIMENT = pmf_curves.experiment(
+    "Figure 5: low-rank transformation of PMF's factors", "figure5", "rank", defenses
 )
-EXPERIMENT = Experiment(poisoned.LAYOUT, poisoned.against_one, jobs, report, poisoned.prepare)

@@ -1,31 +1,23 @@
-"""Figure 6 of the low-rank defences paper: more and more new ratings, before and after the transformation."""
+"""Figure 6 of the low-rank defences paper: new ratings, before and after the transformation."""
 
-from functools import partial
 from itertools import product
 
-from advrec_tf.defenses import LowRank, Transformation
-from advrec_tf.execution.results import Job
-from advrec_tf.execution.runner import Experiment
+from advrec_tf.defenses import Defense, LowRank, Transformation
 
-from . import pages, poisoned
-from .poisoned import Study
+from . import pmf_curves
+from .poisoned_spec import PoisonedSpec
 
 
-def jobs(study: Study) -> list[Job]:
-    """The ratings that were there stay as they are; 0 to 100% of the reconstruction's new ones join them."""
-    values, defenses = study.values, []
-    for rank, share in product(values["figure6_ranks"], values["shares"]):
-        added = LowRank(
-            None, rank, "ratings", share=share, choose=values["choose_ratings"], keep_originals=True
-        )
-        defenses += [added, Transformation(rank, added)]
-    return poisoned.jobs(study, ["none", study.attack], defenses)
+def defenses(spec: PoisonedSpec) -> list[Defense]:
+    """Return shares of the new ratings beside the original ones, each also transformed."""
+    options = {"choose": spec.values["choose_ratings"], "keep_originals": True}
+    made: list[Defense] = []
+    for rank, share in product(spec.values["figure6_ranks"], spec.values["shares"]):
+        added = LowRank(None, rank, "ratings", share=share, **options)
+        made += [added, Transformation(rank, added)]
+    return made
 
 
-report = partial(
-    pages.curves_of_pmf,
-    "Figure 6: new ratings, before and after the transformation",
-    "figure6",
-    "share",
+EXPERIMENT = pmf_curves.experiment(
+    "Figure 6: new ratings, before and after the transformation", "figure6", "share", defenses
 )
-EXPERIMENT = Experiment(poisoned.LAYOUT, poisoned.against_one, jobs, report, poisoned.prepare)

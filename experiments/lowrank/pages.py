@@ -1,29 +1,33 @@
-"""Pages that several tables and figures of the low-rank paper share."""
+"""How the experiments of the low-rank paper write their pages."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from advrec_tf.execution.results import read_results
-from advrec_tf.reporting import page
+import pandas as pd
+from matplotlib.figure import Figure
 
-from . import plots, tables
+from advrec_tf.reporting import page, read_results
 
+from . import tables
 
-def defended(title: str, name: str, folders: list[Path]) -> None:
-    """The page of a table of defences on each data set."""
-    for folder in folders:
-        rows = read_results(folder)
-        page(
-            folder,
-            tables.defense_report(rows, title),
-            {f"{name}.png": plots.defense_figure(tables.summary(rows))},
-        )
+Rows = pd.DataFrame
 
 
-def curves_of_pmf(title: str, name: str, over: str, folders: list[Path]) -> None:
-    """The page of a figure of PMF on each data set.  over: rank, dim or share"""
-    metrics: Any = ("Recall", "Precision", "RMSE", "HR", "target_HR")
-    for folder in folders:
-        rows = read_results(folder)
-        text = tables.defense_report(rows, title, metrics)
-        page(folder, text, {f"{name}.png": plots.defense_curves_figure(tables.summary(rows), over)})
+def report(
+    name: str,
+    text: Callable[[Rows], str],
+    picture: Callable[[Rows], Figure],
+    answer: Callable[[Rows], str] = tables.answer,
+) -> Callable[[list[Path]], None]:
+    """Return a function that writes report.md and <name>.png of each data set from its rows.
+
+    answer(rows): what is printed.
+    """
+
+    def write(folders: list[Path]) -> None:
+        for folder in folders:
+            rows = read_results(folder)
+            pictures = {f"{name}.png": picture(rows)}
+            page(folder, text(rows), pictures, answer=answer(rows))
+
+    return write

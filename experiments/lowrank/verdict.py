@@ -1,4 +1,4 @@
-"""The low-rank defences paper's statements beside what was measured, and every page that was measured, in one report."""
+"""The low-rank defences paper in one report: its claims and all pages that were measured."""
 
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,17 @@ def show(values: dict[str, Any]) -> int:
     verdicts = claims.report(LowRankEvidence.of(output_dir))
     if not verdicts:
         raise UserError(
-            f"{output_dir} holds no results of the low-rank paper's tables or figures: run lowrank_table2, say, first"
+            f"{output_dir} holds no results of the low-rank paper's tables or figures: run "
+            "lowrank_table2, say, first"
         )
-    pages = sorted(output_dir.glob("lowrank_*/*/report.md"))
-    texts = [
-        path.read_text().replace("\n#", "\n##").replace("# ", "## ", 1)
-        + f"\n({path.relative_to(output_dir)})\n"
-        for path in pages
-    ]
-    with locked(output_dir / "lowrank"):
-        page(
-            output_dir / "lowrank",
-            "\n".join(["# Low-rank defences, reproduced\n", verdicts, *texts]),
-            sources=[path.parent for path in pages],
-        )
+    paths = sorted(output_dir.glob("lowrank_*/*/report.md"))
+    parts = ["# Low-rank defences, reproduced\n", verdicts]
+    for path in paths:
+        text = path.read_text().replace("\n#", "\n##").replace("# ", "## ", 1)
+        parts.append(f"{text}\n({path.relative_to(output_dir)})\n")
+    folder = output_dir / "lowrank"
+    with locked(folder):
+        page(folder, "\n".join(parts), sources=[path.parent for path in paths])
     return 0
 
 
