@@ -103,7 +103,6 @@ def user_batches(
     slots = np.repeat(padding, sizes) + np.arange(len(order))
 
     def padded(values: np.ndarray, filler: int, dtype: type) -> np.ndarray:
-        """Return the values in batches [steps, width], with the filler where there is none."""
         flat: np.ndarray = np.full(steps * width, filler, dtype)
         flat[slots] = values[order]
         return flat.reshape(steps, width)

@@ -53,7 +53,6 @@ def certified_radii(
     step = block_starts(data).step
 
     def nearest(start: int) -> np.ndarray:
-        """Return the k smallest radii of the block of test rows from `start` on."""
         users, items = (ids[start : start + step] for ids in (data.test_users, data.test_items))
         ratios = least_ratios(P[users], items, catalogue)
         ratios[_no_rivals(users, items, data)] = np.inf

@@ -71,8 +71,8 @@ def cells(rows: pd.DataFrame) -> pd.DataFrame:
 def table1(cells: pd.DataFrame) -> pd.DataFrame:
     """Return Table 1 in long form, beside the published values.
 
-    Columns: dataset, model, selection, metric, column; mean, values, sd, seeds, epochs; Student's 95%
-    interval over seeds (low, high); published; difference (of the mean, in percent of the
+    Columns: dataset, model, selection, metric, column; mean, values, sd, seeds, epochs; Student's
+    95% interval over seeds (low, high); published; difference (of the mean, in percent of the
     published value); inside, whether the difference is within NEAR or the published value within
     the interval.
     """
