@@ -80,7 +80,7 @@ CONSTANTS = {
     "advrec_tf.reporting.verdict_table": {"SHOWN_PARTS": 6},
     "experiments.lowrank.controls": {"DRAWS": 5},
     "experiments.lowrank.pmf_claims": {"GAINS_TO": 120},
-    "experiments.lowrank.younger": {"CERTIFIED": (1, 2, 5, 10, 25, 125)},
+    "experiments.lowrank.later_defenses": {"CERTIFIED": (1, 2, 5, 10, 25, 125)},
     "experiments.multistep.curve_claims": {"DESTROYED_FROM": 70},
     "experiments.multistep.curves": {"REFERENCE_EPSILON": 0.5},
     "experiments.multistep.loss_slopes": {

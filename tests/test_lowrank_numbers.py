@@ -9,8 +9,8 @@ from advrec_tf import evaluation
 from advrec_tf.defenses.detection import FLAGGED, KNOWN
 from advrec_tf.evaluation import DETECTION
 from advrec_tf.reporting import read_results
-from experiments.lowrank import adaptive_report, detection, effects, tables, younger_report
-from experiments.lowrank.poisoned import LAYOUT
+from experiments.lowrank import adaptive, effects, figure1, figure2, later_defenses, table1, tables
+from experiments.lowrank.poisoned_spec import LAYOUT
 
 from rows import write
 
@@ -41,7 +41,7 @@ def student(values):
 
 
 def test_recommenders_beside_wrmf_as_scipy_does(rows):
-    table = younger_report.compared(rows).set_index(["model", "attack"])
+    table = later_defenses.compared(rows).set_index(["model", "attack"])
     raw = {}
     for model in MODELS[1:]:
         for attack in ATTACKS:
@@ -75,12 +75,12 @@ def test_effects_have_the_overall_hit_ratio_of_clean_and_of_attacked_data():
                 key |= {"attack": attack, "defense": defense, "patch": patch, "share": np.nan}
                 values = {"target_HR": 0.2 + seed / 100, "HR": HR - less + seed / 100}
                 made.append(key | values | {"rank": 90.0 if patch else np.nan})
-    lines = {line[3]: line for line in effects.effects("table", pd.DataFrame(made))}
+    lines = {line[2]: line for line in effects.effects(pd.DataFrame(made))}
     own = lines["[100, 90]"]
-    assert own[9].startswith("0.7100 [") and own[10].startswith("0.5100 [")
+    assert own[8].startswith("0.7100 [") and own[9].startswith("0.5100 [")
     low, high = student(np.array([0.5, 0.51, 0.52]))
-    assert own[10] == f"0.5100 [{low:.4f}, {high:.4f}]" and own[12] == "-0.1000"
-    assert lines["none"][9].startswith("0.8100 [") and lines["none"][11:] == ["", ""]
+    assert own[9] == f"0.5100 [{low:.4f}, {high:.4f}]" and own[11] == "-0.1000"
+    assert lines["none"][8].startswith("0.8100 [") and lines["none"][10:] == ["", ""]
 
 
 def test_each_undefended_victim_has_a_test_of_its_own(tmp_path):
@@ -111,7 +111,7 @@ def test_a_part_of_a_harm_is_told_where_the_harm_is_clear(harms, clear):
         ):
             key = {"model": "WRMF", "group": "head", "patch": "", "rank": np.nan, "seed": seed}
             made.append(key | {"attack": attack, "defense": defense, "target_HR": value})
-    (line,) = adaptive_report.left(pd.DataFrame(made)).to_dict("records")
+    (line,) = adaptive.taken_away(pd.DataFrame(made)).to_dict("records")
     assert line["undefended"] == pytest.approx(0.31) and line["clean"] == pytest.approx(0.2)
     assert (student(np.array(harms))[0] > 0) == clear
     assert line["taken"] == pytest.approx(0.75) if clear else np.isnan(line["taken"])
@@ -125,8 +125,9 @@ def test_scores_of_detectors_have_their_deviation_over_folds():
             key = {"kernel": kernel, "components": components, "fold": fold}
             scores = dict.fromkeys(DETECTION, 0.75) | {"recall": recall}
             made.append({"dataset": "shop", "attack": "x", "sampling": "imbalanced"} | key | scores)
-    text = detection.report(pd.DataFrame(made))
-    assert "## imbalanced: highest recall by linear at 10 components, 0.7000" in text
+    frame = pd.DataFrame(made)
+    text = figure2.page_text(frame)
+    assert "linear kernel on 10 components has the highest recall, 0.7000" in figure2.answer(frame)
     assert "| linear | 10 | 0.7000 ± 0.1732 | 0.7500 ± 0.0000 |" in text
     assert "| rbf | 5 | 0.3000 ± 0.1732 |" in text and text.count("3 folds") == 1
 
@@ -140,10 +141,10 @@ def test_detectors_are_listed_with_the_fakes_they_learnt_from_first():
             key = {"kernel": kernel, "sampling": sampling, "defense": defense, "tested_on": tested}
             made.append(base | key | scores)
     made.append(base | {"tested_on": "", "kernel": "", "sampling": "", "defense": "none"})
-    table = detection.detectors(pd.DataFrame(made))
+    table = table1.detectors(pd.DataFrame(made))
     assert table["detector"].tolist() == ["a distance"] * 3 + ["rbf, imbalanced"] * 3
     assert table["tested on"].tolist() == [KNOWN, "bandwagon", "random"] * 2
-    text = detection.detectors_report(pd.DataFrame(made))
+    text = table1.detectors_text(table)
     numbers = "0.1000 | 0.2000 | 0.3000 | 0.4000 | 0.5000 | 3 |"
     assert f"| rbf, imbalanced | {KNOWN} | {numbers}" in text
     assert "## Detectors trained on x (head, p)" in text
@@ -152,6 +153,6 @@ def test_detectors_are_listed_with_the_fakes_they_learnt_from_first():
 def test_the_page_of_two_components_by_hand():
     frame = pd.DataFrame({"dataset": "shop", "attack": "x", "variance": [0.1234, 0.05]})
     points = pd.DataFrame({"fake": [True, False, False, True, False]})
-    text = detection.components_report(frame.assign(AUROC=[0.987654, 0.5]), points)
+    text = figure1.page_text(frame.assign(AUROC=[0.987654, 0.5]), points)
     assert "2 fakes, 3 real users. The components hold 12.34%, 5.00% of the variance." in text
     assert text.endswith("(or of its opposite): 0.9877, 0.5000.\n")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from advrec_tf.poisoning import Profiles
-from experiments.lowrank import poisoned_spec
+from experiments.lowrank import poison
 
 from poisoned_runs import flags_of
 from running import TINY, advrec, error_line
@@ -213,4 +213,4 @@ def test_the_key_of_a_row_holds_its_profiles(poisoned):
     folder, _ = poisoned
     rows = pd.read_csv(folder / "poison" / "synthetic" / "results.csv", keep_default_na=False)
     keys = ["model", "attack", "attack_seed", "group", "seed", "profiles"]
-    assert set(keys) <= set(poisoned_spec.KEYS) and not rows.duplicated(keys).any()
+    assert set(keys) <= set(poison.LAYOUT.keys) and not rows.duplicated(keys).any()

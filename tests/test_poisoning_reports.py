@@ -170,7 +170,7 @@ def test_detectors_are_averaged_over_folds(tmp_path):
     assert figure2.over_folds(frame)["recall", "mean"]["imbalanced", "poly2", 20] == pytest.approx(
         0.85
     )
-    assert "highest recall by poly2 at 20 components, 0.8500" in figure2.page_text(frame)
+    assert "poly2 kernel on 20 components has the highest recall, 0.8500." in figure2.answer(frame)
     assert len(figure2.detection_figure(frame).axes) == 1
 
 

@@ -203,7 +203,7 @@ def _without_defense(rows: pd.DataFrame, attack: str) -> str:
     published = published_ratios(rows["dataset"].iloc[0], attack).items()
     if published:
         listed = ", ".join(f"{ratio:.2f} for {name}" for name, ratio in published)
-        text += f"; the paper prints {listed}"
+        text += f". The paper has {listed}"
     return f"{text}.\n"
 
 
