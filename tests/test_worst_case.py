@@ -121,7 +121,7 @@ def test_an_attacker_can_always_do_nothing():
         found.loc[1, "user activity 1"] == 0.5
         and found.loc[1, "warnings"] == "a larger epsilon does less harm"
     )
-    assert worst_case.half(found).loc["x"].isna().all()
+    assert worst_case.halving_epsilon(found).loc["x"].isna().all()
 
 
 def test_a_loss_without_gradient_raises_a_warning():
@@ -145,9 +145,9 @@ def test_half_is_not_the_mean_of_those_seeds_that_reach_it():
     other, also = points({"bim": np.full(40, 0.4)}, {"bim": np.full(40, 0.4)})
     second = [({**row, "seed": 1}, users) for row, users in also]
     assert np.isnan(
-        worst_case.half(worst_cases(pd.concat([rows, other.assign(seed=1)]), kept + second)).loc[
-            "x", "train"
-        ]
+        worst_case.halving_epsilon(
+            worst_cases(pd.concat([rows, other.assign(seed=1)]), kept + second)
+        ).loc["x", "train"]
     )
 
 
@@ -161,12 +161,14 @@ def test_quartiles_are_equal_parts_of_the_users():
 
 
 def test_half_is_where_half_of_the_accuracy_is_left():
-    found = worst_case.half(
+    found = worst_case.halving_epsilon(
         worst_cases(*points({"bim": np.full(40, 0.4)}, {"bim": np.full(40, 0.1)}))
     )
     assert found.loc["x", "train"] == pytest.approx(
         np.sqrt(2)
     )  # of .4 to .1 in log epsilon from 1 to 2
     assert np.isnan(
-        worst_case.half(worst_cases(*points({"bim": np.full(40, 0.4)}))).loc["x", "train"]
+        worst_case.halving_epsilon(worst_cases(*points({"bim": np.full(40, 0.4)}))).loc[
+            "x", "train"
+        ]
     )

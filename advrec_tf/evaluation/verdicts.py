@@ -144,13 +144,14 @@ class Estimate:
     def of_slope(cls, label: str, x: npt.ArrayLike, y: npt.ArrayLike) -> "Estimate":
         """Return the least-squares slope of y [N] over x [N], with points taken as independent.
 
-        The count is 0 for fewer than three different x.
+        Pairs that are not finite are left out. For fewer than three different x the slope is NaN,
+        and the degrees of freedom and the count are 0.
         """
         xs, ys = np.asarray(x, np.float64), np.asarray(y, np.float64)
         known = np.isfinite(xs) & np.isfinite(ys)
         xs, ys = xs[known], ys[known]
         if len(np.unique(xs)) < 3:
-            return cls(label, math.nan, math.nan, 0, 0)
+            return cls(label, math.nan, math.nan, degrees=0, count=0)
         line = stats.linregress(xs, ys)
         return cls(label, float(line.slope), float(line.stderr), len(xs) - 2, len(xs))
 

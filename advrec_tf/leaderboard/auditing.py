@@ -123,7 +123,7 @@ def of_results(facts: dict[str, Any], rows: pd.DataFrame, kept: Kept) -> Audit:
             values = f"nDCG {ndcg.mean():.4f}, {clean[name].mean():.4f}"
             warnings.append(f"these factors rank no better than {name}, beyond chance ({values})")
     warnings += [f"an ensemble may be too weak: {line}" for line in summary.warnings(worst)]
-    half = worst_case.half(worst).loc[FACTORS.label].to_dict()
+    half = worst_case.halving_epsilon(worst).loc[FACTORS.label].to_dict()
     groups = worst_case.quartiles(worst)
     return Audit(facts, rows, worst[list(DETAILS)], groups, half, warnings)
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from advrec_tf.evaluation import mean_interval
 from advrec_tf.leaderboard.measuring import VERSION
-from advrec_tf.leaderboard.worst_case import GROUPS, THREAT_MODELS, half, quartiles
+from advrec_tf.leaderboard.worst_case import GROUPS, THREAT_MODELS, halving_epsilon, quartiles
 from advrec_tf.reporting.vocabulary import BASELINES, markdown, number
 
 VERDICT_EPSILON = 0.05  # of the l2 ball; tables are ordered by it
@@ -118,7 +118,9 @@ def sections(rows: pd.DataFrame) -> list[Section]:
     if rows["certified_nDCG"].notna().any():
         title = f"Certified nDCG{k}: what no attack can take"
         parts.append(Section(title, table(rows, "test", "certified_nDCG")))
-    parts.append(Section("Epsilon in the l2 ball at which half of nDCG is lost", half(rows)))
+    parts.append(
+        Section("Epsilon in the l2 ball at which half of nDCG is lost", halving_epsilon(rows))
+    )
     least = f"where an attacker who {THREAT_MODELS['train']} leaves least nDCG"
     for name in ("ICov", "EFD", "SE"):
         parts.append(Section(f"{name} {least}", table(rows, "train", name), name))

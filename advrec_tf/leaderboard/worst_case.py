@@ -187,7 +187,7 @@ def quartiles(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def half(rows: pd.DataFrame) -> pd.DataFrame:
+def halving_epsilon(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the l2 epsilon at which half of nDCG is lost, by entry and threat model.
 
     Mean over seeds; NaN where one seed keeps half at every epsilon.

@@ -188,8 +188,10 @@ def adversarial_loss(
     """Return the attacker's loss and its gradient in P and Q.
 
     The loss is the sum over real users of the mean over targets of -ln softmax(scores)[target].
+    The softmax is over all items, also those that a user has clicked.
 
-    P: [U + F, D], Q: [I, D] -> loss, [U + F, D], [I, D]
+    P: [U + F, D], `n_real` = U real users before F fake ones, whose gradient is 0; Q: [I, D]
+    -> loss, [U + F, D], [I, D]
     """
     block = min(_BLOCK, n_real)
     total, dQ, parts = 0.0, tf.zeros_like(Q), []

@@ -177,6 +177,11 @@ def changes_text(rows: pd.DataFrame) -> str:
 
 
 def _change_line(row: pd.Series) -> list[str]:
+    """Return the cells of a defence, a row of `changes`: how it changes target HR.
+
+    They are its name, the change over victim seeds and their number, the change on clean data, how
+    many fakes lost all clicks, and the change and the number of victims with users in other orders.
+    """
     mean = f"{row['mean']:+.4f}"
     if row["seeds"] > 1:
         mean += f" [{row['low']:+.4f}, {row['high']:+.4f}]"

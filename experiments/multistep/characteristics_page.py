@@ -107,7 +107,8 @@ def _ends_table(losses: pd.DataFrame) -> str:
 def readings_report(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
     """Return the published numbers beside the measured ones and those of the nearest reading.
 
-    "" where the published numbers are of other data.
+    A reading is a choice of epoch, epsilon and iterations, which the paper leaves open.
+    "" where the published numbers are of other data, and for fewer than three densities.
     """
     if not of_published_data(losses) or losses["density"].nunique() < 3:
         return ""
@@ -119,7 +120,7 @@ def readings_report(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
             f"One reading for both models comes nearest with {slopes_of_both}: "
             f"{_described(both)}.\n"
         )
-    return "\n".join([*parts, _at_published_densities(losses), _exchanged(losses)])
+    return "\n".join([*parts, _at_published_densities(losses), _models_exchanged(losses)])
 
 
 def _readings_table(losses: pd.DataFrame, readings: pd.DataFrame) -> str:
@@ -162,7 +163,7 @@ def _at_published_densities(losses: pd.DataFrame) -> str:
     )
 
 
-def _exchanged(losses: pd.DataFrame) -> str:
+def _models_exchanged(losses: pd.DataFrame) -> str:
     """Compare what is published of each model with what was measured of the other one."""
     measured = density_slopes(losses)
     texts = []

@@ -21,7 +21,7 @@ PUBLISHED_DATA = {"lastfm": "LastFM", "ml-1m": "ML-1M"}
 CLAIM_GROUPS = (
     table1_claims.multi_step,
     curve_claims.ratios,
-    curve_claims.random,
+    curve_claims.against_random,
     curve_claims.coverage,
     table1_claims.beyond_accuracy,
     table1_claims.adversarial_training,

@@ -37,7 +37,7 @@ def ratios(evidence: Evidence) -> list[Case]:
     return cases
 
 
-def random(evidence: Evidence) -> list[Case]:
+def against_random(evidence: Evidence) -> list[Case]:
     """Return the claims that compare attacked models with a random recommender."""
     floor, left = evidence.clean("Random"), evidence.after(25, "BPR-MF", PGD)
     worse = partial(_claim, relation=Relation.LESS_THAN_OTHER, other="a random recommender's")

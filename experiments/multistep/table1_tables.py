@@ -136,7 +136,9 @@ def agreements(table: pd.DataFrame) -> pd.DataFrame:
 def agreement(table: pd.DataFrame) -> str:
     """Return how many published cells are met, and a line for each that is not.
 
-    The lines leave out `last`, whose epoch is not the published one, and the FGSM of Eq. 4.
+    A cell is met if it is within NEAR percent or its interval holds the published value (`inside`
+    of `table1`). The lines leave out `last`, whose epoch is not the published one, and FGSM with
+    the gradient at the clean model (Eq. 4), because the authors' script takes it after PGD.
     "" if nothing is published.  table: of `table1`.
     """
     counts = agreements(table)
