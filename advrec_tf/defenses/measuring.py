@@ -174,7 +174,7 @@ def profile_similarity(
     profiles: Profiles,
     changed_entries: int | None = None,
 ) -> Measured:
-    """Return how close fake profiles are to real ones.
+    """Return the points with how close fake profiles are to real ones, and no users' values.
 
     changed_entries: how many entries zeroth-order steps have changed, if there were steps
     """

@@ -103,7 +103,7 @@ def _run_in(pool: Pool, waiting: deque[tuple[Task, "_Stage"]]) -> None:
     """Run all waiting tasks, and those of the stages that follow, until none is left.
 
     Each task is handed its result here, in the client. When the last task of a stage ends, the next
-    stage of its sequence is queued.
+    stage of its sequence is queued. A task that fails ends the run: `pool.next` raises its error.
     """
     running: dict[int, tuple[Task, _Stage]] = {}
     count = 0

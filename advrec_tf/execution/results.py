@@ -76,6 +76,11 @@ class Results:
     """
 
     def __init__(self, folder: Path, layout: Layout, binding: str, trusted: bool = True):
+        """Read the rows of results.csv and of the finished jobs, and write the table again.
+
+        layout: its columns. binding: of the configuration that finished jobs must have. trusted:
+        whether the rows of results.csv are kept.
+        """
         self.folder, self.layout, self.binding = Path(folder), layout, binding
         self._rows: dict[tuple[str, ...], dict[str, str]] = {}
         self._done: set[Path] = set()

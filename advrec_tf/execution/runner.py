@@ -148,7 +148,10 @@ class Page(NamedTuple):
 
 
 def _checked(values: dict[str, Any]) -> dict[str, Any]:
-    """Return values with an output folder that all workers understand."""
+    """Return values with an output folder that all workers of a cluster understand.
+
+    Raises UserError for options of clusters where the jobs run in local processes (loky).
+    """
     if values["backend"] != "loky":
         return {**values, "output_dir": str(Path(values["output_dir"]).absolute())}
     if values["job_threads"] > 1 or values["job_memory"]:

@@ -88,20 +88,30 @@ def render(folder: Path, compared: str | None = None) -> None:
     if len(tests):
         comparison.entry_of(tests, compared)
         first = [comparison.summary(rows, tests)]
-    if older := summary.older(read_record(folder / "config.json")):
+    record = read_record(folder / "config.json")
+    if older := summary.older(record):
         first.append(older)
+    own = _own_models(record)
     pictures = {
-        "leaderboard.png": plots.curves_figure(rows),
-        "front.png": plots.front_figure(rows),
+        "leaderboard.png": plots.curves_figure(rows, own),
+        "front.png": plots.front_figure(rows, own),
     }
     if len(groups):
-        pictures["groups.png"] = plots.groups_figure(groups, rows)
+        pictures["groups.png"] = plots.groups_figure(groups, rows, own)
     compared_tables = tables(rows, tests) + tables_of_groups(groups)
     text = summary.report(rows, folder.name)
     text += "".join(table.markdown for table in compared_tables)
     answer = "\n".join(f"- {sentence}" for sentence in (*first, *summary.verdicts(rows)))
     page(folder, text, pictures, answer=answer)
     write_text(folder / "leaderboard.html", html_page(folder, rows, first, compared_tables))
+
+
+def _own_models(record: dict[str, Any] | None) -> set[str]:
+    """Return the names that --factors gave in any run of a record."""
+    texts: list[str] = []
+    for run in (record or {}).get("runs", []):
+        texts += (run.get("flags") or {}).get("factors") or []
+    return {text.partition(":")[0] for text in texts}
 
 
 def html_page(

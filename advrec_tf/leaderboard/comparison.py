@@ -213,7 +213,7 @@ def goals(rows: pd.DataFrame, first: str) -> list[Verdict]:
     Each replicate is the ratio of both entries' values of one seed; of entries that do not share
     two seeds there is one ratio, of means, and nothing to test.
 
-    rows: of `worst_cases`
+    rows: of `worst_cases`; first: the defence, whose value is the numerator
     """
     clean = at(rows, CLEAN).set_index(["entry", "seed"])
     certified = at(rows, CERTIFIED).set_index(["entry", "seed"])["nDCG"]

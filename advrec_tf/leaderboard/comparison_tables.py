@@ -54,9 +54,10 @@ class Table(NamedTuple):
 
 
 def tables(rows: pd.DataFrame, tests: pd.DataFrame) -> list[Table]:
-    """Return the tables of the entry that `tests` are about, or the first one without tests.
+    """Return a table of all entries and, given tests, those of the entry that they are about.
 
-    rows: of `worst_cases`; tests: of `comparison.compared`
+    These are its rank, its values over those of reference entries (`goals`), and its difference to
+    every other entry.  rows: of `worst_cases`; tests: of `comparison.compared`, may be empty
     """
     note = f"nDCG. * ICov below {COVERAGE} of BPR-MF's."
     parts = [Table("Worst nDCG under each condition", note, by_condition(rows))]
@@ -72,7 +73,8 @@ def tables(rows: pd.DataFrame, tests: pd.DataFrame) -> list[Table]:
 def by_condition(rows: pd.DataFrame) -> pd.DataFrame:
     """Return every entry's nDCG under CONDITIONS and its ICov as texts, means over seeds.
 
-    A star marks an ICov below COVERAGE of BPR-MF's.
+    ICov is without attack. A star marks an ICov below COVERAGE of BPR-MF's, if that is an entry.
+    Sorted by nDCG under `test`, l2 .05.
     """
     columns = {
         title_of(each): at(rows, each).groupby("entry")["nDCG"].mean() for each in CONDITIONS
@@ -110,7 +112,7 @@ def _goals(verdicts: list[Verdict]) -> pd.DataFrame:
 
 
 def _differences(tests: pd.DataFrame) -> pd.DataFrame:
-    """Return the differences of nDCG to every other entry as text, one column a condition.
+    """Return the nDCG of the tested entry less that of each other entry, a column a condition.
 
     A mark says whether the test over users found a difference significant.
     """

@@ -123,6 +123,7 @@ class _Curves:
     def _certified(self, row: dict[str, Any], key: tuple) -> dict[str, Any]:
         """Return the certified columns of a row; NaN and None where it has no certificate.
 
+        certified_nDCG and certified_HR are means over users; certified_users is each user's nDCG.
         key: the certificate's entry, factors, seed, unit, ball and epsilon
         """
         bound = self.bounds.get(key, {})

@@ -80,8 +80,9 @@ def fgsm(
 ) -> Perturbation:
     """Return the single step epsilon Pi / ||Pi|| of FGSM (Eq. 4).
 
-    Its rows have l2 norm epsilon, or 0 where there is no gradient. The gradient is taken at P, Q,
-    or at P + init.user, Q + init.item. Arguments and errors as in `trajectory`.
+    Its rows have l2 norm epsilon in `unit`, or 0 where there is no gradient. The gradient is taken
+    at P, Q, or at P + init.user, Q + init.item; init is not part of the result. Arguments and
+    errors as in `trajectory`.
     """
     factors = _normalized(P, Q, unit, triples, served)
     at = factors.zeros if init is None else factors.from_original(init)

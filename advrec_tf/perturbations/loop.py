@@ -174,7 +174,10 @@ def iterates(
 
 
 def _iterates(factors: NormalizedFactors, chunks, budget: Budget, init, read_at, served):
-    """Yield what `iterates` promises, from arguments that it has checked."""
+    """Yield the perturbation after each count of `read_at`, from arguments that are checked.
+
+    init and what is yielded are in the scale of the normalised factors.
+    """
     step = default_step("bim", budget.epsilon) if budget.step_size is None else budget.step_size
     sizes, steps = (tuple(map(tf.constant, factors.sizes(x))) for x in (budget.epsilon, step))
     # An identity frees the copy that a constant makes of an array, which otherwise stays.

@@ -92,10 +92,11 @@ class SmoothDCG:
         return float(gains.sum(axis=0) @ self.weights)
 
     def gradient(self, side: int, P: np.ndarray, Q: np.ndarray) -> np.ndarray:
-        """Return the gradient in the rows of one table, [U, D] or [I, D].
+        """Return the gradient of the loss, to be raised, in the rows of one table.
 
-        It has the rivals of the last `look`. The gradient of users (side 0) is taken where `look`
-        was, that of items (side 1) at P and Q.
+        side: 0 for users [U, D], 1 for items [I, D]. The rivals are those of the last `look`. Users
+        are stepped first, so that their gradient is taken where `look` was, and that of items at
+        P and Q.
         """
         if side == 0:
             return self._slopes(self.margins) @ Q

@@ -53,9 +53,9 @@ def noise(
     seed: int | list[int] = 0,
     unit: str = "absolute",
 ) -> Perturbation:
-    """Return the random baseline: rows in Gaussian directions, of l2 norm epsilon as in FGSM.
+    """Return the random baseline: a perturbation of P and Q in Gaussian directions.
 
-    unit: of epsilon, see `normalized_factors`.
+    Each row has l2 norm epsilon in `unit`, see `normalized_factors`.
     """
     factors = normalized_factors(P, Q, unit)
     return factors.to_original(gaussian_rows(factors, epsilon, seed))

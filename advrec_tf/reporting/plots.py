@@ -72,7 +72,7 @@ def bars(
 ) -> None:
     """Draw means with deviations as bars, and published values, if any, as marks.
 
-    part: columns mean, sd and published.
+    x: the position of each row of `part`, whose columns are mean, sd and published.
     """
     axis.bar(
         x,

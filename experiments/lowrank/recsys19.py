@@ -112,6 +112,10 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _change(before: pd.Series, after: pd.Series) -> dict[str, float]:
+    """Return the paired change over seeds, in percent of the mean before, with its 95% interval.
+
+    before, after: values of the same seeds in the same order.
+    """
     difference = after - before
     is_testable = len(difference) > 1 and difference.any()
     percent = 100 * difference / abs(before.mean())

@@ -49,7 +49,8 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 def answer(rows: pd.DataFrame) -> str:
     """Return a line for each victim and attack: target HR before and after it, and defended.
 
-    At most MOST_LINES lines; the report has the others.
+    The defended range is over all defences and their settings. After MOST_LINES lines one line says
+    how many more the report has.
     """
     texts = []
     for (model, group), part in victims(rows).groupby(["model", "group"], sort=False):

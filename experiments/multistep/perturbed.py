@@ -93,7 +93,7 @@ def specs(
         raise UserError(f"--more_attacks must be of {names}, not {attack!r}")
     made = []
     for data in datasets:
-        least = paper.EPOCHS.get(data.name, {}).get("AMF")
+        paper_epochs = paper.EPOCHS.get(data.name, {}).get("AMF")
         spec = MultistepSpec(
             **training,
             data=data,
@@ -104,7 +104,7 @@ def specs(
             step_size=values["step_size"],
             pgd_init=values["pgd_init"],
             k=list_length(values, data),
-            published=data.registered and as_published(values, least),
+            published=data.registered and as_published(values, paper_epochs),
             more_attacks=more_attacks,
             attack_draws=values.get("attack_draws", 1),
             save_lists=values.get("save_lists", False),
@@ -188,9 +188,9 @@ def baselines(spec: MultistepSpec, **more: Any) -> list[Job]:
 
 
 def certificates(spec: MultistepSpec) -> list[Job]:
-    """Return a job for each ball of every model, if every user has one test item.
+    """Return a job for each ball of every model, over all epsilons. It writes no lists.
 
-    Certificates need that.
+    There is none unless every user has one test item, which certificates need.
     """
     points = []
     for ball in perturbations.BALLS if spec.data.has_one_test_item_each else ():

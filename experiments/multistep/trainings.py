@@ -52,7 +52,7 @@ class TrainingSpec:
     def epochs_of(self, config: RecommenderConfig) -> list[tuple[str, str]]:
         """Return the selections of a model: their names, and best, last or epoch:N.
 
-        Epochs that the model does not have are left out.
+        Epochs that the model does not have are left out, and "published" where the paper has none.
         """
         published = 0
         if self.data.registered:
