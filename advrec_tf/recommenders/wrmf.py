@@ -103,7 +103,8 @@ def weighted_gradient(p, q, pairs, block: int | None = BLOCK):
     """Return a mini-batch's loss sum_u sum_i w (x - s)^2 over all items, and its gradient.
 
     s = p q is the score, and the pairs are distinct. x = 0 and w = 1 off the pairs, so the loss is
-    sum s^2 + sum over the pairs of (w (x - s)^2 - s^2), and sum s^2 = <p^T p, q^T q> needs only two Gram matrices [D, D].
+    sum s^2 + sum over the pairs of (w (x - s)^2 - s^2), and sum s^2 = <p^T p, q^T q> needs only
+    two Gram matrices [D, D].
     Pairs are processed in blocks of `block`, whose rows stay in the cache.  None takes all pairs
     at once, which can be differentiated.
 
