@@ -78,7 +78,7 @@ def test_every_point_has_the_length_of_the_lists_that_was_asked_for(tmp_path):
     for name, module in (("robustness", leaderboard), ("convergence", convergence)):
         given = values(name, entries=["SVD-3"], k="7", seed=["0"])
         (spec,) = leaderboard.specs(given, [SHOP], tmp_path)
-        points = [point for job in module.jobs(spec) for point in job.points]
+        points = [point for job in module.EXPERIMENT.jobs(spec) for point in job.points]
         assert points and {point["k"] for point in points} == {7}
         assert {point["entry"] for point in points} == {"SVD-3"}
 

@@ -90,7 +90,7 @@ def test_changes_of_one_seed_are_not_taken_for_several():
         in text
     )
     left = "leaves a single victim 0.75 to 0.94 of the matched one's target HR (0.1600)"
-    assert f"{left}; the paper prints 0.80 for [100, 90]" in text
+    assert f"{left}. The paper has 0.80 for [100, 90]" in text
 
 
 def test_a_defence_is_named_by_its_fields():

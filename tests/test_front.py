@@ -116,18 +116,27 @@ def test_the_front_is_what_nothing_beats_in_both():
     assert list(plots.front(points).index) == ["d", "b", "a"]
 
 
-def test_what_differs_in_users_norms_alone_shares_a_colour():
-    rows = board()
-    rows.loc[rows["entry"] == FIRST, "truncated_rank"] = np.nan
-    left, *_ = plots.front_figure(rows).axes
+def test_every_entry_has_a_colour_and_user_normalised_ones_open_markers():
+    left, *_ = plots.front_figure(board()).axes
     marks = {container.get_label(): container.lines[0] for container in left.containers}
     assert set(marks) == set(LEFT) - {"MostPopular"}
-    own, other = marks[FIRST], marks[NORMALIZED]
-    assert (
-        own.get_color() == other.get_color() == own.get_markerfacecolor()
-        and other.get_markerfacecolor() == "white"
-    )
-    assert marks["AMF"].get_color() != marks["BPR-MF"].get_color() != own.get_color()
+    assert len({mark.get_color() for mark in marks.values()}) == len(marks)
+    open_marks = {label for label, mark in marks.items() if mark.get_markerfacecolor() == "white"}
+    assert open_marks == {label for label in marks if label.endswith("user-normalised")}
+
+
+def test_of_many_entries_five_have_a_colour_and_the_others_are_grey():
+    rows = board(clean={NORMALIZED: 0.42})
+    spare = rows[rows["entry"] == "AMF"]
+    more = [spare.assign(entry=name, model=name) for name in ("a", "b", "c", "mine", "z")]
+    rows = pd.concat([rows, *more], ignore_index=True)
+    reached = {"mine", FIRST, NORMALIZED, "BPR-MF", "AMF"}  # the best, the most accurate
+    assert set(plots.highlighted(rows, own={"mine"})) == reached
+    picture = plots.curves_figure(rows, own={"mine"})
+    labels = {text.get_text() for text in picture.legends[0].get_texts()}
+    assert labels == {*reached, "other entries", "MostPopular, clean"}
+    lines = {line.get_label(): line.get_color() for line in picture.axes[0].lines}
+    assert len({lines[name] for name in reached}) == 5 and lines["other entries"] == "0.8"
 
 
 def test_points_of_the_front_are_means_with_bars_over_seeds():

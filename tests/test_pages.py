@@ -43,10 +43,10 @@ def texts(node: nodes.Node):
 
 
 def stray_numbers(source: str) -> list[str]:
-    """Return the decimals and percentages of a template outside of code and paper()."""
+    """Return the decimals and percentages of a template outside of code, links and paper()."""
     written = "".join(texts(pages.environment(measured.Published(SHIPPED)).parse(source)))
     written = re.sub(r"(?s)```.*?```", "", written)
-    return NUMBER.findall(re.sub(r"`[^`\n]*`", "", written))
+    return NUMBER.findall(re.sub(r"`[^`\n]*`|\]\([^)\n]*\)", "", written))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
