@@ -35,7 +35,11 @@ def jobs(entry: Entry, P: np.ndarray, Q: np.ndarray, data: Interactions, k: int 
 
 
 def attacked(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Measured:
-    """Measure the nDCG that every point's attack leaves; 0 steps leave the factors as they are."""
+    """Measure the nDCG that every point's attack on the held-out items leaves.
+
+    0 steps leave the factors as they are. Epsilon bounds the l2 norm of each row, relative to the
+    root mean square row norm. Of several restarts the worst counts.
+    """
     seed, k = points[0]["seed"], points[0]["k"]
     problem, rows = Problem(*quantized_canonical(P, Q), data, seed, k), []
     for point in points:

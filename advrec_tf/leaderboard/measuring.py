@@ -84,7 +84,7 @@ def _rms_norm(P: np.ndarray, Q: np.ndarray) -> float:
 
 
 def clean(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Measured:
-    """Measure the factors without perturbation.
+    """Measure the factors without perturbation, for the only point.
 
     Beside tested users' nDCG, it returns the two values of each user that `worst_case.quarters`
     groups users by: the number of train items, and the popularity of the test items.

@@ -43,6 +43,7 @@ def _sum_rows(slices: tf.IndexedSlices, n_rows: tf.Tensor) -> tf.Tensor:
 def full_gradient(p: tf.Tensor, q: tf.Tensor, chunks: TripleChunks) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the gradient of the BPR loss over all triples. p: [U, D], q: [I, D] -> the same
 
+    The loss is the sum over triples of -ln sigmoid(margin), without regularisation.
     A first pass differentiates blocks of users' triples with respect to the users' rows and the
     margins. A margin is p_u . (q_i - q_j), so a second pass over items adds the margins'
     derivatives times p_u. Only chunk sums are scattered.

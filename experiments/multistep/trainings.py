@@ -75,6 +75,7 @@ def _epoch(selection: str) -> int | None:
 def settings(values: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a TrainingSpec that flags set.
 
+    BPR-MF's configuration is that of the run which AMF continues after its first epoch.
     Raises UserError for flags that do not fit together.
     """
     amf = AMFConfig(**sections.AMF.fields(values))
