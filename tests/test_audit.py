@@ -43,8 +43,8 @@ def test_an_audit_is_the_leaderboard_of_one_entry(audited):
     assert set(result.half) == {"train", "lists", "test", "user"}
 
 
-@pytest.mark.parametrize("factor", [10, 100])
-def test_a_scale_changes_nothing_unless_it_is_asked_for(audited, factor):
+def test_a_scale_changes_nothing_unless_it_is_asked_for(audited):
+    factor = 10
     P, Q, interactions, result = audited
     scaled = audit(factor * P, factor * Q, interactions)
     pd.testing.assert_frame_equal(

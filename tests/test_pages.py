@@ -1,7 +1,6 @@
 """Pages with templates: their numbers come from the published rows, and they are up to date."""
 
 import re
-from pathlib import Path
 
 import pytest
 from jinja2 import nodes
@@ -90,14 +89,6 @@ def test_code_quotations_and_keys_are_no_such_numbers(source):
     assert not stray_numbers(source)
 
 
-def test_what_ships_is_rendered_from_the_shipped_rows():
-    rendered = pages.render(SHIPPED)
-    assert Path("README.md") in rendered and len(rendered) == len(SOURCES)
-    for place, text in rendered.items():
-        assert text.splitlines()[-1].startswith("Measured with: version"), place
-        assert text == (ROOT / place).read_text(), f"{place}: make publish"
-
-
 SECTION = "### Variance of the attacks"
 
 
@@ -116,7 +107,9 @@ def beside_what_ships(folder, lines):
         write_run(
             folder / "lowrank/poison" / dataset, header, *own, f"{dataset},,head,recsys20,,0,,"
         )
-    return pages.render(folder)[Path("docs/measured.md")]
+    return (
+        pages.environment(measured.Published(folder)).get_template("docs/measured.md.j2").render()
+    )
 
 
 def test_the_variance_of_attacks_is_shown_where_several_seeds_of_them_ship(tmp_path):
