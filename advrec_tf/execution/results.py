@@ -71,16 +71,12 @@ class Results:
     """The rows of one experiment on one data set.
 
     They come from the files of jobs in <folder>/jobs, and from an undamaged results.csv.
-    A damaged file is ignored with a line on stderr.
+    A damaged file is ignored with a line on stderr. The table is written again with both.
+    layout: its columns.  trusted: whether the rows of results.csv are kept.
     Raises UserError for results of another configuration (`binding`) and for other columns.
     """
 
     def __init__(self, folder: Path, layout: Layout, binding: str, trusted: bool = True):
-        """Read the rows of results.csv and of the finished jobs, and write the table again.
-
-        layout: its columns. binding: of the configuration that finished jobs must have. trusted:
-        whether the rows of results.csv are kept.
-        """
         self.folder, self.layout, self.binding = Path(folder), layout, binding
         self._rows: dict[tuple[str, ...], dict[str, str]] = {}
         self._done: set[Path] = set()

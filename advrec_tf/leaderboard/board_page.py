@@ -91,13 +91,13 @@ def render(folder: Path, compared: str | None = None) -> None:
     record = read_record(folder / "config.json")
     if older := summary.older(record):
         first.append(older)
-    own = _own_models(record)
+    user_models = _user_models(record)
     pictures = {
-        "leaderboard.png": plots.curves_figure(rows, own),
-        "front.png": plots.front_figure(rows, own),
+        "leaderboard.png": plots.curves_figure(rows, user_models),
+        "front.png": plots.front_figure(rows, user_models),
     }
     if len(groups):
-        pictures["groups.png"] = plots.groups_figure(groups, rows, own)
+        pictures["groups.png"] = plots.groups_figure(groups, rows, user_models)
     compared_tables = tables(rows, tests) + tables_of_groups(groups)
     text = summary.report(rows, folder.name)
     text += "".join(table.markdown for table in compared_tables)
@@ -106,7 +106,7 @@ def render(folder: Path, compared: str | None = None) -> None:
     write_text(folder / "leaderboard.html", html_page(folder, rows, first, compared_tables))
 
 
-def _own_models(record: dict[str, Any] | None) -> set[str]:
+def _user_models(record: dict[str, Any] | None) -> set[str]:
     """Return the names that --factors gave in any run of a record."""
     texts: list[str] = []
     for run in (record or {}).get("runs", []):

@@ -84,7 +84,7 @@ def highlighted(rows: pd.DataFrame, own: Collection[str] = ()) -> list[str]:
     They are those of a user's own models, the entry that keeps most under `test`, the most accurate
     one, and REFERENCES.  own: names of the user's models.
     """
-    models = rows[~rows["entry"].isin(BASELINES)].drop_duplicates("entry").sort_values("entry")
+    models = _models(rows)
     entries = models["entry"].tolist()
     if len(entries) <= MOST_COLORED:
         return entries
@@ -101,18 +101,20 @@ def _style(rows: pd.DataFrame, own: Collection[str] = ()) -> dict[str, dict]:
     Entries that are not `highlighted` are grey and share a label. Users of equal norm have open
     markers.
     """
-    entries = rows[~rows["entry"].isin(BASELINES)].drop_duplicates("entry").sort_values("entry")
-    colored, styles, grey = highlighted(rows, own), {}, {}
-    for entry, is_normalized in zip(entries["entry"], entries["user_normalized"]):
-        if entry in colored:
-            index = colored.index(entry)
-            style = {"color": f"C{index}", "marker": MARKERS[index], "label": entry}
-            styles[entry] = style | {
-                "markerfacecolor": "white" if is_normalized else style["color"]
-            }
-        else:
-            grey[entry] = {"color": "0.8", "marker": ".", "label": "other entries"}
-    return grey | {entry: styles[entry] for entry in colored}
+    models, colored = _models(rows).set_index("entry"), highlighted(rows, own)
+    grey = {"color": "0.8", "marker": ".", "label": "other entries"}
+    styles = dict.fromkeys(models.index.difference(colored), grey)
+    for index, entry in enumerate(colored):
+        color = f"C{index}"
+        inside = "white" if models.loc[entry, "user_normalized"] else color
+        style = {"color": color, "marker": MARKERS[index], "markerfacecolor": inside}
+        styles[entry] = style | {"label": entry}
+    return styles
+
+
+def _models(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the first row of each entry but baselines, by name."""
+    return rows[~rows["entry"].isin(BASELINES)].drop_duplicates("entry").sort_values("entry")
 
 
 def front(points: pd.DataFrame) -> pd.DataFrame:
