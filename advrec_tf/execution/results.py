@@ -70,9 +70,8 @@ def measure(
 class Results:
     """The rows of one experiment on one data set.
 
-    They come from the files of jobs in <folder>/jobs, and from an undamaged results.csv.
-    A damaged file is ignored with a line on stderr. The table is written again with both.
-    layout: its columns.  trusted: whether the rows of results.csv are kept.
+    They come from the files of jobs in <folder>/jobs, and from an undamaged results.csv if it is
+    `trusted`. A damaged file is ignored with a line on stderr. The table is written again.
     Raises UserError for results of another configuration (`binding`) and for other columns.
     """
 
