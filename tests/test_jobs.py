@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from advrec_tf.errors import UserError
-from advrec_tf.execution import jobs
+from advrec_tf.execution import jobs, progress
 from advrec_tf.execution.clusters import SharedValues
 from advrec_tf.execution.progress import progress_bar
 from advrec_tf.execution.records import surroundings
@@ -146,7 +146,7 @@ def line_of_bar(mark=None, other=None):
     if mark:
         mark.touch()
         meets(other, waits=True)
-    with progress_bar(total=1, file=Terminal()) as bar:
+    with contextlib.redirect_stderr(Terminal()), progress_bar(total=1) as bar:
         return -bar.pos
 
 
@@ -155,6 +155,29 @@ def test_each_worker_draws_its_bars_on_a_line_below_the_bar_of_the_run(tmp_path)
     arguments = [{"mark": one, "other": other}, {"mark": other, "other": one}]
     assert sorted(answers("test_jobs:line_of_bar", arguments, 2).values()) == [1, 2]
     assert line_of_bar() == 0
+
+
+def logged(seconds, monkeypatch, shown=True):
+    """Return the log of three steps of 30 s, with a line every `seconds`."""
+    now = [0]
+    monkeypatch.setattr(progress, "LOG_SECONDS", seconds)
+    log = io.StringIO()
+    with contextlib.redirect_stderr(log), progress_bar(total=3, desc="fit", shown=shown) as bar:
+        bar._time = lambda: now[0]
+        bar.start_t = bar.last_print_t = 0
+        for _ in range(3):
+            now[0] += 30
+            bar.update()
+    return log.getvalue().splitlines()
+
+
+def test_a_log_has_a_line_of_progress_a_minute(monkeypatch):
+    lines = logged(60, monkeypatch)
+    assert len(lines) == 1  # after 60 s; at 90 s less than a minute has passed
+    assert "fit:" in lines[0] and "2/3" in lines[0] and "[01:00<00:30" in lines[0]
+    assert "\r" not in lines[0] and "\x1b" not in lines[0]
+    assert logged(1000, monkeypatch) == []
+    assert logged(60, monkeypatch, shown=False) == []
 
 
 def test_a_worker_starts_with_stops_held(tmp_path):

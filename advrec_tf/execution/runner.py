@@ -199,7 +199,6 @@ class Bar:
             self.shown.total += requested
             self.shown.initial += done
             self.shown.n = self.shown.last_print_n = self.shown.n + done
-            self.shown.refresh()
 
     def update(self) -> None:
         """Count one more point."""
