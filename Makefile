@@ -125,7 +125,7 @@ lint: .venv/test ## ruff and mypy
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
 docs: .venv/docs ## pages of the public functions, in docs/html
-	.venv/bin/python -m pdoc --no-show-source --output-directory docs/html advrec_tf '!advrec_tf.experiments'
+	.venv/bin/python docs/render_api.py docs/html
 
 package: .venv/package ## a wheel and a source archive, in dist
 	.venv/bin/python -m build --outdir dist .
