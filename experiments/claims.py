@@ -23,7 +23,7 @@ def show(values: dict[str, Any]) -> int:
     names = [name if name in NAMES else Path(name).stem for name in values["dataset"]]
     multistep = multistep_claims.report([Evidence.of(output_dir, name) for name in names])
     lowrank = lowrank_claims.report(LowRankEvidence.of(output_dir))
-    if not (multistep or lowrank):
+    if not (any(multistep) or any(lowrank)):
         raise UserError(
             f"{output_dir} holds no results on {', '.join(values['dataset'])} that a claim is "
             "about: run table1, iterations, budget, characteristics or lowrank_table1 first"
@@ -31,12 +31,12 @@ def show(values: dict[str, Any]) -> int:
     patterns = []
     for experiment in MULTISTEP_EXPERIMENTS:
         patterns += [f"{experiment}/{name}*" for name in names]
-    _write(output_dir, "multi-step", multistep, patterns)
-    _write(output_dir, "low-rank", lowrank, ["lowrank_*/*"])
+    _write(output_dir, "multi-step", *multistep, patterns)
+    _write(output_dir, "low-rank", *lowrank, ["lowrank_*/*"])
     return 0
 
 
-def _write(output_dir: Path, paper: str, text: str, patterns: list[str]) -> None:
+def _write(output_dir: Path, paper: str, answer: str, text: str, patterns: list[str]) -> None:
     """Write the page of a paper, if there is a text.  patterns: of the folders it is made from"""
     if not text:
         return
@@ -44,7 +44,7 @@ def _write(output_dir: Path, paper: str, text: str, patterns: list[str]) -> None
     for pattern in patterns:
         sources += sorted(output_dir.glob(pattern))
     with locked(output_dir / "claims" / paper):
-        page(output_dir / "claims" / paper, text, sources=sources)
+        page(output_dir / "claims" / paper, text, answer=answer, sources=sources)
 
 
 EXPERIMENT = Page(show)

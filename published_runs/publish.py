@@ -10,6 +10,7 @@ import importlib
 import io
 import shutil
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -21,11 +22,12 @@ sys.path.insert(0, str(ROOT))
 from advrec_tf.cli.experiments import EXPERIMENTS
 from advrec_tf.cli.flags import OF_MACHINE
 from advrec_tf.evaluation import NAMES
+from advrec_tf.evaluation.verdicts import Verdict
 from advrec_tf.execution.records import read_record, write_record
 from advrec_tf.files import replacing, write_text
 from advrec_tf.leaderboard import comparison, convergence_page, summary, user_ranks, worst_case
 from advrec_tf.leaderboard.comparison_tables import tables as comparison_tables
-from advrec_tf.reporting import origin, plots, read_results
+from advrec_tf.reporting import origin, plots, read_results, verdict_table
 from experiments.lowrank import claims as lowrank_claims
 from experiments.lowrank.evidence import LowRankEvidence
 from experiments.multistep import characteristics_page, claims, loss_slopes, table1_tables
@@ -144,11 +146,12 @@ def render(published: Path) -> dict[Path, str]:
     with contextlib.redirect_stdout(io.StringIO()):
         for name, runs in folders.items():
             _render_runs(name, runs)
-    verdicts = lowrank_claims.report(LowRankEvidence.of(published / "lowrank"))
+    _, verdicts = lowrank_claims.report(LowRankEvidence.of(published / "lowrank"))
     tables = folders["table1"]
     evidence = [Evidence.of(published / "multi_step", folder.name) for folder in tables]
-    note, by_data_set = claims.tables(evidence)
-    multi_step = [_of_data_set(folder, by_data_set.get(folder.name, "")) for folder in tables]
+    by_data_set = claims.judged(evidence)
+    note = verdict_table.note([*chain(*by_data_set.values())])
+    multi_step = [_of_data_set(folder, by_data_set[folder.name]) for folder in tables]
     boards = [f"## {folder.name}\n\n{_of_board(folder)}\n" for folder in folders["robustness"]]
     for folder in folders["convergence"]:
         rows = read_results(folder)
@@ -215,7 +218,7 @@ def _of_board(folder: Path) -> str:
     return "\n".join([sentences, f"\nSeeds: {seeds}.", *tables])
 
 
-def _of_data_set(folder: Path, verdicts: str) -> str:
+def _of_data_set(folder: Path, verdicts: list[Verdict]) -> str:
     evidence, readings = Evidence.of(folder.parent.parent, folder.name), ""
     if evidence.losses is not None:
         table = loss_slopes.readings(evidence.losses)
@@ -223,7 +226,8 @@ def _of_data_set(folder: Path, verdicts: str) -> str:
             "## ", "### "
         )
     cells = table1_tables.agreement(table1_tables.table1(read_results(folder, "cells.csv")))
-    return "\n".join([f"## {folder.name}\n", cells, claims.epochs(evidence), verdicts, readings])
+    table = claims.table(folder.name, verdicts)
+    return "\n".join([f"## {folder.name}\n", cells, claims.epochs(evidence), table, readings])
 
 
 def main(results: list[Path]) -> None:

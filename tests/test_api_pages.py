@@ -5,6 +5,7 @@ import importlib.util
 import pytest
 
 import advrec_tf
+
 from running import ROOT, run_python
 
 

@@ -180,9 +180,9 @@ def test_the_epsilon_of_equal_harm_is_judged_by_seed():
 def test_what_was_not_measured_is_unmeasured(verdicts):
     assert verdicts["Denser data are more robust (BPR-MF)"].word is Word.UNMEASURED
     assert verdicts["Multi-step does FGSM's harm with 5 times less budget"].word is Word.UNMEASURED
-    assert claims.report([Evidence("ml-1m")]) == ""
+    assert claims.report([Evidence("ml-1m")]) == ("", "")
     unknown = Evidence("shop", cells(), iterations())  # the paper says nothing about it
-    assert claims.report([unknown]) == ""
+    assert claims.report([unknown]) == ("", "")
 
 
 def p_of_amf_above_bprmf(page):
@@ -192,10 +192,12 @@ def p_of_amf_above_bprmf(page):
 
 def test_a_page_is_corrected_over_all_of_its_data_sets():
     evidence = [Evidence(name, cells()) for name in ("ml-1m", "lastfm-2k")]
-    alone = claims.report(evidence[:1])
-    _, tables = claims.tables(evidence)
-    assert set(tables) == {"ml-1m", "lastfm-2k"}
-    alone_p, together_p = map(p_of_amf_above_bprmf, (alone, tables["ml-1m"]))
+    answer, alone = claims.report(evidence[:1])
+    assert answer.startswith("ml-1m: Of 38 claims ") and answer.endswith(" are not measured.")
+    together = claims.judged(evidence)
+    assert set(together) == {"ml-1m", "lastfm-2k"}
+    pages = alone, claims.table("ml-1m", together["ml-1m"])
+    alone_p, together_p = map(p_of_amf_above_bprmf, pages)
     assert alone_p < together_p
 
 

@@ -26,7 +26,9 @@ class RunOptions:
         choices=PRESETS,
     )
     output_dir: str = option("results", help="where results and trained weights are stored")
-    progress: bool = option(True, help="show progress: bars in a terminal, a line a minute in a log")
+    progress: bool = option(
+        True, help="show progress: bars in a terminal, a line a minute in a log"
+    )
     workers: int = option(
         os.cpu_count(),
         help="processes on this machine; each has several threads if there are fewer jobs",

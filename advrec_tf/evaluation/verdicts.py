@@ -62,6 +62,11 @@ class Word(Enum):
     UNDECIDED = "not decidable"
     UNMEASURED = "not measured"
 
+    @property
+    def plural(self) -> str:
+        """Return the predicate of several claims, such as `hold` and `are not decidable`."""
+        return self.value.rstrip("s") if self in (Word.HOLDS, Word.FAILS) else f"are {self.value}"
+
 
 @dataclass(frozen=True)
 class Claim:

@@ -38,6 +38,13 @@ def note(verdicts: Sequence[Verdict]) -> str:
     )
 
 
+def counts(verdicts: Sequence[Verdict]) -> str:
+    """Say how many claims have each verdict."""
+    words = [verdict.word for verdict in verdicts]
+    texts = [f"{words.count(word)} {word.plural}" for word in Word if word in words]
+    return f"Of {len(words)} claims {', '.join(texts)}."
+
+
 def measured(verdict: Verdict) -> str:
     """Return the estimates of a verdict with their intervals, and what the intervals are over."""
     claim, parts = verdict.claim, verdict.parts

@@ -8,6 +8,7 @@ import pandas as pd
 from advrec_tf.evaluation.verdicts import Claim, Relation, Replication, Word, judge
 from advrec_tf.reporting.verdict_table import (
     Case,
+    counts,
     estimate,
     follows,
     measured,
@@ -160,11 +161,14 @@ def _largest_change(e: LowRankEvidence, point: dict) -> float:
     return float(pd.concat(changes).max())
 
 
-def report(evidence: LowRankEvidence) -> str:
-    """Return the claims as a table and the effects of the defences, "" if nothing is measured."""
+def report(evidence: LowRankEvidence) -> tuple[str, str]:
+    """Return a short answer, and the claims as a table with the effects of the defences.
+
+    Both are "" if nothing is measured.
+    """
     verdicts = judge(cases(evidence))
     if all(verdict.word is Word.UNMEASURED for verdict in verdicts):
-        return ""
+        return "", ""
     published = {case[0].sentence: case for case in cases(published_evidence())}
     lines = []
     for verdict in verdicts:
@@ -175,4 +179,5 @@ def report(evidence: LowRankEvidence) -> str:
     header = ["where", "claim", "check", "published", "follows from its tables"]
     table = markdown([*header, "measured", "verdict"], lines)
     title = "## Claims of the low-rank defences paper\n"
-    return "\n".join([title, note(verdicts), table, effects.report(evidence)])
+    head = [title, counts(verdicts), "", note(verdicts)]
+    return counts(verdicts), "\n".join([*head, table, effects.report(evidence)])

@@ -15,7 +15,7 @@ from .evidence import LowRankEvidence
 def show(values: dict[str, Any]) -> int:
     """Write <output_dir>/lowrank/report.md, the verdicts first, and print it."""
     output_dir = Path(values["output_dir"])
-    verdicts = claims.report(LowRankEvidence.of(output_dir))
+    answer, verdicts = claims.report(LowRankEvidence.of(output_dir))
     if not verdicts:
         raise UserError(
             f"{output_dir} holds no results of the low-rank paper's tables or figures: run "
@@ -28,7 +28,7 @@ def show(values: dict[str, Any]) -> int:
         parts.append(f"{text}\n({path.relative_to(output_dir)})\n")
     folder = output_dir / "lowrank"
     with locked(folder):
-        page(folder, "\n".join(parts), sources=[path.parent for path in paths])
+        page(folder, "\n".join(parts), answer=answer, sources=[path.parent for path in paths])
     return 0
 
 

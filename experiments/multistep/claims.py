@@ -5,12 +5,13 @@ equality within 5% of it, as a cell of Table 1 is, unless the claim has another 
 """
 
 from collections.abc import Sequence
+from itertools import chain
 
 import pandas as pd
 
 from advrec_tf.data import NAMES as DATA_SETS
-from advrec_tf.evaluation.verdicts import Word, judge
-from advrec_tf.reporting.verdict_table import Case, follows, measured, note, stated
+from advrec_tf.evaluation.verdicts import Verdict, Word, judge
+from advrec_tf.reporting.verdict_table import Case, counts, follows, measured, note, stated
 from advrec_tf.reporting.vocabulary import markdown
 
 from . import characteristics_claims, curve_claims, table1_claims
@@ -37,8 +38,8 @@ def cases(evidence: Evidence) -> list[Case]:
     return [case for group in CLAIM_GROUPS for case in group(evidence)]
 
 
-def tables(evidence: Sequence[Evidence]) -> tuple[str, dict[str, str]]:
-    """Return how the verdicts of all data sets were reached together, and the table of each.
+def judged(evidence: Sequence[Evidence]) -> dict[str, list[Verdict]]:
+    """Return the verdicts on every data set, which are corrected together.
 
     Data sets without a measured claim are left out, and so are those that the package does not
     know by name: the paper says nothing about them.
@@ -47,23 +48,29 @@ def tables(evidence: Sequence[Evidence]) -> tuple[str, dict[str, str]]:
     for part in evidence:
         if part.dataset in DATA_SETS:
             known += [(part.dataset, case) for case in cases(part)]
-    verdicts = judge([case for _, case in known])
-    published = [dict(cases(published_evidence(dataset))) for dataset in PUBLISHED_DATA]
+    verdicts: dict[str, list[Verdict]] = {}
+    for (dataset, _), verdict in zip(known, judge([case for _, case in known])):
+        verdicts.setdefault(dataset, []).append(verdict)
+    return {
+        dataset: rows
+        for dataset, rows in verdicts.items()
+        if any(verdict.word is not Word.UNMEASURED for verdict in rows)
+    }
+
+
+def table(dataset: str, verdicts: Sequence[Verdict]) -> str:
+    """Return the verdicts on a data set as a table, below how many there are of each kind."""
+    published = [dict(cases(published_evidence(name))) for name in PUBLISHED_DATA]
+    lines = []
+    for verdict in verdicts:
+        claim = verdict.claim
+        fields = [claim.section, claim.sentence, claim.check, claim.published]
+        fields += [follows(claim, numbers.get(claim, [])) for numbers in published]
+        lines.append([*fields, measured(verdict), stated(verdict)])
     header = ["where", "claim", "check", "published"]
     header += [f"follows from its {name} numbers" for name in PUBLISHED_DATA.values()]
-    texts = {}
-    for dataset in dict.fromkeys(dataset for dataset, _ in known):
-        rows = [verdict for (name, _), verdict in zip(known, verdicts) if name == dataset]
-        if all(verdict.word is Word.UNMEASURED for verdict in rows):
-            continue
-        lines = []
-        for verdict in rows:
-            claim = verdict.claim
-            fields = [claim.section, claim.sentence, claim.check, claim.published]
-            fields += [follows(claim, numbers.get(claim, [])) for numbers in published]
-            lines.append([*fields, measured(verdict), stated(verdict)])
-        texts[dataset] = markdown([*header, f"measured on {dataset}", "verdict"], lines)
-    return note(verdicts), texts
+    text = markdown([*header, f"measured on {dataset}", "verdict"], lines)
+    return f"{counts(verdicts)}\n\n{text}"
 
 
 def epochs(evidence: Evidence) -> str:
@@ -84,13 +91,17 @@ def epochs(evidence: Evidence) -> str:
     return f"Table 1 and Figure 1 do not show the same epochs of BPR-MF ({texts}).\n"
 
 
-def report(evidence: Sequence[Evidence]) -> str:
-    """Return the page of all claims on some data sets, "" where none was measured."""
-    how, texts = tables(evidence)
-    if not texts:
-        return ""
-    parts = ["# Claims of the multi-step perturbations paper\n", how]
+def report(evidence: Sequence[Evidence]) -> tuple[str, str]:
+    """Return a short answer and the page of all claims, "" where none was measured."""
+    by_data_set = judged(evidence)
+    if not by_data_set:
+        return "", ""
+    parts = [
+        "# Claims of the multi-step perturbations paper\n",
+        note([*chain(*by_data_set.values())]),
+    ]
     differences = {part.dataset: epochs(part) for part in evidence}
-    for dataset, table in texts.items():
-        parts.append(f"## {dataset}\n\n{differences[dataset]}\n{table}")
-    return "\n".join(parts)
+    for dataset, verdicts in by_data_set.items():
+        parts.append(f"## {dataset}\n\n{differences[dataset]}\n{table(dataset, verdicts)}")
+    answers = [f"{dataset}: {counts(verdicts)}" for dataset, verdicts in by_data_set.items()]
+    return "\n".join(answers), "\n".join(parts)

@@ -13,7 +13,7 @@ SHOWN_COLUMNS = [*PAPER_COLUMNS, "bim l2"]
 
 
 def overview(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean nDCG over seeds of the first selection, a row for each model.
+    """Return the mean nDCG over seeds of the first selection, a row for each model, BPR-MF first.
 
     cells: of `table1_tables.cells`
     """
@@ -21,7 +21,7 @@ def overview(cells: pd.DataFrame) -> pd.DataFrame:
     first = models[models["selection"] == models["selection"].iloc[0]]
     means = first.pivot_table(index="model", columns="column", values="value")
     shown = [name for name in SHOWN_COLUMNS if name in means]
-    return means.loc[first["model"].unique(), shown].rename_axis(index=None, columns="nDCG")
+    return means.sort_index(ascending=False)[shown].rename_axis(index=None, columns="nDCG")
 
 
 def answer(cells: pd.DataFrame) -> str:
@@ -34,7 +34,7 @@ def answer(cells: pd.DataFrame) -> str:
         if "bim l2" in row:
             text += f"; in the l2 ball of FGSM, BIM takes {taken['bim l2']}"
         sentences.append(f"{text}.")
-    return " ".join(sentences)
+    return "\n".join(sentences)
 
 
 def table1_report(cells: pd.DataFrame, rows: pd.DataFrame) -> str:
