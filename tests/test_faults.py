@@ -54,14 +54,21 @@ FAULTS = {
         "ml-1m.zip: wrong checksum",
     ),
     "non-numeric row": (
-        lambda t: [table(t / "d", "0\t0\nx\t1\n")],
+        lambda t: [table(t / "d", "0\t0\nx\t1\n"), "--ids=integer"],
         "train.tsv, line 2: the user 'x' is not an integer id",
     ),
-    "negative id": (
-        lambda t: [table(t / "d", "0\t0\n0\t-1\n")],
-        "train.tsv, line 2: the item -1 is negative",
+    "negative rating": (
+        lambda t: [table(t / "d", "0\t0\t3\n0\t1\t-1\n")],
+        "train.tsv, line 2: the rating '-1' is negative",
     ),
-    "huge id": (lambda t: [table(t / "d", f"0\t0\n0\t{2**63}\n")], "train.tsv, line 2"),
+    "no positives": (
+        lambda t: [table(t / "d", "0\t0\t3\n0\t1\t2\n"), "--positive_from=4"],
+        "train.tsv: no rating is 4 or more",
+    ),
+    "a wrong encoding": (
+        lambda t: [table(t / "d", "0\t0\n"), "--encoding=no-such"],
+        "train.tsv: not a text file in no-such",
+    ),
     "two fields at one place": (
         lambda t: [table(t / "d", "user\titem\n0\t0\n"), "--columns=user=user,item=user"],
         "user",

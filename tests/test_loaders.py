@@ -53,8 +53,8 @@ def test_own_folder_that_is_split(tmp_path):
 
 
 def test_bad_rows_of_the_grouplens_layout_too(tmp_path):
-    write(tmp_path / "ml-1m" / "ratings.dat", "1::10::5::100\n1::ten::3::300\n")
-    with pytest.raises(UserError, match="ratings.dat, line 2: the item 'ten' is not an integer id"):
+    write(tmp_path / "ml-1m" / "ratings.dat", "1::10::5::100\n1::11::-3::300\n")
+    with pytest.raises(UserError, match="ratings.dat, line 2: the rating '-3' is negative"):
         data.load("ml-1m", tmp_path)
 
 

@@ -1,7 +1,6 @@
 """Parquet tables give the same data as text tables, and each fault is one line."""
 
 import datetime
-import sys
 from decimal import Decimal
 
 import numpy as np
@@ -74,37 +73,26 @@ def test_columns_are_named(tmp_path):
     "columns, message",
     {
         "no rows": ({"user": np.array([], int), "item": np.array([], int)}, "the file has no rows"),
-        "negative id": (
-            {"user": [1, -2], "item": [1, 2]},
-            "row 2: user -2, item 2: one is blank, negative or not finite",
-        ),
-        "blank text": (
-            {"user": ["a", None], "item": [1, 2]},
-            "row 2: user '', item 2: one is blank",
-        ),
+        "blank text": ({"user": ["a", None], "item": [1, 2]}, "row 2: the user is blank"),
         "blank number": (
             {"user": pd.array([1, None], "Int64"), "item": [1, 2]},
-            "row 2: user '', item 2: one is blank",
+            "row 2: the user is blank",
         ),
         "infinite rating": (
             {"user": [1, 2], "item": [1, 2], "rating": [np.inf, 1]},
-            "row 1: user 1, item 1, rating inf: one is",
+            "row 1: the rating 'inf' is not a number",
         ),
         "blank rating": (
-            {"user": [1, 2], "item": [1, 2], "rating": [1, np.nan]},
-            "row 2: user 2, item 2, rating nan: one is",
+            {"user": [1, 2], "item": [1, 2], "rating": [1, None]},
+            "row 2: the rating '' is not a number",
         ),
         "fractions": (
             {"user": [1.5, 2], "item": [1, 2]},
-            "the users are float64, or too large, and neither integers nor text",
-        ),
-        "huge id": (
-            {"user": np.array([1, 2**63], np.uint64), "item": [1, 2]},
-            "the users are uint64, or too large",
+            "the users are double, and neither integers nor text",
         ),
         "words for a rating": (
             {"user": [1], "item": [1], "rating": ["good"]},
-            "the rating column is not of numbers",
+            "row 1: the rating 'good' is not a number",
         ),
     }.values(),
 )
@@ -112,6 +100,13 @@ def test_faults_are_one_line(tmp_path, columns, message):
     path = written(tmp_path / "shop.parquet", **columns)
     with pytest.raises(UserError, match=f"shop.parquet.*{message}"):
         read_table(path)
+
+
+def test_ids_below_zero_and_above_all_integers_are_texts(tmp_path):
+    path = written(tmp_path / "a.parquet", user=[1, -2, 1], item=np.array([1, 2, 2**63], np.uint64))
+    frame = read_table(path)
+    assert frame["user"].tolist() == ["1", "-2", "1"]
+    assert frame["item"].tolist() == ["1", "2", str(2**63)]
 
 
 def test_an_index_is_a_column_and_far_dates_are_read(tmp_path):
@@ -127,7 +122,7 @@ def test_a_damaged_page_and_equal_names_are_refused(tmp_path):
     path = written(tmp_path / "shop.parquet", user=np.arange(5000) % 77, item=np.arange(5000))
     content = path.read_bytes()
     path.write_bytes(content[:4] + bytes(64) + content[68:])
-    with pytest.raises(UserError, match="not a whole Parquet file"):
+    with pytest.raises(UserError, match="shop.parquet: it cannot be read"):
         read_table(path)
     table = pyarrow.table([[1], [2], [3]], names=["user", "item", "item"])
     pyarrow.parquet.write_table(table, path)
@@ -135,11 +130,8 @@ def test_a_damaged_page_and_equal_names_are_refused(tmp_path):
         read_table(path, {"user": 0, "item": 1})
 
 
-def test_another_file_and_a_missing_reader_are_refused(tmp_path, monkeypatch):
+def test_another_file_is_refused(tmp_path):
     path = tmp_path / "shop.parquet"
     path.write_text("user,item\n1,2\n")
     with pytest.raises(UserError, match="shop.parquet: not a whole Parquet file"):
-        read_table(path)
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(UserError, match="is read by pyarrow: pip install"):
         read_table(path)

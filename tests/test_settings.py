@@ -18,6 +18,7 @@ from specs import shop, values
 OF_MACHINE = {"output_dir", "data_dir", "workers", "progress", "backend", "save_every"}
 OF_MACHINE |= {"job_threads", "job_memory"}
 OF_DATA = {"dataset", "columns", "split", "split_seed", "validation", "k_core", "cores"}
+OF_DATA |= {"ids", "encoding", "layout", "positive_from", "cold"}
 OF_KEYS = {"seed", "attack", "more_attacks", "attack_draws", "entries", "factors", "profiles"}
 OF_KEYS |= {"patches", "svd_ranks", "pmf_dims", "figure6_ranks", "shares", "svm_components"}
 OF_FILES = {"preset", "keep_epochs", "save_lists"}
@@ -32,6 +33,7 @@ BOUND = (
 )
 # Flags that the papers say nothing about, or give several values of.
 FREE = OF_MACHINE | {"preset", "dataset", "columns", "seed", "split_seed", "k", "epochs"}
+FREE |= {"ids", "encoding", "layout", "cold"}
 FREE |= {"bprmf_epochs", "keep_epochs", "model_selection", "more_attacks", "attack_draws"}
 FREE |= {"save_lists", "cores", "attack", "attack_seed", "target_group", "patches", "enter"}
 FREE |= {"choose_ratings", "svd_ranks", "pmf_dims", "figure6_ranks", "shares"}

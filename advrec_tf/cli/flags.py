@@ -21,6 +21,7 @@ OF_MACHINE = (
 MAY_DIFFER_FROM_PAPER = {
     *OF_MACHINE,
     *("preset", "dataset", "columns", "seed", "k", "split_seed"),
+    *("ids", "encoding", "layout", "cold"),
     *("epochs", "bprmf_epochs", "keep_epochs", "model_selection"),
     *("more_attacks", "attack_draws", "save_lists", "cores"),
     *("attack", "attack_seed", "target_group"),

@@ -28,6 +28,7 @@ from advrec_tf.cli.options import (
     SelectionOptions,
 )
 from advrec_tf.cli.parsing import Flag, flag_of
+from advrec_tf.data.reading import Reading
 from advrec_tf.poisoning.settings import (
     DisguisedRecSys20Config,
     GanConfig,
@@ -164,6 +165,7 @@ SECTIONS = (
             "k": MEASURED_OR_AUDITED,
         },
     ),
+    Section(Reading, WITH_DATA),
     Section(EpochOptions, TRAINING),
     AMF,
     Section(SelectionOptions, TRAINING, only={"model_selection": PERTURBED}),

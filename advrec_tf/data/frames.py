@@ -1,5 +1,6 @@
 """The fields of `Interactions` from tables: numbering, duplicates and the split."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,10 @@ def fields_of(
     """Return the fields of `Interactions.from_frames`, which has the same arguments."""
     frames = [train] if test is None else [train, test]
     source = train.attrs.get("path", name)
-    both = pd.concat([frame[["user", "item"]] for frame in frames])
-    users, user_ids = _numbered(both["user"], source)
-    items, item_ids = _numbered(both["item"], source)
+    users, user_ids = _numbered(frames, "user", name)
+    items, item_ids = _numbered(frames, "item", name)
     times, ratings = (_column(frames, field) for field in ("timestamp", "rating"))
-    is_test = np.arange(len(both)) >= len(train)
+    is_test = np.arange(len(users)) >= len(train)
     kept = _latest_of_pairs(users, items, is_test, times)
     if test is None:
         known_times = times[kept] if "timestamp" in train else None
@@ -42,27 +42,76 @@ def fields_of(
         test_items=items[in_test].astype(np.int32),
         user_ids=user_ids,
         item_ids=item_ids,
-        duplicates=len(both) - len(kept),
+        duplicates=len(users) - len(kept),
         train_timestamps=times[in_train] if "timestamp" in train else None,
         train_ratings=ratings[in_train].astype(np.float32) if rated[0] else None,
         test_ratings=ratings[in_test].astype(np.float32) if all(rated) else None,
     )
 
 
-def _numbered(column: pd.Series, source: str) -> tuple[np.ndarray, np.ndarray]:
+def without_cold(train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
+    """Return the test rows whose user and whose item are in train."""
+    known = np.ones(len(test), bool)
+    for field in ("user", "item"):
+        codes, _ = _numbered([train, test], field, "")
+        known &= np.isin(codes[len(train) :], codes[: len(train)])
+    left = test[known]
+    left.attrs = test.attrs
+    return left
+
+
+def _numbered(frames: list[pd.DataFrame], field: str, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return each id's index among the sorted ids, int64 [N], and these: integers or text.
 
-    Text is a NumPy array of strings, which np.load accepts without pickles.
+    Ids are integers if those of all frames are.  Text is a NumPy array of strings, which np.load
+    accepts without pickles.  name: of the data, where a frame has no path.
     """
-    codes, ids = pd.factorize(column)
-    if codes.min(initial=0) < 0:
-        line = column.index[np.argmin(codes)]
-        raise UserError(f"{source}, line {line}: the {column.name} is missing")
-    ids = np.asarray(ids)
-    if ids.dtype.kind not in "iu":
-        ids = ids.astype(np.int64 if pd.api.types.infer_dtype(ids) == "integer" else str)
-    ids, indices = np.unique(ids, return_inverse=True)
-    return indices[codes], ids
+    columns = [frame[field] for frame in frames]
+    for column, frame in zip(columns, frames):
+        missing = column.isna()
+        if missing.any():
+            source, line = frame.attrs.get("path", name), column.index[np.argmax(missing)]
+            raise UserError(f"{source}, line {line}: the {field} is missing")
+    if all(_holds_integers(column) for column in columns):
+        return _ranked(np.concatenate([column.to_numpy(np.int64) for column in columns]))
+    _check_kinds(frames, field)
+    texts = [column.astype(str).astype("category") for column in columns]
+    union = pd.api.types.union_categoricals(texts)
+    places, used = _ranked(union.codes.astype(np.int64))
+    names = np.asarray(union.categories[used], str)
+    order = np.argsort(names)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[places], names[order]
+
+
+def _holds_integers(column: pd.Series) -> bool:
+    """Return whether all ids are integers."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return pd.api.types.infer_dtype(column.cat.categories) == "integer"
+    return column.dtype == np.int64 or pd.api.types.infer_dtype(column) == "integer"
+
+
+def _check_kinds(frames: list[pd.DataFrame], field: str) -> None:
+    """Raise UserError where one table has integer ids and another writes them as floats."""
+    for frame, other in product(frames, frames):
+        floats = frame.attrs.get("integers_as_floats", {}).get(field)
+        if floats and other[field].dtype == np.int64:
+            raise UserError(
+                f"{other.attrs['path']} has integers as {field}s, and {frame.attrs['path']} "
+                f"floats such as {floats}: write them alike, or say --ids=integer"
+            )
+
+
+def _ranked(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each integer's index among the sorted distinct ones, and these."""
+    low, high = values.min(initial=0), values.max(initial=0)
+    if low < 0 or high > 4 * len(values) + 1_000_000:  # a table of all numbers would be too large
+        ids, indices = np.unique(values, return_inverse=True)
+        return indices, ids
+    present = np.zeros(high + 1, bool)
+    present[values] = True
+    return (np.cumsum(present) - 1)[values], np.flatnonzero(present)
 
 
 def _column(frames: list[pd.DataFrame], field: str) -> np.ndarray:

@@ -37,11 +37,22 @@ class Interactions:
     train_ratings: np.ndarray | None = None  # float32 [N]
     test_ratings: np.ndarray | None = None  # float32 [M]
     registered: bool = False  # a public data set, loaded by its name, of the published sizes
+    source: str = ""  # the table or folder that was read, or the name of a public data set
+    read: str = ""  # what was understood of it
 
     def __repr__(self) -> str:
         return (
             f"Interactions({self.name!r}: {self.n_users} users, {self.n_items} items, "
             f"{len(self.train_users)} train and {len(self.test_users)} test interactions)"
+        )
+
+    @property
+    def understood(self) -> str:
+        """Return one line on what was read, and how it was split."""
+        count = len(self.train_users) + len(self.test_users)
+        return (
+            f"{self.source}: {self.n_users:,} users, {self.n_items:,} items, {count:,} interactions; "
+            f"{self.read}; {self.duplicates:,} duplicates"
         )
 
     @cached_property

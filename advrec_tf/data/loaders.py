@@ -6,8 +6,13 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
+from advrec_tf.data.columns import Columns
 from advrec_tf.data.download import fetch, unpack_member, verify
+from advrec_tf.data.frames import without_cold
 from advrec_tf.data.interactions import Interactions
+from advrec_tf.data.reading import AS_WRITTEN, Reading
 from advrec_tf.data.seeds import check_seed
 from advrec_tf.data.sources import NAMES, SOURCES, Source
 from advrec_tf.data.synthesis import synthetic
@@ -19,6 +24,7 @@ _SPLIT_FILES = (
     ("train.tsv", "test.tsv"),
     ("train.csv", "test.csv"),
     ("train.parquet", "test.parquet"),
+    ("train.txt", "test.txt"),
 )
 
 
@@ -35,7 +41,8 @@ def load(
     *,
     test: str | Path | None = None,
     split: str | None = None,
-    columns: dict[str, str | int] | None = None,
+    columns: Columns | None = None,
+    reading: Reading = AS_WRITTEN,
     progress: bool = True,
     **sizes: int,
 ) -> Interactions:
@@ -48,7 +55,7 @@ def load(
     unless `test` is the test table.  The data are named by the path's stem, after "own-" if this
     is one of NAMES.
 
-    split: "last", "random" or "80:20"; it and `seed` choose what is held out; columns: see
+    split: "last", "random" or "80:20"; it and `seed` choose what is held out; columns, reading: see
     `read_table`; sizes: the arguments of `synthetic`.
     Raises UserError, in one line, for input that is missing or malformed.
     """
@@ -62,10 +69,25 @@ def load(
         tables = _split_tables(folder) or _tables(SOURCES[name], folder, progress)
     else:
         tables = _own_tables(Path(name), test)
-    frames = [read_table(path, columns) for path in tables]
+    frames = [read_table(path, columns, reading) for path in tables]
+    said = [frames[0].attrs["read"], _split_of(frames, tables, split)]
+    if len(frames) == 2 and reading.cold == "drop":
+        known = without_cold(*frames)
+        said.append(f"{len(frames[1]) - len(known):,} test rows of unknown users or items dropped")
+        frames[1] = known
     known_name = name if name in SOURCES else _own_name(name)
     built = Interactions.from_frames(*frames, name=known_name, split=split, seed=seed)
-    return replace(built, registered=name in SOURCES and _has_sizes_of(built, SOURCES[name]))
+    registered = name in SOURCES and _has_sizes_of(built, SOURCES[name])
+    return replace(built, registered=registered, source=Path(name).name, read="; ".join(said))
+
+
+def _split_of(frames: list[pd.DataFrame], tables: tuple[Path, ...], split: str | None) -> str:
+    """Say how the test part was made."""
+    if len(frames) == 2:
+        return f"test: {tables[1].name}"
+    if split in (None, "last"):
+        return "split: last by time" if "timestamp" in frames[0] else "split: one at random"
+    return f"split: {split}"
 
 
 def _own_tables(path: Path, test: str | Path | None) -> tuple[Path, ...]:
@@ -106,7 +128,7 @@ def distinct_names(datasets: list[Interactions], paths: list[str]) -> list[Inter
 
 def _own_name(path: str) -> str:
     """Return the stem of a file or folder, changed if it is the name of a public data set."""
-    stem = Path(path).stem
+    stem = Path(path.removesuffix(".gz").removesuffix(".zip")).stem
     return f"own-{stem}" if stem in NAMES else stem
 
 

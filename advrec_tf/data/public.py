@@ -4,6 +4,7 @@ from advrec_tf.data.choices import GROUPS, K_CORES
 from advrec_tf.data.groups import check_targets, choose_targets, popularity_groups
 from advrec_tf.data.interactions import Interactions
 from advrec_tf.data.loaders import default_data_dir, distinct_names, load
+from advrec_tf.data.reading import Reading
 from advrec_tf.data.sampling import (
     RatingBatches,
     Triples,

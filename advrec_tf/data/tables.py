@@ -1,170 +1,194 @@
-"""Tables of interactions, whose faults are reported with the file and the line."""
+"""Tables of interactions: what a file holds, in the columns user, item, rating and timestamp."""
 
-import csv
-import io
-import math
+import re
+import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 
-from advrec_tf.data.columns import FIELDS, first_fault, is_header, number_of, positions_of
-from advrec_tf.data.parquet import read_parquet
+from advrec_tf.data.columns import Columns
+from advrec_tf.data.fields import Fields, line_numbers, read_fields
+from advrec_tf.data.reading import AS_WRITTEN, Reading
+from advrec_tf.data.scans import (
+    Misfit,
+    Scan,
+    check_first_line,
+    connected,
+    first_that_is_no_object,
+    is_json,
+    json_scan,
+    parquet_scan,
+    reason_of,
+    text_scans,
+)
+from advrec_tf.data.texts import Text, plain_text, without_patterns
 from advrec_tf.errors import UserError
 
-_SAMPLE_LINES = 20  # below the first line, which show whether it is a header
-_SEPARATORS = ("::", "\t", ",", ";", "|", " ")
+_SHOWN = 5  # names of columns that are not used
+_SAMPLE_LINES = 100  # which show whether lines are lists
+_SAMPLE_ROWS = 1000  # which show whether ratings are more than 0 and 1
 
 
-class _Layout(NamedTuple):
-    """How the lines of a text table are read."""
-
-    separator: str
-    width: int  # fields of a line
-    positions: dict[str, int]  # by the name of a field, from 0
-    header_lines: int  # 0 or 1
-    integer: set[str]  # fields whose ids are integers
-
-
-def read_table(path: Path, columns: dict[str, str | int] | None = None) -> pd.DataFrame:
+def read_table(
+    path: Path | str, columns: Columns | None = None, reading: Reading = AS_WRITTEN
+) -> pd.DataFrame:
     """Return users, items and, where they exist, ratings and timestamps of a table.
 
-    A table is text or Parquet (.parquet).  The separator of a text is taken from its first line.
-    `columns` names the columns of user, item, rating and timestamp, or gives their positions from
-    0.  Without it, a header with common names is understood, and any other header is refused; a
-    table without a header has the columns in this order.  A line of words above numbers is a
-    header.
-    Ids of a text are integers if those of the first row are, and strings otherwise.  Ratings and
-    timestamps are numbers; a timestamp may be blank (NaN), and in Parquet it may be a date.
+    A table is text (also packed as .gz or .zip), JSON lines (.jsonl, .json) or Parquet (.parquet).
+    DuckDB finds the separator and the quotes of a text.  `columns` names the columns of user, item,
+    rating and timestamp, or gives their positions from 0.  Without it, a header with common names
+    is understood, and any other header is refused; a table without a header has the columns in
+    this order, but an unnamed third column is a time if all of its values are.  A line of one user
+    and many items is read too (`Reading.layout`).
 
-    The frame's index is the line number (of Parquet the row's, from 1); attrs["path"] is the file.
-    Raises UserError with file and line for an empty file, a missing column or field, a column that
-    has two meanings, a value that is not a finite number >= 0, and an integer id above 2^63 - 1.
+    Ids are int64 if all of a column's are written as integers from 0 up, and otherwise a
+    categorical of texts.  Times are seconds, or whatever unit the numbers have; a blank one is NaN.
+    The frame's index is the line number (of Parquet the row's, from 1).  attrs: "path"; "read", a
+    sentence on what was understood; "integers_as_floats" of `Fields`.
+
+    Raises UserError in one line, with file and line where there is one, for all else.
     """
     path = Path(path)
-    if path.suffix == ".parquet":
-        return _numbered(read_parquet(path, columns), path, first=1)
-    try:
-        text = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})"
-        ) from None
-    if not text:
+    with tempfile.TemporaryDirectory(prefix="advrec-") as folder, connected() as connection:
+        try:
+            if path.suffix == ".parquet":
+                source = without_patterns(path, Path(folder))
+                scan = parquet_scan(connection, path, source, columns)
+                return _frame(scan, read_fields(connection, scan, reading), reading)
+            text = plain_text(path, Path(folder), reading.encoding)
+            return _read_text(connection, path, text, columns, reading)
+        except duckdb.Error as error:
+            raise UserError(f"{path}: it cannot be read ({reason_of(error)})") from None
+
+
+def _read_text(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    text: Text,
+    columns: Columns | None,
+    reading: Reading,
+) -> pd.DataFrame:
+    """Return the table of a text of any layout."""
+    if not text.head.strip():
         raise UserError(f"{path}, line 1: the file is empty")
-    layout = _layout(path, text, columns)
-    frame = _parse(text, layout)
-    if frame is None or first_fault(frame, layout.integer) is not None:
-        raise UserError(_complaint(path, text, layout))
-    return _numbered(frame, path, first=1 + layout.header_lines)
+    if reading.layout == "lists" or (reading.layout == "auto" and _are_lists(text)):
+        return _read_lists(path, text, reading)
+    if is_json(path, text):
+        try:
+            scan = json_scan(connection, path, text, columns)
+            return _frame(scan, read_fields(connection, scan, reading), reading)
+        except duckdb.Error:
+            if line := first_that_is_no_object(text):
+                raise UserError(f"{path}, line {line}: not a JSON object") from None
+            raise
+    misfits = []
+    for scan in text_scans(connection, path, text, columns):
+        try:
+            fields = read_fields(connection, scan, reading)
+        except Misfit as error:
+            misfits.append(error)
+        else:
+            if scan.guessed:
+                check_first_line(connection, scan)
+            return _frame(scan, fields, reading)
+    raise misfits[0]
 
 
-def _numbered(frame: pd.DataFrame, path: Path, first: int) -> pd.DataFrame:
-    """Set the line numbers, from `first`, as the index, and the path as attrs["path"]."""
-    frame.index = np.arange(len(frame)) + first
-    frame.attrs["path"] = str(path)
+def _are_lists(text: Text) -> bool:
+    """Return whether the first lines have a user and many items: integers, and no user twice."""
+    rows = [line.split(" ") for line in text.head.splitlines()[:_SAMPLE_LINES]]
+    users, widths = {row[0] for row in rows}, {len(row) for row in rows}
+    integers = all(token.isdecimal() for row in rows for token in row if token)
+    return integers and len(users) == len(rows) > 1 and len(widths) > 1 and max(widths) > 2
+
+
+def _read_lists(path: Path, text: Text, reading: Reading) -> pd.DataFrame:
+    """Return the table of a text with a user and that user's items on each line."""
+    users: list[str] = []
+    items: list[str] = []
+    lines: list[int] = []
+    with open(text.path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            user, *clicked = line.split() or [""]
+            users += [user] * len(clicked)
+            items += clicked
+            lines += [number] * len(clicked)
+    if not items:
+        raise UserError(f"{path}: no line has a user and an item")
+    frame = pd.DataFrame({"user": _ids(users, reading), "item": _ids(items, reading)}, index=lines)
+    frame.attrs = {"path": str(path), "read": "a user and the user's items on each line"}
     return frame
 
 
-def _layout(path: Path, text: str, columns: dict[str, str | int] | None) -> _Layout:
-    """Return the layout of a text by its first lines. Raises UserError if it has no columns."""
-    first, _, rest = text.partition("\n")
-    separator = next((s for s in _SEPARATORS if s in first), ",")
-    names = _fields(first, separator)
-    below = [_fields(line, separator) for line in rest.split("\n", _SAMPLE_LINES)[:_SAMPLE_LINES]]
-    header = is_header(names, columns, below)
-    positions = positions_of(f"{path}, line 1", names, columns, header)
-    if header and not rest:
-        raise UserError(f"{path}, line 2: there is a header and nothing else")
-    sample = below[0] if header else names
-    ids = {name: sample[positions[name]] for name in FIELDS[:2] if positions[name] < len(sample)}
-    integer = {name for name, value in ids.items() if _is_integer(value)}
-    return _Layout(separator, len(names), positions, int(header), integer)
+def _ids(ids: list[str], reading: Reading) -> Any:
+    """Return ids as int64 if all are written as integers, else as a categorical of texts."""
+    integers = reading.ids != "text" and all(re.fullmatch("0|[1-9][0-9]*", each) for each in ids)
+    return np.array(ids, np.int64) if integers else pd.Categorical(ids)
 
 
-def _parse(text: str, layout: _Layout) -> pd.DataFrame | None:
-    """Return the table by pandas' fast reader, or None if a line does not fit."""
-    stride = len(layout.separator)  # "::" is read as ":" with an empty column between
-    fields = {position * stride: field for field, position in layout.positions.items()}
-    types = {
-        n: np.int64 if field in layout.integer else str if field in FIELDS[:2] else np.float64
-        for n, field in fields.items()
+def _frame(scan: Scan, fields: Fields, reading: Reading) -> pd.DataFrame:
+    """Return the fields as a frame that says what was understood."""
+    if not len(fields.user):
+        raise UserError(f"{scan.path}: the file has no rows")
+    frame = pd.DataFrame(fields.by_name, index=line_numbers(scan, len(fields.user)), copy=False)
+    kept, about_ratings = _positives(scan.path, fields.rating, reading.positive_from)
+    encoding = scan.text.encoding if scan.text else ""
+    said = [
+        ", ".join(_places(scan, fields)),
+        _unused(scan),
+        f"read as {encoding}" if encoding else "",
+        about_ratings,
+    ]
+    frame = frame if kept is None else frame[kept]
+    frame.attrs = {
+        "path": str(scan.path),
+        "read": "; ".join(filter(None, said)),
+        "integers_as_floats": fields.integers_as_floats,
     }
-    try:
-        frame = pd.read_csv(
-            io.StringIO(text),
-            sep=layout.separator[0],
-            header=None,
-            skiprows=layout.header_lines,
-            usecols=sorted(fields),
-            dtype=types,
-            keep_default_na=False,
-            na_values={n: [""] for n, field in fields.items() if field == "timestamp"},
-            skip_blank_lines=False,
-        )
-    except (ValueError, OverflowError):  # ParserError is a ValueError
-        return None
-    # The reader fills short lines and cuts long ones; only quoted fields may hold separators.
-    expected = (layout.width - 1) * (len(frame) + layout.header_lines)
-    surplus = text.count(layout.separator) - expected
-    if surplus < 0 or (surplus > 0 and '"' not in text):
-        return None
-    return frame.rename(columns=fields)[[field for field in FIELDS if field in layout.positions]]
+    return frame
 
 
-def _fields(line: str, separator: str) -> list[str]:
-    """Return the fields of a line, stripped. A separator of one character may be in quotes."""
-    line = line.strip("\r")
-    single = len(separator) == 1  # csv does not take longer ones
-    fields = next(csv.reader([line], delimiter=separator), []) if single else line.split(separator)
-    return [field.strip() for field in fields]
+def _places(scan: Scan, fields: Fields) -> list[str]:
+    """Return which column each field was read from."""
+    places = []
+    for field, position in scan.positions.items():
+        name = scan.shown[position] if scan.header else f"column {position + 1}"
+        if field not in fields.by_name:
+            field = "timestamp"  # an unnamed third column of times
+        dates = " (dates)" if field == "timestamp" and fields.dates else ""
+        places.append(f"{field}={name}{dates}")
+    return places
 
 
-def _complaint(path: Path, text: str, layout: _Layout) -> str:
-    """Find the first line that does not fit, slowly, and return what is wrong with it."""
-    lines = text.split("\n")[layout.header_lines :]
-    for number, line in enumerate(lines, 1 + layout.header_lines):
-        fields = _fields(line, layout.separator)
-        if len(fields) != layout.width:
-            return (
-                f"{path}, line {number}: {len(fields)} column(s) "
-                f"where there should be {layout.width}"
-            )
-        for field, position in layout.positions.items():
-            fault = _fault_of(field, fields[position], field in layout.integer)
-            if fault:
-                return f"{path}, line {number}: the {field} {fault}"
-    return f"{path}: the table cannot be read"
+def _unused(scan: Scan) -> str:
+    """Say which columns were not read, "" if there are none."""
+    used = set(scan.positions.values())
+    rest = [n for n in range(len(scan.shown)) if n not in used]
+    names = [scan.shown[n] if scan.header else f"column {n + 1}" for n in rest]
+    more = ", ..." if len(names) > _SHOWN else ""
+    return f"not used: {', '.join(names[:_SHOWN])}{more}" if names else ""
 
 
-def _fault_of(field: str, value: str, is_integer_id: bool) -> str | None:
-    """Return what is wrong with a value of this field of a text, or None."""
-    if field in FIELDS[:2] and not is_integer_id:
-        return "is blank" if value == "" else None
-    if field == "timestamp" and value == "":
-        return None
-    if not (_is_integer(value) if is_integer_id else _is_number(value)):
-        return f"{value!r} is not {'an integer id' if is_integer_id else 'a number'}"
-    if float(value) < 0:
-        return f"{value} is negative"
-    if is_integer_id and _is_too_large(value):
-        return f"{value} is too large an id"
-    return None
+def _positives(
+    path: Path, ratings: np.ndarray | None, least: float | None
+) -> tuple[np.ndarray | None, str]:
+    """Return which rows are interactions, None for all, and what to say about it.
 
-
-def _is_integer(value: str) -> bool:
-    """Return whether a text spells an integer."""
-    return value.isascii() and value.removeprefix("-").isdecimal()
-
-
-def _is_too_large(digits: str) -> bool:
-    """Return whether the integer is above 2^63 - 1."""
-    digits = digits.lstrip("0")
-    return len(digits) > 19 or int(digits or 0) >= 2**63  # int() refuses thousands of digits
-
-
-def _is_number(value: str) -> bool:
-    """Return whether a text spells a finite number."""
-    number = number_of(value)
-    return number is not None and math.isfinite(number)
+    Without `least`, ratings that are all 0 or 1 tell clicks from none.
+    """
+    if ratings is None:
+        if least is not None:
+            raise UserError(f"{path}: --positive_from needs a column of ratings")
+        return None, ""
+    if least is None:
+        clicks = set(np.unique(ratings[:_SAMPLE_ROWS])) <= {0.0, 1.0} >= set(np.unique(ratings))
+        if not clicks or ratings.all():
+            return None, ""
+        least = 1.0
+    kept = ratings >= least
+    if not kept.any():
+        raise UserError(f"{path}: no rating is {least:g} or more")
+    return kept, f"{np.sum(~kept):,} of {len(kept):,} rows are below {least:g}: no interactions"

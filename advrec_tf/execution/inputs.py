@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from advrec_tf import data
@@ -30,10 +31,16 @@ def attempt(
 
 
 def load_datasets(values: dict[str, Any]) -> tuple[list[Interactions], int]:
-    """Return the data sets that flags name, with different names, and how many were skipped."""
+    """Return the data sets that flags name, with different names, and how many were skipped.
+
+    A line says what was understood of each.
+    """
     names = [values["train"]] if values.get("train") else values["dataset"]
     loaded, skipped = attempt(lambda name: _load(name, values), ((name, name) for name in names))
     distinct = data.distinct_names([each for _, each in loaded], [name for name, _ in loaded])
+    for each in distinct:
+        if each.source:
+            print(each.understood)
     return list({each.name: each for each in distinct}.values()), skipped
 
 
@@ -49,6 +56,7 @@ def _load(name: str, values: dict[str, Any]) -> Interactions:
         values["split_seed"],
         split=values["split"],
         columns=columns or None,
+        reading=data.Reading(**{field.name: values[field.name] for field in fields(data.Reading)}),
         test=values.get("test"),
         progress=values["progress"],
     )
