@@ -51,7 +51,7 @@ def read_fields(connection: duckdb.DuckDBPyConnection, scan: Scan, reading: Read
     Raises UserError with file and line for a blank id, for a rating or time that is no number
     from 0 up, and with --ids=integer for an id that is no integer.
     """
-    expressions = {}
+    expressions: dict[str, str] = {}
     for field in IDS:
         expressions |= _id_expressions(scan, field, reading.ids)
     for field in FIELDS[2:]:
@@ -169,12 +169,13 @@ class _Reader:
 
         Raises UserError where others are not, and for an unnamed column of times.
         """
-        (floats, integers, others) = self.connection.execute(
+        row = self.connection.execute(
             "SELECT min(id) FILTER (regexp_full_match(id, '[0-9]+[.]0*')), "
             "min(id) FILTER (regexp_full_match(id, '0|[1-9][0-9]*')), "
             "count(*) FILTER (id <> '' AND (length(id) < 8 OR TRY_CAST(id AS TIMESTAMP) IS NULL)) "
             "FROM ids"
         ).fetchone()
+        floats, integers, others = row or (None, None, 1)
         if floats and integers:
             raise UserError(
                 f"{self.scan.path}: the {field}s {integers} and {floats} may be of one kind: write "

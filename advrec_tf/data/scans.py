@@ -64,7 +64,10 @@ class Scan(NamedTuple):
 
 def connected() -> duckdb.DuckDBPyConnection:
     """Return a database in memory that loads no extension from elsewhere."""
-    options = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+    options: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
     connection = duckdb.connect(config=options)
     connection.execute("SET TimeZone = 'UTC'")
     return connection

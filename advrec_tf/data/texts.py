@@ -138,7 +138,7 @@ def _unpack(path: Path, target: Path) -> None:
         raise UserError(f"{path}: it cannot be unpacked ({error})") from None
 
 
-def _opened(path: Path, stack: contextlib.ExitStack) -> IO[bytes]:
+def _opened(path: Path, stack: contextlib.ExitStack) -> IO[bytes] | gzip.GzipFile:
     """Open what a packed file holds. Raises UserError unless a .zip holds one file."""
     if path.suffix == ".gz":
         return stack.enter_context(gzip.open(path))
