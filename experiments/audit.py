@@ -11,8 +11,10 @@ from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Experiment, list_length
-from advrec_tf.execution.storage import digest, load_matrix
+from advrec_tf.execution.storage import digest
 from advrec_tf.leaderboard import auditing, measuring
+from advrec_tf.recommenders.alignment import aligned
+from advrec_tf.recommenders.importers import read_factors
 from advrec_tf.reporting import read_results, read_users
 
 
@@ -46,17 +48,15 @@ def specs(
 
     Raises UserError for factors that cannot be read or do not fit the data.
     """
-    for name in ("user_factors", "item_factors"):
-        if values[name] is None:
-            raise UserError(f"--{name} is needed")
+    if values["user_factors"] is None:
+        raise UserError("--user_factors is needed")
     if len(values["seed"]) > 1 or (values["train"] is None and len(values["dataset"]) > 1):
         raise UserError("an audit takes one --dataset and one --seed")
-    user, item = load_matrix(values["user_factors"]), load_matrix(values["item_factors"])
+    factors = read_factors([*filter(None, (values["user_factors"], values["item_factors"]))])
     audits = []
     for data in datasets:
-        P = auditing.align(user, values["user_rows"], data.user_ids, "user")
-        Q = auditing.align(item, values["item_rows"], data.item_ids, "item")
-        P, Q, norm = auditing.checked(P, Q, data)
+        rows = values["user_rows"], values["item_rows"]
+        P, Q, norm = auditing.checked(*aligned(factors, data, rows), data)
         facts = auditing.facts_of(P, data, norm, list_length(values, data), values["seed"][0])
         audits.append(AuditSpec(data, output_dir, P, Q, facts | {"unit": values["unit"]}))
     return audits

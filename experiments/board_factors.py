@@ -18,9 +18,9 @@ from advrec_tf.leaderboard.measuring import versions
 from .board_models import (
     BestEpoch,
     BoardModel,
-    Factors,
     LeastSquares,
     MaximumMargin,
+    Pair,
     Popularity,
     Rescaled,
     TruncatedSVD,
@@ -51,7 +51,7 @@ class BoardSpec:
     output_dir: Path
     seeds: list[int]
     entries: list[Entry]  # those of --factors included, all of seed 0
-    factors: dict[str, Factors]  # of --factors, by name
+    factors: dict[str, Pair]  # of --factors, by name
     training: TrainingSpec
     k: int
 
@@ -110,7 +110,7 @@ def jobs_by(measure: Callable[..., list[Job]]) -> Callable[[BoardSpec], list[Job
     return jobs
 
 
-def _changed(P: np.ndarray, Q: np.ndarray, entry: Entry) -> Factors:
+def _changed(P: np.ndarray, Q: np.ndarray, entry: Entry) -> Pair:
     """Truncate and normalise factors as the entry says.
 
     Users are normalised before the truncation, so that all count alike in it, and after it.

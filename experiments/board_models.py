@@ -19,7 +19,7 @@ from advrec_tf.recommenders.baselines import MostPopular
 
 from .multistep.trainings import TrainingSpec
 
-Factors = tuple[np.ndarray, np.ndarray]
+Pair = tuple[np.ndarray, np.ndarray]
 
 
 class BoardModel:
@@ -33,7 +33,7 @@ class BoardModel:
         """Return the trainings that this model needs besides `trained`."""
         return []
 
-    def factors(self, training: TrainingSpec, source: Entry) -> Factors:
+    def factors(self, training: TrainingSpec, source: Entry) -> Pair:
         """Return P [U, D] and Q [I, D] for the seed and the rank of `source`."""
         raise NotImplementedError
 
@@ -44,7 +44,7 @@ class BestEpoch(BoardModel):
 
     trained: tuple[str, ...]  # the last one is the model
 
-    def factors(self, training: TrainingSpec, source: Entry) -> Factors:
+    def factors(self, training: TrainingSpec, source: Entry) -> Pair:
         """Return the factors with the best HR@10 on the test set."""
         config = training.amf if self.trained[-1] == training.amf.name else training.bprmf
         folder = model_folder(training.output_dir / "models", training.data, config, source.seed)
@@ -55,7 +55,7 @@ class BestEpoch(BoardModel):
 class Rescaled(BestEpoch):
     """1000 P and Q / 10 of a model: the same lists, so the same row of the leaderboard."""
 
-    def factors(self, training: TrainingSpec, source: Entry) -> Factors:
+    def factors(self, training: TrainingSpec, source: Entry) -> Pair:
         """Return float64 factors: rounding to single precision would give other lists."""
         P, Q = super().factors(training, source)
         return 1000 * np.float64(P), np.float64(Q) / 10
@@ -66,7 +66,7 @@ class Popularity(BoardModel):
 
     seeded = False
 
-    def factors(self, training: TrainingSpec, source: Entry) -> Factors:
+    def factors(self, training: TrainingSpec, source: Entry) -> Pair:
         """Return a column of ones and the train counts of the items."""
         popular = MostPopular(training.data)
         return popular.user_embedding, popular.item_embedding
@@ -78,7 +78,7 @@ class TruncatedSVD(BoardModel):
     ranked = True
     seeded = False
 
-    def factors(self, training: TrainingSpec, source: Entry) -> Factors:
+    def factors(self, training: TrainingSpec, source: Entry) -> Pair:
         """Return U S and V."""
         data = training.data
         rank = min(source.rank or 0, min(data.n_users, data.n_items) - 1)
@@ -104,7 +104,7 @@ class LastEpoch(BoardModel):
         function = "advrec_tf.defenses.measuring:train_or_load"
         return [Task(function, self._arguments(training, source))]
 
-    def factors(self, training: TrainingSpec, source: Entry) -> Factors:
+    def factors(self, training: TrainingSpec, source: Entry) -> Pair:
         """Return the factors after the last epoch."""
         trained = train_or_load(**self._arguments(training, source))
         return trained["P"], trained["Q"]

@@ -8,14 +8,16 @@ from advrec_tf import leaderboard
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.execution.runner import Experiment, list_length
+from advrec_tf.files import plain_name
 from advrec_tf.leaderboard import auditing
 from advrec_tf.leaderboard.board_page import render, report
 from advrec_tf.leaderboard.entries import Entry, parse_entry
+from advrec_tf.recommenders.alignment import Rows, aligned
 from advrec_tf.recommenders.baselines import BASELINES
-from advrec_tf.recommenders.importers import read_factors
+from advrec_tf.recommenders.importers import Factors, read_factors
 
 from .board_factors import MODELS, RANKED_MODELS, BoardSpec, jobs_by, prepare
-from .board_models import Factors
+from .board_models import Pair
 from .multistep import trainings
 from .multistep.trainings import TrainingSpec
 
@@ -38,6 +40,7 @@ def specs(
     asked = [parse_entry(text, models, RANKED_MODELS) for text in values["entries"]]
     asked += [Entry(name) for name in own_factors]
     settings = trainings.settings({**values, "model_selection": ["best"]})
+    rows = values["user_rows"], values["item_rows"]
     boards = []
     for data in datasets:
         boards.append(
@@ -46,7 +49,9 @@ def specs(
                 output_dir=output_dir,
                 seeds=values["seed"],
                 entries=list(dict.fromkeys(asked)),
-                factors={name: _fitting(name, pair, data) for name, pair in own_factors.items()},
+                factors={
+                    name: _fitting(name, own, data, rows) for name, own in own_factors.items()
+                },
                 training=TrainingSpec(data=data, output_dir=output_dir, **settings),
                 k=list_length(values, data),
             )
@@ -54,10 +59,10 @@ def specs(
     return boards
 
 
-def _fitting(name: str, pair: Factors, data: Interactions) -> Factors:
+def _fitting(name: str, own: Factors, data: Interactions, rows: Rows) -> Pair:
     """Return given factors that fit the data. Raises UserError with their name for others."""
     try:
-        return auditing.checked(*pair, data)[:2]
+        return auditing.checked(*aligned(own, data, rows), data)[:2]
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
 
@@ -67,9 +72,9 @@ def _read_own(text: str) -> tuple[str, Factors]:
     name, *paths = text.split(":")
     # Such a name would be the label of another entry, or no name of a file.
     reserved = re.fullmatch(rf"({'|'.join(RANKED_MODELS)})-[0-9]+", name)
-    if len(paths) not in (1, 2) or not re.fullmatch(r"[^/\\→]{1,80}", name) or reserved:
+    if len(paths) not in (1, 2) or not name or "→" in name or reserved:
         raise UserError(f"--factors must be NAME:USERS.npy:ITEMS.npy or NAME:MODEL, not {text!r}")
-    return name, read_factors(paths)
+    return plain_name(name), read_factors(paths)
 
 
 jobs = jobs_by(leaderboard.jobs)

@@ -5,10 +5,8 @@ import pandas as pd
 import pytest
 
 from advrec_tf import audit, data, leaderboard
-from advrec_tf.errors import UserError
 from advrec_tf.execution import jobs
 from advrec_tf.leaderboard import worst_case
-from advrec_tf.leaderboard.auditing import align
 from advrec_tf.leaderboard.entries import FACTORS
 
 from running import advrec, error_line
@@ -90,30 +88,6 @@ def test_the_page_holds_everything_in_itself(audited, tmp_path):
     }
     named = audited[3]._replace(facts={**audited[3].facts, "data": "<b>"})
     assert "<b>" not in named.save(tmp_path).read_text()
-
-
-def test_rows_are_brought_into_the_order_of_the_ids(tmp_path):
-    factors, ids = np.arange(6.0).reshape(3, 2), np.array(["a", "b"])
-    (tmp_path / "rows.csv").write_text("row,id\n2,a\n0,b\n1,unused\n")
-    np.testing.assert_array_equal(
-        align(factors, tmp_path / "rows.csv", ids, "user"), [[4, 5], [0, 1]]
-    )
-    np.testing.assert_array_equal(align(factors[:2], None, ids, "user"), factors[:2])
-    faults = {
-        "row,id\n2,a\n": "user b has no row",
-        "row,id\n3,a\n0,b\n": "line 2: row 3 is none of the 3",
-        "row,id\nx,a\n": "row x is none",
-        "index,id\n1,a\n": "columns row and id",
-        "row,id\n0,a\n1,a\n2,b\n": "line 3: id a occurs twice",
-        "row,id\n0,a\n0,b\n": "line 3: row 0 occurs twice",
-        "": "not a CSV",
-    }
-    for text, message in faults.items():
-        (tmp_path / "rows.csv").write_text(text)
-        with pytest.raises(UserError, match=message):
-            align(factors, tmp_path / "rows.csv", ids, "user")
-    with pytest.raises(UserError, match="3 rows, the data 2 users"):
-        align(factors, None, ids, "user")
 
 
 def test_audit_tells_factors_that_do_not_fit(audited):

@@ -15,7 +15,11 @@ from advrec_tf.errors import UserError
 from advrec_tf.execution import storage
 from advrec_tf.leaderboard import auditing
 from advrec_tf.poisoning import Profiles, read_trajectory
+from advrec_tf.recommenders.alignment import aligned
+from advrec_tf.recommenders.importers import Factors
+from advrec_tf.recommenders.matrices import read_matrix
 
+from handmade import frame_of
 from running import SHORT, advrec
 
 FLIPS = int(os.environ.get("FLIPS", 40))
@@ -85,16 +89,17 @@ def lists(folder):
 
 def factors(folder):
     shop = small_shop()
-    with open(folder / "file", "wb") as file:
-        np.save(file, np.ones((30, 3), np.float32))
+    np.save(folder / "file.npy", np.ones((30, 3), np.float32))
     items = np.ones((shop.n_items, 3))
-    return lambda: auditing.checked(storage.load_matrix(folder / "file"), items, shop)
+    os.link(folder / "file.npy", folder / "file")  # one file under two names
+    return lambda: auditing.checked(read_matrix(folder / "file.npy").rows, items, shop)
 
 
 def row_map(folder):
     (folder / "file").write_text("row,id\n2,a\n0,b\n1,c\n")
-    ids = np.array(["a", "b", "c"])
-    return lambda: auditing.align(np.ones((3, 2)), folder / "file", ids, "user").tolist()
+    shop = data.Interactions.from_frames(frame_of([("a", 1), ("b", 2), ("c", 1), ("a", 2)]))
+    own, rows = Factors(np.ones((3, 2)), np.ones((2, 2))), (str(folder / "file"), None)
+    return lambda: aligned(own, shop, rows)[0].tolist()
 
 
 SEALED = (archive, profiles, trajectory)  # read unchanged or refused

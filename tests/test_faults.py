@@ -140,7 +140,7 @@ FAULTS = {
             "--experiment=robustness",
             f"--factors=a/b:{matrix(t, 3)}:{matrix(t, 3)}",
         ],
-        "--factors must be NAME",
+        "the name 'a/b' must have 1 to 120 bytes",
     ),
     "lists beyond the items": (
         lambda t: [QUICK, "--experiment=robustness", "--k=9999"],
@@ -168,7 +168,7 @@ FAULTS = {
             "--experiment=robustness",
             f"--factors=mine:{matrix(t, 3)}:{matrix(t, 3)}",
         ],
-        "have 3 and 3 rows",
+        "mine: the user factors have 3 rows, the data 600 users",
     ),
     "BPR-MF ends before AMF starts": (
         lambda t: [QUICK, "--bprmf_epochs=20"],

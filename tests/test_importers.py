@@ -1,9 +1,19 @@
 """Factors of other libraries, without the libraries: what their trained models look like."""
 
+import io
+import pickle
+import sys
+import types
+import zipfile
+from collections import OrderedDict
+
+import ml_dtypes
 import numpy as np
 import pytest
 
+from advrec_tf import files
 from advrec_tf.errors import UserError
+from advrec_tf.execution.startup import peak_memory_mb
 from advrec_tf.recommenders import importers
 
 RNG = np.random.default_rng(0)
@@ -63,10 +73,254 @@ def test_arrays_in_files(tmp_path):
         np.testing.assert_array_equal(factors[1], Q)
 
 
-def test_a_pickle_is_refused_with_what_to_do(tmp_path):
-    (tmp_path / "model.pkl").write_bytes(b"cos\nsystem\n(S'exit'\ntR.")
-    with pytest.raises(UserError, match=r"\.npz, \.safetensors; numpy\.savez\(file, user_factors"):
+def test_two_files_may_be_of_other_kinds(tmp_path):
+    """Each says the ids of its rows: Spark's Parquet, gensim's vectors, word2vec's text."""
+    pd = pytest.importorskip("pandas")
+    ids = [f"u{n}" for n in range(5)]
+    (tmp_path / "userFactors").mkdir()
+    for part in (0, 1):
+        rows = {"id": range(part, 5, 2), "features": P[part::2].tolist()}
+        pd.DataFrame(rows).to_parquet(tmp_path / f"userFactors/part-{part}.parquet")
+    lines = [" ".join([name, *map(str, row)]) for name, row in zip(ids, P)]
+    (tmp_path / "w2v.txt").write_text("5 3\n" + "\n".join(lines) + "\n")
+    (tmp_path / "small.kv").write_bytes(
+        key_vectors(vectors=Q, index_to_key=[f"i{n}" for n in range(7)])
+    )
+    (tmp_path / "large.kv").write_bytes(key_vectors(index_to_key=[f"i{n}" for n in range(7)]))
+    np.save(tmp_path / "large.kv.vectors.npy", Q)
+    spark = importers.read_factors([str(tmp_path / "userFactors"), str(tmp_path / "small.kv")])
+    assert spark.user_ids.tolist() == ["0", "2", "4", "1", "3"]
+    np.testing.assert_allclose(spark.user, P[[0, 2, 4, 1, 3]])
+    gensim = importers.read_factors([str(tmp_path / "w2v.txt"), str(tmp_path / "large.kv")])
+    assert gensim.user_ids.tolist() == ids and gensim.item_ids.tolist()[-1] == "i6"
+    np.testing.assert_allclose(gensim.user, P)
+    np.testing.assert_array_equal(gensim.item, Q)
+
+
+def named_class(module, name, **attributes):
+    """Return an object of a class that a pickle names and no reader can import."""
+    made = type(name, (), {"__module__": module})
+    value = made()
+    vars(value).update(attributes)
+    return value
+
+
+def pickled(value, monkeypatch, protocol=4):
+    """Return a pickle whose classes no longer exist."""
+    stack, names = [value], []
+    while stack:
+        each = stack.pop()
+        module, name = type(each).__module__, type(each).__name__
+        if module.partition(".")[0] in ("cornac", "surprise", "gensim"):
+            names.append(module)
+            made = sys.modules.get(module) or types.ModuleType(module)
+            setattr(made, name, type(each))
+            monkeypatch.setitem(sys.modules, module, made)
+            monkeypatch.setitem(sys.modules, module.partition(".")[0], types.ModuleType("parent"))
+            stack += vars(each).values()
+        elif isinstance(each, dict):
+            stack += each.values()
+    content = pickle.dumps(value, protocol=protocol)
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return content
+
+
+def key_vectors(**attributes):
+    with pytest.MonkeyPatch.context() as patch:
+        return pickled(named_class("gensim.models", "KeyedVectors", **attributes), patch)
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_a_pickle_of_cornac_keeps_its_ids(tmp_path, monkeypatch, protocol):
+    users = OrderedDict((f"u{n}", row) for n, row in enumerate([3, 1, 0, 2, 4]))
+    items = {np.str_(f"i{n}"): np.int64(6 - n) for n in range(7)}
+    train_set = named_class("cornac.data", "Dataset", uid_map=users, iid_map=items)
+    model = named_class(
+        "cornac.models", "BPR", u_factors=P, i_factors=Q, i_biases=BIAS, train_set=train_set
+    )
+    (tmp_path / "bpr.pkl").write_bytes(pickled(model, monkeypatch, protocol))
+    found = importers.read_factors([str(tmp_path / "bpr.pkl")])
+    np.testing.assert_allclose(scores(found), P @ Q.T + BIAS, rtol=1e-5)
+    assert found.user_ids.tolist() == ["u2", "u1", "u3", "u0", "u4"]
+    assert found.item_ids.tolist() == [f"i{n}" for n in range(6, -1, -1)]
+
+
+def test_a_dump_of_surprise_keeps_its_ids(tmp_path, monkeypatch):
+    trainset = named_class(
+        "surprise.trainset",
+        "Trainset",
+        _raw2inner_id_users={str(n + 1): n for n in range(5)},
+        _raw2inner_id_items={str(n + 7): n for n in range(7)},
+    )
+    svd = named_class("surprise.svd", "SVD", pu=P, qi=Q, bi=BIAS, bu=BIAS[:5], trainset=trainset)
+    (tmp_path / "dump.pickle").write_bytes(pickled({"predictions": None, "algo": svd}, monkeypatch))
+    found = importers.read_factors([str(tmp_path / "dump.pickle")])
+    np.testing.assert_allclose(scores(found), P @ Q.T + BIAS, rtol=1e-5)
+    assert found.user_ids.tolist() == list("12345") and found.item_ids.tolist()[-1] == "13"
+
+
+def saved_by_torch(path, tensors, **more):
+    """Write what torch.save does: a pickle of tensors that refer to storages beside it."""
+    storages = []
+
+    class Tensor:
+        def __init__(self, values):
+            self.values = values
+
+        def __reduce__(self):
+            values, strides = self.values, [n // self.values.itemsize for n in self.values.strides]
+            arguments = Storage(values), 0, values.shape, tuple(strides), False, OrderedDict()
+            return rebuild, arguments
+
+    class Storage:
+        def __init__(self, values):
+            self.values = values
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, value):
+            if not isinstance(value, Storage):
+                return None
+            storages.append(value.values)
+            kind = getattr(module, TORCH_TYPES[value.values.dtype.name])
+            return "storage", kind, str(len(storages) - 1), "cpu", value.values.size
+
+    module, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
+    for name in TORCH_TYPES.values():
+        setattr(module, name, type(name, (), {"__module__": "torch"}))
+
+    def rebuild(*_):
+        raise AssertionError
+
+    rebuild.__module__, rebuild.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
+    utils._rebuild_tensor_v2 = rebuild
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "torch", module)
+        patch.setitem(sys.modules, "torch._utils", utils)
+        content = io.BytesIO()
+        state = {name: Tensor(values) for name, values in tensors.items()}
+        Pickler(content, protocol=2).dump({**more, "state_dict": state} if more else state)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model/data.pkl", content.getvalue())
+        for number, values in enumerate(storages):
+            archive.writestr(f"model/data/{number}", values.tobytes(order="A"))
+
+
+TORCH_TYPES = {"float32": "FloatStorage", "float64": "DoubleStorage", "bfloat16": "BFloat16Storage"}
+
+
+def test_files_of_torch(tmp_path):
+    half = Q.astype(ml_dtypes.bfloat16)
+    tensors = {"user_embedding.weight": np.asfortranarray(P), "item_embedding.weight": half}
+    saved_by_torch(tmp_path / "state.pt", tensors | {"mlp.0.weight": np.ones((2, 2))})
+    saved_by_torch(tmp_path / "recbole.pth", tensors, config={"epochs": 3}, epoch=7)
+    for name in ("state.pt", "recbole.pth"):
+        found = importers.read_factors([str(tmp_path / name)])
+        np.testing.assert_array_equal(found.user, P)
+        np.testing.assert_array_equal(found.item, half.astype(np.float32))
+    saved_by_torch(tmp_path / "towers.pt", {"tower.user.weight": P, "tower.item.weight": Q})
+    np.testing.assert_array_equal(importers.read_factors([str(tmp_path / "towers.pt")]).item, Q)
+    saved_by_torch(tmp_path / "two.pt", {"a.user.weight": P, "b.user.weight": P, "item": Q})
+    with pytest.raises(UserError, match=r"two.pt: several tables may be the factors \(a.user"):
+        importers.read_factors([str(tmp_path / "two.pt")])
+
+
+def test_keras_weights(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    for layer in ("user_embedding", "towers/user"):
+        with h5py.File(tmp_path / "model.weights.h5", "w") as file:
+            file[f"layers/{layer}/vars/0"] = P
+            file[f"layers/{layer.replace('user', 'item')}/vars/0"] = Q
+        with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+            archive.write(tmp_path / "model.weights.h5", "model.weights.h5")
+        for name in ("model.weights.h5", "model.keras"):
+            found = importers.read_factors([str(tmp_path / name)])
+            np.testing.assert_array_equal(found.user, P)
+            np.testing.assert_array_equal(found.item, Q)
+
+
+def test_bfloat16_arrays(tmp_path):
+    half = P.astype(ml_dtypes.bfloat16)
+    np.save(tmp_path / "p.npy", half)
+    np.save(tmp_path / "q.npy", Q)
+    found = importers.read_factors([str(tmp_path / "p.npy"), str(tmp_path / "q.npy")])
+    np.testing.assert_array_equal(found.user, half.astype(np.float32))
+    np.savez(tmp_path / "both.npz", user_factors=half, item_factors=Q)
+    both = importers.read_factors([str(tmp_path / "both.npz")])
+    np.testing.assert_array_equal(both.user, found.user)
+
+
+def test_saved_factors_keep_their_ids(tmp_path):
+    factors = importers.Factors(P, Q, np.array(list("abcde")), np.arange(7))
+    importers.save_factors(tmp_path / "mine.npz", factors)
+    found = importers.read_factors([str(tmp_path / "mine.npz")])
+    assert found.user_ids.tolist() == list("abcde") and found.item_ids.tolist() == list("0123456")
+    np.testing.assert_array_equal(found.item, Q)
+    importers.save_factors(tmp_path / "mine.npz", factors._replace(user_ids=None, item_ids=None))
+    assert importers.read_factors([str(tmp_path / "mine.npz")]).item_ids is None
+    importers.save_factors(tmp_path / "mine.npz", factors._replace(user_ids=np.arange(4)))
+    with pytest.raises(UserError, match="mine.npz: 4 ids for 5 rows of user factors"):
+        importers.read_factors([str(tmp_path / "mine.npz")])
+
+
+HOSTILE = {
+    "code": b"cos\nsystem\n(S'touch HERE/ran'\ntR.",
+    "builtins": pickle.dumps(0)[:0] + b'c__builtin__\nexec\n(S\'open("HERE/ran", "w")\'\ntR.',
+    "memo": b"\x80\x04Nr\xff\xff\xff\x07.",
+    "long": b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\x00\x00.",
+    "deep": b"(" * 100_000,
+    "encode": b"c_codecs\nencode\n(V" + b"a" * 1000 + b"\nVunicode_escape\ntR.",
+    "bytes": b"c__builtin__\nbytearray\n(I99999999999\ntR.",
+    "text": b"no pickle at all",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_pickle_runs_nothing_and_takes_no_memory(name, tmp_path):
+    (tmp_path / "model.pkl").write_bytes(HOSTILE[name].replace(b"HERE", str(tmp_path).encode()))
+    before = peak_memory_mb()
+    with pytest.raises(UserError, match="model.pkl: ") as error:
         importers.read_factors([str(tmp_path / "model.pkl")])
+    assert "\n" not in str(error.value) and not (tmp_path / "ran").exists()
+    assert peak_memory_mb() < before + 300
+
+
+def test_files_that_say_to_be_larger_than_they_are_take_no_memory(tmp_path, monkeypatch):
+    np.save(tmp_path / "p.npy", P)
+    content = (tmp_path / "p.npy").read_bytes()
+    (tmp_path / "p.npy").write_bytes(
+        content.replace(b"(5, 3), }  ", b"(5, 3333333333), }")[: len(content)]
+    )
+    with pytest.raises(UserError, match="p.npy: not an .npy file of numbers"):
+        importers.read_factors([str(tmp_path / "p.npy")] * 2)
+    monkeypatch.setattr(files, "FREE_BYTES", 1000)
+    np.savez_compressed(tmp_path / "zeros.npz", user_factors=np.zeros((9999, 99)), item_factors=Q)
+    with pytest.raises(UserError, match="zeros.npz: its .* bytes would become"):
+        importers.read_factors([str(tmp_path / "zeros.npz")])
+    (tmp_path / "w2v.txt").write_text("1000000 1000000\na 1 2\n")
+    with pytest.raises(UserError, match="w2v.txt: its 22 bytes would become"):
+        importers.read_factors([str(tmp_path / "w2v.txt")] * 2)
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("a.kv", "a.kv: not gensim's KeyedVectors"),
+        ("a.vec", "a.vec: not the text format of word2vec"),
+        ("a.parquet", "a.parquet: not a whole Parquet file"),
+        ("a.xyz", "a.xyz: one table of factors is .npy, .kv"),
+        ("folder", "folder: the folder holds no .parquet files"),
+        ("/dev/zero", "/dev/zero: not a regular file"),
+    ],
+)
+def test_one_table_that_cannot_be_read_is_refused_in_one_line(name, message, tmp_path):
+    (tmp_path / "folder").mkdir()
+    if name.startswith("a."):
+        (tmp_path / name).write_bytes(pickle.dumps({}) if name == "a.kv" else b"torn")
+    np.save(tmp_path / "q.npy", Q)
+    with pytest.raises(UserError, match=message) as fault:
+        importers.read_factors([str(tmp_path / name), str(tmp_path / "q.npy")])
+    assert "\n" not in str(fault.value)
 
 
 FAULTS = {
@@ -92,7 +346,7 @@ def test_models_without_factors_are_refused(name):
 @pytest.mark.parametrize(
     "file, message",
     [
-        ("factors.txt", "factors are two .npy files, or one of .npz"),
+        ("factors.txt", "factors are two files, .npy say, or one of .npz, .safetensors, .pt"),
         ("model.npz", "model.npz: not a file of factors"),
         ("model.safetensors", "model.safetensors"),
     ],

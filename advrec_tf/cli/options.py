@@ -276,16 +276,25 @@ class DefenseOptions:
 
 
 @dataclass(frozen=True)
+class RowOptions:
+    """What the rows of given factors are, where their file does not know its ids."""
+
+    user_rows: str | None = option(
+        None,
+        help="CSV with columns row and id, or the order of the ids: numeric, text or first_seen "
+        "[that of the data, which is sorted]",
+    )
+    item_rows: str | None = option(None, help="the same for items")
+
+
+@dataclass(frozen=True)
 class AuditOptions:
     """The factors that are audited, and their data."""
 
-    user_factors: str | None = option(None, help=".npy of user factors [users, dim]")
-    item_factors: str | None = option(None, help=".npy of item factors [items, dim]")
-    user_rows: str | None = option(
-        None,
-        help="CSV with columns row and id, if rows are not in the order of the sorted user ids",
+    user_factors: str | None = option(
+        None, help=".npy, .kv or Parquet of user factors [users, dim], or a model with both"
     )
-    item_rows: str | None = option(None, help="the same for items")
+    item_factors: str | None = option(None, help="the same of item factors [items, dim]")
     unit: str = option(
         "relative",
         help="unit of epsilon: RMS row norm (relative), each row's own norm (row), "

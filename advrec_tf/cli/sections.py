@@ -24,6 +24,7 @@ from advrec_tf.cli.options import (
     PerturbationOptions,
     PoisonedRecommenderOptions,
     PoisoningOptions,
+    RowOptions,
     RunOptions,
     SelectionOptions,
 )
@@ -229,5 +230,6 @@ SECTIONS = (
             "other_outer_epochs": ("lowrank_table1",),
         },
     ),
+    Section(RowOptions, (*BOARD, "audit")),
     Section(AuditOptions, ("audit",)),
 )

@@ -42,6 +42,8 @@ def fields_of(
         test_items=items[in_test].astype(np.int32),
         user_ids=user_ids,
         item_ids=item_ids,
+        user_order=_first_seen(users, len(user_ids)),
+        item_order=_first_seen(items, len(item_ids)),
         duplicates=len(users) - len(kept),
         train_timestamps=times[in_train] if "timestamp" in train else None,
         train_ratings=ratings[in_train].astype(np.float32) if rated[0] else None,
@@ -101,6 +103,13 @@ def _check_kinds(frames: list[pd.DataFrame], field: str) -> None:
                 f"{other.attrs['path']} has integers as {field}s, and {frame.attrs['path']} "
                 f"floats such as {floats}: write them alike, or say --ids=integer"
             )
+
+
+def _first_seen(indices: np.ndarray, count: int) -> np.ndarray:
+    """Return the indices 0 ... count - 1 in the order in which they first occur."""
+    first = np.empty(count, np.int64)
+    first[indices[::-1]] = np.arange(len(indices))[::-1]
+    return np.argsort(first)
 
 
 def _ranked(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

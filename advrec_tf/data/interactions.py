@@ -37,6 +37,8 @@ class Interactions:
     train_ratings: np.ndarray | None = None  # float32 [N]
     test_ratings: np.ndarray | None = None  # float32 [M]
     registered: bool = False  # a public data set, loaded by its name, of the published sizes
+    user_order: np.ndarray | None = None  # users in the order in which the table names them first
+    item_order: np.ndarray | None = None
     source: str = ""  # the table or folder that was read, or the name of a public data set
     read: str = ""  # what was understood of it
 
@@ -50,10 +52,8 @@ class Interactions:
     def understood(self) -> str:
         """Return one line on what was read, and how it was split."""
         count = len(self.train_users) + len(self.test_users)
-        return (
-            f"{self.source}: {self.n_users:,} users, {self.n_items:,} items, {count:,} interactions; "
-            f"{self.read}; {self.duplicates:,} duplicates"
-        )
+        sizes = f"{self.n_users:,} users, {self.n_items:,} items, {count:,} interactions"
+        return f"{self.source}: {sizes}; {self.read}; {self.duplicates:,} duplicates"
 
     @cached_property
     def indptr(self) -> np.ndarray:
@@ -110,7 +110,8 @@ class Interactions:
             for name in (f"{part}_items", f"{part}_ratings", f"{part}_timestamps"):
                 if getattr(self, name, None) is not None:
                     parts[name] = getattr(self, name)[taken]
-        return replace(self, **parts, n_users=len(chosen), user_ids=self.user_ids[chosen])
+        own = {"user_ids": self.user_ids[chosen], "user_order": None}
+        return replace(self, **parts, n_users=len(chosen), **own)
 
     def validation(self, seed: int = 0) -> "Interactions":
         """Return the train interactions, with each user's last one held out as the test item.

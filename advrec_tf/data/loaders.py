@@ -18,6 +18,7 @@ from advrec_tf.data.sources import NAMES, SOURCES, Source
 from advrec_tf.data.synthesis import synthetic
 from advrec_tf.data.tables import read_table
 from advrec_tf.errors import UserError
+from advrec_tf.files import plain_name
 
 _SPLIT_FILES = (
     ("trainingset.tsv", "testset.tsv"),
@@ -60,6 +61,8 @@ def load(
     Raises UserError, in one line, for input that is missing or malformed.
     """
     check_seed(seed)
+    if "\0" in name:
+        raise UserError("a path holds no zero bytes")
     if test is not None and not Path(name).is_file():
         raise UserError(f"a test table goes with a train table of one's own, not with {name}")
     if name == "synthetic":
@@ -69,13 +72,13 @@ def load(
         tables = _split_tables(folder) or _tables(SOURCES[name], folder, progress)
     else:
         tables = _own_tables(Path(name), test)
+    known_name = name if name in SOURCES else _own_name(name)
     frames = [read_table(path, columns, reading) for path in tables]
     said = [frames[0].attrs["read"], _split_of(frames, tables, split)]
     if len(frames) == 2 and reading.cold == "drop":
         known = without_cold(*frames)
         said.append(f"{len(frames[1]) - len(known):,} test rows of unknown users or items dropped")
         frames[1] = known
-    known_name = name if name in SOURCES else _own_name(name)
     built = Interactions.from_frames(*frames, name=known_name, split=split, seed=seed)
     registered = name in SOURCES and _has_sizes_of(built, SOURCES[name])
     return replace(built, registered=registered, source=Path(name).name, read="; ".join(said))
@@ -127,8 +130,12 @@ def distinct_names(datasets: list[Interactions], paths: list[str]) -> list[Inter
 
 
 def _own_name(path: str) -> str:
-    """Return the stem of a file or folder, changed if it is the name of a public data set."""
-    stem = Path(path.removesuffix(".gz").removesuffix(".zip")).stem
+    """Return the stem of a file or folder, changed if it is the name of a public data set.
+
+    Raises UserError for a stem that cannot name a folder of results.
+    """
+    absolute = os.path.abspath(path.removesuffix(".gz").removesuffix(".zip"))
+    stem = plain_name(Path(absolute).stem)
     return f"own-{stem}" if stem in NAMES else stem
 
 

@@ -20,8 +20,10 @@ from advrec_tf.data.columns import (
 )
 from advrec_tf.data.texts import Text
 from advrec_tf.errors import UserError
+from advrec_tf.files import check_growth
 
 _SAMPLE_LINES = 20  # below the first line, which show whether it is a header
+_ROW_BYTES = 32  # of a row's fields in memory
 _SEPARATORS = ("\t", ",", ";", "|", " ")
 
 
@@ -140,9 +142,11 @@ def parquet_scan(
         schema = connection.execute(
             f"SELECT name FROM parquet_schema({literal(source)}) WHERE num_children IS NULL"
         ).fetchall()
+        (rows,) = connection.execute(f"SELECT count(*) FROM {relation}").fetchone() or (0,)
         names, types = _described(connection, relation)
     except duckdb.Error as error:
         raise UserError(f"{path}: not a whole Parquet file ({reason_of(error)})") from None
+    check_growth(path, path.stat().st_size, rows * _ROW_BYTES)
     if len({name for (name,) in schema}) < len(schema):
         raise UserError(f"{path}: two of its columns have one name")
     positions = positions_of(str(path), names, columns, header=True)

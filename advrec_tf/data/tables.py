@@ -26,6 +26,7 @@ from advrec_tf.data.scans import (
 )
 from advrec_tf.data.texts import Text, plain_text, without_patterns
 from advrec_tf.errors import UserError
+from advrec_tf.files import regular
 
 _SHOWN = 5  # names of columns that are not used
 _SAMPLE_LINES = 100  # which show whether lines are lists
@@ -51,7 +52,7 @@ def read_table(
 
     Raises UserError in one line, with file and line where there is one, for all else.
     """
-    path = Path(path)
+    path = regular(path)
     with tempfile.TemporaryDirectory(prefix="advrec-") as folder, connected() as connection:
         try:
             if path.suffix == ".parquet":

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from advrec_tf.errors import UserError
+from advrec_tf.files import check_growth
 
 BLOCK = 1 << 22  # bytes
 HEAD = 1 << 16  # characters that show what a text is
-# A packed file may grow to FREE_BYTES, or to MAX_RATIO times its size. Tables grow ten times.
-FREE_BYTES, MAX_RATIO = 1 << 30, 200
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -118,7 +117,7 @@ def _unpack(path: Path, target: Path) -> None:
 
     Raises UserError for other files, damaged ones, and ones that grow beyond reason.
     """
-    most = max(FREE_BYTES, MAX_RATIO * path.stat().st_size)
+    packed = path.stat().st_size
     try:
         with contextlib.ExitStack() as stack:
             file = _opened(path, stack)
@@ -126,11 +125,7 @@ def _unpack(path: Path, target: Path) -> None:
             with open(target, "wb") as unpacked:
                 while block := file.read(BLOCK):
                     written += len(block)
-                    if written > most:
-                        raise UserError(
-                            f"{path}: it unpacks to more than {most >> 20:,} MB, which no table "
-                            "does: unpack it yourself if it is right"
-                        )
+                    check_growth(path, packed, written)
                     unpacked.write(block)
     except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise UserError(f"{path}: not a whole packed file ({error})") from None

@@ -65,24 +65,6 @@ def load(path: Path | str) -> Arrays:
             return dict(arrays)
 
 
-def load_matrix(path: Path | str) -> np.ndarray:
-    """Return the table of any .npy file.
-
-    Raises UserError for a file of another kind, and OSError when it is missing.
-    """
-    try:
-        factors = np.load(path, allow_pickle=False)
-    except OSError:
-        raise
-    except Exception:  # NumPy's reader of headers fails in many ways
-        raise UserError(f"{path}: not an .npy file of numbers") from None
-    if not isinstance(factors, np.ndarray):
-        raise UserError(f"{path}: an .npz archive; export each matrix as an .npy file")
-    if factors.ndim != 2:
-        raise UserError(f"{path}: factors must be a table [rows, dim], not {factors.shape}")
-    return factors
-
-
 def _seal(file: BinaryIO) -> bytes:
     """Return the seal that belongs to a file, whose position is then that of its own seal."""
     left = max(0, os.fstat(file.fileno()).st_size - _SEAL)

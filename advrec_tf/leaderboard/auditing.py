@@ -1,6 +1,5 @@
 """An audit: the leaderboard of anyone's factors and of baselines."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -187,50 +186,3 @@ def baselines(points: list[dict], data: Interactions) -> Measured:
         rows.append(row)
         ndcg.append(users)
     return rows, {"nDCG": np.array(ndcg, np.float32)}
-
-
-def align(factors: np.ndarray, rows_path: Path | None, ids: np.ndarray, side: str) -> np.ndarray:
-    """Return the rows of exported factors in the order of the data's ids.
-
-    rows_path: a CSV with columns row (of the factors, from 0) and id, or None where row n belongs
-    to ids[n]; side: user or item.  Raises UserError for rows that are missing, out of range, not
-    numbers or named twice.
-    """
-    if rows_path is None:
-        if len(factors) != len(ids):
-            raise UserError(
-                f"the {side} factors have {len(factors)} rows, the data {len(ids)} {side}s: map "
-                f"rows to ids with --{side}_rows=CSV"
-            )
-        return factors
-    try:
-        table = pd.read_csv(rows_path, dtype=str)
-    except ValueError as error:  # empty, torn or no text
-        reason = " ".join(str(error).split())
-        raise UserError(f"{rows_path}: not a CSV with columns row and id ({reason})") from None
-    if not {"row", "id"} <= set(table.columns):
-        raise UserError(f"{rows_path}, line 1: columns row and id are needed")
-    index = pd.to_numeric(table["row"], errors="coerce")
-    bad = index.isna() | (index < 0) | (index >= len(factors)) | (index % 1 != 0)
-    if bad.any():
-        line = int(np.argmax(bad))
-        raise UserError(
-            f"{rows_path}, line {line + 2}: row {table['row'].iloc[line]} is none of the "
-            f"{len(factors)} of the factors"
-        )
-    for column, values in (("id", table["id"]), ("row", index)):
-        if values.duplicated().any():
-            line = int(np.argmax(values.duplicated()))
-            value = table[column].iloc[line]
-            raise UserError(f"{rows_path}, line {line + 2}: {column} {value} occurs twice")
-    return factors[_rows_of(ids, dict(zip(table["id"], index.astype(int))), rows_path, side)]
-
-
-def _rows_of(ids: Iterable, row_of: dict[str, int], rows_path: Path, side: str) -> list[int]:
-    """Return the row of each id, in their order. Raises UserError for an id without a row."""
-    missing = [name for name in map(str, ids) if name not in row_of]
-    if missing:
-        raise UserError(
-            f"{rows_path}: {side} {missing[0]} has no row ({len(missing)} such {side}s)"
-        )
-    return [row_of[name] for name in map(str, ids)]
