@@ -193,7 +193,7 @@ def test_audit_faults_are_told_in_one_line(factors):
         ([user.replace("user.npy", "none.npy"), item], "No such file"),
         ([user.replace("user.npy", "torn.npy"), item], "not an .npy file"),
         ([user.replace("user.npy", "texts.npy"), item], "not an .npy file of numbers"),
-        ([user.replace("user.npy", "two.npz"), item], "an .npz archive"),
+        ([user.replace("user.npy", "two.npz"), item], "one table of factors is .npy"),
         ([user.replace("user.npy", "nan.npy"), item], "48 values that are not finite numbers"),
         (
             [user, item.replace("item.npy", "wide.npy")],
