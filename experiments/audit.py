@@ -9,12 +9,15 @@ import numpy as np
 from advrec_tf import leaderboard
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
+from advrec_tf.execution.inputs import load_datasets
+from advrec_tf.execution.records import read_record
 from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Experiment, list_length
 from advrec_tf.execution.storage import digest
 from advrec_tf.leaderboard import auditing, measuring
+from advrec_tf.leaderboard.entries import changed
 from advrec_tf.recommenders.alignment import aligned
-from advrec_tf.recommenders.importers import read_factors
+from advrec_tf.recommenders.importers import Factors, read_factors, save_factors
 from advrec_tf.reporting import read_results, read_users
 
 
@@ -57,7 +60,7 @@ def specs(
     for data in datasets:
         rows = values["user_rows"], values["item_rows"]
         P, Q, norm = auditing.checked(*aligned(factors, data, rows), data)
-        facts = auditing.facts_of(P, data, norm, list_length(values, data), values["seed"][0])
+        facts = auditing.facts_of(P, Q, data, norm, list_length(values, data), values["seed"][0])
         audits.append(AuditSpec(data, output_dir, P, Q, facts | {"unit": values["unit"]}))
     return audits
 
@@ -74,6 +77,25 @@ def report(folders: list[Path]) -> None:
         facts = rows.attrs["config"]["facts"]
         result = auditing.of_results(facts, rows, read_users(folder))
         print(f"{result.summary}\nKept in {result.save(folder)}")
+        _export(folder, result)
+
+
+def _export(folder: Path, result: auditing.Audit) -> None:
+    """Save the variant that keeps most, where --export of the last run asks for it."""
+    record = read_record(folder / "config.json") or {}
+    flags = record["runs"][-1]["flags"]
+    if not flags.get("export"):
+        return
+    if result.best is None:
+        print("No variant keeps more than the factors as they are, so none is saved")
+        return
+    datasets, _ = load_datasets(flags)
+    (spec,) = specs(flags, datasets, folder)
+    variants = auditing.variants_of(spec.P.shape[1], flags["seed"][0])
+    (entry,) = (each for each in variants if each.label == result.best["entry"])
+    P, Q = changed(spec.P, spec.Q, entry)
+    save_factors(flags["export"], Factors(P, Q, spec.data.user_ids, spec.data.item_ids))
+    print(f"Saved {entry.label} in {flags['export']}")
 
 
 EXPERIMENT = Experiment(leaderboard.LAYOUT, specs, jobs, report)

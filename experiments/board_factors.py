@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from advrec_tf import perturbations
 from advrec_tf.data import Interactions
 from advrec_tf.execution.jobs import Stages
 from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Running
-from advrec_tf.leaderboard.entries import Entry
+from advrec_tf.leaderboard.entries import Entry, changed
 from advrec_tf.leaderboard.measuring import versions
 
 from .board_models import (
@@ -94,7 +93,7 @@ def entries(spec: BoardSpec) -> Iterator[tuple[Entry, np.ndarray, np.ndarray]]:
         )
         for entry in spec.entries:
             if replace(entry.source, seed=source.seed) == source:
-                yield replace(entry, seed=source.seed), *_changed(P, Q, entry)
+                yield replace(entry, seed=source.seed), *changed(P, Q, entry)
 
 
 def jobs_by(measure: Callable[..., list[Job]]) -> Callable[[BoardSpec], list[Job]]:
@@ -108,17 +107,3 @@ def jobs_by(measure: Callable[..., list[Job]]) -> Callable[[BoardSpec], list[Job
         return measurements
 
     return jobs
-
-
-def _changed(P: np.ndarray, Q: np.ndarray, entry: Entry) -> Pair:
-    """Truncate and normalise factors as the entry says.
-
-    Users are normalised before the truncation, so that all count alike in it, and after it.
-    """
-    if entry.user_normalized:
-        P, Q = perturbations.normalize_users(P, Q)
-    if entry.truncated_rank:
-        P, Q = perturbations.truncate(P, Q, entry.truncated_rank)
-        if entry.user_normalized:
-            P, Q = perturbations.normalize_users(P, Q)
-    return P, Q

@@ -25,7 +25,14 @@ from advrec_tf.evaluation import NAMES
 from advrec_tf.evaluation.verdicts import Verdict
 from advrec_tf.execution.records import read_record, write_record
 from advrec_tf.files import replacing, write_text
-from advrec_tf.leaderboard import comparison, convergence_page, summary, user_ranks, worst_case
+from advrec_tf.leaderboard import (
+    comparison,
+    convergence_page,
+    summary,
+    user_ranks,
+    worst_case,
+    yardstick,
+)
 from advrec_tf.leaderboard.comparison_tables import tables as comparison_tables
 from advrec_tf.reporting import origin, plots, read_results, verdict_table
 from experiments.lowrank import claims as lowrank_claims
@@ -238,6 +245,9 @@ def main(results: list[Path]) -> None:
             for pattern in patterns:
                 for path in sorted(source.glob(f"{pattern}/*/results.csv")):
                     take(path.parent, PUBLISHED / paper / path.relative_to(source).parent)
+    board = read_results(PUBLISHED / "scale_free/robustness" / yardstick.DATASET, "worst.csv")
+    half = worst_case.halving_epsilon(board)["test"].dropna().rename("epsilon")
+    write_text(yardstick.TABLE, half.to_csv(float_format="%.5g"))
     for name, text in render(PUBLISHED).items():
         write_text(ROOT / name, text)
     for name in NOT_SHIPPED:

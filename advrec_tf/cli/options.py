@@ -305,3 +305,6 @@ class AuditOptions:
         None, help="the interactions the factors were trained on, a table or a name [--dataset]"
     )
     test: str | None = option(None, help="the held-out interactions, a table beside --train")
+    export: str | None = option(
+        None, help=".npz for the truncated or user-normalised factors that keep most"
+    )

@@ -62,7 +62,8 @@ def figure(attacks: pd.DataFrame) -> Figure:
 
 def html_page(result: "Audit") -> str:
     """Return one self-contained page."""
-    facts = pd.DataFrame({"what": result.facts})
+    plain = {name: value for name, value in result.facts.items() if name != "doubts"}
+    facts = pd.DataFrame({"what": plain})
     clean = result.worst[result.worst["threat_model"] == ""].iloc[0]
     values = ", ".join(f"{name} {number(clean[name], name)}" for name in METRICS)
     columns = ["entry", "ball", "epsilon", "attack", "nDCG", "HR", "ICov", "EFD", "SE"]

@@ -1,5 +1,6 @@
 """An audit: the leaderboard of anyone's factors and of baselines."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,9 +16,10 @@ from advrec_tf.execution.jobs import named
 from advrec_tf.execution.results import Job, Measured
 from advrec_tf.execution.storage import write_csv
 from advrec_tf.files import write_text
-from advrec_tf.leaderboard import audit_page, measuring, summary, worst_case
-from advrec_tf.leaderboard.entries import FACTORS, Entry
+from advrec_tf.leaderboard import audit_page, doubts, measuring, summary, worst_case, yardstick
+from advrec_tf.leaderboard.entries import FACTORS, Entry, changed
 from advrec_tf.leaderboard.worst_case import DETAILS, THREAT_MODELS, Kept, UserValues
+from advrec_tf.perturbations.ensemble import NOISE
 from advrec_tf.recommenders.baselines import BASELINES
 
 NORMS = 1e-6, 1e6  # range of the mean row norm in which single precision suffices
@@ -26,16 +28,17 @@ NORMS = 1e-6, 1e6  # range of the mean row norm in which single precision suffic
 class Audit(NamedTuple):
     """The result of an audit.
 
-    facts: what was audited; attacks: a row for every attack and certificate at every epsilon;
-    worst: the worst case at every epsilon, as on the leaderboard; groups: nDCG by quartile of
-    users and items; half: the l2 epsilon at which half of nDCG is lost, by threat model;
-    warnings: reasons for doubt.
+    facts: what was audited, and doubts about it; attacks: a row for every attack and certificate
+    at every epsilon; worst: the worst case at every epsilon, as on the leaderboard; groups: nDCG
+    by quartile of users and items; variants: of `_variants`; half: the l2 epsilon at which half of
+    nDCG is lost, by threat model; warnings: reasons for doubt.
     """
 
     facts: dict[str, Any]
     attacks: pd.DataFrame
     worst: pd.DataFrame
     groups: pd.DataFrame
+    variants: pd.DataFrame
     half: dict[str, float]
     warnings: list[str]
 
@@ -54,24 +57,45 @@ class Audit(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """One sentence on the worst case."""
+        """One sentence on the worst case, with that of models of a public data set beside it."""
         clean = self.worst.loc[self.worst["threat_model"] == "", "nDCG"].item()
-        epsilon = self.half["test"]
-        size = f"an epsilon of {epsilon:.3g}" if np.isfinite(epsilon) else "no measured epsilon"
+        epsilon, unit = self.half["test"], self.facts["unit"]
+        beside = ""
+        if unit == "absolute":
+            size = f"an epsilon of {epsilon:.3g}"
+        else:
+            length = "typical length" if unit == "relative" else "own length"
+            size = f"a move of each vector by {epsilon:.1%} of its {length}"
+            beside = f" ({yardstick.sentence()})" if unit == "relative" else ""
+        size = size if np.isfinite(epsilon) else "no measured epsilon"
         return (
             f"nDCG@{self.facts['k']} is {clean:.4f}; an attacker who {THREAT_MODELS['test']} takes "
-            f"half of it with {size}."
+            f"half of it with {size}{beside}."
         )
+
+    @property
+    def best(self) -> pd.Series | None:
+        """The variant that keeps most, if that is more than the factors as they are keep."""
+        better = self.variants[self.variants["better"]] if len(self.variants) else self.variants
+        return None if better.empty else better.loc[better["left"].idxmax()]
 
     @property
     def summary(self) -> str:
         """The findings, one per line."""
         lines = [f"Beware: {warning}." for warning in self.warnings]
+        lines.append(self.verdict)
         for threat_model, epsilon in self.half.items():
             size = f"at epsilon {epsilon:.4g}" if np.isfinite(epsilon) else "at no measured epsilon"
+            if threat_model != "test":
+                lines.append(
+                    f"An attacker who {THREAT_MODELS[threat_model]} takes half of it {size}."
+                )
+        if self.best is not None:
+            own, best = self.variants.iloc[0], self.best
             lines.append(
-                f"Half of nDCG@{self.facts['k']} is gone under an attacker who "
-                f"{THREAT_MODELS[threat_model]} {size}."
+                f"What helps: {best['change']}, these factors keep {best['left']:.4f} of "
+                f"{best['nDCG']:.4f} at epsilon {summary.VERDICT_EPSILON:g} (as they are: "
+                f"{own['left']:.4f} of {own['nDCG']:.4f}). --export=FILE.npz saves them."
             )
         return "\n".join(lines)
 
@@ -91,7 +115,7 @@ def audit(
     the same result), or absolute.  Raises ValueError for factors that do not fit.
     """
     P, Q, norm = checked(P, Q, data)
-    facts = facts_of(P, data, norm, k, seed) | {"unit": unit}
+    facts = facts_of(P, Q, data, norm, k, seed) | {"unit": unit}
     kept: list[tuple[dict[str, Any], UserValues]] = []
     for job in jobs(P, Q, data, facts):
         rows, users = named(job.function)(points=job.points, **job.arguments)
@@ -100,10 +124,13 @@ def audit(
     return of_results(facts, rows, kept)
 
 
-def facts_of(P: np.ndarray, data: Interactions, norm: float, k: int, seed: int) -> dict[str, Any]:
-    """Return what is audited, but for the unit of epsilon."""
+def facts_of(
+    P: np.ndarray, Q: np.ndarray, data: Interactions, norm: float, k: int, seed: int
+) -> dict[str, Any]:
+    """Return what is audited and what is doubtful about it, but for the unit of epsilon."""
     sizes = {"data": data.name, "users": data.n_users, "items": data.n_items}
-    return sizes | {"dimension": P.shape[1], "mean row norm": norm, "k": k, "seed": seed}
+    facts = sizes | {"dimension": P.shape[1], "mean row norm": norm, "k": k, "seed": seed}
+    return facts | {"doubts": doubts.doubts(P, Q, data, k, seed)}
 
 
 def of_results(facts: dict[str, Any], rows: pd.DataFrame, kept: Kept) -> Audit:
@@ -116,7 +143,7 @@ def of_results(facts: dict[str, Any], rows: pd.DataFrame, kept: Kept) -> Audit:
     of_factors = [(row, users) for row, users in kept if row["entry"] == FACTORS.label]
     worst = worst_case.worst_cases(audited, of_factors)
     clean = {row["entry"]: users["nDCG"] for row, users in kept if row["threat_model"] == ""}
-    ndcg, warnings = clean[FACTORS.label], []
+    ndcg, warnings = clean[FACTORS.label], list(facts["doubts"])
     for name in BASELINES:
         if bootstrap_interval(ndcg - clean[name], resamples=500)[0] <= 0:
             values = f"nDCG {ndcg.mean():.4f}, {clean[name].mean():.4f}"
@@ -124,7 +151,37 @@ def of_results(facts: dict[str, Any], rows: pd.DataFrame, kept: Kept) -> Audit:
     warnings += [f"an ensemble may be too weak: {line}" for line in summary.warnings(worst)]
     half = worst_case.halving_epsilon(worst).loc[FACTORS.label].to_dict()
     groups = worst_case.quartiles(worst)
-    return Audit(facts, rows, worst[list(DETAILS)], groups, half, warnings)
+    measured = _variants(kept)
+    return Audit(facts, rows, worst[list(DETAILS)], groups, measured, half, warnings)
+
+
+def _variants(kept: Kept) -> pd.DataFrame:
+    """Return what is left of the factors as they are and of each variant, under one attack.
+
+    Columns: entry, change (in words), nDCG, left, and whether it is better than the first beyond
+    chance (bootstrap over users).
+    """
+    clean: dict[str, tuple] = {}
+    left: dict[str, tuple] = {}
+    table = []
+    for row, users in kept:
+        if row["model"] == FACTORS.model and _is_of_verdict(row):
+            (left if row["threat_model"] else clean)[row["entry"]] = row, users["nDCG"]
+    if len(left) < 2:
+        return pd.DataFrame()
+    for entry, (row, users) in left.items():
+        before = clean[entry][1]
+        gain = np.minimum(users, before) - np.minimum(
+            left[FACTORS.label][1], clean[FACTORS.label][1]
+        )
+        rank, normalized = row["truncated_rank"], row["user_normalized"]
+        change = [f"truncated to {rank}"] if rank else []
+        change += ["user-normalised"] if normalized else []
+        better = bool(gain.any()) and bootstrap_interval(gain, resamples=500)[0] > 0
+        table.append((entry, " and ".join(change), before.mean(), users.mean(), better))
+    columns = ["entry", "change", "nDCG", "left", "better"]
+    frame = pd.DataFrame(table, columns=columns)
+    return frame.sort_values("entry", key=lambda names: names != FACTORS.label, kind="stable")
 
 
 def checked(
@@ -170,11 +227,26 @@ def jobs(P: np.ndarray, Q: np.ndarray, data: Interactions, facts: dict[str, Any]
     shared = {"dataset": data.name, "factors": "", "threat_model": "", "unit": unit}
     shared |= {"ball": "", "epsilon": 0.0, "attack": "", "k": k}
     points = [{**shared, **Entry(name, seed=seed).columns} for name in BASELINES]
-    entry = Entry(FACTORS.model, seed=seed)
-    return [
-        Job("advrec_tf.leaderboard.auditing:baselines", points, {"data": data}),
-        *measuring.jobs(entry, P, Q, data, k, unit),
-    ]
+    jobs = [Job("advrec_tf.leaderboard.auditing:baselines", points, {"data": data})]
+    jobs += measuring.jobs(Entry(FACTORS.model, seed=seed), P, Q, data, k, unit)
+    for entry in variants_of(P.shape[1], seed) if unit == "relative" else ():
+        for job in measuring.jobs(entry, *changed(P, Q, entry), data, k, unit):
+            if kept := [point for point in job.points if _is_of_verdict(point)]:
+                jobs.append(job._replace(points=kept))
+    return jobs
+
+
+def variants_of(dimension: int, seed: int) -> list[Entry]:
+    """Return what can be done to factors without training: truncated, user-normalised, and both."""
+    ranks = [None, *(dimension // parts for parts in (2, 4) if dimension >= parts)]
+    pairs = product(ranks, (False, True))
+    return [Entry(FACTORS.model, None, *pair, seed) for pair in pairs if any(pair)]
+
+
+def _is_of_verdict(point: dict[str, Any]) -> bool:
+    """Return whether a point is the clean one, or the attack that variants are compared under."""
+    at = point["threat_model"] == "test" and point["attack"] != NOISE and point["ball"] == "l2"
+    return point["threat_model"] == "" or (at and point["epsilon"] == summary.VERDICT_EPSILON)
 
 
 def baselines(points: list[dict], data: Interactions) -> Measured:

@@ -5,6 +5,9 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
+
+from advrec_tf import perturbations
 from advrec_tf.errors import UserError
 
 _CHANGES = re.compile(r"(?s)([^:]*)(?::([1-9][0-9]{0,5}))?(:normalised)?")
@@ -44,6 +47,20 @@ class Entry:
         """Return the key columns of its rows."""
         fields = asdict(self)
         return {"entry": self.label, "model_rank": fields.pop("rank"), **fields}
+
+
+def changed(P: np.ndarray, Q: np.ndarray, entry: Entry) -> tuple[np.ndarray, np.ndarray]:
+    """Return the factors of a model, truncated and normalised as the entry says.
+
+    Users are normalised before the truncation, so that all count alike in it, and after it.
+    """
+    if entry.user_normalized:
+        P, Q = perturbations.normalize_users(P, Q)
+    if entry.truncated_rank:
+        P, Q = perturbations.truncate(P, Q, entry.truncated_rank)
+        if entry.user_normalized:
+            P, Q = perturbations.normalize_users(P, Q)
+    return P, Q
 
 
 # The entry that is compared with all others: the highest of `comparison.means` on the held-out
