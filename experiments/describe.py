@@ -1,11 +1,11 @@
 """Statistics of data sets, and of fake profiles."""
 
-from pathlib import Path
 from typing import Any
 
 from advrec_tf.execution.inputs import load_datasets
 from advrec_tf.execution.runner import Page
-from advrec_tf.poisoning import Profiles, likeness
+from advrec_tf.poisoning import likeness
+from advrec_tf.poisoning.reading import existing, read_profiles
 
 
 def show(values: dict[str, Any]) -> int:
@@ -15,10 +15,12 @@ def show(values: dict[str, Any]) -> int:
     Raises UserError for profiles of another catalogue than the data's.
     """
     datasets, skipped = load_datasets(values)
-    profiles = [(path, Profiles.load(Path(path))) for path in values["profiles"]]
+    for path in values["profiles"]:
+        existing(path)
     for data in datasets:
         _print(data.name, data.statistics())
-        for path, fakes in profiles:
+        for path in values["profiles"]:
+            fakes = read_profiles(path, data)
             fakes.stacked_on(data)  # checks the catalogue
             statistics = fakes.statistics(data) | likeness(fakes, data)
             _print(f"{path} ({fakes.name}) beside {data.name}", statistics)

@@ -37,7 +37,14 @@ def test_an_audit_is_the_leaderboard_of_one_entry(audited):
     rows = pd.DataFrame([row for row, _ in kept], columns=leaderboard.LAYOUT.columns)
     expected = worst_case.worst_cases(rows, kept)[list(worst_case.DETAILS)]
     pd.testing.assert_frame_equal(result.worst, expected)
-    assert set(result.attacks["entry"]) == {"factors", "MostPopular", "Random"}
+    variants = {"factors, user-normalised"}
+    for rank in (7 // 2, 7 // 4):
+        variants |= {f"factors→{rank}", f"factors→{rank}, user-normalised"}
+    assert set(result.attacks["entry"]) == {"factors", "MostPopular", "Random", *variants}
+    assert (
+        result.variants["entry"].iloc[0] == "factors"
+        and set(result.variants["entry"][1:]) == variants
+    )
     assert set(result.half) == {"train", "lists", "test", "user"}
 
 
@@ -161,7 +168,8 @@ def test_audit_of_ones_own_factors(factors):
         ]
     result = advrec(*flags)
     assert result.status == 0, result.err
-    assert "Half of nDCG@10 is gone under an attacker who knows the training pairs at" in result.out
+    assert "An attacker who knows the training pairs takes half of it at epsilon" in result.out
+    assert "a move of each vector by" in result.out and "(ML-1M: BPR-MF " in result.out
     kept = folder / "out" / "audit" / "shop"
     assert (kept / "audit.html").stat().st_size > 20000 and {
         "results.csv",

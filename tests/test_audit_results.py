@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf.leaderboard import Entry, auditing
+from advrec_tf.leaderboard import Entry, auditing, yardstick
 
 CLEAN = np.tile([0.3, 0.5], 20)
 ALTERNATING = np.tile([0.2, 0.2, -0.2, -0.2], 10)
 FACTS = {"data": "shop", "users": 40, "items": 30, "dimension": 4, "k": 10, "unit": "relative"}
+FACTS |= {"doubts": []}
 # Condition, attack and the nDCG that it leaves; half of .4 is left between .3 and .1.
 ATTACKS = (
     *((0.1, "noise", 0.38), (0.1, "smooth DCG", 0.3)),
@@ -41,9 +42,12 @@ def test_half_of_the_accuracy_by_hand():
     assert result.half == {"test": pytest.approx(epsilon)} and result.warnings == []
     knows = "an attacker who knows the held-out item"
     assert result.verdict == (
-        f"nDCG@10 is 0.4000; {knows} takes half of it with an epsilon of 0.141."
+        f"nDCG@10 is 0.4000; {knows} takes half of it with a move of each vector by 14.1% of its "
+        f"typical length ({yardstick.sentence()})."
     )
-    assert result.summary == f"Half of nDCG@10 is gone under {knows} at epsilon 0.1414."
+    assert result.summary == result.verdict
+    absolute = result._replace(facts={**FACTS, "unit": "absolute"})
+    assert absolute.verdict.endswith("takes half of it with an epsilon of 0.141.")
     worst = result.worst.set_index("epsilon")["nDCG"]
     assert worst.to_dict() == pytest.approx({0: 0.4, 0.1: 0.3, 0.2: 0.1})
     assert len(result.groups) == 3 * 2 * 4 and set(result.worst["entry"]) == {"factors"}

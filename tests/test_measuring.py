@@ -117,7 +117,8 @@ def test_a_point_tells_the_factors_of_both_sides_apart(room):
 
 
 def test_an_audit_measures_baselines_of_its_own_seed_beside_the_factors():
-    facts = auditing.facts_of(P, SHOP, 1.5, K, SEED) | {"unit": "row"}
+    facts = auditing.facts_of(P, Q, SHOP, 1.5, K, SEED) | {"unit": "row"}
+    assert isinstance(facts.pop("doubts"), list)
     assert facts == {
         **{"data": "synthetic", "users": SHOP.n_users, "items": SHOP.n_items},
         **{"dimension": 5, "mean row norm": 1.5, "k": K, "seed": SEED, "unit": "row"},

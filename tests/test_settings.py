@@ -20,6 +20,7 @@ OF_MACHINE |= {"job_threads", "job_memory"}
 OF_DATA = {"dataset", "columns", "split", "split_seed", "validation", "k_core", "cores"}
 OF_DATA |= {"ids", "encoding", "layout", "positive_from", "cold"}
 OF_KEYS = {"seed", "attack", "more_attacks", "attack_draws", "entries", "factors", "profiles"}
+OF_KEYS |= {"user_rows", "item_rows"}  # rows tell factors apart by a digest
 OF_KEYS |= {"patches", "svd_ranks", "pmf_dims", "figure6_ranks", "shares", "svm_components"}
 OF_FILES = {"preset", "keep_epochs", "save_lists"}
 UNBOUND = OF_MACHINE | OF_DATA | OF_KEYS | OF_FILES
@@ -39,6 +40,7 @@ FREE |= {"save_lists", "cores", "attack", "attack_seed", "target_group", "patche
 FREE |= {"choose_ratings", "svd_ranks", "pmf_dims", "figure6_ranks", "shares"}
 FREE |= {"svm_components", "folds"}
 TEXTS = {
+    "target_ids": ["3", "4"],
     "attack": ["average"],
     "entries": ["SVD-16"],
     "model_selection": ["last"],

@@ -98,6 +98,7 @@ EXPERIMENTS = {
         "lowrank.verdict",
         "the low-rank paper's statements, what they come from, and all of its pages in one",
     ),
+    "detect": Entry("detect", "how many of the fake users in files are found"),
     "split": Entry("split", "train and test of your own table as files, for any library"),
     "describe": Entry("describe", "statistics of data and of fake profiles"),
 }
@@ -113,7 +114,7 @@ BOARD = _of_kind("board")
 POISONED = _of_kind("poisoned")
 TRAINING = (*PERTURBED, *BOARD)  # experiments that train BPR-MF and AMF
 MEASURED = (*TRAINING, *POISONED)
-WITH_DATA = (*MEASURED, "audit", "split", "describe")
+WITH_DATA = (*MEASURED, "audit", "split", "detect", "describe")
 WITH_VICTIMS = tuple(
     name for name in POISONED if name not in ("lowrank_figure1", "lowrank_figure2")
 )

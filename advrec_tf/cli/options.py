@@ -184,13 +184,18 @@ class PoisoningOptions:
         "[unless --profiles are given]",
     )
     profiles: tuple[str, ...] = option(
-        (), help="files of fake profiles (.npz), each an attack of its own"
+        (),
+        help="files of fake profiles, each an attack of its own: .npz, .csv, .json, or .txt with a "
+        "fake and its items on each line",
     )
     fakes: int | None = option(
         None, help="fake profiles of an attack [1% of the users; ML-100K: 125]", low=1
     )
     targets: tuple[int, ...] | None = option(
         None, help="item numbers that an attack promotes [some of --target_group]", low=0
+    )
+    target_ids: tuple[str, ...] | None = option(
+        None, help="the same by the ids of the data, in place of --targets"
     )
     target_group: tuple[str, ...] = option(
         ("head",), help=f"groups of items the targets are drawn from: {', '.join(GROUPS)}"

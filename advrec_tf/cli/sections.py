@@ -187,7 +187,7 @@ SECTIONS = (
         POISONED,
         only={
             "attack": _without(POISONED, *FIXED_ATTACKS),
-            "profiles": (*POISONED, "describe"),
+            "profiles": (*POISONED, "describe", "detect"),
         },
     ),
     Section(RecSys20Config, POISONED, {"surrogate_epochs": "epochs"}, about="recsys20"),

@@ -34,6 +34,13 @@ EXPLAINED = {
     "absolute": "Epsilon bounds each row of a perturbation (l2) or each of its elements (linf) in "
     "the factors' own unit. Another scale of the same lists needs another epsilon.",
 }
+ATTACKERS = {
+    "train": "knows the training pairs, as in attacks on a loss",
+    "lists": "sees the lists that are shown, and pushes their items down",
+    "test": "knows what each user wants next, and pushes it down for all users at once: the worst "
+    "case for the whole",
+    "user": "knows it for one user and ignores the others: the worst case for a single user",
+}
 METRICS = ("nDCG", "HR", "EFD", "SE", "ICov")
 
 
@@ -69,11 +76,13 @@ def html_page(result: "Audit") -> str:
     columns = ["entry", "ball", "epsilon", "attack", "nDCG", "HR", "ICov", "EFD", "SE"]
     points = result.attacks.set_index("threat_model")[columns]
     parts = [
-        web.listed(result.summary.split("\n")),
+        web.listed([line for line in result.summary.split("\n") if line != result.verdict]),
         web.paragraph(EXPLAINED[result.facts["unit"]]),
         web.paragraph(f"Clean: {values}."),
-        web.section("What was audited", facts, _plain, "which"),
         web.picture(png(result.figure), ALT),
+        web.section("Who attacks", pd.DataFrame({"who": ATTACKERS}), _plain, "threat model"),
+        *_variants(result.variants),
+        web.section("What was audited", facts, _plain, "which"),
         web.paragraph(
             "Noise is random and of the same size: what survives it but not an attack is lost to "
             "direction, not to size."
@@ -82,6 +91,16 @@ def html_page(result: "Audit") -> str:
         web.section("All points", points, _plain, "threat model"),
     ]
     return web.document("How much perturbation do these factors stand?", result.verdict, parts)
+
+
+def _variants(variants: pd.DataFrame) -> list[str]:
+    """Return a table of what truncating and user-normalising the factors does."""
+    if variants.empty:
+        return []
+    columns = {"nDCG": "clean nDCG", "left": f"left at epsilon {summary.VERDICT_EPSILON:g}"}
+    wide = variants.set_index("change")[list(columns)].rename(columns=columns)
+    wide = wide.rename(index={"": "as they are"})
+    return [web.section("What helps, without training", wide, number, "factors")]
 
 
 def _group_sections(groups: pd.DataFrame) -> list[str]:

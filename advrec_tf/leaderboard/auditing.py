@@ -140,6 +140,7 @@ def of_results(facts: dict[str, Any], rows: pd.DataFrame, kept: Kept) -> Audit:
     weak.
     """
     audited = rows[rows["entry"] == FACTORS.label].reset_index(drop=True)
+    audited = audited.astype({"model_rank": float, "truncated_rank": float})
     of_factors = [(row, users) for row, users in kept if row["entry"] == FACTORS.label]
     worst = worst_case.worst_cases(audited, of_factors)
     clean = {row["entry"]: users["nDCG"] for row, users in kept if row["threat_model"] == ""}

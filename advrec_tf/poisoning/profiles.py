@@ -222,6 +222,8 @@ class Profiles:
             )
             for group, items in popularity_groups(data).items()
         }
+        targets = np.array(self.targets, np.int64)
+        promoted = zip(data.item_ids[targets], data.item_counts[targets])
         return {
             "profiles": self.n_users,
             "clicks": len(self.items),
@@ -229,8 +231,8 @@ class Profiles:
             "clicks per profile: median": float(np.median(clicks)),
             "clicks per profile: most": int(clicks.max()),
             "clicks per real user: median": float(np.median(np.diff(data.indptr))),
-            "targets": ", ".join(map(str, data.item_ids[list(self.targets)])),
-            "profiles with a target": int(matrix[:, list(self.targets)].any(axis=1).sum()),
+            "targets": ", ".join(f"{item} ({count} clicks)" for item, count in promoted),
+            "profiles with a target": int(matrix[:, targets].any(axis=1).sum()),
             "distinct profiles": len(np.unique(matrix, axis=0)),
             "largest Jaccard with a real user: mean": float(jaccard.max(axis=1).mean()),
             "largest Jaccard with a real user: most": float(jaccard.max()),

@@ -12,6 +12,7 @@ from advrec_tf.defenses import CONVERSIONS, LowRank
 from advrec_tf.errors import UserError
 from advrec_tf.execution.runner import list_length
 from advrec_tf.poisoning import POISONING_ATTACKS, Plan, Profiles
+from advrec_tf.poisoning.reading import existing, read_profiles
 from advrec_tf.poisoning.settings import MODULES
 from advrec_tf.recommenders import PMFConfig, RecommenderConfig, WRMFConfig, recommender_config
 
@@ -25,14 +26,36 @@ def specs(
 ) -> list[PoisonedSpec]:
     """Return the spec of each data set.  Raises UserError for flags that do not fit together."""
     _check_values(values)
-    given = tuple(Profiles.load(Path(path)) for path in values["profiles"])
+    for path in values["profiles"]:
+        existing(path)
     if values.get("patches"):
         values = {**values, "patches": [patch_of(text) for text in values["patches"]]}
-    made = [_spec(values, data, output_dir, given) for data in datasets]
+    made = [_spec(values, data, output_dir, _given(values, data)) for data in datasets]
     for spec in made:
         _check_ratings(spec)
         _check_profiles(spec)
     return made
+
+
+def _given(values: dict[str, Any], data: Interactions) -> tuple[Profiles, ...]:
+    """Return the profiles of files.  Raises UserError for profiles without known targets."""
+    targets = _targets(values, data) or ()
+    given = tuple(read_profiles(path, data, targets) for path in values["profiles"])
+    for path, fakes in zip(values["profiles"], given):
+        if not fakes.targets:
+            raise UserError(f"{path} does not say what it promotes: add --target_ids=ID,...")
+    return given
+
+
+def _targets(values: dict[str, Any], data: Interactions) -> tuple[int, ...] | None:
+    """Return the items that --targets or --target_ids name, None without them."""
+    if values["target_ids"] is None:
+        return values["targets"]
+    numbers = {str(name): number for number, name in enumerate(data.item_ids)}
+    unknown = [name for name in values["target_ids"] if name not in numbers]
+    if unknown:
+        raise UserError(f"the target {unknown[0]!r} is no item of {data.name}")
+    return tuple(numbers[name] for name in values["target_ids"])
 
 
 def fixed_attacks(
@@ -99,8 +122,11 @@ def _victim_config(values: dict[str, Any], kind: type[RecommenderConfig]) -> Rec
 def _check_values(values: dict[str, Any]) -> None:
     if len(values["attack_seed"]) > 1:
         raise UserError("--attack_seed takes one value in this experiment")
-    if values["targets"] is not None and len(values["target_group"]) > 1:
-        raise UserError("--target_group must name one group beside --targets")
+    named = [flag for flag in ("targets", "target_ids") if values[flag] is not None]
+    if len(named) > 1:
+        raise UserError("--targets and --target_ids say the same: give one of them")
+    if named and len(values["target_group"]) > 1:
+        raise UserError(f"--target_group must name one group beside --{named[0]}")
     for group in values["target_group"]:
         if group not in GROUPS:
             raise UserError(f"--target_group must be of {', '.join(GROUPS)}, not {group!r}")
@@ -150,7 +176,7 @@ def _plan(values: dict[str, Any], data: Interactions, group: str) -> Plan:
     fakes = values["fakes"] or default
     if fakes > data.n_users:
         raise UserError(f"--fakes={fakes} are more than the {data.n_users} users of {data.name}")
-    targets = values["targets"]
+    targets = _targets(values, data)
     count = values["target_count"] or max(1, min(5, len(popularity_groups(data)[group])))
     if targets is None:
         targets = choose_targets(data, group, count, values["target_seed"])
