@@ -8,7 +8,6 @@ import contextlib
 import gzip
 import importlib
 import io
-import shutil
 import sys
 from itertools import chain
 from pathlib import Path
@@ -26,6 +25,7 @@ from advrec_tf.evaluation.verdicts import Verdict
 from advrec_tf.execution.records import read_record, write_record
 from advrec_tf.files import replacing, write_text
 from advrec_tf.leaderboard import (
+    board_page,
     comparison,
     convergence_page,
     summary,
@@ -67,7 +67,7 @@ def take(folder: Path, target: Path) -> None:
         print(f"{folder} is left out, because its run has not ended", file=sys.stderr)
         return
     if folder.parent.name == "robustness":
-        take_board(folder, target)
+        record["runs"] = take_board(folder, target) + record["runs"]
     else:
         _write(target, _tables(folder))
     for run in record["runs"]:
@@ -78,20 +78,37 @@ def take(folder: Path, target: Path) -> None:
     write_record(target / "config.json", record | {"shipped": True}, indent=None)
 
 
-def take_board(folder: Path, target: Path) -> None:
-    """Copy a leaderboard whose tables are made again, for the compared entry of this version."""
+def take_board(folder: Path, target: Path) -> list[dict]:
+    """Copy a leaderboard: the worst of each ensemble, its tests, its groups, and users' ranks.
+
+    Published entries that it lacks stay beside it, if they were measured with the same settings and
+    versions. Returns the runs that these come from.
+    """
     with contextlib.redirect_stdout(io.StringIO()):
-        importlib.import_module("experiments.leaderboard").report([folder])
-    copy_board(folder, target)
+        board_page.report([folder])
+    board, runs = user_ranks.read_board(folder), []
+    before = read_record(target / "config.json")
+    if before and before["config"] == (read_record(folder / "config.json") or {})["config"]:
+        published = user_ranks.read_board(target)
+        if set(published.rows["entry"]) - set(board.rows["entry"]):
+            board, runs = _joined(board, published), before["runs"]
+    write_board(board, target)
+    return runs
 
 
-def copy_board(folder: Path, target: Path) -> None:
-    """Copy a leaderboard: the worst of each ensemble, its tests, its groups, and users' ranks."""
-    tables = {name: read_results(folder, f"{name}.csv") for name in ("worst", "tests", "groups")}
+def write_board(board: user_ranks.Board, target: Path) -> None:
+    """Write the tables of a leaderboard as they are published, and users' ranks."""
+    tables = board_page.frames_of(board)
     _write(target, tables | {"worst": _as_shown(tables["worst"])})
-    if (folder / user_ranks.NAME).exists():
-        with replacing(target / user_ranks.NAME) as temporary:
-            shutil.copyfile(folder / user_ranks.NAME, temporary)
+    user_ranks.write_users(target, board)
+
+
+def _joined(board: user_ranks.Board, published: user_ranks.Board) -> user_ranks.Board:
+    """Return a board and the published entries that it lacks."""
+    others = published.rows[~published.rows["entry"].isin(board.rows["entry"])]
+    rows = pd.concat([board.rows, others], ignore_index=True)
+    keys = ["entry", "seed", "threat_model", "ball", "epsilon"]
+    return board._replace(rows=rows.sort_values(keys, ignore_index=True))
 
 
 def _tables(folder: Path) -> dict[str, pd.DataFrame]:

@@ -8,12 +8,13 @@ from advrec_tf.errors import UserError
 from advrec_tf.execution import storage
 from advrec_tf.execution.storage import write_csv
 from advrec_tf.leaderboard import comparison, protection, user_ranks, worst_case
+from advrec_tf.leaderboard.entries import COMPARED
 from advrec_tf.leaderboard.user_ranks import read_board
 from advrec_tf.leaderboard.worst_case import GROUPS
 from advrec_tf.reporting import read_results
 from published_runs import publish
 
-from boards import ENTRIES, FIRST, LEFT, USERS
+from boards import ENTRIES, LEFT, USERS
 
 QUARTERS = {by: np.repeat([1, 2, 3, 4], USERS // 4)[::step] for by, step in zip(GROUPS, (1, -1))}
 
@@ -87,26 +88,34 @@ def test_what_is_read_is_what_was_written(tmp_path):
 
 def test_tests_and_groups_can_be_made_again_from_what_ships(tmp_path):
     """Of any entry, from worst.csv.gz and users.npz alone."""
-    folder, target = tmp_path / "robustness" / "shop", tmp_path / "published" / "shop"
+    target = tmp_path / "published" / "shop"
     board = user_ranks.Board(ranked(), QUARTERS)
-    write_csv(folder / "worst.csv", board.rows[list(worst_case.DETAILS)])
-    write_csv(folder / "tests.csv", comparison.compared(board.rows, FIRST))
-    write_csv(folder / "groups.csv", protection.protected(*board))
-    user_ranks.write_users(folder, board)
-    publish.copy_board(folder, target)
+    publish.write_board(board, target)
     shipped = {name: read_results(target, f"{name}.csv") for name in ("tests", "groups")}
     for path in (target / "tests.csv", target / "groups.csv"):
         path.unlink()
     again = read_board(target)
     assert sorted(path.name for path in target.iterdir()) == ["users.npz", "worst.csv.gz"]
     for name, made in (
-        ("tests", comparison.compared(again.rows, FIRST)),
+        ("tests", comparison.compared(again.rows, COMPARED.label)),
         ("groups", protection.protected(*again)),
     ):
         pd.testing.assert_frame_equal(
             shipped[name].drop(columns="dataset"), made, rtol=1e-4, atol=1e-12, check_dtype=False
         )
     assert not comparison.compared(again.rows, "AMF").empty
+
+
+def test_published_entries_stay_beside_new_ones(tmp_path):
+    board = user_ranks.Board(ranked(), QUARTERS)
+    of_amf = board.rows["entry"] == "AMF"
+    parts = [board._replace(rows=board.rows[chosen]) for chosen in (of_amf, ~of_amf)]
+    joined = publish._joined(*parts)
+    keys = ["entry", "seed", "threat_model", "ball", "epsilon"]
+    expected = board.rows.sort_values(keys, ignore_index=True)
+    pd.testing.assert_frame_equal(joined.rows, expected, check_dtype=False)
+    again = publish._joined(board, parts[0])
+    assert len(again.rows) == len(board.rows)  # a new row replaces the published one
 
 
 def test_a_board_of_real_size_is_small(tmp_path):

@@ -33,19 +33,23 @@ def report(folders: list[Path]) -> None:
             print(f"advrec: {name} {message}", file=sys.stderr)
         kept = read_users(folder)
         worst, quarters = worst_case.worst_cases(measured, kept), worst_case.quarters(kept)
-        frames = {
-            "leaderboard": worst[list(COLUMNS)],
-            "worst": worst[list(DETAILS)],
-            "tests": comparison.compared(worst, COMPARED.label),
-            "groups": protection.protected(worst, quarters),
-        }
-        for name, frame in frames.items():
+        write_csv(folder / "leaderboard.csv", worst[list(COLUMNS)])
+        for name, frame in frames_of(user_ranks.Board(worst, quarters)).items():
             write_csv(folder / f"{name}.csv", frame)
         has_certificates = worst["certified_nDCG"].notna().any()  # each user has one test item
         if has_certificates and worst["k"].max() <= user_ranks.MAX_RANK:
             user_ranks.write_users(folder, user_ranks.Board(worst, quarters))
         _write_records(folder / "entries", records(worst, read_record(folder / "config.json")))
         render(folder, COMPARED.label)
+
+
+def frames_of(board: user_ranks.Board) -> dict[str, pd.DataFrame]:
+    """Return the tables that a leaderboard is rendered from, by the names of their files."""
+    return {
+        "worst": board.rows[list(DETAILS)],
+        "tests": comparison.compared(board.rows, COMPARED.label),
+        "groups": protection.protected(board.rows, board.quarters),
+    }
 
 
 def records(rows: pd.DataFrame, record: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
