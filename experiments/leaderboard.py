@@ -1,6 +1,7 @@
 """A leaderboard of factors under an ensemble of attacks, in an epsilon that no scale changes."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.execution.runner import Experiment, list_length
 from advrec_tf.files import plain_name
-from advrec_tf.leaderboard import auditing
+from advrec_tf.leaderboard import auditing, doubts
 from advrec_tf.leaderboard.board_page import render, report
 from advrec_tf.leaderboard.entries import Entry, parse_entry
 from advrec_tf.recommenders.alignment import Rows, aligned
@@ -60,11 +61,17 @@ def specs(
 
 
 def _fitting(name: str, own: Factors, data: Interactions, rows: Rows) -> Pair:
-    """Return given factors that fit the data. Raises UserError with their name for others."""
+    """Return given factors that fit the data, and say on stderr what is doubtful about them.
+
+    Raises UserError with their name for others.
+    """
     try:
-        return auditing.checked(*aligned(own, data, rows), data)[:2]
+        P, Q, _ = auditing.checked(*aligned(own, data, rows), data)
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
+    for doubt in doubts.doubts(P, Q, data):
+        print(f"advrec: {name}: {doubt}", file=sys.stderr)
+    return P, Q
 
 
 def _read_own(text: str) -> tuple[str, Factors]:

@@ -137,9 +137,23 @@ def _latest_of_pairs(
     Train pairs come before test pairs, each in sorted order.  A blank timestamp is the oldest.
     """
     pairs = (is_test * (users.max(initial=0) + 1) + users) * (items.max(initial=0) + 1) + items
+    order, ordered = _sorted(pairs)
+    if np.all(ordered[1:] > ordered[:-1]):
+        return order  # no pair occurs twice
     age = np.where(np.isnan(timestamps), -np.inf, timestamps)
-    latest = highest_of_each(pairs, age, np.argsort(pairs, kind="stable"))
+    latest = highest_of_each(pairs, age, order)
     return latest[np.diff(pairs[latest], append=-1) != 0]
+
+
+def _sorted(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the order of integers from 0 up, equal ones as they stand, and these in that order."""
+    bits = len(values).bit_length()
+    if int(values.max(initial=0)).bit_length() + bits > 63:
+        order = np.argsort(values, kind="stable")
+        return order, values[order]
+    # Value and position in one number: sorting numbers is several times as fast as their order.
+    keys = np.sort((values << bits) | np.arange(len(values)))
+    return keys & ((1 << bits) - 1), keys >> bits
 
 
 def _held_out(

@@ -41,7 +41,8 @@ def check_config(folder: Path, before: dict, config: dict) -> None:
         if before.get(name) != config.get(name):
             text = difference(name, before.get(name), config.get(name))
             raise UserError(
-                f"{folder} holds results of another config ({text}): choose another --output_dir"
+                f"{folder} holds results of another config ({text}): choose another --output_dir, "
+                "or remove this folder"
             )
 
 
