@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from advrec_tf.data.columns import FIELDS
+from advrec_tf.data.integers import read_integers
 from advrec_tf.data.reading import Reading
 from advrec_tf.data.scans import Scan, select
 from advrec_tf.errors import UserError
@@ -51,6 +52,8 @@ def read_fields(connection: duckdb.DuckDBPyConnection, scan: Scan, reading: Read
     Raises UserError with file and line for a blank id, for a rating or time that is no number
     from 0 up, and with --ids=integer for an id that is no integer.
     """
+    if reading.ids == "auto" and (plain := read_integers(scan)):
+        return _of_plain(scan, plain)
     expressions: dict[str, str] = {}
     for field in IDS:
         expressions |= _id_expressions(scan, field, reading.ids)
@@ -66,6 +69,16 @@ def read_fields(connection: duckdb.DuckDBPyConnection, scan: Scan, reading: Read
             rating, timestamp = None, rating
     reader.check()
     return Fields(user, item, rating, timestamp, reader.dates, reader.integers_as_floats)
+
+
+def _of_plain(scan: Scan, arrays: dict[str, np.ndarray]) -> Fields:
+    """Return the fields of a plain table.  Where nothing says so, a third column may be a time."""
+    rating, timestamp = (arrays.get(field) for field in FIELDS[2:])
+    if scan.guessed and timestamp is None and rating is not None and _are_epochs(rating):
+        rating, timestamp = None, rating
+    if timestamp is not None:
+        timestamp = timestamp.astype(np.float64)
+    return Fields(arrays["user"], arrays["item"], rating, timestamp, False, {})
 
 
 def line_numbers(scan: Scan, count: int) -> np.ndarray:
