@@ -211,7 +211,7 @@ class _Reader:
         no_number = ~np.isfinite(values) & ~(blank & (field == "timestamp"))
         if no_number.any() and self._may_be_dates(field):
             dates, no_date = self._read_dates(field, blank)
-            if not no_date.any():
+            if not no_date.any() and not blank.all():
                 self.dates = True
                 return dates
         why = "is not a number"
