@@ -78,3 +78,15 @@ def test_named_orders():
             aligned(Factors(TABLE[:2], TABLE), SHOP, (name, None))
     with pytest.raises(UserError, match="2 rows, .*LightFM model with item features"):
         aligned(Factors(TABLE, TABLE[:2]), SHOP)
+
+
+def test_items_that_training_lacks_get_rows_of_zeros(capsys):
+    """Item d is held out and nobody has it in train, so no library knows it."""
+    train = frame_of([(1, "a"), (1, "b"), (2, "a"), (2, "c")])
+    shop = Interactions.from_frames(train, frame_of([(1, "d"), (2, "b")]))
+    own = Factors(TABLE[:2], 1 + TABLE, np.array(["1", "2"]), np.array(["c", "a", "b"]))
+    _, Q = aligned(own, shop)
+    assert Q.tolist() == [[3, 4], [5, 6], [1, 2], [0, 0]]
+    assert "1 items without training interactions have rows of zeros" in capsys.readouterr().err
+    with pytest.raises(UserError, match="item b has no row"):
+        aligned(own._replace(item_ids=np.array(["c", "a", "x"])), shop)

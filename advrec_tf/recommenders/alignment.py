@@ -1,5 +1,6 @@
 """Rows of factors in the order of the data's ids."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -51,9 +52,31 @@ def _aligned(
         return table[_rows_of(ids, row_of, str(rows), side)]
     if own_ids is not None:
         row_of = dict(zip(map(str, own_ids), range(len(own_ids))))
+        table, row_of = _with_unseen(side, table, row_of, data)
         return table[_rows_of(ids, row_of, "the factors' own ids", side)]
     _check_count(side, table, ids)
     return table
+
+
+def _with_unseen(
+    side: str, table: np.ndarray, row_of: dict[str, int], data: Interactions
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Return the table with a row of zeros for items that the training part does not have.
+
+    A library that has seen the training part alone does not know them.
+    """
+    if side != "item":
+        return table, row_of
+    unseen = [str(name) for name in data.item_ids[data.item_counts == 0]]
+    unknown = [name for name in unseen if name not in row_of]
+    if not unknown:
+        return table, row_of
+    print(
+        f"advrec: {len(unknown)} items without training interactions have rows of zeros",
+        file=sys.stderr,
+    )
+    zeros = np.zeros((1, table.shape[1]), table.dtype)
+    return np.vstack([table, zeros]), row_of | dict.fromkeys(unknown, len(table))
 
 
 def order_of(data: Interactions, side: str, name: str) -> np.ndarray:

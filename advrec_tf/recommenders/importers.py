@@ -43,7 +43,7 @@ class Factors(NamedTuple):
 def factors_of(model: Any) -> Factors:
     """Return the factors whose products p_u . q_i give the lists of a model.
 
-    model: a trained model of implicit, cornac, LightFM or Surprise, or a dict of arrays.
+    model: a trained model of implicit, Cornac, LightFM, LensKit or Surprise, or a dict of arrays.
     Items' biases become one more column of Q, with ones in P.  Users' biases and means are
     dropped, because they change no list.  Models that know the ids of their rows keep them.
     Raises UserError for a model without factors.
@@ -166,6 +166,9 @@ def _ids_of(owner: dict[str, Any]) -> tuple[np.ndarray | None, np.ndarray | None
             users, items = (holder.get(name) or {} for name in names)
             if users and items:
                 return _in_order(users), _in_order(items)
+    vocabularies = [owner.get(name) for name in ("users", "items")]  # LensKit
+    if all(hasattr(each, "ids") for each in vocabularies):
+        return np.asarray(vocabularies[0].ids(), str), np.asarray(vocabularies[1].ids(), str)
     return None, None
 
 

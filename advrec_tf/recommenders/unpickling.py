@@ -104,8 +104,8 @@ def _reconstructed(*_: Any) -> Opaque:
     return Opaque()
 
 
-def _mapping(*entries: Any) -> dict:
-    return dict(*entries)
+class _Mapping(dict):
+    """An OrderedDict, which may have attributes, as PyTorch's state dicts do."""
 
 
 def _tensor(storage: np.ndarray, offset: int, size: Any, stride: Any, *_: Any) -> np.ndarray:
@@ -133,7 +133,7 @@ _NAMES: dict[str, Callable] = {
     "_codecs.encode": _encode,
     "copy_reg._reconstructor": _reconstructed,
     "copyreg._reconstructor": _reconstructed,
-    "collections.OrderedDict": _mapping,
+    "collections.OrderedDict": _Mapping,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": _parameter,
 }
