@@ -99,6 +99,8 @@ def take_board(folder: Path, target: Path) -> list[dict]:
 def write_board(board: user_ranks.Board, target: Path) -> None:
     """Write the tables of a leaderboard as they are published, and users' ranks."""
     tables = board_page.frames_of(board)
+    for table in tables.values():  # which says itself what its rows are about
+        table.insert(0, "dataset", target.name)
     _write(target, tables | {"worst": _as_shown(tables["worst"])})
     user_ranks.write_users(target, board)
 

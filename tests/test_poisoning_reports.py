@@ -204,11 +204,11 @@ def test_published_values_stand_beside_the_papers_setting_alone(rows):
 
 def test_bars_of_several_recommenders_are_told_apart(rows):
     table = tables.summary(read_results(rows)).query("defense == 'none'")
-    first = plots.poison_figure(table).axes[0].get_xticklabels()
+    first = plots.poison_figure(table).axes[0].get_yticklabels()
     both = (
         plots.poison_figure(pd.concat([table, table.assign(model="other")]))
         .axes[0]
-        .get_xticklabels()
+        .get_yticklabels()
     )
     assert (
         len(both) == 2 * len(first)
@@ -270,7 +270,7 @@ def test_the_page_of_poison_tells_attack_seeds_apart_where_there_are_several(tmp
         pages[name] = (tmp_path / name / "report.md").read_text()
         ticks = [
             text.get_text()
-            for text in plots.poison_figure(tables.summary(table)).axes[0].get_xticklabels()
+            for text in plots.poison_figure(tables.summary(table)).axes[0].get_yticklabels()
         ]
         assert (
             ticks

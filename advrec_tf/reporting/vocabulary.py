@@ -24,6 +24,8 @@ COLORS = {
     "real": "#e45756",
     "fake": "#4c78a8",
     "no attack": "#444444",
+    "WRMF": "#2f4b7c",
+    "PMF": "#d4650f",
 }
 _MORE_COLORS = ("#bab0ac", "#eeca3b", "#ff9da6", "#9c755f", "#2f4b7c")
 STYLES = ("-", "--", "-.", ":")

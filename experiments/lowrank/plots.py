@@ -46,7 +46,7 @@ def trajectory_figure(name: str, trajectory: pd.DataFrame) -> Figure:
 
 
 def poison_figure(table: pd.DataFrame) -> Figure:
-    """Draw target HR and HR of every attack, with published values as marks.
+    """Draw target HR and HR of every attack, a line each, with published values as marks.
 
     table: from `tables.summary`
     """
@@ -55,10 +55,16 @@ def poison_figure(table: pd.DataFrame) -> Figure:
         part = table[table["metric"] == metric]
         several = [name for name in ("group", "model") if part[name].nunique() > 1]
         names = _labels(part, ["attack", *seed_column(part), *several], ", ")
-        bars(axis, range(len(part)), part, "measured", color=color_of("measured"))
-        axis.set_xticks(range(len(part)), names, rotation=45, ha="right", fontsize=8)
-        axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")
+        lines, reach = np.arange(len(part)), {"xerr": part["sd"].fillna(0)}
+        axis.barh(lines, part["mean"], 0.7, color=color_of("measured"), label="measured", **reach)
+        known = part["published"].notna().to_numpy()
+        if known.any():
+            style = {"color": color_of("published"), "markersize": 4, "label": "published"}
+            axis.plot(part["published"][known], lines[known], "D", **style)
+        axis.set_yticks(lines, names if axis is axes[0, 0] else [""] * len(lines), fontsize=8)
+        axis.set(xlabel=f"{metric}@{table['k'].iloc[0]:.0f}", ylim=(len(lines) - 0.5, -0.5))
     legend(figure, axes)
+    figure.set_size_inches(8, 1.6 + 0.22 * len(lines))
     return figure
 
 

@@ -202,12 +202,13 @@ def parts_figure(rows: pd.DataFrame) -> Figure:
             axis.errorbar(part["change"], y, xerr=reach, label=model, **style)
         axis.axvline(0, color="grey", linewidth=1)
         axis.set_xscale("symlog", linthresh=10)
+        axis.margins(x=0.1)
         axis.set_xlabel(f"{measure}, change in %")
         axis.set_yticks(range(len(pairs)), [""] * len(pairs), fontsize=8)
     labels = [f"{before} \u2192 {after}" for before, after in pairs]
     axes[0, 0].set_yticks(range(len(pairs)), labels, fontsize=8)
     axes[0, -1].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.set_size_inches(13, 4.8)
+    figure.set_size_inches(14, 4.8)
     return figure
 
 

@@ -61,10 +61,9 @@ def report(folders: list[Path]) -> None:
     for folder in dict.fromkeys(parents):
         losses = loss_slopes.losses_of(folder)
         readings = loss_slopes.readings(losses)
-        pictures = {
-            "characteristics.png": characteristics_plots.losses_figure(losses),
-            "readings.png": characteristics_plots.readings_figure(readings),
-        }
+        pictures = {"characteristics.png": characteristics_plots.losses_figure(losses)}
+        if curves := characteristics_plots.readings_figure(readings):
+            pictures["readings.png"] = curves
         with locked(folder):
             write_csv(folder / "losses.csv", losses)
             write_csv(folder / "readings.csv", readings)

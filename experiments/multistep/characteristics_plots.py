@@ -56,14 +56,17 @@ def _points_and_line(axis: Axes, part: pd.DataFrame, fit: pd.Series, attack: str
     axis.plot(ends, fit["intercept"] + fit["slope"] * ends, "-", **style)
 
 
-def readings_figure(readings: pd.DataFrame) -> Figure:
+def readings_figure(readings: pd.DataFrame) -> Figure | None:
     """Return PGD's slopes over density along the iterations, with 95% intervals.
 
+    None where too few sub-samples were measured for a slope.
     A panel for each model, a curve for each epsilon. readings: of `loss_slopes.readings`.
     """
     metric = loss_slopes.LOSSES["relative_loss"]
     rows = readings[(readings["metric"] == metric) & (readings["iterations"] > 0)]
     rows = first_selection(rows)
+    if rows["slope"].isna().all():
+        return None
     figure, axes = panels(1, len(MODELS))
     for axis, model in zip(axes[0], MODELS):
         for index, (epsilon, part) in enumerate(rows[rows["model"] == model].groupby("epsilon")):
