@@ -51,7 +51,7 @@ def specs(
                 seeds=values["seed"],
                 entries=list(dict.fromkeys(asked)),
                 factors={
-                    name: _fitting(name, own, data, rows) for name, own in own_factors.items()
+                    name: _fitting(name, given, data, rows) for name, given in own_factors.items()
                 },
                 training=TrainingSpec(data=data, output_dir=output_dir, **settings),
                 k=list_length(values, data),
@@ -60,13 +60,13 @@ def specs(
     return boards
 
 
-def _fitting(name: str, own: Factors, data: Interactions, rows: Rows) -> Pair:
+def _fitting(name: str, given: Factors, data: Interactions, rows: Rows) -> Pair:
     """Return given factors that fit the data, and say on stderr what is doubtful about them.
 
     Raises UserError with their name for others.
     """
     try:
-        P, Q, _ = auditing.checked(*aligned(own, data, rows), data)
+        P, Q, _ = auditing.checked(*aligned(given, data, rows), data)
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
     for doubt in doubts.doubts(P, Q, data):

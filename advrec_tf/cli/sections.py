@@ -15,16 +15,14 @@ from advrec_tf.cli.experiments import (
     WITH_DATA,
     WITH_VICTIMS,
 )
+from advrec_tf.cli.factor_options import AuditOptions, BoardOptions, RowOptions
 from advrec_tf.cli.options import (
-    AuditOptions,
-    BoardOptions,
     DataOptions,
     DefenseOptions,
     EpochOptions,
     PerturbationOptions,
     PoisonedRecommenderOptions,
     PoisoningOptions,
-    RowOptions,
     RunOptions,
     SelectionOptions,
 )

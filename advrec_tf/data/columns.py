@@ -68,17 +68,17 @@ def positions_of(
 
 def _known(where: str, names: list[str]) -> dict[str, int]:
     """Return the positions of the names that are known. Raises UserError for two of one field."""
-    found: dict[str, list[int]] = {}
+    by_field: dict[str, list[int]] = {}
     for position, name in enumerate(names):
         for field, known in _HEADERS.items():
             if _key(name) in known:
-                found.setdefault(field, []).append(position)
-    if not {"user", "item"} <= found.keys():
+                by_field.setdefault(field, []).append(position)
+    if not {"user", "item"} <= by_field.keys():
         raise UserError(
             f"{where}: a header without a user and an item: "
             f"say with --columns which of {', '.join(names)} are which"
         )
-    for field, positions in found.items():
+    for field, positions in by_field.items():
         if len(positions) > 1:
             candidates = [names[position] for position in positions]
             say = candidates[0] if len(set(candidates)) > 1 else positions[0]
@@ -87,7 +87,7 @@ def _known(where: str, names: list[str]) -> dict[str, int]:
                 f"{', '.join(candidates)}; say --columns=user=...,item=..., with {field}={say} "
                 "for one of them"
             )
-    return {field: found[field][0] for field in FIELDS if field in found}
+    return {field: by_field[field][0] for field in FIELDS if field in by_field}
 
 
 def _named(where: str, names: list[str], columns: Columns) -> dict[str, int]:

@@ -94,8 +94,8 @@ def line_numbers(scan: Scan, count: int) -> np.ndarray:
             starts = [end + 1 for end, row in zip(ends, ends[1:])]
         else:
             starts = [number for number, line in enumerate(file, 1) if line.strip("\r\n")]
-    found = np.array(starts[scan.first_line - 1 :])
-    return found[:count] if len(found) >= count else numbers
+    starting_lines = np.array(starts[scan.first_line - 1 :])
+    return starting_lines[:count] if len(starting_lines) >= count else numbers
 
 
 def _are_epochs(values: np.ndarray) -> bool:

@@ -52,13 +52,14 @@ def fields_of(
 
 
 def without_cold(train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
-    """Return the test rows whose user and whose item are in train."""
+    """Return the test rows whose user and whose item are in train; attrs say how many are not."""
     known = np.ones(len(test), bool)
     for field in ("user", "item"):
         codes, _ = _numbered([train, test], field, "")
         known &= np.isin(codes[len(train) :], codes[: len(train)])
     left = test[known]
-    left.attrs = test.attrs
+    dropped = f"{len(test) - len(left):,} test rows of unknown users or items dropped"
+    left.attrs = test.attrs | {"dropped": [dropped]}
     return left
 
 
@@ -79,12 +80,12 @@ def _numbered(frames: list[pd.DataFrame], field: str, name: str) -> tuple[np.nda
     _check_kinds(frames, field)
     texts = [column.astype(str).astype("category") for column in columns]
     union = pd.api.types.union_categoricals(texts)
-    places, used = _ranked(union.codes.astype(np.int64))
+    codes, used = _ranked(union.codes.astype(np.int64))
     names = np.asarray(union.categories[used], str)
     order = np.argsort(names)
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    return rank[places], names[order]
+    return rank[codes], names[order]
 
 
 def _holds_integers(column: pd.Series) -> bool:

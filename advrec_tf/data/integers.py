@@ -49,7 +49,7 @@ def _is_plain(scan: Scan) -> bool:
     """Return whether every line has as many separators, and integers look like such."""
     text = scan.text
     assert text is not None
-    integers = [place for field, place in scan.positions.items() if field != "rating"]
+    integers = [position for field, position in scan.positions.items() if field != "rating"]
     separators, rest = 0.0, b"\n"  # a chunk begins with the end of the line before
     header_lines = scan.first_line - 1
     with open(text.path, "rb") as file:
@@ -80,10 +80,10 @@ def _separators_of_plain(chunk: bytes, separator: str, integers: list[int]) -> f
             return math.nan
     if any(byte in chunk for byte in _OF_FLOATS):
         points = np.flatnonzero(np.isin(here, list(_OF_FLOATS)))
-        places = np.flatnonzero(here == ord(separator))
+        positions = np.flatnonzero(here == ord(separator))
         starts = np.flatnonzero(here == _NEWLINE)
         lines = starts[np.searchsorted(starts, points) - 1]
-        columns = np.searchsorted(places, points) - np.searchsorted(places, lines)
+        columns = np.searchsorted(positions, points) - np.searchsorted(positions, lines)
         if np.isin(columns, integers).any():
             return math.nan
     return chunk.count(separator.encode())

@@ -110,8 +110,8 @@ class Interactions:
             for name in (f"{part}_items", f"{part}_ratings", f"{part}_timestamps"):
                 if getattr(self, name, None) is not None:
                     parts[name] = getattr(self, name)[taken]
-        own = {"user_ids": self.user_ids[chosen], "user_order": None}
-        return replace(self, **parts, n_users=len(chosen), **own)
+        ids = {"user_ids": self.user_ids[chosen], "user_order": None}
+        return replace(self, **parts, n_users=len(chosen), **ids)
 
     def validation(self, seed: int = 0) -> "Interactions":
         """Return the train interactions, with each user's last one held out as the test item.

@@ -49,22 +49,17 @@ def load(
 ) -> Interactions:
     """Return a data set by name (see NAMES), or own data from a table or a folder.
 
-    A named set is read from `data_dir`/name, in its original layout or pre-split (trainingset.tsv
-    and testset.tsv).  If it is missing, it is downloaded to this folder.  It is `registered` if it
-    has the published sizes.
-    A path is that of a folder with train and test tables, or of a table.  The table is split here,
-    unless `test` is the test table.  The data are named by the path's stem, after "own-" if this
-    is one of NAMES.
+    A named set is read from `data_dir`/name, in its original layout or pre-split.  It is downloaded
+    to this folder if it is missing, and `registered` if it has the published sizes.
+    A path is that of a folder with train and test tables, or of a table, which is split here unless
+    `test` is the test table.  The data are named by the path's stem, after "own-" for one of NAMES.
 
     split: "last", "random" or "80:20"; it and `seed` choose what is held out; columns, reading: see
     `read_table`; sizes: the arguments of `synthetic`.
     Raises UserError, in one line, for input that is missing or malformed.
     """
     check_seed(seed)
-    if "\0" in name:
-        raise UserError("a path holds no zero bytes")
-    if test is not None and not Path(name).is_file():
-        raise UserError(f"a test table goes with a train table of one's own, not with {name}")
+    _check_path(name, test)
     if name == "synthetic":
         return synthetic(**sizes, seed=seed, split=split)
     if name in SOURCES:
@@ -74,20 +69,27 @@ def load(
         tables = _own_tables(Path(name), test)
     known_name = name if name in SOURCES else _own_name(name)
     frames = [read_table(path, columns, reading) for path in tables]
-    said = [frames[0].attrs["read"], _split_of(frames, tables, split)]
     if len(frames) == 2 and reading.cold == "drop":
-        known = without_cold(*frames)
-        said.append(f"{len(frames[1]) - len(known):,} test rows of unknown users or items dropped")
-        frames[1] = known
+        frames[1] = without_cold(*frames)
     built = Interactions.from_frames(*frames, name=known_name, split=split, seed=seed)
     registered = name in SOURCES and _has_sizes_of(built, SOURCES[name])
-    return replace(built, registered=registered, source=Path(name).name, read="; ".join(said))
+    said = f"{frames[0].attrs['read']}; {_split_of(frames, split)}"
+    return replace(built, registered=registered, source=Path(name).name, read=said)
 
 
-def _split_of(frames: list[pd.DataFrame], tables: tuple[Path, ...], split: str | None) -> str:
-    """Say how the test part was made."""
+def _check_path(name: str, test: str | Path | None) -> None:
+    """Raise UserError for no path, and for a test table beside what is no table."""
+    if "\0" in name:
+        raise UserError("a path holds no zero bytes")
+    if test is not None and not Path(name).is_file():
+        raise UserError(f"a test table goes with a train table of one's own, not with {name}")
+
+
+def _split_of(frames: list[pd.DataFrame], split: str | None) -> str:
+    """Say how the test part was made, and what was left out of it."""
     if len(frames) == 2:
-        return f"test: {tables[1].name}"
+        test = frames[1].attrs
+        return "; ".join([f"test: {Path(test['path']).name}", *test.get("dropped", ())])
     if split in (None, "last"):
         return "split: last by time" if "timestamp" in frames[0] else "split: one at random"
     return f"split: {split}"

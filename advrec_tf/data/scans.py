@@ -90,12 +90,12 @@ def text_scans(
     positions = positions_of(f"{path}, line 1", names, columns, header)
     if header and text.lines < 2:
         raise UserError(f"{path}, line 2: there is a header and nothing else")
-    own, first = [f"c{n}" for n in range(len(names))], 1 + header
+    names_in_sql, first = [f"c{n}" for n in range(len(names))], 1 + header
     types = ["VARCHAR"] * len(names)
     scans = []
     for each in (quote, "" if quote else '"'):
         relation = _csv(text.path, separator, each, len(names), skip=int(header))
-        scan = Scan(path, relation, own, types, positions, names, header, first, text)
+        scan = Scan(path, relation, names_in_sql, types, positions, names, header, first, text)
         guessed = columns is None and not header
         scans.append(scan._replace(separator=separator, quote=each, guessed=guessed))
     return scans

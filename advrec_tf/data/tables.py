@@ -154,14 +154,14 @@ def _frame(scan: Scan, fields: Fields, reading: Reading) -> pd.DataFrame:
 
 def _places(scan: Scan, fields: Fields) -> list[str]:
     """Return which column each field was read from."""
-    places = []
+    columns = []
     for field, position in scan.positions.items():
         name = scan.shown[position] if scan.header else f"column {position + 1}"
         if field not in fields.by_name:
             field = "timestamp"  # an unnamed third column of times
         dates = " (dates)" if field == "timestamp" and fields.dates else ""
-        places.append(f"{field}={name}{dates}")
-    return places
+        columns.append(f"{field}={name}{dates}")
+    return columns
 
 
 def _unused(scan: Scan) -> str:

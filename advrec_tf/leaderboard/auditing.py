@@ -91,11 +91,11 @@ class Audit(NamedTuple):
                     f"An attacker who {THREAT_MODELS[threat_model]} takes half of it {size}."
                 )
         if self.best is not None:
-            own, best = self.variants.iloc[0], self.best
+            as_given, best = self.variants.iloc[0], self.best
             lines.append(
                 f"What helps: {best['change']}, these factors keep {best['left']:.4f} of "
                 f"{best['nDCG']:.4f} at epsilon {summary.VERDICT_EPSILON:g} (as they are: "
-                f"{own['left']:.4f} of {own['nDCG']:.4f}). --export=FILE.npz saves them."
+                f"{as_given['left']:.4f} of {as_given['nDCG']:.4f}). --export=FILE.npz saves them."
             )
         return "\n".join(lines)
 

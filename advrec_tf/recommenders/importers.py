@@ -48,12 +48,12 @@ def factors_of(model: Any) -> Factors:
     dropped, because they change no list.  Models that know the ids of their rows keep them.
     Raises UserError for a model without factors.
     """
-    found = _tables(model)
-    if found is None:
+    tables = _tables(model)
+    if tables is None:
         arrays = _attributes(model)
         names = ", ".join(sorted(map(str, arrays))[:12]) or "nothing"
         raise UserError(f"no factors of users and items among {names}")
-    P, Q, owner = found
+    P, Q, owner = tables
     user_ids, item_ids = _ids_of(owner)
     return Factors(P, Q, _trimmed(user_ids, P, "user"), _trimmed(item_ids, Q, "item"))
 
@@ -112,8 +112,8 @@ def _tables(model: Any, depth: int = 2) -> tuple[np.ndarray, np.ndarray, dict] |
         P, Q = (_table(arrays[name], name) for name in pair)
         return P, Q, arrays
     for part in arrays.values() if depth else ():
-        if found := _tables(part, depth - 1):
-            return found
+        if tables := _tables(part, depth - 1):
+            return tables
     return None
 
 
@@ -166,9 +166,10 @@ def _ids_of(owner: dict[str, Any]) -> tuple[np.ndarray | None, np.ndarray | None
             users, items = (holder.get(name) or {} for name in names)
             if users and items:
                 return _in_order(users), _in_order(items)
-    vocabularies = [owner.get(name) for name in ("users", "items")]  # LensKit
+    vocabularies: list[Any] = [owner.get(name) for name in ("users", "items")]  # of LensKit
     if all(hasattr(each, "ids") for each in vocabularies):
-        return np.asarray(vocabularies[0].ids(), str), np.asarray(vocabularies[1].ids(), str)
+        user_ids, item_ids = (np.asarray(each.ids(), str) for each in vocabularies)
+        return user_ids, item_ids
     return None, None
 
 
