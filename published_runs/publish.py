@@ -175,7 +175,7 @@ def render(published: Path) -> dict[Path, str]:
     _, verdicts = lowrank_claims.report(LowRankEvidence.of(published / "lowrank"))
     tables = folders["table1"]
     evidence = [Evidence.of(published / "multi_step", folder.name) for folder in tables]
-    by_data_set = claims.judged(evidence)
+    by_data_set = claims.verdicts_by_data_set(evidence)
     note = verdict_table.note([*chain(*by_data_set.values())])
     multi_step = [_of_data_set(folder, by_data_set[folder.name]) for folder in tables]
     boards = [f"## {folder.name}\n\n{_of_board(folder)}\n" for folder in folders["robustness"]]

@@ -1,5 +1,8 @@
 """Data sets and tables that tests make by hand."""
 
+import io
+import zipfile
+
 import numpy as np
 import pandas as pd
 
@@ -49,3 +52,12 @@ def random_problem(seed, n_users=9, n_items=14, ties=True):
     shape = n_users + n_items, 2
     values = rng.integers(-1, 2, shape) if ties else rng.normal(size=shape)
     return values[:n_users].astype(np.float32), values[-built.n_items :].astype(np.float32), built
+
+
+def zipped(**files):
+    """Return a .zip of these texts."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(f"{name}.csv", text)
+    return content.getvalue()

@@ -89,7 +89,7 @@ def test_cells_are_tested_in_pairs_of_seeds(verdicts):
 def test_every_part_of_a_claim_counts_not_the_best_one():
     """PGD more than halves PR and nDCG; RE keeps 60% of FGSM's."""
     kept = np.array([0.59, 0.61, 0.6, 0.58, 0.62])
-    verdicts = judged(Evidence("ml-1m", cells(**{"BPR-MF RE pgd": 0.9 * kept})))
+    verdicts = verdicts_by_data_set(Evidence("ml-1m", cells(**{"BPR-MF RE pgd": 0.9 * kept})))
     twice = verdicts["PGD reduces BPR-MF's accuracy by more than 2 times compared to FGSM"]
     assert twice.word is Word.FAILS
     means = {part.label: part.mean for part in twice.parts}
@@ -99,10 +99,12 @@ def test_every_part_of_a_claim_counts_not_the_best_one():
 
 def test_pgd_against_bim_is_one_equality_a_model():
     """One seed 12% off neither fails nor is hidden by the mean of the others."""
-    same = judged(Evidence("ml-1m", cells()))["AMF: PGD has no clear advantage over BIM"]
+    same = verdicts_by_data_set(Evidence("ml-1m", cells()))[
+        "AMF: PGD has no clear advantage over BIM"
+    ]
     change = 100 * (0.39 / 0.4 * NOISE - 1)
     assert same.parts[0].mean == pytest.approx(change.mean()) and same.word is Word.HOLDS
-    far = judged(Evidence("ml-1m", cells(**{"BPR-MF nDCG pgd": 0.2})))
+    far = verdicts_by_data_set(Evidence("ml-1m", cells(**{"BPR-MF nDCG pgd": 0.2})))
     assert far["BPR-MF: PGD has no clear advantage over BIM"].word is Word.FAILS
     assert far["AMF: PGD has no clear advantage over BIM"].word is Word.HOLDS
 
@@ -120,7 +122,7 @@ def test_the_size_of_the_rise_of_coverage_is_judged(verdicts):
     assert rise.parts[0].mean == pytest.approx(76, abs=0.01) and rise.word is Word.HOLDS
     small = iterations()
     small.loc[(small["iterations"] <= 25) & (small["attack"] == "bim"), "ICov"] *= 1073 / 1760
-    rise = judged(Evidence("ml-1m", None, small))[rise.claim.sentence]
+    rise = verdicts_by_data_set(Evidence("ml-1m", None, small))[rise.claim.sentence]
     assert rise.parts[0].mean == pytest.approx(7.3, abs=0.01) and rise.word is Word.FAILS
     lowest = verdicts["and falls to a minimum of 1,948, which is 31% of the initial"]
     assert lowest.parts[0].mean == pytest.approx(40, abs=0.01)
@@ -194,7 +196,7 @@ def test_a_page_is_corrected_over_all_of_its_data_sets():
     evidence = [Evidence(name, cells()) for name in ("ml-1m", "lastfm-2k")]
     answer, alone = claims.report(evidence[:1])
     assert answer.startswith("ml-1m: Of 38 claims ") and answer.endswith(" are not measured.")
-    together = claims.judged(evidence)
+    together = claims.verdicts_by_data_set(evidence)
     assert set(together) == {"ml-1m", "lastfm-2k"}
     pages = alone, claims.table("ml-1m", together["ml-1m"])
     alone_p, together_p = map(p_of_amf_above_bprmf, pages)

@@ -1,9 +1,6 @@
 """Factors of other libraries, without the libraries: what their trained models look like."""
 
-import io
 import pickle
-import sys
-import types
 import zipfile
 from collections import OrderedDict
 
@@ -13,8 +10,9 @@ import pytest
 
 from advrec_tf import files
 from advrec_tf.errors import UserError
-from advrec_tf.execution.startup import peak_memory_mb
 from advrec_tf.recommenders import importers
+
+from foreign_files import key_vectors, named_class, pickled, saved_by_torch
 
 RNG = np.random.default_rng(0)
 P, Q, BIAS = (RNG.standard_normal(shape).astype(np.float32) for shape in ((5, 3), (7, 3), (7,)))
@@ -97,40 +95,6 @@ def test_two_files_may_be_of_other_kinds(tmp_path):
     np.testing.assert_array_equal(gensim.item, Q)
 
 
-def named_class(module, name, **attributes):
-    """Return an object of a class that a pickle names and no reader can import."""
-    made = type(name, (), {"__module__": module})
-    value = made()
-    vars(value).update(attributes)
-    return value
-
-
-def pickled(value, monkeypatch, protocol=4):
-    """Return a pickle whose classes no longer exist."""
-    stack, names = [value], []
-    while stack:
-        each = stack.pop()
-        module, name = type(each).__module__, type(each).__name__
-        if module.partition(".")[0] in ("cornac", "surprise", "gensim"):
-            names.append(module)
-            made = sys.modules.get(module) or types.ModuleType(module)
-            setattr(made, name, type(each))
-            monkeypatch.setitem(sys.modules, module, made)
-            monkeypatch.setitem(sys.modules, module.partition(".")[0], types.ModuleType("parent"))
-            stack += vars(each).values()
-        elif isinstance(each, dict):
-            stack += each.values()
-    content = pickle.dumps(value, protocol=protocol)
-    for name in names:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    return content
-
-
-def key_vectors(**attributes):
-    with pytest.MonkeyPatch.context() as patch:
-        return pickled(named_class("gensim.models", "KeyedVectors", **attributes), patch)
-
-
 @pytest.mark.parametrize("protocol", [2, 4, 5])
 def test_a_pickle_of_cornac_keeps_its_ids(tmp_path, monkeypatch, protocol):
     users = OrderedDict((f"u{n}", row) for n, row in enumerate([3, 1, 0, 2, 4]))
@@ -158,55 +122,6 @@ def test_a_dump_of_surprise_keeps_its_ids(tmp_path, monkeypatch):
     found = importers.read_factors([str(tmp_path / "dump.pickle")])
     np.testing.assert_allclose(scores(found), P @ Q.T + BIAS, rtol=1e-5)
     assert found.user_ids.tolist() == list("12345") and found.item_ids.tolist()[-1] == "13"
-
-
-def saved_by_torch(path, tensors, **more):
-    """Write what torch.save does: a pickle of tensors that refer to storages beside it."""
-    storages = []
-
-    class Tensor:
-        def __init__(self, values):
-            self.values = values
-
-        def __reduce__(self):
-            values, strides = self.values, [n // self.values.itemsize for n in self.values.strides]
-            arguments = Storage(values), 0, values.shape, tuple(strides), False, OrderedDict()
-            return rebuild, arguments
-
-    class Storage:
-        def __init__(self, values):
-            self.values = values
-
-    class Pickler(pickle.Pickler):
-        def persistent_id(self, value):
-            if not isinstance(value, Storage):
-                return None
-            storages.append(value.values)
-            kind = getattr(module, TORCH_TYPES[value.values.dtype.name])
-            return "storage", kind, str(len(storages) - 1), "cpu", value.values.size
-
-    module, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
-    for name in TORCH_TYPES.values():
-        setattr(module, name, type(name, (), {"__module__": "torch"}))
-
-    def rebuild(*_):
-        raise AssertionError
-
-    rebuild.__module__, rebuild.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
-    utils._rebuild_tensor_v2 = rebuild
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "torch", module)
-        patch.setitem(sys.modules, "torch._utils", utils)
-        content = io.BytesIO()
-        state = {name: Tensor(values) for name, values in tensors.items()}
-        Pickler(content, protocol=2).dump({**more, "state_dict": state} if more else state)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("model/data.pkl", content.getvalue())
-        for number, values in enumerate(storages):
-            archive.writestr(f"model/data/{number}", values.tobytes(order="A"))
-
-
-TORCH_TYPES = {"float32": "FloatStorage", "float64": "DoubleStorage", "bfloat16": "BFloat16Storage"}
 
 
 def test_files_of_torch(tmp_path):
@@ -261,28 +176,6 @@ def test_saved_factors_keep_their_ids(tmp_path):
     importers.save_factors(tmp_path / "mine.npz", factors._replace(user_ids=np.arange(4)))
     with pytest.raises(UserError, match="mine.npz: 4 ids for 5 rows of user factors"):
         importers.read_factors([str(tmp_path / "mine.npz")])
-
-
-HOSTILE = {
-    "code": b"cos\nsystem\n(S'touch HERE/ran'\ntR.",
-    "builtins": pickle.dumps(0)[:0] + b'c__builtin__\nexec\n(S\'open("HERE/ran", "w")\'\ntR.',
-    "memo": b"\x80\x04Nr\xff\xff\xff\x07.",
-    "long": b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\x00\x00.",
-    "deep": b"(" * 100_000,
-    "encode": b"c_codecs\nencode\n(V" + b"a" * 1000 + b"\nVunicode_escape\ntR.",
-    "bytes": b"c__builtin__\nbytearray\n(I99999999999\ntR.",
-    "text": b"no pickle at all",
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_pickle_runs_nothing_and_takes_no_memory(name, tmp_path):
-    (tmp_path / "model.pkl").write_bytes(HOSTILE[name].replace(b"HERE", str(tmp_path).encode()))
-    before = peak_memory_mb()
-    with pytest.raises(UserError, match="model.pkl: ") as error:
-        importers.read_factors([str(tmp_path / "model.pkl")])
-    assert "\n" not in str(error.value) and not (tmp_path / "ran").exists()
-    assert peak_memory_mb() < before + 300
 
 
 def test_files_that_say_to_be_larger_than_they_are_take_no_memory(tmp_path, monkeypatch):

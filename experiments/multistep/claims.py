@@ -38,7 +38,7 @@ def cases(evidence: Evidence) -> list[Case]:
     return [case for group in CLAIM_GROUPS for case in group(evidence)]
 
 
-def judged(evidence: Sequence[Evidence]) -> dict[str, list[Verdict]]:
+def verdicts_by_data_set(evidence: Sequence[Evidence]) -> dict[str, list[Verdict]]:
     """Return the verdicts on every data set, which are corrected together.
 
     Data sets without a measured claim are left out, and so are those that the package does not
@@ -93,7 +93,7 @@ def epochs(evidence: Evidence) -> str:
 
 def report(evidence: Sequence[Evidence]) -> tuple[str, str]:
     """Return a short answer and the page of all claims, "" where none was measured."""
-    by_data_set = judged(evidence)
+    by_data_set = verdicts_by_data_set(evidence)
     if not by_data_set:
         return "", ""
     parts = [
