@@ -89,7 +89,7 @@ def test_cells_are_tested_in_pairs_of_seeds(verdicts):
 def test_every_part_of_a_claim_counts_not_the_best_one():
     """PGD more than halves PR and nDCG; RE keeps 60% of FGSM's."""
     kept = np.array([0.59, 0.61, 0.6, 0.58, 0.62])
-    verdicts = verdicts_by_data_set(Evidence("ml-1m", cells(**{"BPR-MF RE pgd": 0.9 * kept})))
+    verdicts = judged(Evidence("ml-1m", cells(**{"BPR-MF RE pgd": 0.9 * kept})))
     twice = verdicts["PGD reduces BPR-MF's accuracy by more than 2 times compared to FGSM"]
     assert twice.word is Word.FAILS
     means = {part.label: part.mean for part in twice.parts}
@@ -99,12 +99,12 @@ def test_every_part_of_a_claim_counts_not_the_best_one():
 
 def test_pgd_against_bim_is_one_equality_a_model():
     """One seed 12% off neither fails nor is hidden by the mean of the others."""
-    same = verdicts_by_data_set(Evidence("ml-1m", cells()))[
+    same = judged(Evidence("ml-1m", cells()))[
         "AMF: PGD has no clear advantage over BIM"
     ]
     change = 100 * (0.39 / 0.4 * NOISE - 1)
     assert same.parts[0].mean == pytest.approx(change.mean()) and same.word is Word.HOLDS
-    far = verdicts_by_data_set(Evidence("ml-1m", cells(**{"BPR-MF nDCG pgd": 0.2})))
+    far = judged(Evidence("ml-1m", cells(**{"BPR-MF nDCG pgd": 0.2})))
     assert far["BPR-MF: PGD has no clear advantage over BIM"].word is Word.FAILS
     assert far["AMF: PGD has no clear advantage over BIM"].word is Word.HOLDS
 
@@ -122,7 +122,7 @@ def test_the_size_of_the_rise_of_coverage_is_judged(verdicts):
     assert rise.parts[0].mean == pytest.approx(76, abs=0.01) and rise.word is Word.HOLDS
     small = iterations()
     small.loc[(small["iterations"] <= 25) & (small["attack"] == "bim"), "ICov"] *= 1073 / 1760
-    rise = verdicts_by_data_set(Evidence("ml-1m", None, small))[rise.claim.sentence]
+    rise = judged(Evidence("ml-1m", None, small))[rise.claim.sentence]
     assert rise.parts[0].mean == pytest.approx(7.3, abs=0.01) and rise.word is Word.FAILS
     lowest = verdicts["and falls to a minimum of 1,948, which is 31% of the initial"]
     assert lowest.parts[0].mean == pytest.approx(40, abs=0.01)
