@@ -99,9 +99,7 @@ def test_every_part_of_a_claim_counts_not_the_best_one():
 
 def test_pgd_against_bim_is_one_equality_a_model():
     """One seed 12% off neither fails nor is hidden by the mean of the others."""
-    same = judged(Evidence("ml-1m", cells()))[
-        "AMF: PGD has no clear advantage over BIM"
-    ]
+    same = judged(Evidence("ml-1m", cells()))["AMF: PGD has no clear advantage over BIM"]
     change = 100 * (0.39 / 0.4 * NOISE - 1)
     assert same.parts[0].mean == pytest.approx(change.mean()) and same.word is Word.HOLDS
     far = judged(Evidence("ml-1m", cells(**{"BPR-MF nDCG pgd": 0.2})))
