@@ -55,7 +55,7 @@ def specs(
         raise UserError("--user_factors is needed")
     if len(values["seed"]) > 1 or (values["train"] is None and len(values["dataset"]) > 1):
         raise UserError("an audit takes one --dataset and one --seed")
-    factors = read_factors([*filter(None, (values["user_factors"], values["item_factors"]))])
+    factors = _given(values)
     audits = []
     for data in datasets:
         rows = values["user_rows"], values["item_rows"]
@@ -63,6 +63,11 @@ def specs(
         facts = auditing.facts_of(P, Q, data, norm, list_length(values, data), values["seed"][0])
         audits.append(AuditSpec(data, output_dir, P, Q, facts | {"unit": values["unit"]}))
     return audits
+
+
+def _given(values: dict[str, Any]) -> Factors:
+    """Return the factors that the flags name."""
+    return read_factors([*filter(None, (values["user_factors"], values["item_factors"]))])
 
 
 def jobs(spec: AuditSpec) -> list[Job]:
@@ -89,12 +94,13 @@ def _export(folder: Path, result: auditing.Audit) -> None:
     if result.best is None:
         print("No variant keeps more than the factors as they are, so none is saved")
         return
-    datasets, _ = load_datasets(flags)
-    (spec,) = specs(flags, datasets, folder)
-    variants = auditing.variants_of(spec.P.shape[1], flags["seed"][0])
+    ((data,), _) = load_datasets(flags)
+    P, Q, _ = auditing.checked(
+        *aligned(_given(flags), data, (flags["user_rows"], flags["item_rows"])), data
+    )
+    variants = auditing.variants_of(P.shape[1], flags["seed"][0])
     (entry,) = (each for each in variants if each.label == result.best["entry"])
-    P, Q = changed(spec.P, spec.Q, entry)
-    save_factors(flags["export"], Factors(P, Q, spec.data.user_ids, spec.data.item_ids))
+    save_factors(flags["export"], Factors(*changed(P, Q, entry), data.user_ids, data.item_ids))
     print(f"Saved {entry.label} in {flags['export']}")
 
 

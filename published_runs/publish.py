@@ -87,11 +87,13 @@ def take_board(folder: Path, target: Path) -> list[dict]:
     with contextlib.redirect_stdout(io.StringIO()):
         board_page.report([folder])
     board, runs = user_ranks.read_board(folder), []
-    before = read_record(target / "config.json")
-    if before and before["config"] == (read_record(folder / "config.json") or {})["config"]:
+    before, record = (read_record(path / "config.json") or {} for path in (target, folder))
+    if before and before["config"] == record["config"]:
         published = user_ranks.read_board(target)
         if set(published.rows["entry"]) - set(board.rows["entry"]):
-            board, runs = _joined(board, published), before["runs"]
+            again = {run["started"] for run in record["runs"]}  # published before
+            board = _joined(board, published)
+            runs = [run for run in before["runs"] if run["started"] not in again]
     write_board(board, target)
     return runs
 
@@ -102,7 +104,8 @@ def write_board(board: user_ranks.Board, target: Path) -> None:
     for table in tables.values():  # which says itself what its rows are about
         table.insert(0, "dataset", target.name)
     _write(target, tables | {"worst": _as_shown(tables["worst"])})
-    user_ranks.write_users(target, board)
+    if board.rows["users"].notna().any():
+        user_ranks.write_users(target, board)
 
 
 def _joined(board: user_ranks.Board, published: user_ranks.Board) -> user_ranks.Board:
@@ -177,7 +180,7 @@ def render(published: Path) -> dict[Path, str]:
     evidence = [Evidence.of(published / "multi_step", folder.name) for folder in tables]
     by_data_set = claims.verdicts_by_data_set(evidence)
     note = verdict_table.note([*chain(*by_data_set.values())])
-    multi_step = [_of_data_set(folder, by_data_set[folder.name]) for folder in tables]
+    multi_step = [_of_data_set(folder, by_data_set.get(folder.name, [])) for folder in tables]
     boards = [f"## {folder.name}\n\n{_of_board(folder)}\n" for folder in folders["robustness"]]
     for folder in folders["convergence"]:
         rows = read_results(folder)
@@ -252,7 +255,7 @@ def _of_data_set(folder: Path, verdicts: list[Verdict]) -> str:
             "## ", "### "
         )
     cells = table1_tables.agreement(table1_tables.table1(read_results(folder, "cells.csv")))
-    table = claims.table(folder.name, verdicts)
+    table = claims.table(folder.name, verdicts) if verdicts else ""
     return "\n".join([f"## {folder.name}\n", cells, claims.epochs(evidence), table, readings])
 
 

@@ -52,3 +52,9 @@ def test_a_file_that_unpacks_beyond_reason_is_refused(tmp_path, monkeypatch):
     path.write_bytes(gzip.compress(b"1,2\n" * 100_000))
     with pytest.raises(UserError, match="bomb.csv.gz: its .* bytes would become"):
         data.load(str(path))
+
+
+def test_ids_of_lists_beyond_all_integers_are_texts(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(f"0 {2**70} 2\n1 3\n")
+    assert read_table(path)["item"].tolist() == [str(2**70), "2", "3"]

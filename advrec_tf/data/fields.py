@@ -64,9 +64,8 @@ def read_fields(connection: duckdb.DuckDBPyConnection, scan: Scan, reading: Read
     reader = _Reader(connection, scan, reading, arrays)
     user, item = (reader.ids(field) for field in IDS)
     rating, timestamp = (reader.numbers(field) for field in FIELDS[2:])
-    if scan.guessed and timestamp is None and rating is not None:
-        if reader.dates or (len(rating) and _are_epochs(rating)):
-            rating, timestamp = None, rating
+    if reader.dates and timestamp is None or _is_time(scan, rating, timestamp):
+        rating, timestamp = None, rating
     reader.check()
     return Fields(user, item, rating, timestamp, reader.dates, reader.integers_as_floats)
 
@@ -74,7 +73,7 @@ def read_fields(connection: duckdb.DuckDBPyConnection, scan: Scan, reading: Read
 def _of_plain(scan: Scan, arrays: dict[str, np.ndarray]) -> Fields:
     """Return the fields of a plain table.  Where nothing says so, a third column may be a time."""
     rating, timestamp = (arrays.get(field) for field in FIELDS[2:])
-    if scan.guessed and timestamp is None and rating is not None and _are_epochs(rating):
+    if _is_time(scan, rating, timestamp):
         rating, timestamp = None, rating
     if timestamp is not None:
         timestamp = timestamp.astype(np.float64)
@@ -98,9 +97,14 @@ def line_numbers(scan: Scan, count: int) -> np.ndarray:
     return starting_lines[:count] if len(starting_lines) >= count else numbers
 
 
-def _are_epochs(values: np.ndarray) -> bool:
-    """Return whether all values are times of 1990 to 2100, in seconds or all in milliseconds."""
-    low, high = np.min(values), np.max(values)
+def _is_time(scan: Scan, rating: np.ndarray | None, timestamp: np.ndarray | None) -> bool:
+    """Return whether what stands where ratings do is a time, which no column is said to be.
+
+    All values are then of 1990 to 2100, in seconds or all in milliseconds.
+    """
+    if not scan.guessed or timestamp is not None or rating is None or not len(rating):
+        return False
+    low, high = np.min(rating), np.max(rating)
     return any(EPOCHS[0] <= low / unit and high / unit <= EPOCHS[1] for unit in (1, 1000))
 
 

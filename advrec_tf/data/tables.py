@@ -126,7 +126,9 @@ def _read_lists(path: Path, text: Text, reading: Reading) -> pd.DataFrame:
 
 def _ids(ids: list[str], reading: Reading) -> Any:
     """Return ids as int64 if all are written as integers, else as a categorical of texts."""
-    integers = reading.ids != "text" and all(re.fullmatch("0|[1-9][0-9]*", each) for each in ids)
+    integers = reading.ids != "text" and all(
+        re.fullmatch("0|[1-9][0-9]{0,17}", each) for each in ids
+    )
     return np.array(ids, np.int64) if integers else pd.Categorical(ids)
 
 

@@ -19,8 +19,6 @@ NEAREST = 50  # items of about the popularity of another one
 RANKS = (4, 8, 16, 32, 64)  # of the SVDs that factors are compared with
 MIN_MEMORY = 0.7  # a model below it tells training items hardly from others
 ERRORS = 1.0  # standard errors by which factors lie nearer to those that have seen the items
-
-
 SIDES = ("user", "item")
 
 

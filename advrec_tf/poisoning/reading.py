@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +34,11 @@ def read_profiles(path: Path | str, data: Interactions, targets: tuple[int, ...]
         fakes, items, ratings = _sparse(path, data)
     elif path.suffix == ".json":
         fakes, ids = _json(path)
-        items, ratings = _items_of(path, ids, data), None
+        items, ratings = items_of(path, ids, data), None
     else:
         layout = "lists" if path.suffix == ".txt" else "auto"
         table = read_table(path, reading=Reading(layout=layout))
-        items = _items_of(path, table["item"].astype(str).to_numpy(), data)
+        items = items_of(path, table["item"].astype(str).to_numpy(), data)
         fakes = np.unique(table["user"].astype(str), return_inverse=True)[1]
         ratings = table["rating"].to_numpy(np.float32) if "rating" in table else None
     pairs, kept = np.unique(data.pairs(fakes, items), return_index=True)
@@ -107,10 +108,14 @@ def _json(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return fakes, np.array(ids)
 
 
-def _items_of(path: Path, ids: np.ndarray, data: Interactions) -> np.ndarray:
-    """Return the number of each item. Raises UserError for an id that the data do not have."""
+def items_of(source: Path | str, ids: Iterable[str], data: Interactions) -> np.ndarray:
+    """Return the number of each item.
+
+    source: of the ids, with which an error begins.  Raises UserError for an id that the data do not
+    have.
+    """
     known = {str(name): number for number, name in enumerate(data.item_ids)}
     unknown = [name for name in ids if name not in known]
     if unknown:
-        raise UserError(f"{path}: {unknown[0]!r} is no item of {data.name} ({len(unknown)} such)")
+        raise UserError(f"{source}: {unknown[0]!r} is no item of {data.name} ({len(unknown)} such)")
     return np.array([known[name] for name in ids], np.int64)

@@ -12,7 +12,7 @@ from advrec_tf.defenses import CONVERSIONS, LowRank
 from advrec_tf.errors import UserError
 from advrec_tf.execution.runner import list_length
 from advrec_tf.poisoning import POISONING_ATTACKS, Plan, Profiles
-from advrec_tf.poisoning.reading import existing, read_profiles
+from advrec_tf.poisoning.reading import existing, items_of, read_profiles
 from advrec_tf.poisoning.settings import MODULES
 from advrec_tf.recommenders import PMFConfig, RecommenderConfig, WRMFConfig, recommender_config
 
@@ -51,11 +51,7 @@ def _targets(values: dict[str, Any], data: Interactions) -> tuple[int, ...] | No
     """Return the items that --targets or --target_ids name, None without them."""
     if values["target_ids"] is None:
         return values["targets"]
-    numbers = {str(name): number for number, name in enumerate(data.item_ids)}
-    unknown = [name for name in values["target_ids"] if name not in numbers]
-    if unknown:
-        raise UserError(f"the target {unknown[0]!r} is no item of {data.name}")
-    return tuple(numbers[name] for name in values["target_ids"])
+    return tuple(items_of("--target_ids", values["target_ids"], data).tolist())
 
 
 def fixed_attacks(
