@@ -19,7 +19,7 @@ NOTEBOOKS = table1 iterations budget characteristics lowrank_table3 lowrank_figu
 LOWRANK = table1 table2 table3 figure1 figure2 figure3 figure4 figure5 figure6 controls recsys19 adaptive younger
 
 .PHONY: help install docs package reproduce-table1 reproduce-figure1 reproduce-figure2 reproduce-figure3 poison-gowalla poison-ml100k reproduce-lowrank \
-	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate robustness defend convergence verdict claims describe notebooks publish test coverage test-clusters lint bench clean
+	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate robustness defend convergence verdict claims describe notebooks publish test coverage test-clusters test-libraries lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## list all targets
@@ -49,6 +49,10 @@ install: .venv/installed ## make .venv and install the package into it
 
 .venv/clusters: .venv/test
 	.venv/bin/python -m pip install --quiet --editable '.[dask,ray]'
+	@touch $@
+
+.venv/libraries: .venv/test
+	.venv/bin/python -m pip install --quiet --editable '.[libraries]'
 	@touch $@
 
 .venv/docs: .venv/installed
@@ -120,6 +124,9 @@ coverage: .venv/test ## the test suite and its coverage, which takes half as lon
 
 test-clusters: .venv/clusters ## the tests on Dask and Ray, which kill workers, clients and schedulers
 	TEST_CLUSTERS=1 .venv/bin/python -m pytest -q tests/test_clusters.py
+
+test-libraries: .venv/libraries ## round trips of models of implicit, Cornac, Surprise, LensKit, gensim and PyTorch
+	.venv/bin/python -m pytest -q tests/test_round_trips.py
 
 lint: .venv/test ## ruff and mypy
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

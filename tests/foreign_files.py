@@ -9,6 +9,8 @@ from collections import OrderedDict
 
 import pytest
 
+LIBRARIES = ("cornac", "surprise", "gensim", "recbole", "lightfm")
+
 
 def named_class(module, name, **attributes):
     """Return an object of a class that a pickle names and no reader can import."""
@@ -24,7 +26,7 @@ def pickled(value, monkeypatch, protocol=4):
     while stack:
         each = stack.pop()
         module, name = type(each).__module__, type(each).__name__
-        if module.partition(".")[0] in ("cornac", "surprise", "gensim"):
+        if module.partition(".")[0] in LIBRARIES:
             names.append(module)
             made = sys.modules.get(module) or types.ModuleType(module)
             setattr(made, name, type(each))

@@ -1,5 +1,7 @@
 """Rows of factors in the order of the data's ids: by a file's ids, a CSV, or a named order."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from advrec_tf.errors import UserError
 from advrec_tf.recommenders.alignment import ORDERS, aligned, order_of
 from advrec_tf.recommenders.importers import Factors
 
+from foreign_files import named_class, pickled
 from handmade import frame_of, write
 
 # First seen: users 10, 9, 8; items b, a, c.
@@ -90,3 +93,34 @@ def test_items_that_training_lacks_get_rows_of_zeros(capsys):
     assert "1 items without training interactions have rows of zeros" in capsys.readouterr().err
     with pytest.raises(UserError, match="item b has no row"):
         aligned(own._replace(item_ids=np.array(["c", "a", "x"])), shop)
+
+
+def test_data_sets_of_recbole_and_lightfm_know_the_ids_of_rows(tmp_path, monkeypatch):
+    tokens = {"uid": np.array(["[PAD]", "9", "10", "8"]), "iid": np.array(["[PAD]", *"cab"])}
+    recbole = named_class(
+        "recbole.data.dataset",
+        "Dataset",
+        field2id_token=tokens,
+        uid_field="uid",
+        iid_field="iid",
+        config={"epochs": 3},
+    )
+    (tmp_path / "shop-Dataset.pth").write_bytes(pickled(recbole, monkeypatch))
+    lightfm = named_class(
+        "lightfm.data",
+        "Dataset",
+        _user_id_mapping={9: 0, 10: 1, 8: 2},
+        _item_id_mapping={"c": 0, "a": 1, "b": 2},
+    )
+    (tmp_path / "dataset.pkl").write_bytes(pickled(lightfm, monkeypatch))
+    padded = np.vstack([TABLE, TABLE[-1:] + 2])
+    for name, table, first in (("shop-Dataset.pth", padded, 1), ("dataset.pkl", TABLE, 0)):
+        rows = str(tmp_path / name)
+        users, items = rows_of(Factors(table, table), (rows, rows))
+        assert users == [n + first for n in (2, 0, 1)]  # 8, 9, 10
+        assert items == [n + first for n in (1, 2, 0)]  # a, b, c
+    with pytest.raises(UserError, match="shop-Dataset.pth: 4 users for 3 rows of factors"):
+        aligned(Factors(TABLE, TABLE), SHOP, (str(tmp_path / "shop-Dataset.pth"), None))
+    (tmp_path / "other.pkl").write_bytes(pickle.dumps({"a": 1}))
+    with pytest.raises(UserError, match="other.pkl: no ids of users and items, as data sets"):
+        aligned(Factors(TABLE, TABLE), SHOP, (None, str(tmp_path / "other.pkl")))

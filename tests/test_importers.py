@@ -217,7 +217,7 @@ def test_one_table_that_cannot_be_read_is_refused_in_one_line(name, message, tmp
 
 
 FAULTS = {
-    "no factors": ({"a": 1}, "no factors of users and items among a$"),
+    "no factors": ({"a": 1}, "no factors of users and items among a: numpy.savez"),
     "nothing": (None, "no factors of users and items among nothing"),
     "ragged lists": ({"U": [[1.0], [2.0, 3.0]], "V": Q}, "U is no table of numbers"),
     "texts": ({"U": np.array([["a"]]), "V": Q}, "U is no table of numbers"),

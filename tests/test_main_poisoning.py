@@ -2,9 +2,11 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from advrec_tf import data
 from advrec_tf.poisoning import Profiles
 from experiments.lowrank import poison
 
@@ -104,6 +106,9 @@ def test_profiles_of_another_folder_are_measured_with_their_likeness(poisoned, t
         *TINY,
     )
     assert result.status == 0, result.err
+    interactions = data.load("synthetic")
+    for item in interactions.item_ids[np.array(fakes.targets)]:
+        assert f"| {item} | " in result.report.split("What is promoted")[1]
 
 
 def test_the_verdict_is_all_pages_in_one(poisoned, tmp_path):

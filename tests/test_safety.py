@@ -110,3 +110,34 @@ def test_a_table_of_more_rows_than_its_bytes_can_hold_is_refused(tmp_path, monke
     pd.DataFrame({"user": same, "item": same}).to_parquet(tmp_path / "same.parquet")
     with pytest.raises(UserError, match="same.parquet: its .* bytes would become"):
         data.load(str(tmp_path / "same.parquet"))
+
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+def test_html_in_ids_is_text_on_a_page(tmp_path):
+    rng = np.random.default_rng(0)
+    pairs = [
+        (f"{SCRIPT}{u}", f"{SCRIPT}|{i}")
+        for u in range(9)
+        for i in rng.choice(12, 6, replace=False)
+    ]
+    table = tmp_path / "shop.csv"
+    pd.DataFrame(pairs, columns=["user", "item"]).to_csv(table, index=False)
+    rows = {"user": 9, "item": 12}
+    flags = [f"--train={table}", f"--output_dir={tmp_path / 'out'}"]
+    for side, count in rows.items():
+        np.save(tmp_path / f"{side}.npy", rng.normal(size=(count, 4)))
+        flags.append(f"--{side}_factors={tmp_path / f'{side}.npy'}")
+    result = advrec("--experiment=audit", *flags)
+    assert result.status == 0, result.err
+    assert SCRIPT not in (tmp_path / "out" / "audit" / "shop" / "audit.html").read_text()
+
+
+def test_ids_that_a_spreadsheet_would_run_are_told(tmp_path):
+    rows = "\n".join(f"u{u},{item}" for u in range(3) for item in ("=1+1", "@x", f"i{u}"))
+    table = write(tmp_path / "shop.csv", f"user,item\n{rows}\n")
+    said = "a spreadsheet would run ids such as '=1+1' in any file written here"
+    assert said in data.load(str(table)).understood
+    plain = write(tmp_path / "plain.csv", f"user,item\n{rows}\n".replace("=", "-").replace("@", ""))
+    assert "spreadsheet" not in data.load(str(plain)).understood

@@ -53,7 +53,10 @@ class Interactions:
         """Return one line on what was read, and how it was split."""
         count = len(self.train_users) + len(self.test_users)
         sizes = f"{self.n_users:,} users, {self.n_items:,} items, {count:,} interactions"
-        return f"{self.source}: {sizes}; {self.read}; {self.duplicates:,} duplicates"
+        line = f"{self.source}: {sizes}; {self.read}; {self.duplicates:,} duplicates"
+        if formula := next(filter(None, map(_first_formula, (self.user_ids, self.item_ids))), ""):
+            line += f"; a spreadsheet would run ids such as {formula!r} in any file written here"
+        return line
 
     @cached_property
     def indptr(self) -> np.ndarray:
@@ -202,3 +205,11 @@ class Interactions:
         line, which is the frame's index.
         """
         return cls(**fields_of(train, test, name, split, seed))
+
+
+def _first_formula(ids: np.ndarray) -> str:
+    """Return the first id that a spreadsheet takes for a formula, "" if there is none."""
+    if ids.dtype.kind != "U":
+        return ""
+    starts = ids.astype("U1")
+    return next((str(ids[n]) for n in np.flatnonzero(np.isin(starts, ["=", "@"]))), "")

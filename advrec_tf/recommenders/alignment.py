@@ -9,10 +9,11 @@ import pandas as pd
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
 from advrec_tf.files import regular
-from advrec_tf.recommenders.importers import Factors
+from advrec_tf.recommenders.importers import Factors, read_ids
 
 ORDERS = ("numeric", "text", "first_seen")  # in which libraries number ids
-Rows = tuple[str | None, str | None]  # of users and items: a CSV, one of ORDERS, or None
+DATA_SETS = (".pth", ".pkl", ".pickle")  # of libraries, which know the ids of rows
+Rows = tuple[str | None, str | None]  # of users and items: a file, one of ORDERS, or None
 
 
 def aligned(
@@ -20,8 +21,9 @@ def aligned(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return P and Q with row n for the id n of the data.
 
-    rows: what the rows of each table are: a CSV with columns row (from 0) and id, or one of ORDERS.
-    Without it the file's own ids tell, or else the rows are in the order of the data's sorted ids.
+    rows: what the rows of each table are: a CSV with columns row (from 0) and id, a pickled data
+    set of RecBole or LightFM, or one of ORDERS.  Without it the file's own ids tell, or else the
+    rows are in the order of the data's sorted ids.
     Raises UserError for rows that are missing, out of range, not numbers or named twice.
     """
     sides = zip(
@@ -47,13 +49,17 @@ def _aligned(
     if rows in ORDERS:
         _check_count(side, table, ids)
         return table[order_of(data, side, rows)]
-    if rows is not None:
+    if rows is not None and Path(rows).suffix in DATA_SETS:
+        own_ids = read_ids(rows)[side == "item"]
+        if len(own_ids) != len(table):
+            raise UserError(f"{rows}: {len(own_ids)} {side}s for {len(table)} rows of factors")
+    elif rows is not None:
         row_of = _read_rows(regular(rows), len(table))
         return table[_rows_of(ids, row_of, str(rows), side)]
     if own_ids is not None:
         row_of = dict(zip(map(str, own_ids), range(len(own_ids))))
         table, row_of = _with_unseen(side, table, row_of, data)
-        return table[_rows_of(ids, row_of, "the factors' own ids", side)]
+        return table[_rows_of(ids, row_of, rows or "the factors' own ids", side)]
     _check_count(side, table, ids)
     return table
 

@@ -26,6 +26,7 @@ NAMES = (
 MAPS = (
     ("uid_map", "iid_map"),  # cornac
     ("_raw2inner_id_users", "_raw2inner_id_items"),  # Surprise
+    ("_user_id_mapping", "_item_id_mapping"),  # LightFM's Dataset
 )
 IDS = ("user_ids", "item_ids")
 PAIRS = (".npz", ".safetensors", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".keras")
@@ -52,7 +53,10 @@ def factors_of(model: Any) -> Factors:
     if tables is None:
         arrays = _attributes(model)
         names = ", ".join(sorted(map(str, arrays))[:12]) or "nothing"
-        raise UserError(f"no factors of users and items among {names}")
+        raise UserError(
+            f"no factors of users and items among {names}: "
+            "numpy.savez(file, user_embedding=P, item_embedding=Q) writes them"
+        )
     P, Q, owner = tables
     user_ids, item_ids = _ids_of(owner)
     return Factors(P, Q, _trimmed(user_ids, P, "user"), _trimmed(item_ids, Q, "item"))
@@ -94,6 +98,23 @@ def read_factors(paths: list[str]) -> Factors:
     except Exception as error:  # whatever a damaged file makes its reader raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: not a file of factors ({reason})") from None
+
+
+def read_ids(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ids of users and of items in the order of their rows, from a pickled data set.
+
+    It is one of RecBole (`save_dataset`), whose first ids are padding, or LightFM's Dataset.
+    Raises UserError for another file.
+    """
+    holder = _attributes(unpickled(regular(path)))
+    user_ids, item_ids = _ids_of(holder)
+    tokens = holder.get("field2id_token")  # of RecBole, by the names of columns
+    if isinstance(tokens, dict):
+        fields = (holder.get(name) for name in ("uid_field", "iid_field"))
+        user_ids, item_ids = (np.asarray(tokens.get(field, ()), str) for field in fields)
+    if user_ids is None or item_ids is None or not len(user_ids) or not len(item_ids):
+        raise UserError(f"{path}: no ids of users and items, as data sets of RecBole and LightFM")
+    return user_ids, item_ids
 
 
 def _attributes(model: Any) -> dict[str, Any]:

@@ -4,10 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from advrec_tf.data import Interactions
 from advrec_tf.execution.jobs import Stages
 from advrec_tf.execution.results import Job, Layout
 from advrec_tf.execution.runner import Experiment, Running
+from advrec_tf.execution.storage import write_csv
 from advrec_tf.poisoning import LIKENESS
 from advrec_tf.reporting import page, read_results
 
@@ -15,6 +18,7 @@ from . import attack_seeds, plots, poisoned_flags, poisoned_spec, profile_jobs, 
 from .poisoned_spec import PoisonedSpec
 from .victim_jobs import UNDEFENDED, victim_jobs
 
+PROMOTED = "promoted.csv"
 LAYOUT = Layout(
     (*poisoned_spec.KEYS, "attack_seed"),
     (*poisoned_spec.LAYOUT.values, *LIKENESS, "changed_entries"),
@@ -40,11 +44,21 @@ def by_attack_seed(spec: PoisonedSpec) -> dict[int, PoisonedSpec]:
 
 
 def prepare(spec: PoisonedSpec, running: Running) -> Stages:
-    """Make the profiles of all attack seeds that are not on disk yet."""
+    """Make the profiles of all attack seeds that are not on disk yet, and list their targets."""
+    write_csv(spec.output_dir / "poison" / spec.data.name / PROMOTED, _promoted(spec))
     attacks = []
     for seeded in by_attack_seed(spec).values():
         attacks += profile_jobs.attacks_of(seeded)
     return profile_jobs.make_profiles(attacks, running)
+
+
+def _promoted(spec: PoisonedSpec) -> pd.DataFrame:
+    """Return a row for each target: group, item (its id in the data) and clicks in train."""
+    targets = [(group, plan.targets) for group, plan in spec.plans.items()]
+    rows = [(group, item) for group, items in targets for item in items]
+    table = pd.DataFrame(rows, columns=["group", "number"])
+    number = table.pop("number").to_numpy(int)
+    return table.assign(item=spec.data.item_ids[number], clicks=spec.data.item_counts[number])
 
 
 def jobs(spec: PoisonedSpec) -> list[Job]:
@@ -72,7 +86,8 @@ def report(folders: list[Path]) -> None:
     """Write report.md and poison.png of each data set."""
     for folder in folders:
         rows = read_results(folder)
-        text = tables.poison_report(rows, folder) + attack_seeds.report(rows)
+        promoted = tables.promoted(folder / PROMOTED)
+        text = tables.poison_report(rows, folder) + attack_seeds.report(rows) + promoted
         pictures = {"poison.png": plots.poison_figure(tables.summary(rows))}
         page(folder, text, pictures, answer=tables.answer(rows))
 

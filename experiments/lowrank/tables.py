@@ -174,6 +174,14 @@ def poison_report(rows: pd.DataFrame, folder: Path) -> str:
     return "\n".join([*parts, likenesses(rows)])
 
 
+def promoted(path: Path) -> str:
+    """Return the section on the items that are promoted, "" without their list."""
+    if not path.exists():
+        return ""
+    listed = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return "\n## What is promoted\n\n" + markdown(list(listed), listed.to_numpy().tolist())
+
+
 def defense_report(rows: pd.DataFrame, title: str, metrics: tuple[str, ...] = MAIN) -> str:
     """Return report.md of defences: these metrics, then all others."""
     table = summary(rows)
