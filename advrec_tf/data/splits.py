@@ -19,22 +19,25 @@ def leave_one_out(
         age = generator(seed).random(len(users))
     else:
         age = np.where(np.isnan(timestamps), -np.inf, timestamps)
-    chosen = np.argsort(users, kind="stable")
-    for key in (age, items):
-        chosen = highest_of_each(users, key, chosen)
+    if np.all(users[1:] >= users[:-1]):
+        chosen = np.flatnonzero(_is_highest(users, age))
+    else:
+        order = np.argsort(users, kind="stable")
+        chosen = order[_is_highest(users[order], age[order])]
+    chosen = chosen[_is_highest(users[chosen], items[chosen])]
     held_out = np.zeros(len(users), bool)
     held_out[chosen] = np.bincount(users)[users[chosen]] > 1
     return held_out
 
 
-def highest_of_each(groups: np.ndarray, key: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Return the positions whose key is the highest of their group.
+def _is_highest(groups: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """Return which keys are the highest of their group: bool [N].
 
-    groups, key: [N]; order: positions, sorted by group
+    groups, key: [N], sorted by group
     """
-    first = np.flatnonzero(np.diff(groups[order], prepend=-1))
-    highest = np.maximum.reduceat(key[order], first)
-    return order[key[order] == np.repeat(highest, np.diff(first, append=len(order)))]
+    first = np.flatnonzero(np.diff(groups, prepend=-1))
+    highest = np.maximum.reduceat(key, first)
+    return key == np.repeat(highest, np.diff(first, append=len(key)))
 
 
 def one_in_five(users: np.ndarray, seed: int) -> np.ndarray:
