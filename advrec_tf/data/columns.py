@@ -15,7 +15,7 @@ _HEADERS = {
     "item": set(
         "item itemid item_id iid sid movieid movie_id artistid artist_id asin parent_asin isbn "
         "product productid product_id business_id book_id bookid article_id articleid song_id "
-        "track_id gmap_id video_id".split()
+        "track_id gmap_id video_id sku".split()
     ),
     "rating": set(
         "rating ratings weight score count overall stars book_rating plays playcount play_count "
