@@ -19,7 +19,7 @@ NOTEBOOKS = table1 iterations budget characteristics lowrank_table3 lowrank_figu
 LOWRANK = table1 table2 table3 figure1 figure2 figure3 figure4 figure5 figure6 controls recsys19 adaptive younger
 
 .PHONY: help install docs package reproduce-table1 reproduce-figure1 reproduce-figure2 reproduce-figure3 poison-gowalla poison-ml100k reproduce-lowrank \
-	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate robustness defend convergence verdict claims describe notebooks publish test coverage test-clusters test-libraries lint bench clean
+	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate robustness defend stability convergence verdict claims describe notebooks publish test coverage test-clusters test-libraries lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## list all targets
@@ -45,6 +45,10 @@ install: .venv/installed ## make .venv and install the package into it
 
 .venv/bench: .venv/installed
 	.venv/bin/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
+
+.venv/faiss: .venv/installed
+	.venv/bin/python -m pip install --quiet --editable '.[faiss]'
 	@touch $@
 
 .venv/clusters: .venv/test
@@ -96,6 +100,9 @@ robustness: .venv/installed ## a leaderboard of factors in units that no scale c
 	$(RUN) --experiment=robustness
 
 defend: robustness ## the same board: what withstands many steps, and tests against every other entry
+
+stability: .venv/faiss ## what storage, another training, new data and fake users do to factors and lists
+	$(RUN) --experiment=stability
 
 convergence: .venv/installed ## whether the leaderboard's attack has converged: ten times the steps, ten restarts
 	$(RUN) --experiment=convergence

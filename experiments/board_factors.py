@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from advrec_tf.data import Interactions
-from advrec_tf.execution.jobs import Stages
+from advrec_tf.execution.jobs import Stages, Task
 from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Running
 from advrec_tf.leaderboard.entries import Entry, changed
@@ -79,10 +79,15 @@ def prepare(spec: BoardSpec, how: Running) -> Stages:
     needed = {name for source in sources for name in BOARD_MODELS[source.model].trained}
     names = [name for name in trainings.MODELS if name in needed]
     first, then = trainings.train(spec.training, how, names)
-    for source in sources:
-        first += BOARD_MODELS[source.model].tasks(spec.training, source)
-    yield first
+    yield first + tasks(spec)
     yield then
+
+
+def tasks(spec: BoardSpec) -> list[Task]:
+    """Return the trainings of the models that are not those of Table 1."""
+    sources = [source for source in spec.sources if source.model not in spec.factors]
+    trainings_of = (BOARD_MODELS[source.model].tasks(spec.training, source) for source in sources)
+    return [task for tasks in trainings_of for task in tasks]
 
 
 def entries(spec: BoardSpec) -> Iterator[tuple[Entry, np.ndarray, np.ndarray]]:

@@ -27,7 +27,7 @@ class BoardModel:
 
     ranked = False  # whether the rank follows the name, as in `SVD-16`
     seeded = True  # whether the factors depend on the seed
-    trained: tuple[str, ...] = ()  # models of Table 1 whose training it needs
+    trained: tuple[str, ...] = ()  # models of Table 1 whose training it needs, of many epochs
 
     def tasks(self, training: TrainingSpec, source: Entry) -> list[Task]:
         """Return the trainings that this model needs besides `trained`."""

@@ -44,6 +44,12 @@ EXPERIMENTS = {
         "whether the leaderboard's attack on held-out items has converged",
         "board",
     ),
+    "stability": Entry(
+        "stability",
+        "what storage, another training, new data and fake users do to factors and lists",
+        "board",
+    ),
+    "compare": Entry("compare", "a gate for releases: two trainings of your model, and bounds"),
     "poison": Entry(
         "lowrank.poison", "fake profiles, and recommenders before and after", "poisoned"
     ),
@@ -114,7 +120,7 @@ BOARD = _of_kind("board")
 POISONED = _of_kind("poisoned")
 TRAINING = (*PERTURBED, *BOARD)  # experiments that train BPR-MF and AMF
 MEASURED = (*TRAINING, *POISONED)
-WITH_DATA = (*MEASURED, "audit", "split", "detect", "describe")
+WITH_DATA = (*MEASURED, "audit", "compare", "split", "detect", "describe")
 WITH_VICTIMS = tuple(
     name for name in POISONED if name not in ("lowrank_figure1", "lowrank_figure2")
 )

@@ -66,3 +66,24 @@ class AuditOptions:
     export: str | None = option(
         None, help=".npz for the truncated or user-normalised factors that keep most"
     )
+
+
+@dataclass(frozen=True)
+class OtherOptions:
+    """Another training of the factors."""
+
+    other: str | None = option(
+        None,
+        help="another training of the only --factors on the same ids: USERS.npy:ITEMS.npy or MODEL",
+    )
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Two trainings of one model, and the bounds of a release."""
+
+    before: str | None = option(None, help="the factors of today: USERS.npy:ITEMS.npy, or MODEL")
+    after: str | None = option(None, help="those of the release, in the same form")
+    fail_if: tuple[str, ...] = option(
+        (), help="exit with status 1 where one holds, such as overlap<0.8,nDCG<0.97,radius<0.5"
+    )

@@ -53,6 +53,11 @@ OVERRIDES = (
     Override(_PAPER, ("robustness",), {"seed": [0, 1, 2]}),
     Override(
         _PAPER,
+        ("stability",),
+        {"seed": [0, 1, 2, 3, 4], "dataset": ["ml-1m", "ml-100k", "lastfm-2k"]},
+    ),
+    Override(
+        _PAPER,
         ("convergence",),
         {
             "entries": [

@@ -15,7 +15,13 @@ from advrec_tf.cli.experiments import (
     WITH_DATA,
     WITH_VICTIMS,
 )
-from advrec_tf.cli.factor_options import AuditOptions, BoardOptions, RowOptions
+from advrec_tf.cli.factor_options import (
+    AuditOptions,
+    BoardOptions,
+    CompareOptions,
+    OtherOptions,
+    RowOptions,
+)
 from advrec_tf.cli.options import (
     DataOptions,
     DefenseOptions,
@@ -76,6 +82,7 @@ def _without(experiments: tuple[str, ...], *left_out: str) -> tuple[str, ...]:
 
 
 MEASURED_OR_AUDITED = (*MEASURED, "audit")
+GIVEN = ("audit", "compare")
 RECONSTRUCTED = ("lowrank_table2", "lowrank_table3")
 AMF = Section(
     AMFConfig,
@@ -161,7 +168,7 @@ SECTIONS = (
         only={
             "dataset": (*WITH_DATA, "claims"),
             "seed": _without(MEASURED_OR_AUDITED, "lowrank_figure1"),
-            "k": MEASURED_OR_AUDITED,
+            "k": (*MEASURED_OR_AUDITED, "compare"),
         },
     ),
     Section(Reading, WITH_DATA),
@@ -228,6 +235,8 @@ SECTIONS = (
             "other_outer_epochs": ("lowrank_table1",),
         },
     ),
-    Section(RowOptions, (*BOARD, "audit")),
-    Section(AuditOptions, ("audit",)),
+    Section(RowOptions, (*BOARD, "audit", "compare")),
+    Section(AuditOptions, ("audit",), only={"train": GIVEN, "test": GIVEN}),
+    Section(OtherOptions, ("stability",)),
+    Section(CompareOptions, ("compare",)),
 )

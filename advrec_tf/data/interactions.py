@@ -133,10 +133,18 @@ class Interactions:
             "test_items": self.train_items[held_out],
             "test_ratings": None if self.train_ratings is None else self.train_ratings[held_out],
         }
-        for name in ("train_users", "train_items", "train_timestamps", "train_ratings"):
-            values = getattr(self, name)
-            parts[name] = None if values is None else values[~held_out]
-        return replace(self, **parts, name=f"{self.name}-validation", registered=False)
+        return replace(self.without(held_out, f"{self.name}-validation"), **parts)
+
+    def without(self, removed: np.ndarray, name: str) -> "Interactions":
+        """Return the data without some training interactions, under another name.
+
+        removed: bool [N]
+        """
+        parts: dict[str, Any] = {"name": name, "registered": False}
+        for field in ("train_users", "train_items", "train_timestamps", "train_ratings"):
+            values = getattr(self, field)
+            parts[field] = None if values is None else values[~removed]
+        return replace(self, **parts)
 
     def pairs(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Return an int64 for each (user, item), by which pairs can be compared."""

@@ -1,0 +1,143 @@
+"""The questions of docs/stability.md, answered from the rows of one data set."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from advrec_tf.evaluation import holm
+from advrec_tf.stability.measuring import (
+    AS_TRAINED,
+    ATTACK,
+    CERTIFICATE,
+    CHANGE,
+    LAYOUT,
+    NOISE,
+    NORMALIZED,
+    NOTHING,
+)
+
+DRAWS = 10_000  # of entries, with replacement
+ALPHA = 0.05
+ROBUST_AT, CERTIFIED_AT = "epsilon 0.05", "epsilon 0.01"
+STABILITY = ("int4 row", "PQ16 items", "last 1%", "random 1%", "other seed")
+RANK = 64  # of the entries among which rank explains nothing
+
+
+class Correlation(NamedTuple):
+    """A Spearman correlation over entries, with its interval at the corrected level.
+
+    low, high: of a percentile bootstrap over entries; p: corrected by Holm over the data set
+    """
+
+    robustness: str
+    stability: str
+    among: str
+    entries: int
+    rho: float
+    low: float
+    high: float
+    p: float
+
+
+def means(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return all values by entry, change and direction, means over seeds."""
+    keys = ["entry", "model_rank", "truncated_rank", "change", "direction"]
+    groups = rows.groupby(keys, dropna=False, sort=False)
+    return groups[list(LAYOUT.values)].mean().reset_index()
+
+
+def shares(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what each entry is in all correlations: a row an entry.
+
+    Columns: worst and certified, the shares of nDCG that are left; rank; and STABILITY's overlaps.
+    """
+    clean = _column(table, NOTHING, CHANGE, "nDCG")
+    frame = pd.DataFrame(
+        {
+            "worst": _column(table, ROBUST_AT, ATTACK, "nDCG") / clean,
+            "certified": _column(table, CERTIFIED_AT, CERTIFICATE, "nDCG") / clean,
+        }
+    )
+    for change in STABILITY:
+        frame[change] = _column(table, change, CHANGE, "overlap")
+    by_entry = table.groupby("entry")[["truncated_rank", "model_rank"]].first()
+    frame["rank"] = by_entry["truncated_rank"].fillna(by_entry["model_rank"])
+    return frame
+
+
+def _column(table: pd.DataFrame, change: str, direction: str, value: str) -> pd.Series:
+    """Return a value of every entry at one point."""
+    part = table[(table["change"] == change) & (table["direction"] == direction)]
+    return part.set_index("entry")[value]
+
+
+def correlations(rows: pd.DataFrame, seed: int = 0) -> list[Correlation]:
+    """Return question 1: robustness against stability, over all entries and those of one rank."""
+    frame = shares(means(rows))
+    raw: list[tuple[str, str, str, np.ndarray]] = []
+    for among, part in (("all", frame), (f"rank {RANK}", frame[frame["rank"] == RANK])):
+        for robustness in ("worst", "certified"):
+            for stability in STABILITY:
+                pairs = part[[robustness, stability]].dropna()
+                if len(pairs) >= 4 and pairs.nunique().min() > 1:
+                    raw.append((robustness, stability, among, pairs.to_numpy()))
+    tests = [stats.spearmanr(*pairs.T) for *_, pairs in raw]
+    corrected = holm([test.pvalue for test in tests])
+    found = []
+    for (robustness, stability, among, pairs), test, p in zip(raw, tests, corrected):
+        low, high = _interval(pairs, ALPHA / len(raw), seed)
+        rho, count = float(test.statistic), len(pairs)
+        found.append(Correlation(robustness, stability, among, count, rho, low, high, float(p)))
+    return found
+
+
+def _interval(pairs: np.ndarray, alpha: float, seed: int) -> tuple[float, float]:
+    """Return the bootstrap interval of a Spearman correlation, of the level 1 - alpha."""
+    drawn = np.random.default_rng(seed).integers(len(pairs), size=(DRAWS, len(pairs)))
+    x, y = (stats.rankdata(column[drawn], axis=1) for column in pairs.T)
+    x, y = (each - each.mean(axis=1, keepdims=True) for each in (x, y))
+    norms = np.sqrt(np.sum(x**2, axis=1) * np.sum(y**2, axis=1))
+    rho = np.sum(x * y, axis=1)[norms > 0] / norms[norms > 0]
+    low, high = np.quantile(rho, (alpha / 2, 1 - alpha / 2))
+    return float(low), float(high)
+
+
+def forms(rows: pd.DataFrame, seed: int = 0) -> dict[str, tuple[float, float, float]]:
+    """Return question 2: the gain in overlap of each form over that as trained.
+
+    Mean over models and its 95% interval, a bootstrap over models. Entries that are changed
+    already are left out.
+    """
+    plain = rows[~rows["user_normalized"] & rows["truncated_rank"].isna()]
+    table = means(plain)
+    base = _column(table, AS_TRAINED, CHANGE, "overlap")
+    gains = {}
+    for name, change in (("canonical", "int4 table"), ("user-normalised", NORMALIZED)):
+        gain = (_column(table, change, CHANGE, "overlap") - base).dropna().to_numpy()
+        drawn = np.random.default_rng(seed).integers(len(gain), size=(DRAWS, len(gain)))
+        low, high = np.quantile(gain[drawn].mean(axis=1), (0.025, 0.975))
+        gains[name] = float(gain.mean()), float(low), float(high)
+    return gains
+
+
+def directions(rows: pd.DataFrame, change: str = "other seed") -> pd.DataFrame:
+    """Return question 3: each entry's loss of nDCG by a change and its companions, and cosines.
+
+    Columns: epsilon; change, noise, attack: percent of nDCG that is lost; cos_noise, cos_attack.
+    """
+    table = means(rows)
+    clean = _column(table, NOTHING, CHANGE, "nDCG")
+    frame = pd.DataFrame({"epsilon": _column(table, change, CHANGE, "epsilon")})
+    for direction in (CHANGE, NOISE, ATTACK):
+        left = _column(table, change, direction, "nDCG")
+        frame[direction] = 100 * (1 - left / clean.reindex(left.index))
+    for direction in (NOISE, ATTACK):
+        frame[f"cos_{direction}"] = _column(table, change, direction, "cosine")
+    return frame
+
+
+def covered(rows: pd.DataFrame, change: str = "int8 row") -> pd.Series:
+    """Return question 4: the share of listed held-out items that are certified to stay."""
+    return _column(means(rows), change, CHANGE, "certified")

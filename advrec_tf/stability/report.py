@@ -1,0 +1,208 @@
+"""The page and the picture of the stability experiment."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from advrec_tf.evaluation import equal_harm
+from advrec_tf.reporting.vocabulary import markdown, number
+from advrec_tf.stability import questions
+from advrec_tf.stability.measuring import ATTACK, CERTIFICATE, CHANGE, NOISE, NOTHING
+from advrec_tf.stability.quantization import STORAGE
+
+SHOWN = ("int8 row", "int4 row", "PQ16 items", "last 1%", "random 1%", "other seed", "other")
+HALF = 0.5
+
+
+def most_accurate(rows: pd.DataFrame) -> str:
+    """Return the entry of the highest nDCG, mean over seeds; of equal ones the shortest name."""
+    clean = rows[(rows["change"] == NOTHING) & (rows["direction"] == CHANGE)]
+    by_entry = clean.groupby("entry")["nDCG"].mean()
+    return min(by_entry[by_entry == by_entry.max()].index, key=len)
+
+
+def answer(rows: pd.DataFrame) -> str:
+    """Say of the most accurate entry what int8 and a retraining do, and what an attacker needs."""
+    entry = most_accurate(rows)
+    table = questions.means(rows[rows["entry"] == entry])
+    clean = _value(table, NOTHING, CHANGE, "nDCG")
+    k = rows["k"].max()
+    parts = []
+    if (overlap := _value(table, "int8 row", CHANGE, "overlap")) == overlap:
+        parts.append(f"8-bit integers keep {overlap:.1%} of the items of the lists")
+    for change, said in (("other seed", "another seed"), ("other", "the other training")):
+        epsilon = _value(table, change, CHANGE, "epsilon")
+        if epsilon == epsilon:
+            lost = k * (1 - _value(table, change, CHANGE, "overlap"))
+            parts.append(
+                f"{said} moves the factors by {epsilon:.2g} of their typical length and replaces "
+                f"{lost:.1f} of {k} items"
+            )
+    curve = _curve(table, ATTACK)
+    half = equal_harm(curve["epsilon"].to_numpy(), curve["nDCG"].to_numpy(), clean * HALF)
+    needs = f"needs {half:.2g}" if np.isfinite(half) else "needs more than any measured epsilon"
+    parts.append(f"an attacker who knows the held-out items {needs} to take half of nDCG")
+    return f"{entry}: {'; '.join(parts)}."
+
+
+def _value(table: pd.DataFrame, change: str, direction: str, column: str) -> float:
+    """Return one value, NaN where it was not measured."""
+    part = table[(table["change"] == change) & (table["direction"] == direction)]
+    return float(part[column].iloc[0]) if len(part) else float("nan")
+
+
+def _curve(table: pd.DataFrame, direction: str) -> pd.DataFrame:
+    """Return the rows of uniform epsilons of one direction, ascending."""
+    part = table[table["change"].str.startswith("epsilon ") & (table["direction"] == direction)]
+    uniform = part["change"].str.removeprefix("epsilon ").astype(float)
+    return part.assign(epsilon=uniform).sort_values("epsilon")
+
+
+def changes(rows: pd.DataFrame) -> list[str]:
+    """Return the names of the measured changes: storage, then others from small to large."""
+    table = rows[rows["direction"] == CHANGE].groupby("change")["epsilon"].mean().sort_values()
+    companions = set(rows.loc[rows["direction"] == NOISE, "change"])
+    others = [name for name in table.index if name in companions - set(STORAGE)]
+    return [*(name for name in STORAGE if name in companions), *others]
+
+
+def report(rows: pd.DataFrame, dataset: str) -> str:
+    """Return report.md without the answer."""
+    parts = [
+        f"# What an epsilon means on {dataset}\n",
+        "All values are means over seeds, of canonical factors. `epsilon` is the RMS of the rows' "
+        "changes over that of the rows. Noise has rows of the same lengths. The attack knows the "
+        "held-out items and has the same epsilon for all rows. docs/stability.md explains the "
+        "columns and the questions.\n",
+        f"\n## {most_accurate(rows)}, change by change\n",
+        _changes_table(questions.means(rows[rows["entry"] == most_accurate(rows)]), changes(rows)),
+        "\n## Overlap of the lists, entry by entry\n",
+        _entries_table(questions.means(rows), changes(rows)),
+        _question_1(rows),
+        _question_2(rows),
+        _question_3(rows),
+        _question_4(rows),
+    ]
+    return "\n".join(filter(None, parts))
+
+
+def _changes_table(table: pd.DataFrame, names: list[str]) -> str:
+    """Return a line for each change of one entry."""
+    clean, lines = _value(table, NOTHING, CHANGE, "nDCG"), []
+    for name in names:
+        cells = [
+            _value(table, name, CHANGE, column)
+            for column in ("epsilon", "user_epsilon", "item_epsilon", "linear_epsilon")
+        ]
+        cells += [_value(table, name, direction, "overlap") for direction in (CHANGE, NOISE)]
+        cells += [_value(table, name, CHANGE, column) for column in ("RBO", "same_list")]
+        losses = [
+            100 * (_value(table, name, direction, "nDCG") / clean - 1)
+            for direction in (CHANGE, NOISE, ATTACK)
+        ]
+        lines.append([name, *map(number, cells), *(f"{loss:+.1f}%" for loss in losses)])
+    header = ["change", "epsilon", "users", "items", "linear", "overlap", "of noise", "RBO"]
+    return markdown([*header, "same list", "nDCG", "of noise", "of attack"], lines)
+
+
+def _entries_table(table: pd.DataFrame, names: list[str]) -> str:
+    """Return the overlap of each entry under the changes of SHOWN."""
+    shown = [name for name in SHOWN if name in names]
+    lines = []
+    for entry, part in table.groupby("entry", sort=False):
+        cells = [_value(part, name, CHANGE, "overlap") for name in shown]
+        clean = _value(part, NOTHING, CHANGE, "nDCG")
+        lines.append([str(entry), number(clean), *(_known(cell) for cell in cells)])
+    return markdown(["entry", "nDCG", *shown], lines)
+
+
+def _known(value: float) -> str:
+    """Return a number, "" for none."""
+    return number(value) if np.isfinite(value) else ""
+
+
+def _question_1(rows: pd.DataFrame) -> str:
+    """Say whether robustness predicts stability."""
+    lines = []
+    for found in questions.correlations(rows):
+        verdict = "holds" if found.low > 0 else "reversed" if found.high < 0 else "not decidable"
+        interval = f"{found.rho:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+        names = [found.robustness, found.stability, found.among, str(found.entries)]
+        lines.append([*names, interval, number(found.p), verdict])
+    if not lines:
+        return ""
+    header = ["share left", "overlap under", "entries", "count", "Spearman", "p (Holm)", "verdict"]
+    return "\n## Does robustness predict stability?\n\n" + markdown(header, lines)
+
+
+def _question_2(rows: pd.DataFrame) -> str:
+    """Say which form is best stored in 4 bits."""
+    lines = [
+        [name, f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"]
+        for name, (mean, low, high) in questions.forms(rows).items()
+    ]
+    return (
+        "\n## Is another form better to store in 4-bit integers with one scale?\n\n"
+        "Gain in overlap over the factors as trained, mean over models [95% interval over "
+        "models].\n\n" + markdown(["form", "gain"], lines)
+    )
+
+
+def _question_3(rows: pd.DataFrame) -> str:
+    """Say how far from noise a retraining is."""
+    table, lines = questions.directions(rows), []
+    for entry, row in table.iterrows():
+        losses = [f"{row[name]:+.1f}%" for name in (CHANGE, NOISE, ATTACK)]
+        cosines = [f"{row[f'cos_{name}']:+.3f}" for name in (NOISE, ATTACK)]
+        lines.append([str(entry), number(row["epsilon"]), *losses, *cosines])
+    if not lines:
+        return ""
+    header = ["entry", "epsilon", "loss by another seed", "by noise", "by attack"]
+    title = "\n## How far from noise is another seed?\n\n"
+    return title + markdown([*header, "cosine with noise", "with attack"], lines)
+
+
+def _question_4(rows: pd.DataFrame) -> str:
+    """Say for how many users the certificate covers 8-bit integers."""
+    lines = [
+        [str(entry), f"{share:.1%}"] for entry, share in questions.covered(rows).dropna().items()
+    ]
+    if not lines:
+        return ""
+    text = "Of the users whose held-out item is listed, the share whose item stays under any move "
+    text += "of all rows by the largest row change of `int8 row`.\n\n"
+    return f"\n## Whom does the certificate cover?\n\n{text}" + markdown(["entry", "share"], lines)
+
+
+def figure(rows: pd.DataFrame) -> Figure:
+    """Plot nDCG and overlap over epsilon for the most accurate entry, real changes as marks."""
+    table = questions.means(rows[rows["entry"] == most_accurate(rows)])
+    clean = _value(table, NOTHING, CHANGE, "nDCG")
+    made = Figure(figsize=(9, 4.2), layout="constrained")
+    axes = made.subplots(1, 2, sharex=True)
+    styles = {ATTACK: ("C3", "-"), NOISE: ("0.5", "--"), CERTIFICATE: ("C0", ":")}
+    titles = {
+        ATTACK: "attack on held-out items",
+        NOISE: "random rows",
+        CERTIFICATE: "certified, at least",
+    }
+    for axis, column, unit in zip(axes, ("nDCG", "overlap"), (clean, 1.0)):
+        for direction, (color, line) in styles.items():
+            curve = _curve(table, direction).dropna(subset=[column])
+            if len(curve):
+                values = curve[column] / unit
+                axis.plot(curve["epsilon"], values, line, color=color, label=titles[direction])
+        for name in changes(rows):
+            x = _value(table, name, CHANGE, "epsilon")
+            y = _value(table, name, CHANGE, column) / unit
+            if x > 0:
+                axis.plot(x, y, "o", color="C2", markersize=3)
+                if name in SHOWN:
+                    axis.annotate(name, (x, y), (3, 3), textcoords="offset points", fontsize=7)
+        axis.set_xscale("log")
+        axis.set_xlabel("epsilon (share of the RMS row norm)")
+        axis.set_ylabel("share of nDCG that is left" if column == "nDCG" else "overlap of lists")
+        axis.set_ylim(-0.02, 1.08)
+    axes[0].legend(fontsize=8, frameon=False)
+    made.suptitle(most_accurate(rows), fontsize=10)
+    return made

@@ -1,0 +1,146 @@
+"""What storage, another training, new data and fake users do to factors and to lists."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from advrec_tf.data import Interactions
+from advrec_tf.errors import UserError
+from advrec_tf.execution.jobs import Stages
+from advrec_tf.execution.results import Job
+from advrec_tf.execution.runner import Experiment, Running
+from advrec_tf.leaderboard import Entry, auditing
+from advrec_tf.perturbations import quantized_canonical
+from advrec_tf.recommenders.alignment import aligned
+from advrec_tf.recommenders.importers import read_factors
+from advrec_tf.reporting import page, read_results
+from advrec_tf.stability import LAYOUT, VERSION, measuring, report
+from advrec_tf.stability.data_changes import data_changes
+from advrec_tf.stability.procrustes import check_rows
+from advrec_tf.stability.quantization import STORAGE, storage_changes
+
+from . import leaderboard
+from .board_factors import BOARD_MODELS, BoardSpec, entries, prepare, tasks
+from .board_models import Pair
+
+OTHER_SEED = "other seed"
+OTHER = "other"  # the training of --other
+
+
+@dataclass(frozen=True)
+class StabilitySpec:
+    """The entries of a board, and the further trainings that they are compared with."""
+
+    board: BoardSpec
+    other: Pair | None  # of --other, for the entries of --factors
+
+    published = False  # no paper has measured stability
+
+    @property
+    def data(self) -> Interactions:
+        """The data of the board."""
+        return self.board.data
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the results depend on, as plain values."""
+        return {**self.board.config, "stability": VERSION}
+
+
+def specs(
+    values: dict[str, Any], datasets: list[Interactions], output_dir: Path
+) -> list[StabilitySpec]:
+    """Return the spec of each data set. Raises UserError as the board, and for a wrong --other."""
+    paths = values["other"].split(":") if values["other"] else []
+    if paths and (len(paths) > 2 or len(values["factors"]) != 1):
+        raise UserError("--other=USERS.npy:ITEMS.npy or MODEL is beside one --factors")
+    rows = values["user_rows"], values["item_rows"]
+    made = []
+    for board in leaderboard.specs(values, datasets, output_dir):
+        other = None
+        if paths:
+            P, Q, _ = auditing.checked(*aligned(read_factors(paths), board.data, rows), board.data)
+            other = P, Q
+            (given,) = board.factors.values()
+            check_rows(*(quantized_canonical(*pair) for pair in (given, other)))
+        made.append(StabilitySpec(board, other))
+    return made
+
+
+def changed_boards(spec: StabilitySpec) -> Iterator[tuple[str, int, BoardSpec]]:
+    """Yield each change of the data with a seed, and the board of the entries trained on them.
+
+    Models of many epochs, and factors from files, are not trained again.
+    """
+    again = [
+        entry
+        for entry in spec.board.entries
+        if entry.model not in spec.board.factors and not BOARD_MODELS[entry.model].trained
+    ]
+    for name, change in data_changes(spec.data).items():
+        for seed in spec.board.seeds if again else ():
+            data = change(seed)
+            training = replace(spec.board.training, data=data)
+            yield (
+                name,
+                seed,
+                replace(spec.board, data=data, training=training, entries=again, seeds=[seed]),
+            )
+
+
+def prepare_all(spec: StabilitySpec, running: Running) -> Stages:
+    """Train the models of all entries, also with the next seed and on changed data."""
+    if len(storage_changes()) < len(STORAGE):
+        message = "product quantisation is left out, because it needs faiss: pip install faiss-cpu"
+        print(f"advrec: {message}", file=sys.stderr)
+    yield from prepare(_with_next_seed(spec.board), running)
+    yield [task for _, _, board in changed_boards(spec) for task in tasks(board)]
+
+
+def _with_next_seed(board: BoardSpec) -> BoardSpec:
+    """Return the board with one more seed, where it has one only: other seeds are compared."""
+    if len(board.seeds) > 1:
+        return board
+    seeds = [*board.seeds, board.seeds[0] + 1]
+    return replace(board, seeds=seeds, training=replace(board.training, seeds=seeds))
+
+
+def jobs(spec: StabilitySpec) -> list[Job]:
+    """Return the jobs of storage and curves of each entry, and of each other training."""
+    made: list[Job] = []
+    data, k = spec.data, spec.board.k
+    trained: dict[Entry, Pair] = {}
+    for entry, P, Q in entries(_with_next_seed(spec.board)):
+        trained[entry] = P, Q
+    wanted = {entry: pair for entry, pair in trained.items() if entry.seed in spec.board.seeds}
+    for entry, pair in wanted.items():
+        made += measuring.jobs(entry, *pair, data, k)
+        if (next_entry := _next(entry, trained)) in trained and next_entry != entry:
+            other = trained[next_entry]
+            made.append(measuring.trained_job(entry, OTHER_SEED, pair, other, data, k))
+        if spec.other and entry.model in spec.board.factors:
+            made.append(measuring.trained_job(entry, OTHER, pair, spec.other, data, k))
+    for name, seed, board in changed_boards(spec):
+        for entry, P, Q in entries(board):
+            if pair := wanted.get(replace(entry, seed=seed)) or wanted.get(entry):
+                made.append(measuring.trained_job(entry, name, pair, (P, Q), data, k))
+    return made
+
+
+def _next(entry: Entry, trained: dict[Entry, Pair]) -> Entry:
+    """Return the entry with the next seed of those that it was trained with, in a circle."""
+    seeds = sorted(each.seed for each in trained if replace(each, seed=entry.seed) == entry)
+    return replace(entry, seed=seeds[(seeds.index(entry.seed) + 1) % len(seeds)])
+
+
+def write_reports(folders: list[Path]) -> None:
+    """Write report.md and the picture of each data set."""
+    for folder in folders:
+        rows = read_results(folder, columns=LAYOUT.columns)
+        pictures = {"stability.png": report.figure(rows)}
+        page(folder, report.report(rows, folder.name), pictures, answer=report.answer(rows))
+
+
+EXPERIMENT = Experiment(LAYOUT, specs, jobs, write_reports, prepare_all)
