@@ -19,10 +19,22 @@ from advrec_tf.stability.quantization import STORAGE, integers, storage_changes
 VERSION = 1  # one more whenever the bytes of a row change
 CHANGE, NOISE, ATTACK, CERTIFICATE = "change", "noise", "attack", "certificate"
 DIRECTIONS = (CHANGE, NOISE, ATTACK)
-NOTHING = ""  # the change that leaves the factors as they are
+UNIFORM = ""  # the change that moves all rows by the key `uniform`, which others do not have
 CURVE = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # epsilons of uniform rows
 LAYOUT = Layout(
-    (*("dataset", "entry", *ENTRY_COLUMNS, "factors", "seed", "change", "direction", "k"),),
+    (
+        *(
+            "dataset",
+            "entry",
+            *ENTRY_COLUMNS,
+            "factors",
+            "seed",
+            "change",
+            "uniform",
+            "direction",
+            "k",
+        ),
+    ),
     (
         *("epsilon", "user_epsilon", "item_epsilon", "user_p95", "item_p95"),
         *("user_most", "item_most", "linear_epsilon", "overlap", "RBO", "same_list"),
@@ -39,14 +51,17 @@ def jobs(entry: Entry, P: np.ndarray, Q: np.ndarray, data: Interactions, k: int)
     """Return the jobs of an entry that need no other training: curves, and stored factors."""
     base = _base(entry, P, Q, data, k)
     directions = (NOISE, ATTACK, *([CERTIFICATE] if data.has_one_test_item_each else []))
-    curve = [{**base, "change": NOTHING, "direction": CHANGE}]
+    curve = [{**base, "change": UNIFORM, "uniform": 0.0, "direction": CHANGE}]
     curve += [
-        {**base, "change": f"epsilon {epsilon:g}", "direction": direction}
+        {**base, "change": UNIFORM, "uniform": epsilon, "direction": direction}
         for epsilon in CURVE
         for direction in directions
     ]
     arguments = {"P": P, "Q": Q, "data": data}
-    forms = [{**base, "change": form, "direction": CHANGE} for form in (AS_TRAINED, NORMALIZED)]
+    forms = [
+        {**base, "change": form, "uniform": None, "direction": CHANGE}
+        for form in (AS_TRAINED, NORMALIZED)
+    ]
     made = [
         Job("advrec_tf.stability.measuring:curves", curve, arguments),
         Job("advrec_tf.stability.measuring:stored_in_forms", forms, arguments),
@@ -71,7 +86,8 @@ def _base(entry: Entry, P: np.ndarray, Q: np.ndarray, data: Interactions, k: int
 
 def _job(base: dict[str, Any], change: str, function: str, arguments: dict[str, Any]) -> Job:
     """Return the job of one change: the change, noise of its rows, and the attack of its size."""
-    points = [{**base, "change": change, "direction": direction} for direction in DIRECTIONS]
+    shared = {**base, "change": change, "uniform": None}
+    points = [{**shared, "direction": direction} for direction in DIRECTIONS]
     return Job(f"advrec_tf.stability.measuring:{function}", points, arguments)
 
 
@@ -159,7 +175,7 @@ def curves(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions)
     """Measure factors as they are, and under noise, attack and certificate of each epsilon."""
     factors, rows = _Factors(points, P, Q, data), []
     for point in points:
-        epsilon = float(point["change"].removeprefix("epsilon ") or 0)
+        epsilon = point["uniform"]
         if point["direction"] == CERTIFICATE:
             bounds = evaluation.certified_metrics(factors.radii, epsilon)
             rows.append(point | {"epsilon": epsilon, "nDCG": bounds[f"nDCG@{factors.k}"]})

@@ -79,25 +79,26 @@ def _product(row_bytes: int, sides: str) -> Callable[[Tables, int], Tables]:
 
 
 # What is done to canonical factors (P, Q) with a seed, by name.
-STORAGE: dict[str, Callable[[Tables, int], Tables]] = {
+PRODUCT: dict[str, Callable[[Tables, int], Tables]] = {
+    "PQ32 items": _product(32, "i"),
+    "PQ16 items": _product(16, "i"),
+    "PQ8 items": _product(8, "i"),
+    "PQ16 users": _product(16, "u"),
+    "PQ16 both": _product(16, "ui"),
+}
+NUMBERS: dict[str, Callable[[Tables, int], Tables]] = {
     "fp16": _alike(lambda table: rounded(table, np.float16)),
     "bfloat16": _alike(lambda table: rounded(table, ml_dtypes.bfloat16)),
     "int8 row": _alike(lambda table: integers(table, 8, by_row=True)),
     "int8 table": _alike(lambda table: integers(table, 8, by_row=False)),
     "int4 row": _alike(lambda table: integers(table, 4, by_row=True)),
     "int4 table": _alike(lambda table: integers(table, 4, by_row=False)),
-    "PQ32 items": _product(32, "i"),
-    "PQ16 items": _product(16, "i"),
-    "PQ8 items": _product(8, "i"),
-    "PQ16 users": _product(16, "u"),
-    "PQ16 both": _product(16, "ui"),
     "half rank": _truncated(2),
     "quarter rank": _truncated(4),
 }
+STORAGE = NUMBERS | PRODUCT
 
 
 def storage_changes() -> dict[str, Callable[[Tables, int], Tables]]:
-    """Return STORAGE, without product quantisation where faiss is not installed."""
-    if importlib.util.find_spec("faiss"):
-        return STORAGE
-    return {name: change for name, change in STORAGE.items() if not name.startswith("PQ")}
+    """Return what can be done here: without product quantisation where faiss is not installed."""
+    return STORAGE if importlib.util.find_spec("faiss") else NUMBERS

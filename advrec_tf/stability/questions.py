@@ -15,12 +15,12 @@ from advrec_tf.stability.measuring import (
     LAYOUT,
     NOISE,
     NORMALIZED,
-    NOTHING,
+    UNIFORM,
 )
 
 DRAWS = 10_000  # of entries, with replacement
 ALPHA = 0.05
-ROBUST_AT, CERTIFIED_AT = "epsilon 0.05", "epsilon 0.01"
+ROBUST_AT, CERTIFIED_AT = 0.05, 0.01  # epsilons
 STABILITY = ("int4 row", "PQ16 items", "last 1%", "random 1%", "other seed")
 RANK = 64  # of the entries among which rank explains nothing
 
@@ -43,7 +43,7 @@ class Correlation(NamedTuple):
 
 def means(rows: pd.DataFrame) -> pd.DataFrame:
     """Return all values by entry, change and direction, means over seeds."""
-    keys = ["entry", "model_rank", "truncated_rank", "change", "direction"]
+    keys = ["entry", "model_rank", "truncated_rank", "change", "uniform", "direction"]
     groups = rows.groupby(keys, dropna=False, sort=False)
     return groups[list(LAYOUT.values)].mean().reset_index()
 
@@ -53,11 +53,11 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
 
     Columns: worst and certified, the shares of nDCG that are left; rank; and STABILITY's overlaps.
     """
-    clean = _column(table, NOTHING, CHANGE, "nDCG")
+    clean = at_epsilon(table, 0, CHANGE)
     frame = pd.DataFrame(
         {
-            "worst": _column(table, ROBUST_AT, ATTACK, "nDCG") / clean,
-            "certified": _column(table, CERTIFIED_AT, CERTIFICATE, "nDCG") / clean,
+            "worst": at_epsilon(table, ROBUST_AT, ATTACK) / clean,
+            "certified": at_epsilon(table, CERTIFIED_AT, CERTIFICATE) / clean,
         }
     )
     for change in STABILITY:
@@ -68,9 +68,15 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _column(table: pd.DataFrame, change: str, direction: str, value: str) -> pd.Series:
-    """Return a value of every entry at one point."""
+    """Return a value of every entry under one change."""
     part = table[(table["change"] == change) & (table["direction"] == direction)]
     return part.set_index("entry")[value]
+
+
+def at_epsilon(table: pd.DataFrame, epsilon: float, direction: str) -> pd.Series:
+    """Return the nDCG of every entry where all rows move by one epsilon; 0 leaves them."""
+    part = table[(table["change"] == UNIFORM) & (table["uniform"] == epsilon)]
+    return part[part["direction"] == direction].set_index("entry")["nDCG"]
 
 
 def correlations(rows: pd.DataFrame, seed: int = 0) -> list[Correlation]:
@@ -128,7 +134,7 @@ def directions(rows: pd.DataFrame, change: str = "other seed") -> pd.DataFrame:
     Columns: epsilon; change, noise, attack: percent of nDCG that is lost; cos_noise, cos_attack.
     """
     table = means(rows)
-    clean = _column(table, NOTHING, CHANGE, "nDCG")
+    clean = at_epsilon(table, 0, CHANGE)
     frame = pd.DataFrame({"epsilon": _column(table, change, CHANGE, "epsilon")})
     for direction in (CHANGE, NOISE, ATTACK):
         left = _column(table, change, direction, "nDCG")

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from advrec_tf.evaluation import equal_harm
 from advrec_tf.reporting.vocabulary import markdown, number
 from advrec_tf.stability import questions
-from advrec_tf.stability.measuring import ATTACK, CERTIFICATE, CHANGE, NOISE, NOTHING
+from advrec_tf.stability.measuring import ATTACK, CERTIFICATE, CHANGE, NOISE, UNIFORM
 from advrec_tf.stability.quantization import STORAGE
 
 SHOWN = ("int8 row", "int4 row", "PQ16 items", "last 1%", "random 1%", "other seed", "other")
@@ -16,8 +16,7 @@ HALF = 0.5
 
 def most_accurate(rows: pd.DataFrame) -> str:
     """Return the entry of the highest nDCG, mean over seeds; of equal ones the shortest name."""
-    clean = rows[(rows["change"] == NOTHING) & (rows["direction"] == CHANGE)]
-    by_entry = clean.groupby("entry")["nDCG"].mean()
+    by_entry = questions.at_epsilon(questions.means(rows), 0, CHANGE)
     return min(by_entry[by_entry == by_entry.max()].index, key=len)
 
 
@@ -25,7 +24,7 @@ def answer(rows: pd.DataFrame) -> str:
     """Say of the most accurate entry what int8 and a retraining do, and what an attacker needs."""
     entry = most_accurate(rows)
     table = questions.means(rows[rows["entry"] == entry])
-    clean = _value(table, NOTHING, CHANGE, "nDCG")
+    clean = _clean(table)
     k = rows["k"].max()
     parts = []
     if (overlap := _value(table, "int8 row", CHANGE, "overlap")) == overlap:
@@ -45,6 +44,11 @@ def answer(rows: pd.DataFrame) -> str:
     return f"{entry}: {'; '.join(parts)}."
 
 
+def _clean(table: pd.DataFrame) -> float:
+    """Return the nDCG of one entry as it is."""
+    return float(questions.at_epsilon(table, 0, CHANGE).iloc[0])
+
+
 def _value(table: pd.DataFrame, change: str, direction: str, column: str) -> float:
     """Return one value, NaN where it was not measured."""
     part = table[(table["change"] == change) & (table["direction"] == direction)]
@@ -53,15 +57,14 @@ def _value(table: pd.DataFrame, change: str, direction: str, column: str) -> flo
 
 def _curve(table: pd.DataFrame, direction: str) -> pd.DataFrame:
     """Return the rows of uniform epsilons of one direction, ascending."""
-    part = table[table["change"].str.startswith("epsilon ") & (table["direction"] == direction)]
-    uniform = part["change"].str.removeprefix("epsilon ").astype(float)
-    return part.assign(epsilon=uniform).sort_values("epsilon")
+    part = table[(table["change"] == UNIFORM) & (table["direction"] == direction)]
+    return part.assign(epsilon=part["uniform"]).sort_values("epsilon")
 
 
 def changes(rows: pd.DataFrame) -> list[str]:
     """Return the names of the measured changes: storage, then others from small to large."""
     table = rows[rows["direction"] == CHANGE].groupby("change")["epsilon"].mean().sort_values()
-    companions = set(rows.loc[rows["direction"] == NOISE, "change"])
+    companions = set(rows.loc[rows["direction"] == NOISE, "change"]) - {UNIFORM}
     others = [name for name in table.index if name in companions - set(STORAGE)]
     return [*(name for name in STORAGE if name in companions), *others]
 
@@ -88,7 +91,7 @@ def report(rows: pd.DataFrame, dataset: str) -> str:
 
 def _changes_table(table: pd.DataFrame, names: list[str]) -> str:
     """Return a line for each change of one entry."""
-    clean, lines = _value(table, NOTHING, CHANGE, "nDCG"), []
+    clean, lines = _clean(table), []
     for name in names:
         cells = [
             _value(table, name, CHANGE, column)
@@ -111,7 +114,7 @@ def _entries_table(table: pd.DataFrame, names: list[str]) -> str:
     lines = []
     for entry, part in table.groupby("entry", sort=False):
         cells = [_value(part, name, CHANGE, "overlap") for name in shown]
-        clean = _value(part, NOTHING, CHANGE, "nDCG")
+        clean = _clean(part)
         lines.append([str(entry), number(clean), *(_known(cell) for cell in cells)])
     return markdown(["entry", "nDCG", *shown], lines)
 
@@ -177,7 +180,7 @@ def _question_4(rows: pd.DataFrame) -> str:
 def figure(rows: pd.DataFrame) -> Figure:
     """Plot nDCG and overlap over epsilon for the most accurate entry, real changes as marks."""
     table = questions.means(rows[rows["entry"] == most_accurate(rows)])
-    clean = _value(table, NOTHING, CHANGE, "nDCG")
+    clean = _clean(table)
     made = Figure(figsize=(9, 4.2), layout="constrained")
     axes = made.subplots(1, 2, sharex=True)
     styles = {ATTACK: ("C3", "-"), NOISE: ("0.5", "--"), CERTIFICATE: ("C0", ":")}
