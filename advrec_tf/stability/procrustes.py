@@ -6,6 +6,8 @@ from advrec_tf.errors import UserError
 
 Tables = tuple[np.ndarray, np.ndarray]  # canonical P [U, r] and Q [I, r]
 MOST_OF_SHUFFLED = 0.9  # a residual above this share of that of shuffled rows is no match
+SHUFFLES = 999  # all of which must leave more
+ROWS = 2000  # of each table that are tried
 
 
 def aligned(before: Tables, after: Tables) -> Tables:
@@ -25,7 +27,7 @@ def check_rows(before: Tables, after: Tables, seed: int = 0) -> None:
     """Raise UserError where the rows of the second tables do not belong to those of the first.
 
     The map is found on half of the rows and tried on the other half, where rows must come much
-    nearer to their own than to shuffled ones.
+    nearer to their own than to shuffled ones, in every one of SHUFFLES.
     """
     before, after = _padded(before, after)
     rng = np.random.default_rng(seed)
@@ -35,13 +37,16 @@ def check_rows(before: Tables, after: Tables, seed: int = 0) -> None:
         (before[0][fit[0]], before[1][fit[1]]), (after[0][fit[0]], after[1][fit[1]])
     )
     for side, first, second, rows in zip(("user", "item"), before, after, held):
-        mapped = scale * (second[rows] @ rotation)
-        residual = np.linalg.norm(mapped - first[rows])
-        shuffled = np.linalg.norm(mapped - first[rng.permutation(rows)])
-        if residual > MOST_OF_SHUFFLED * shuffled:
+        rows = rows[:ROWS]
+        own, mapped = first[rows], scale * (second[rows] @ rotation)
+        squares = np.sum(own**2) + np.sum(mapped**2)
+        residual = squares - 2 * np.sum(own * mapped)
+        shuffled = [squares - 2 * np.sum(rng.permutation(own) * mapped) for _ in range(SHUFFLES)]
+        if residual > min(MOST_OF_SHUFFLED**2 * np.mean(shuffled), *shuffled):
+            ratio = np.sqrt(residual / np.mean(shuffled))
             raise UserError(
-                f"the {side} rows of both trainings do not correspond (residual {residual:.3g}, of "
-                f"shuffled rows {shuffled:.3g}): are their ids in one order?"
+                f"the {side} rows of both trainings do not correspond: they lie {ratio:.2f} times "
+                "as far apart as shuffled rows. Are their ids in one order?"
             )
 
 

@@ -1,0 +1,231 @@
+"""The rows of the stability experiment, its data, its page and its answers to questions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from advrec_tf import data, evaluation
+from advrec_tf.leaderboard import Entry
+from advrec_tf.perturbations import quantized_canonical
+from advrec_tf.stability import LAYOUT, data_changes, measuring, questions, report
+from advrec_tf.stability.quantization import NUMBERS
+
+from handmade import frame_of
+from running import advrec, error_line
+
+SHOP = data.synthetic(n_users=60, n_items=50, per_user=10, seed=3)
+RNG = np.random.default_rng(0)
+P, Q = (RNG.standard_normal((n, 8)).astype(np.float32) for n in (60, 50))
+BASIS = RNG.standard_normal((8, 8))
+TWIN = P @ BASIS * 20, Q @ np.linalg.inv(BASIS).T / 3 + 1  # another scale, basis and shift
+K = 5
+
+
+def rows_of(P, Q, trained=()):
+    """Return all rows of an entry on SHOP; trained: further (change, P, Q)."""
+    entry, rows = Entry("mine"), []
+    jobs = measuring.jobs(entry, P, Q, SHOP, K)
+    jobs += [measuring.trained_job(entry, name, (P, Q), pair, SHOP, K) for name, *pair in trained]
+    for job in jobs:
+        function = getattr(measuring, job.function.partition(":")[2])
+        made, _ = function(points=job.points, **job.arguments)
+        rows += [{**point, **row} for point, row in zip(job.points, made)]
+    return pd.DataFrame(rows, columns=LAYOUT.columns)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return rows_of(P, Q, [("other seed", *TWIN)])
+
+
+def lists_of(tables):
+    """Return lists by sorting all scores; test items lose ties."""
+    scores, tested = tables[0] @ tables[1].T, np.zeros((60, 50))
+    scores[SHOP.train_users, SHOP.train_items] = -np.inf
+    tested[SHOP.test_users, SHOP.test_items] = 1
+    return np.lexsort((tested, -scores), axis=1)[:, :K]
+
+
+@pytest.mark.parametrize("change", NUMBERS)
+def test_rows_of_stored_factors_restated(rows, change):
+    tables = quantized_canonical(P, Q)
+    before, after = lists_of(tables), lists_of(NUMBERS[change](tables, 0))
+    (row,) = rows[(rows["change"] == change) & (rows["direction"] == "change")].to_dict("records")
+    overlap = [len(set(a) & set(b)) / K for a, b in zip(before, after)]
+    assert row["overlap"] == pytest.approx(np.mean(overlap))
+    hits = [(after[u] == item) for u, item in zip(SHOP.test_users, SHOP.test_items)]
+    gains = [float(hit @ (1 / np.log2(np.arange(2, K + 2)))) for hit in hits]
+    assert row["nDCG"] == pytest.approx(np.mean(gains))
+    assert row["ICov"] == len(np.unique(after))
+    assert 0 <= row["linear_epsilon"] <= row["epsilon"] * 1.0001
+
+
+def test_noise_has_rows_of_the_same_lengths_and_the_attack_its_epsilon(rows):
+    part = rows[rows["change"] == "int4 row"].set_index("direction")
+    for column in ("epsilon", "user_epsilon", "user_p95", "item_most"):
+        assert part.loc["noise", column] == pytest.approx(part.loc["change", column], rel=1e-4)
+    assert part.loc["attack", "user_most"] <= part.loc["change", "epsilon"] * 1.001
+    assert part.loc["attack", "nDCG"] < part.loc["noise", "nDCG"]
+
+
+def test_twins_have_the_same_row_in_every_column(rows):
+    twins = rows_of(*TWIN, [("other seed", P, Q)])
+    # Normalised users are rounded to single precision in the basis that they have.
+    scale_free = ~rows["change"].isin([measuring.AS_TRAINED, measuring.NORMALIZED])
+    for column in LAYOUT.values:
+        found, expected = twins[scale_free][column], rows[scale_free][column]
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6, err_msg=column)
+
+
+def test_another_form_of_the_same_training_is_no_change(rows):
+    part = rows[rows["change"] == "other seed"].set_index("direction")
+    assert part.loc["change", "epsilon"] < 1e-5
+    assert (part["overlap"] == 1).all() and part["same_list"].min() == 1
+
+
+def test_the_certificate_lies_below_the_attack(rows):
+    curve = rows[(rows["change"] == measuring.UNIFORM) & (rows["uniform"] > 0)]
+    wide = curve.pivot(index="uniform", columns="direction", values="nDCG")
+    assert (wide["certificate"] <= wide["attack"] + 1e-9).all()
+    assert wide["certificate"].iloc[0] > 0
+
+
+def test_certified_users_restated(rows):
+    (row,) = rows[(rows["change"] == "int8 row") & (rows["direction"] == "change")].to_dict(
+        "records"
+    )
+    tables = quantized_canonical(P, Q)
+    units = [np.sqrt(np.mean(np.sum(np.float64(x) ** 2, axis=1))) for x in tables]
+    radii = evaluation.certified_radii(*tables, SHOP, "l2", K, tuple(units))[:, -1]
+    most = max(row["user_most"], row["item_most"])
+    assert row["certified"] == pytest.approx(np.mean(radii[radii > 0] > most))
+
+
+def test_missing_clicks():
+    changes = data_changes.data_changes(SHOP)
+    first = {}
+    for user, item, time in zip(SHOP.train_users, SHOP.train_items, SHOP.train_timestamps):
+        first[user] = min(first.get(user, (np.inf, 0)), (time, item))
+    count = len(SHOP.train_users)
+    for name, share in (("last 10%", 0.1), ("random 5%", 0.05), ("random 0.1%", 0.001)):
+        changed = changes[name](0)
+        assert len(changed.train_users) == count - round(share * count)
+        kept = set(zip(changed.train_users, changed.train_items))
+        assert all((user, item) in kept for user, (_, item) in first.items())
+        assert kept < set(zip(SHOP.train_users, SHOP.train_items))
+    last = changes["last 10%"](0)
+    gone = set(zip(SHOP.train_users, SHOP.train_items, SHOP.train_timestamps)) - set(
+        zip(last.train_users, last.train_items, last.train_timestamps)
+    )
+    firsts = {time for time, _ in first.values()}
+    left = [time for time in last.train_timestamps if time not in firsts]
+    assert min(time for *_, time in gone) >= max(left)
+    assert changes["random 5%"](0).fingerprint != changes["random 5%"](1).fingerprint
+    one = changes["one user less"](2)
+    lost = np.bincount(SHOP.train_users) - np.bincount(one.train_users, minlength=60)
+    assert np.count_nonzero(lost) == 1
+    assert lost.max() == np.bincount(SHOP.train_users)[lost.argmax()] - 1
+
+
+def test_fake_users_come_after_the_real_ones():
+    changed = data_changes.data_changes(SHOP)["bandwagon 1%"](0)
+    assert changed.n_users == 61
+    real = changed.train_users < 60
+    np.testing.assert_array_equal(changed.train_items[real], SHOP.train_items)
+
+
+def test_data_without_times_have_no_last_clicks():
+    untimed = data.Interactions.from_frames(frame_of([(u, i) for u in range(9) for i in (u, 9)]))
+    names = data_changes.data_changes(untimed)
+    assert "random 1%" in names and not any(name.startswith("last") for name in names)
+
+
+def board_rows(count=6, seed=0):
+    """Return rows of entries of rank 64 whose robustness orders their stability."""
+    rng, rows = np.random.default_rng(seed), []
+    for n in range(count):
+        base = {"dataset": "d", "entry": f"e{n}", "model": "m", "model_rank": 64.0, "seed": 0}
+        base |= {"user_normalized": False, "factors": "x", "k": 10}
+        rows.append(base | {"change": "", "uniform": 0.0, "direction": "change", "nDCG": 0.5})
+        for epsilon, direction in ((0.05, "attack"), (0.01, "certificate")):
+            left = {"uniform": epsilon, "direction": direction, "nDCG": 0.1 + 0.05 * n}
+            rows.append(base | {"change": "", **left})
+        for change in ("int4 row", "other seed"):
+            noise = rng.random() if change == "other seed" else 0
+            changed = {"change": change, "direction": "change", "overlap": 0.5 + 0.05 * n + noise}
+            rows.append(base | changed)
+    return pd.DataFrame(rows, columns=LAYOUT.columns)
+
+
+def test_correlations_against_scipy():
+    found = questions.correlations(board_rows())
+    assert {(each.stability, each.among) for each in found} == {
+        (stability, among)
+        for stability in ("int4 row", "other seed")
+        for among in ("all", "rank 64")
+    }
+    exact = [each for each in found if each.stability == "int4 row"]
+    assert all(each.rho == pytest.approx(1) and each.low == pytest.approx(1) for each in exact)
+    frame = questions.shares(questions.means(board_rows()))
+    (other, *_) = (each for each in found if each.stability == "other seed")
+    rho = stats.spearmanr(frame["worst"], frame["other seed"]).statistic
+    assert other.rho == pytest.approx(rho) and other.low < rho < other.high
+    assert frame["worst"].tolist() == pytest.approx([0.2 + 0.1 * n for n in range(6)])
+
+
+def test_gains_of_forms():
+    rows = []
+    for entry, normalized in (("a", False), ("b", False), ("c", True)):
+        for change, overlap in zip(
+            (measuring.AS_TRAINED, "int4 table", measuring.NORMALIZED), (0.2, 0.5, 0.6)
+        ):
+            shared = {"entry": entry, "user_normalized": normalized, "direction": "change"}
+            rows.append(shared | {"change": change, "overlap": overlap})
+    gains = questions.forms(pd.DataFrame(rows, columns=LAYOUT.columns))
+    assert gains["canonical"] == pytest.approx((0.3, 0.3, 0.3))
+    assert gains["user-normalised"] == pytest.approx((0.4, 0.4, 0.4))
+
+
+def test_the_page_begins_with_the_answer(rows):
+    text = report.answer(rows)
+    assert text.startswith("mine: 8-bit integers keep") and "needs" in text
+    page = report.report(rows, "shop")
+    assert "| int4 row |" in page and "Whom does the certificate cover?" in page
+    assert len(report.figure(rows).axes) == 2
+
+
+QUICK = ("--experiment=stability", "--preset=quick", "--seed=0", "--entries=iALS-4,SVD-4:2")
+
+
+def test_the_command_and_another_training(tmp_path):
+    interactions = data.load("synthetic")
+    rng = np.random.default_rng(0)
+    shape = interactions.n_users + interactions.n_items, 4
+    tables = rng.standard_normal(shape).astype(np.float32)
+    for name, values in (
+        ("mine", tables),
+        ("next", tables + 0.1 * rng.standard_normal(shape).astype(np.float32)),
+        ("shuffled", rng.permutation(tables)),
+    ):
+        user, item = np.split(values, [interactions.n_users])
+        np.savez(tmp_path / f"{name}.npz", user_embedding=user, item_embedding=item)
+    own = f"--factors=mine:{tmp_path / 'mine.npz'}"
+    flags = (*QUICK, f"--output_dir={tmp_path}", own)
+    result = advrec(*flags, f"--other={tmp_path / 'next.npz'}")
+    assert result.status == 0, result.err
+    folder = tmp_path / "stability" / "synthetic"
+    rows = pd.read_csv(folder / "results.csv", keep_default_na=False)
+    assert set(rows["entry"]) == {"iALS-4", "SVD-4→2", "mine"}
+    changes = set(rows["change"])
+    assert {"other", "other seed", "last 1%", "bandwagon 1%", "int8 row"} <= changes
+    (other,) = rows[(rows["change"] == "other") & (rows["direction"] == "change")].to_dict(
+        "records"
+    )
+    assert other["entry"] == "mine" and 0.05 < float(other["epsilon"]) < 0.15
+    before = (folder / "results.csv").read_bytes()
+    assert advrec(*flags, f"--other={tmp_path / 'next.npz'}").status == 0
+    assert (folder / "results.csv").read_bytes() == before
+    refused = error_line(advrec(*flags, f"--other={tmp_path / 'shuffled.npz'}"))
+    assert "rows of both trainings do not correspond" in refused
+    assert "is beside one --factors" in error_line(advrec(*QUICK, "--other=a.npz"))
