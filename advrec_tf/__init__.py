@@ -4,6 +4,7 @@
 - `data` loads, splits and samples interactions. `recommenders` holds the models and trains them.
 - `perturbations` moves their embeddings. `poisoning` adds fake users to their data.
 - `defenses` finds the fake users or repairs the data. `evaluation` has metrics and certificates.
+- `stability` measures what storage, another training and new data do to factors and lists.
 - `leaderboard` compares factors under an ensemble of attacks. `reporting` makes pages of results.
 """
 
@@ -20,6 +21,7 @@ ROOMS = (
     "poisoning",
     "recommenders",
     "reporting",
+    "stability",
 )
 _MODELS = ("AMF", "BPRMF", "MostPopular", "PMF", "Random", "WRMF")
 __all__ = ["audit", *_MODELS, *ROOMS]

@@ -30,6 +30,7 @@ class AuditSpec:
     P: np.ndarray
     Q: np.ndarray
     facts: dict[str, Any]  # of `auditing.facts_of`, and the unit of epsilon
+    other: auditing.Pair | None  # of --other
 
     published = False  # no paper has an audit
 
@@ -39,6 +40,7 @@ class AuditSpec:
         return {
             "facts": self.facts,
             "factors": digest({"P": self.P, "Q": self.Q})[:12],
+            "other": self.other and digest(dict(zip("PQ", self.other)))[:12],
             "data": self.data.fingerprint,
             "versions": measuring.versions(),
         }
@@ -61,7 +63,12 @@ def specs(
         rows = values["user_rows"], values["item_rows"]
         P, Q, norm = auditing.checked(*aligned(factors, data, rows), data)
         facts = auditing.facts_of(P, Q, data, norm, list_length(values, data), values["seed"][0])
-        audits.append(AuditSpec(data, output_dir, P, Q, facts | {"unit": values["unit"]}))
+        other = None
+        if values["other"]:
+            given = aligned(read_factors(values["other"].split(":")), data, rows)
+            other = auditing.another_training((P, Q), given, data)
+        facts |= {"unit": values["unit"]}
+        audits.append(AuditSpec(data, output_dir, P, Q, facts, other))
     return audits
 
 
@@ -72,7 +79,7 @@ def _given(values: dict[str, Any]) -> Factors:
 
 def jobs(spec: AuditSpec) -> list[Job]:
     """Return the jobs of `auditing`."""
-    return auditing.jobs(spec.P, spec.Q, spec.data, spec.facts)
+    return auditing.jobs(spec.P, spec.Q, spec.data, spec.facts, spec.other)
 
 
 def report(folders: list[Path]) -> None:

@@ -27,7 +27,8 @@ class BoardModel:
 
     ranked = False  # whether the rank follows the name, as in `SVD-16`
     seeded = True  # whether the factors depend on the seed
-    trained: tuple[str, ...] = ()  # models of Table 1 whose training it needs, of many epochs
+    trained: tuple[str, ...] = ()  # models of Table 1 whose training it needs
+    quick = True  # whether it can be trained again for each of many data sets
 
     def tasks(self, training: TrainingSpec, source: Entry) -> list[Task]:
         """Return the trainings that this model needs besides `trained`."""
@@ -43,6 +44,7 @@ class BestEpoch(BoardModel):
     """BPR-MF or AMF at its best epoch, trained as for Table 1."""
 
     trained: tuple[str, ...]  # the last one is the model
+    quick = False
 
     def factors(self, training: TrainingSpec, source: Entry) -> Pair:
         """Return the factors with the best HR@10 on the test set."""
@@ -112,6 +114,8 @@ class LastEpoch(BoardModel):
 
 class MaximumMargin(LastEpoch):
     """MarginMF in its default configuration."""
+
+    quick = False
 
     def config(self, training: TrainingSpec, source: Entry) -> tuple[RecommenderConfig, int]:
         """Return a configuration that has at most the rank of BPR-MF."""

@@ -11,14 +11,12 @@ from advrec_tf.errors import UserError
 from advrec_tf.execution.jobs import Stages
 from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Experiment, Running
-from advrec_tf.leaderboard import Entry, auditing
-from advrec_tf.perturbations import quantized_canonical
+from advrec_tf.leaderboard import Entry, auditing, stability, stability_page
+from advrec_tf.leaderboard.stability import LAYOUT, VERSION
 from advrec_tf.recommenders.alignment import aligned
 from advrec_tf.recommenders.importers import read_factors
 from advrec_tf.reporting import page, read_results
-from advrec_tf.stability import LAYOUT, VERSION, measuring, report
 from advrec_tf.stability.data_changes import data_changes
-from advrec_tf.stability.procrustes import check_rows
 from advrec_tf.stability.quantization import STORAGE, storage_changes
 
 from . import leaderboard
@@ -61,10 +59,9 @@ def specs(
     for board in leaderboard.specs(values, datasets, output_dir):
         other = None
         if paths:
-            P, Q, _ = auditing.checked(*aligned(read_factors(paths), board.data, rows), board.data)
-            other = P, Q
             (given,) = board.factors.values()
-            check_rows(*(quantized_canonical(*pair) for pair in (given, other)))
+            read = aligned(read_factors(paths), board.data, rows)
+            other = auditing.another_training(given, read, board.data)
         made.append(StabilitySpec(board, other))
     return made
 
@@ -72,12 +69,12 @@ def specs(
 def changed_boards(spec: StabilitySpec) -> Iterator[tuple[str, int, BoardSpec]]:
     """Yield each change of the data with a seed, and the board of the entries trained on them.
 
-    Models of many epochs, and factors from files, are not trained again.
+    Models that take long, and factors from files, are not trained again.
     """
     again = [
         entry
         for entry in spec.board.entries
-        if entry.model not in spec.board.factors and not BOARD_MODELS[entry.model].trained
+        if entry.model not in spec.board.factors and BOARD_MODELS[entry.model].quick
     ]
     for name, change in data_changes(spec.data).items():
         for seed in spec.board.seeds if again else ():
@@ -116,16 +113,16 @@ def jobs(spec: StabilitySpec) -> list[Job]:
         trained[entry] = P, Q
     wanted = {entry: pair for entry, pair in trained.items() if entry.seed in spec.board.seeds}
     for entry, pair in wanted.items():
-        made += measuring.jobs(entry, *pair, data, k)
+        made += stability.jobs(entry, *pair, data, k)
         if (next_entry := _next(entry, trained)) in trained and next_entry != entry:
             other = trained[next_entry]
-            made.append(measuring.trained_job(entry, OTHER_SEED, pair, other, data, k))
+            made.append(stability.trained_job(entry, OTHER_SEED, pair, other, data, k))
         if spec.other and entry.model in spec.board.factors:
-            made.append(measuring.trained_job(entry, OTHER, pair, spec.other, data, k))
+            made.append(stability.trained_job(entry, OTHER, pair, spec.other, data, k))
     for name, seed, board in changed_boards(spec):
         for entry, P, Q in entries(board):
             if pair := wanted.get(replace(entry, seed=seed)) or wanted.get(entry):
-                made.append(measuring.trained_job(entry, name, pair, (P, Q), data, k))
+                made.append(stability.trained_job(entry, name, pair, (P, Q), data, k))
     return made
 
 
@@ -139,8 +136,13 @@ def write_reports(folders: list[Path]) -> None:
     """Write report.md and the picture of each data set."""
     for folder in folders:
         rows = read_results(folder, columns=LAYOUT.columns)
-        pictures = {"stability.png": report.figure(rows)}
-        page(folder, report.report(rows, folder.name), pictures, answer=report.answer(rows))
+        pictures = {"stability.png": stability_page.figure(rows)}
+        page(
+            folder,
+            stability_page.report(rows, folder.name),
+            pictures,
+            answer=stability_page.answer(rows),
+        )
 
 
 EXPERIMENT = Experiment(LAYOUT, specs, jobs, write_reports, prepare_all)

@@ -88,14 +88,14 @@ def test_groups_are_quartiles_that_average_to_the_whole(audited):
 
 def test_the_page_holds_everything_in_itself(audited, tmp_path):
     page = audited[3].save(tmp_path).read_text()
-    assert page.count("data:image/png;base64,") == 1 and not re.search(
+    assert page.count("data:image/png;base64,") == 2 and not re.search(
         r'(src|href)="(?!data:)', page
     )
     assert (
         "color-scheme: light dark" in page
         and "viewport" in page
         and 'alt="nDCG over epsilon' in page
-        and page.count("<table>") == 6
+        and page.count("<table>") == 7
     )
     assert "For whom" in page and {p.name for p in tmp_path.iterdir()} == {
         "audit.html",

@@ -5,10 +5,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from advrec_tf import data, evaluation
-from advrec_tf.leaderboard import Entry
-from advrec_tf.perturbations import quantized_canonical
-from advrec_tf.stability import LAYOUT, data_changes, measuring, questions, report
+from advrec_tf import audit, data, evaluation
+from advrec_tf.errors import UserError
+from advrec_tf.leaderboard import Entry, stability_page
+from advrec_tf.leaderboard import stability as measuring
+from advrec_tf.leaderboard import stability_questions as questions
+from advrec_tf.leaderboard.stability import LAYOUT
+from advrec_tf.perturbations import ensemble, quantized_canonical
+from advrec_tf.stability import data_changes
 from advrec_tf.stability.quantization import NUMBERS
 
 from handmade import frame_of
@@ -188,11 +192,11 @@ def test_gains_of_forms():
 
 
 def test_the_page_begins_with_the_answer(rows):
-    text = report.answer(rows)
+    text = stability_page.answer(rows)
     assert text.startswith("mine: 8-bit integers keep") and "needs" in text
-    page = report.report(rows, "shop")
+    page = stability_page.report(rows, "shop")
     assert "| int4 row |" in page and "Whom does the certificate cover?" in page
-    assert len(report.figure(rows).axes) == 2
+    assert len(stability_page.figure(rows).axes) == 2
 
 
 QUICK = ("--experiment=stability", "--preset=quick", "--seed=0", "--entries=iALS-4,SVD-4:2")
@@ -229,3 +233,20 @@ def test_the_command_and_another_training(tmp_path):
     refused = error_line(advrec(*flags, f"--other={tmp_path / 'shuffled.npz'}"))
     assert "rows of both trainings do not correspond" in refused
     assert "is beside one --factors" in error_line(advrec(*QUICK, "--other=a.npz"))
+
+
+def test_an_audit_says_what_storage_and_another_training_do():
+    other = tuple(x + 0.05 * RNG.standard_normal(x.shape).astype(np.float32) for x in (P, Q))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ensemble, "RESTARTS", 1)
+        result = audit(P, Q, SHOP, k=K, other=other)
+    changes = result.changes.set_index("change")
+    expected = rows_of(P, Q, [("other", *other)])
+    expected = expected[expected["direction"] == "change"].set_index("change")
+    for name, stored in (("int8 row", "int8 row"), ("the other training", "other")):
+        for column in ("epsilon", "overlap", "nDCG"):
+            assert changes.loc[name, column] == pytest.approx(expected.loc[stored, column])
+    said = [line for line in result.summary.splitlines() if line.startswith("What happens")]
+    assert "8-bit integers move them by" in said[0] and "of 5 items" in said[0]
+    with pytest.raises(UserError, match="do not correspond"):
+        audit(P, Q, SHOP, k=K, other=(RNG.permutation(P), Q))

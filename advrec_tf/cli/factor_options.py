@@ -74,7 +74,8 @@ class OtherOptions:
 
     other: str | None = option(
         None,
-        help="another training of the only --factors on the same ids: USERS.npy:ITEMS.npy or MODEL",
+        help="another training of the audited factors, or of the only --factors, on the same ids: "
+        "USERS.npy:ITEMS.npy or MODEL",
     )
 
 

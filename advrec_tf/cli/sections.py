@@ -237,6 +237,6 @@ SECTIONS = (
     ),
     Section(RowOptions, (*BOARD, "audit", "compare")),
     Section(AuditOptions, ("audit",), only={"train": GIVEN, "test": GIVEN}),
-    Section(OtherOptions, ("stability",)),
+    Section(OtherOptions, ("stability", "audit")),
     Section(CompareOptions, ("compare",)),
 )

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from advrec_tf.leaderboard import plots, summary
+from advrec_tf.leaderboard import audit_changes, plots, summary
 from advrec_tf.leaderboard.entries import FACTORS
 from advrec_tf.leaderboard.measuring import CERTIFICATE, SINGLE_USER
 from advrec_tf.perturbations.ensemble import THREAT_MODELS
@@ -26,6 +26,10 @@ AUDIT_COLORS |= {"MostPopular": "0.3", "Random": "0.6"}
 ALT = (
     "nDCG over epsilon, a panel for each threat model, a line for each attack, dotted the "
     "certified bound"
+)
+CHANGES_ALT = (
+    "Share of nDCG over epsilon: curves of an attack, of random rows and of the certificate, marks "
+    "of storage in fewer bits and of another training"
 )
 EXPLAINED = {
     "relative": summary.EXPLAINED,
@@ -79,6 +83,7 @@ def html_page(result: "Audit") -> str:
         web.listed([line for line in result.summary.split("\n") if line != result.verdict]),
         web.paragraph(EXPLAINED[result.facts["unit"]]),
         web.paragraph(f"Clean: {values}."),
+        *_changes(result),
         web.picture(png(result.figure), ALT),
         web.section("Who attacks", pd.DataFrame({"who": ATTACKERS}), _plain, "threat model"),
         *_variants(result.variants),
@@ -91,6 +96,18 @@ def html_page(result: "Audit") -> str:
         web.section("All points", points, _plain, "threat model"),
     ]
     return web.document("How much perturbation do these factors stand?", result.verdict, parts)
+
+
+def _changes(result: "Audit") -> list[str]:
+    """Return the picture of what happens to factors anyway, and its numbers."""
+    if result.changes.empty:
+        return []
+    made = audit_changes.figure(result.changes, result.worst, result.attacks)
+    table = result.changes.set_index("change")
+    return [
+        web.picture(png(made), CHANGES_ALT),
+        web.section("What happens to factors anyway", table, number, "change"),
+    ]
 
 
 def _variants(variants: pd.DataFrame) -> list[str]:

@@ -16,12 +16,23 @@ from advrec_tf.execution.jobs import named
 from advrec_tf.execution.results import Job, Measured
 from advrec_tf.execution.storage import write_csv
 from advrec_tf.files import write_text
-from advrec_tf.leaderboard import audit_page, doubts, measuring, summary, worst_case, yardstick
+from advrec_tf.leaderboard import (
+    audit_changes,
+    audit_page,
+    doubts,
+    measuring,
+    summary,
+    worst_case,
+    yardstick,
+)
 from advrec_tf.leaderboard.entries import FACTORS, Entry, changed
 from advrec_tf.leaderboard.worst_case import DETAILS, THREAT_MODELS, Kept, UserValues
+from advrec_tf.perturbations import quantized_canonical
 from advrec_tf.perturbations.ensemble import NOISE
 from advrec_tf.recommenders.baselines import BASELINES
+from advrec_tf.stability.procrustes import check_rows
 
+Pair = tuple[np.ndarray, np.ndarray]  # P and Q
 NORMS = 1e-6, 1e6  # range of the mean row norm in which single precision suffices
 
 
@@ -30,8 +41,8 @@ class Audit(NamedTuple):
 
     facts: what was audited, and doubts about it; attacks: a row for every attack and certificate
     at every epsilon; worst: the worst case at every epsilon, as on the leaderboard; groups: nDCG
-    by quartile of users and items; variants: of `_variants`; half: the l2 epsilon at which half of
-    nDCG is lost, by threat model; warnings: reasons for doubt.
+    by quartile of users and items; variants: of `_variants`; changes: of `audit_changes`; half:
+    the l2 epsilon at which half of nDCG is lost, by threat model; warnings: reasons for doubt.
     """
 
     facts: dict[str, Any]
@@ -39,6 +50,7 @@ class Audit(NamedTuple):
     worst: pd.DataFrame
     groups: pd.DataFrame
     variants: pd.DataFrame
+    changes: pd.DataFrame
     half: dict[str, float]
     warnings: list[str]
 
@@ -84,6 +96,7 @@ class Audit(NamedTuple):
         """The findings, one per line."""
         lines = [f"Beware: {warning}." for warning in self.warnings]
         lines.append(self.verdict)
+        lines += filter(None, [audit_changes.sentence(self.changes, self.facts["k"])])
         for threat_model, epsilon in self.half.items():
             size = f"at epsilon {epsilon:.4g}" if np.isfinite(epsilon) else "at no measured epsilon"
             if threat_model != "test":
@@ -107,17 +120,21 @@ def audit(
     k: int = 10,
     seed: int = 0,
     unit: str = "relative",
+    other: Pair | None = None,
 ) -> Audit:
     """Measure factors as `--experiment=robustness` measures an entry.
 
     P, Q: [U, D] and [I, D], rows in the order of `data`'s ids.  Biases are factors too: with item
     biases b append ones to P and b to Q.  unit: relative or row (any scale of the factors gives
-    the same result), or absolute.  Raises ValueError for factors that do not fit.
+    the same result), or absolute.  other: P and Q of another training of the same model.
+    Raises ValueError for factors that do not fit.
     """
     P, Q, norm = checked(P, Q, data)
+    if other is not None:
+        other = another_training((P, Q), other, data)
     facts = facts_of(P, Q, data, norm, k, seed) | {"unit": unit}
     kept: list[tuple[dict[str, Any], UserValues]] = []
-    for job in jobs(P, Q, data, facts):
+    for job in jobs(P, Q, data, facts, other):
         rows, users = named(job.function)(points=job.points, **job.arguments)
         kept += worst_case.as_kept(rows, users)
     rows = pd.DataFrame([row for row, _ in kept], columns=leaderboard.LAYOUT.columns)
@@ -139,7 +156,8 @@ def of_results(facts: dict[str, Any], rows: pd.DataFrame, kept: Kept) -> Audit:
     It warns of factors that rank no better than a baseline, and of an ensemble that may be too
     weak.
     """
-    audited = rows[rows["entry"] == FACTORS.label].reset_index(drop=True)
+    is_audited = (rows["entry"] == FACTORS.label) & (rows["threat_model"] != audit_changes.CHANGED)
+    audited = rows[is_audited].reset_index(drop=True)
     audited = audited.astype({"model_rank": float, "truncated_rank": float})
     of_factors = [(row, users) for row, users in kept if row["entry"] == FACTORS.label]
     worst = worst_case.worst_cases(audited, of_factors)
@@ -153,7 +171,9 @@ def of_results(facts: dict[str, Any], rows: pd.DataFrame, kept: Kept) -> Audit:
     half = worst_case.halving_epsilon(worst).loc[FACTORS.label].to_dict()
     groups = worst_case.quartiles(worst)
     measured = _variants(kept)
-    return Audit(facts, rows, worst[list(DETAILS)], groups, measured, half, warnings)
+    moved = audit_changes.changes(kept)
+    attacks = rows[rows["threat_model"] != audit_changes.CHANGED]
+    return Audit(facts, attacks, worst[list(DETAILS)], groups, measured, moved, half, warnings)
 
 
 def _variants(kept: Kept) -> pd.DataFrame:
@@ -219,10 +239,23 @@ def checked(
     return np.asarray(P, np.float32), np.asarray(Q, np.float32), norm
 
 
-def jobs(P: np.ndarray, Q: np.ndarray, data: Interactions, facts: dict[str, Any]) -> list[Job]:
-    """Return the leaderboard's jobs for the factors, and one for baselines.
+def another_training(given: Pair, other: Pair, data: Interactions) -> Pair:
+    """Return the factors of another training. Raises UserError where its rows do not correspond."""
+    P, Q, _ = checked(*other, data)
+    check_rows(quantized_canonical(*given), quantized_canonical(P, Q))
+    return P, Q
 
-    facts: of `facts_of`, and the unit of epsilon
+
+def jobs(
+    P: np.ndarray,
+    Q: np.ndarray,
+    data: Interactions,
+    facts: dict[str, Any],
+    other: Pair | None = None,
+) -> list[Job]:
+    """Return the leaderboard's jobs for the factors, one for baselines, and one for changes.
+
+    facts: of `facts_of`, and the unit of epsilon; other: another training
     """
     k, seed, unit = facts["k"], facts["seed"], facts["unit"]
     shared = {"dataset": data.name, "factors": "", "threat_model": "", "unit": unit}
@@ -230,6 +263,9 @@ def jobs(P: np.ndarray, Q: np.ndarray, data: Interactions, facts: dict[str, Any]
     points = [{**shared, **Entry(name, seed=seed).columns} for name in BASELINES]
     jobs = [Job("advrec_tf.leaderboard.auditing:baselines", points, {"data": data})]
     jobs += measuring.jobs(Entry(FACTORS.model, seed=seed), P, Q, data, k, unit)
+    if unit == "relative":
+        keys = shared | Entry(FACTORS.model, seed=seed).columns
+        jobs.append(audit_changes.job(P, Q, data, keys, other))
     for entry in variants_of(P.shape[1], seed) if unit == "relative" else ():
         for job in measuring.jobs(entry, *changed(P, Q, entry), data, k, unit):
             if kept := [point for point in job.points if _is_of_verdict(point)]:

@@ -1,6 +1,16 @@
-"""Stability: what storage, a new training, new data and fake users do to factors and lists."""
+"""What storage, another training, new data and fake users do to factors and to lists."""
 
-from advrec_tf.stability.gate import Comparison, compare
-from advrec_tf.stability.measuring import LAYOUT, VERSION
+from advrec_tf.stability.gate import Comparison, compare, parse_bound
+from advrec_tf.stability.measures import epsilons, list_changes
+from advrec_tf.stability.procrustes import aligned
+from advrec_tf.stability.quantization import STORAGE
 
-__all__ = ["LAYOUT", "VERSION", "Comparison", "compare"]
+__all__ = [
+    "STORAGE",
+    "Comparison",
+    "aligned",
+    "compare",
+    "epsilons",
+    "list_changes",
+    "parse_bound",
+]

@@ -63,8 +63,8 @@ def jobs(entry: Entry, P: np.ndarray, Q: np.ndarray, data: Interactions, k: int)
         for form in (AS_TRAINED, NORMALIZED)
     ]
     made = [
-        Job("advrec_tf.stability.measuring:curves", curve, arguments),
-        Job("advrec_tf.stability.measuring:stored_in_forms", forms, arguments),
+        Job("advrec_tf.leaderboard.stability:curves", curve, arguments),
+        Job("advrec_tf.leaderboard.stability:stored_in_forms", forms, arguments),
     ]
     return made + [_job(base, change, "stored", arguments) for change in storage_changes()]
 
@@ -88,7 +88,7 @@ def _job(base: dict[str, Any], change: str, function: str, arguments: dict[str, 
     """Return the job of one change: the change, noise of its rows, and the attack of its size."""
     shared = {**base, "change": change, "uniform": None}
     points = [{**shared, "direction": direction} for direction in DIRECTIONS]
-    return Job(f"advrec_tf.stability.measuring:{function}", points, arguments)
+    return Job(f"advrec_tf.leaderboard.stability:{function}", points, arguments)
 
 
 class _Factors:

@@ -5,9 +5,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from advrec_tf.evaluation import equal_harm
+from advrec_tf.leaderboard import stability_questions as questions
+from advrec_tf.leaderboard.stability import ATTACK, CERTIFICATE, CHANGE, NOISE, UNIFORM
 from advrec_tf.reporting.vocabulary import markdown, number
-from advrec_tf.stability import questions
-from advrec_tf.stability.measuring import ATTACK, CERTIFICATE, CHANGE, NOISE, UNIFORM
 from advrec_tf.stability.quantization import STORAGE
 
 SHOWN = ("int8 row", "int4 row", "PQ16 items", "last 1%", "random 1%", "other seed", "other")

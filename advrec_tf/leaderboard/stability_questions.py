@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from advrec_tf.evaluation import holm
-from advrec_tf.stability.measuring import (
+from advrec_tf.leaderboard.stability import (
     AS_TRAINED,
     ATTACK,
     CERTIFICATE,
