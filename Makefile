@@ -19,7 +19,7 @@ NOTEBOOKS = table1 iterations budget characteristics lowrank_table3 lowrank_figu
 LOWRANK = table1 table2 table3 figure1 figure2 figure3 figure4 figure5 figure6 controls recsys19 adaptive younger
 
 .PHONY: help install docs package reproduce-table1 reproduce-figure1 reproduce-figure2 reproduce-figure3 poison-gowalla poison-ml100k reproduce-lowrank \
-	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate robustness defend stability convergence verdict claims describe notebooks publish test coverage test-clusters test-libraries lint bench clean
+	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate robustness defend stability promotion convergence verdict claims describe notebooks publish test coverage test-clusters test-libraries lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## list all targets
@@ -103,6 +103,9 @@ defend: robustness ## the same board: what withstands many steps, and tests agai
 
 stability: .venv/faiss ## what storage, another training, new data and fake users do to factors and lists
 	$(RUN) --experiment=stability
+
+promotion: .venv/installed ## how far rows of factors must move before an item enters many lists
+	$(RUN) --experiment=promotion
 
 convergence: .venv/installed ## whether the leaderboard's attack has converged: ten times the steps, ten restarts
 	$(RUN) --experiment=convergence

@@ -49,6 +49,11 @@ EXPERIMENTS = {
         "what storage, another training, new data and fake users do to factors and lists",
         "board",
     ),
+    "promotion": Entry(
+        "promotion",
+        "how far rows of factors must move before an item enters many lists",
+        "board",
+    ),
     "compare": Entry("compare", "a gate for releases: two trainings of your model, and bounds"),
     "poison": Entry(
         "lowrank.poison", "fake profiles, and recommenders before and after", "poisoned"

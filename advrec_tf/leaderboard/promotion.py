@@ -1,0 +1,100 @@
+"""Threat model promote: how far rows must move before items enter the lists of many users."""
+
+from typing import Any
+
+import numpy as np
+
+from advrec_tf import perturbations
+from advrec_tf.data import GROUPS, Interactions, choose_targets, popularity_groups
+from advrec_tf.evaluation.promotion import (
+    Units,
+    all_rows_radii,
+    knows,
+    last_rivals,
+    own_row_radii,
+)
+from advrec_tf.execution.results import Job, Layout, Measured
+from advrec_tf.execution.storage import digest
+from advrec_tf.leaderboard.entries import Entry
+from advrec_tf.leaderboard.measuring import ENTRY_COLUMNS
+from advrec_tf.perturbations.promotion import promote_all, promote_row
+
+Pair = tuple[np.ndarray, np.ndarray]
+VERSION = 1  # one more whenever the bytes of a row change
+TARGETS = 5  # of a group
+OWN, ALL = "target", "all"  # the rows that move
+EPSILONS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+LAYOUT = Layout(
+    (
+        *("dataset", "entry", *ENTRY_COLUMNS, "factors", "seed"),
+        *("group", "rows", "epsilon", "k"),
+    ),
+    ("target_HR", "bound"),
+)
+
+
+def jobs(entry: Entry, P: np.ndarray, Q: np.ndarray, data: Interactions, k: int) -> list[Job]:
+    """Return the jobs of an entry: the targets of each group, by their own rows and by all rows."""
+    base = {"dataset": data.name, **entry.columns, "factors": digest({"P": P, "Q": Q})[:12], "k": k}
+    made = []
+    for group in GROUPS:
+        for rows in (OWN, ALL):
+            shared: dict[str, Any] = {**base, "group": group, "rows": rows}
+            points = [{**shared, "epsilon": epsilon} for epsilon in EPSILONS]
+            arguments = {"P": P, "Q": Q, "data": data}
+            made.append(Job("advrec_tf.leaderboard.promotion:promoted", points, arguments))
+    return made
+
+
+def targets_of(data: Interactions, group: str, seed: int) -> np.ndarray:
+    """Return random items of a group of popularity, at most TARGETS."""
+    count = min(TARGETS, len(popularity_groups(data)[group]))
+    return np.array(choose_targets(data, group, count, seed))
+
+
+def promoted(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) -> Measured:
+    """Return target HR under attack and its upper bound at each point, means over targets.
+
+    Each target is pushed alone.  What a smaller epsilon reaches, a larger one does too.
+    """
+    first, k = points[0], points[0]["k"]
+    tables = perturbations.quantized_canonical(P, Q)
+    units = [float(np.sqrt(np.mean(np.sum(np.float64(x) ** 2, axis=1)))) for x in tables]
+    targets = targets_of(data, first["group"], first["seed"])
+    radii = own_row_radii if first["rows"] == OWN else all_rows_radii
+    bounds = radii(*tables, data, targets, k, (units[0], units[1]))
+    attack = _by_own_row if first["rows"] == OWN else _by_all_rows
+    epsilons = [point["epsilon"] for point in points]
+    reached = attack(tables, data, targets, epsilons, k, (units[0], units[1]))
+    rows = []
+    for n, point in enumerate(points):
+        bound = float(np.mean(bounds <= point["epsilon"]))
+        rows.append(point | {"target_HR": float(reached[:, n].mean()), "bound": bound})
+    return rows, {}
+
+
+def _by_own_row(
+    tables: Pair, data: Interactions, targets: np.ndarray, epsilons: list, k: int, units: Units
+) -> np.ndarray:
+    """Return the share of lists that each target enters at each epsilon by its own row, [T, E]."""
+    reached = np.zeros((len(targets), len(epsilons)))
+    for row, (target, rival) in enumerate(zip(targets, last_rivals(*tables, data, targets, k))):
+        known, move = knows(data, int(target)), None
+        for column, epsilon in enumerate(epsilons):
+            length = epsilon * units[1]
+            move, reached[row, column] = promote_row(
+                tables[0], tables[1][target], rival, known, length, move
+            )
+    return np.maximum.accumulate(reached, axis=1)
+
+
+def _by_all_rows(
+    tables: Pair, data: Interactions, targets: np.ndarray, epsilons: list, k: int, units: Units
+) -> np.ndarray:
+    """Return the same by all rows, of which the target's own may be the only one that moves."""
+    reached = _by_own_row(tables, data, targets, epsilons, k, units)
+    for row, target in enumerate(targets):
+        for column, epsilon in enumerate(epsilons):
+            _, share = promote_all(*tables, data, int(target), epsilon, k, units)
+            reached[row, column] = max(share, reached[row, column])
+    return np.maximum.accumulate(reached, axis=1)

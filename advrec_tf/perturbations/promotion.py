@@ -1,0 +1,115 @@
+"""Attacks that push an item into lists, by its own row or by all rows."""
+
+import numpy as np
+
+from advrec_tf.data import Interactions
+from advrec_tf.evaluation.promotion import Rivals, Units, knows, last_rivals
+from advrec_tf.perturbations.arguments import Perturbation
+
+OWN_STEPS = 40  # of the attack by the target's own row
+ALL_STEPS = 8  # of the attack by all rows, each a pass over all scores
+FIRST, LAST = 1.0, 0.05  # temperatures, in standard deviations of the gaps
+
+
+def promote_row(
+    P: np.ndarray,
+    q: np.ndarray,
+    rival: Rivals,
+    known: np.ndarray,
+    length: float,
+    start: np.ndarray | None = None,
+) -> tuple[np.ndarray, float]:
+    """Return a move of an item's row, at most `length` long, and the share of lists that it enters.
+
+    The share is of all users.  Frank-Wolfe steps raise the smooth number of users whose last item
+    is passed, sum_u sigmoid((p_u (q + e) - theta_u) / T), while T falls.  The best iterate is kept.
+
+    P: [U, D]; q: [D]; rival: of `last_rivals`; known: users who know the item; start: a move
+    """
+    P = np.asarray(P, np.float64)
+    gaps = rival.scores - P @ q
+    open_to = ~known & np.isfinite(gaps)
+    always = float(np.mean(~known & np.isneginf(gaps)))
+    P, gaps = P[open_to], gaps[open_to]
+    share = len(gaps) / len(known)
+    spread = gaps.std() or 1.0
+    move = np.zeros(len(q)) if start is None else np.asarray(start, np.float64)
+    best, most = move, _entered(P, gaps, move)
+    for step in range(OWN_STEPS if length else 0):
+        temperature = spread * FIRST * (LAST / FIRST) ** (step / (OWN_STEPS - 1))
+        slope = _slope((P @ move - gaps) / temperature)
+        direction = slope @ P
+        norm = np.linalg.norm(direction)
+        if not norm:
+            break
+        # Later steps weigh less, so that the move settles.
+        weight = 2 / (step + 2)
+        move = (1 - weight) * move + weight * length * direction / norm
+        for each in (move, length * move / (np.linalg.norm(move) or 1)):
+            if (entered := _entered(P, gaps, each)) > most:
+                best, most = each, entered
+    return best, always + most * share
+
+
+def _entered(P: np.ndarray, gaps: np.ndarray, move: np.ndarray) -> float:
+    """Return the share of these users whose last item is passed."""
+    return float(np.mean(P @ move > gaps)) if len(gaps) else 0.0
+
+
+def _slope(x: np.ndarray) -> np.ndarray:
+    """Return the derivative of the sigmoid."""
+    y = 1 / (1 + np.exp(-np.clip(np.abs(x), 0, 60)))
+    return y * (1 - y)
+
+
+def promote_all(
+    P: np.ndarray,
+    Q: np.ndarray,
+    data: Interactions,
+    target: int,
+    epsilon: float,
+    k: int,
+    units: Units,
+) -> tuple[Perturbation, float]:
+    """Return moves of all rows by at most epsilon units, and the share of lists with the target.
+
+    Frank-Wolfe steps raise the same smooth number as `promote_row`.  Each user's row turns from the
+    last item of the list to the target, the target's row to the users, and last items' rows away.
+    """
+    known, sizes = knows(data, target), (epsilon * units[0], epsilon * units[1])
+    delta = [np.zeros(x.shape) for x in (P, Q)]
+    best, most = Perturbation(delta[0], delta[1]), -1.0
+    for step in range(ALL_STEPS + 1):
+        user, item = np.float64(P) + delta[0], np.float64(Q) + delta[1]
+        (rival,) = last_rivals(user, item, data, np.array([target]), k)
+        margins = user @ item[target] - rival.scores
+        share = float(np.mean(~known & (margins > 0)))
+        if share > most:
+            best, most = Perturbation(*(x.astype(np.float32) for x in delta)), share
+        finite = np.isfinite(margins) & ~known
+        spread = margins[finite].std() if finite.any() else 1.0
+        temperature = (spread or 1.0) * FIRST * (LAST / FIRST) ** (step / ALL_STEPS)
+        slope = np.where(finite, _slope(np.where(finite, margins, 0) / temperature), 0)
+        gradients = _gradients(user, item, rival.items, target, slope)
+        weight = 2 / (step + 2)
+        for side, gradient in enumerate(gradients):
+            norms = np.linalg.norm(gradient, axis=1, keepdims=True)
+            rows = sizes[side] * np.divide(
+                gradient, norms, out=np.zeros_like(gradient), where=norms > 0
+            )
+            delta[side] = (1 - weight) * delta[side] + weight * rows
+    return best, most
+
+
+def _gradients(
+    user: np.ndarray, item: np.ndarray, last: np.ndarray, target: int, slope: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gradients of the smooth number of users in both tables.
+
+    last: each user's last item; slope: [U], 0 for users who do not count
+    """
+    of_users = (slope > 0)[:, None] * (item[target] - item[last])
+    of_items = np.zeros_like(item)
+    np.add.at(of_items, last, -slope[:, None] * user)
+    of_items[target] = slope @ user
+    return of_users, of_items

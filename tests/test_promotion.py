@@ -1,0 +1,155 @@
+"""Promotion: certificates against brute force, and attacks that never cross them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from advrec_tf import data, evaluation
+from advrec_tf.evaluation import promotion
+from advrec_tf.leaderboard import promotion_page
+from advrec_tf.leaderboard.promotion import LAYOUT
+from advrec_tf.perturbations.promotion import promote_all, promote_row
+
+from running import advrec
+
+SHOP = data.synthetic(n_users=40, n_items=30, per_user=8, seed=5)
+RNG = np.random.default_rng(0)
+P, Q = RNG.standard_normal((40, 4)), RNG.standard_normal((30, 4))
+TARGETS = np.array([3, 11, 29])
+UNITS = (1.3, 0.7)
+K = 5
+
+
+def shown(user, item, target):
+    """Return which lists hold the target, by sorting all scores."""
+    scores = user @ item.T
+    scores[SHOP.train_users, SHOP.train_items] = -np.inf
+    higher = np.sum(scores > scores[:, [target]], axis=1)
+    return (higher < K) & np.isfinite(scores[:, target])
+
+
+def test_the_certificate_of_the_own_row_is_exact_for_each_user():
+    radii = promotion.own_row_radii(P, Q, SHOP, TARGETS, K, UNITS)
+    for target, of_users in zip(TARGETS, radii):
+        np.testing.assert_array_equal(of_users == 0, shown(P, Q, target))
+        known = promotion.knows(SHOP, int(target))
+        np.testing.assert_array_equal(np.isinf(of_users), known)
+        for user in np.flatnonzero((of_users > 0) & ~known):
+            toward = P[user] / np.linalg.norm(P[user])
+            for factor, enters in ((0.999, False), (1.001, True)):
+                moved = Q.copy()
+                moved[target] += factor * of_users[user] * UNITS[1] * toward
+                assert shown(P, moved, target)[user] == enters
+
+
+def test_no_move_of_the_row_in_a_plane_beats_the_attack_by_much_or_the_bound():
+    user, item = P[:, :2], Q[:, :2]
+    angles = np.linspace(0, 2 * np.pi, 2000, endpoint=False)
+    directions = np.column_stack([np.cos(angles), np.sin(angles)])
+    for target in TARGETS:
+        (rival,) = promotion.last_rivals(user, item, SHOP, np.array([target]), K)
+        known = promotion.knows(SHOP, int(target))
+        for epsilon in (0.2, 0.8, 2.0):
+            length, best = epsilon * UNITS[1], 0.0
+            for direction in directions:
+                moved = item.copy()
+                moved[target] += length * direction
+                best = max(best, shown(user, moved, target).mean())
+            move, share = promote_row(user, item[target], rival, known, length)
+            assert np.linalg.norm(move) <= length * 1.000001
+            moved = item.copy()
+            moved[target] += move
+            assert share == pytest.approx(shown(user, moved, target).mean())
+            bound = promotion.own_row_radii(user, item, SHOP, np.array([target]), K, UNITS)
+            assert best - 0.1 <= share and best <= np.mean(bound <= epsilon) + 1e-9
+
+
+def test_no_move_of_all_rows_crosses_the_bound():
+    radii = promotion.all_rows_radii(P, Q, SHOP, TARGETS, K, UNITS)
+    own = promotion.own_row_radii(P, Q, SHOP, TARGETS, K, UNITS)
+    assert (radii <= own + 1e-9).all()
+    for number, target in enumerate(TARGETS):
+        np.testing.assert_array_equal(radii[number] == 0, shown(P, Q, target))
+        for epsilon in (0.05, 0.2, 0.5, 1.0):
+            delta, share = promote_all(P, Q, SHOP, int(target), epsilon, K, UNITS)
+            moves = [delta.user, delta.item]
+            for x, unit in zip(moves, UNITS):
+                assert np.linalg.norm(x, axis=1).max() <= epsilon * unit * 1.00001
+            entered = shown(P + delta.user, Q + delta.item, target)
+            assert share == pytest.approx(entered.mean(), abs=1 / 40 + 1e-9)
+            assert (radii[number][entered] <= epsilon).all()
+            for _ in range(20):
+                x, y = (RNG.standard_normal(each.shape) for each in (P, Q))
+                x, y = (
+                    epsilon * unit * each / np.linalg.norm(each, axis=1, keepdims=True)
+                    for each, unit in zip((x, y), UNITS)
+                )
+                assert (radii[number][shown(P + x, Q + y, target)] <= epsilon).all()
+
+
+def test_attacks_by_all_rows_do_more_than_by_one():
+    gains = []
+    for target in TARGETS:
+        (rival,) = promotion.last_rivals(P, Q, SHOP, np.array([target]), K)
+        known = promotion.knows(SHOP, int(target))
+        _, own = promote_row(P, Q[target], rival, known, 0.3 * UNITS[1])
+        _, both = promote_all(P, Q, SHOP, int(target), 0.3, K, UNITS)
+        assert own >= shown(P, Q, target).mean() - 1e-9
+        gains.append(both - own)
+    assert min(gains) >= 0 and sum(gains) > 0.05
+
+
+def test_last_rivals_by_hand():
+    rivals = promotion.last_rivals(P, Q, SHOP, TARGETS, K)
+    scores = P @ Q.T
+    scores[SHOP.train_users, SHOP.train_items] = -np.inf
+    for target, rival in zip(TARGETS, rivals):
+        without = scores.copy()
+        without[:, target] = -np.inf
+        np.testing.assert_allclose(rival.scores, np.sort(without, axis=1)[:, -K])
+        np.testing.assert_array_equal(rival.items, np.argsort(-without, axis=1)[:, K - 1])
+
+
+def test_users_with_short_lists_have_every_item():
+    tiny = data.Interactions.from_frames(
+        pd.DataFrame([(u, i) for u in range(3) for i in range(u, 5)], columns=["user", "item"])
+    )
+    user, item = RNG.standard_normal((3, 2)), RNG.standard_normal((5, 2))
+    radii = promotion.own_row_radii(user, item, tiny, np.arange(5), 4, (1, 1))
+    assert set(np.unique(radii)) <= {0.0, np.inf}
+    evaluation.top_k(user, item, tiny, 4)
+
+
+def page_rows():
+    """Return rows of four entries, each also user-normalised, whose HR rises with epsilon."""
+    rows = []
+    for n, normalized in ((n, normalized) for n in range(4) for normalized in (False, True)):
+        for epsilon, hr in ((0.0, 0.0), (0.1, 0.05 * (1 + normalized)), (0.2, 0.25 - 0.02 * n)):
+            base = {"entry": f"e{n}{normalized}", "model": f"m{n}", "model_rank": 4.0, "seed": 0}
+            base |= {"user_normalized": normalized, "group": "tail", "rows": "target", "k": 10}
+            rows.append(base | {"epsilon": epsilon, "target_HR": hr, "bound": 1.0})
+    return pd.DataFrame(rows, columns=LAYOUT.columns)
+
+
+def test_the_epsilon_that_a_share_needs_is_interpolated():
+    table = promotion_page.reaching(page_rows()).set_index("entry")
+    assert table.loc["e0False", 0.1] == pytest.approx(0.1 + 0.1 * 0.05 / 0.2)
+    assert table.loc["e0False", 0.01] == pytest.approx(0.02)
+    assert np.isnan(table.loc["e0False", 0.5])
+    assert "makes promotion easier" in promotion_page.answer(page_rows())
+
+
+def test_the_command(tmp_path):
+    result = advrec(
+        "--experiment=promotion",
+        "--preset=quick",
+        "--seed=0",
+        "--entries=SVD-4,MostPopular",
+        f"--output_dir={tmp_path}",
+    )
+    assert result.status == 0, result.err
+    assert "An unpopular item enters 1% of all lists when its row alone moves by" in result.out
+    rows = pd.read_csv(tmp_path / "promotion" / "synthetic" / "results.csv")
+    assert set(rows["rows"]) == {"target", "all"} and set(rows["group"]) >= {"head", "tail"}
+    assert (rows["target_HR"] <= rows["bound"] + 1e-9).all()
+    assert "| SVD-4 | tail |" in result.report
