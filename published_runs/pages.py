@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from advrec_tf.leaderboard import comparison
+from advrec_tf.leaderboard import comparison, promotion_page, stability_page
 from advrec_tf.reporting import verdict_table
 from advrec_tf.reporting.vocabulary import cell
 from experiments.multistep import paper
@@ -37,6 +37,9 @@ def environment(rows: measured.Published) -> Environment:
         "PUBLISHED_SLOPES": paper.SLOPES,
         "MODELS": MODELS,
         "comparison": comparison,
+        "folders": rows.folders,
+        "promotion_page": promotion_page,
+        "stability_page": stability_page,
         "verdict_table": verdict_table,
     }
     for name in ("estimate", "fixed", "percent"):

@@ -47,7 +47,7 @@ PUBLISHED = Path(__file__).parent
 PAPERS = {
     "multi_step": ("table1", "iterations", "budget", "characteristics"),
     "lowrank": ("lowrank_[!f]*", "lowrank_figure[2-6]", "poison"),
-    "scale_free": ("robustness", "convergence"),
+    "scale_free": ("robustness", "convergence", "stability", "promotion"),
 }
 # iterations.png has what the paper shows. losses.csv and readings.csv can be made from the rows.
 NOT_SHIPPED = (

@@ -13,6 +13,7 @@ from advrec_tf.leaderboard import measuring
 from advrec_tf.leaderboard.entries import FACTORS
 from advrec_tf.leaderboard.worst_case import Kept
 from advrec_tf.perturbations.ensemble import NOISE
+from advrec_tf.reporting.plots import flagged
 from advrec_tf.stability.measures import epsilons, list_changes
 from advrec_tf.stability.procrustes import aligned
 from advrec_tf.stability.quantization import STORAGE, Tables, storage_changes
@@ -21,6 +22,7 @@ CHANGED = "changed"  # in place of a threat model
 OTHER = "the other training"
 COLUMNS = ("change", "epsilon", "overlap", "nDCG")
 INT8, INT4 = "int8 row", "int4 row"
+SHOWN = ("fp16", "bfloat16", INT8, INT4, "PQ16 items", "half rank", OTHER)  # in the picture
 
 
 def job(P: np.ndarray, Q: np.ndarray, data: Interactions, shared: dict, other: Any = None) -> Job:
@@ -106,13 +108,15 @@ def figure(table: pd.DataFrame, worst: pd.DataFrame, attacks: pd.DataFrame) -> F
         color, line = (style[:2], style[2:]) if style[0] == "C" else (style, "--")
         shares = curve[column] / clean
         axis.plot(curve["epsilon"], shares, line, color=color, label=label)
-    for change in table.itertuples():
-        if change.epsilon > 0:
-            point = change.epsilon, change.nDCG / clean
-            axis.plot(*point, "o", color="C2", markersize=4)
-            label = f"{change.change} ({change.overlap:.2f})"
-            axis.annotate(label, point, (3, 4), textcoords="offset points", fontsize=7, rotation=25)
-    axis.set(xscale="log", ylim=(-0.02, 1.25))
+    flagged(
+        axis,
+        [
+            (f"{change.change} ({change.overlap:.2f})", change.epsilon, change.nDCG / clean)
+            for change in table.itertuples()
+            if change.epsilon > 0 and change.change in SHOWN
+        ],
+    )
+    axis.set_xscale("log")
     axis.set_xlabel("epsilon (share of the typical length of a row)")
     axis.set_ylabel("share of nDCG that is left")
     axis.legend(fontsize=8, frameon=False, loc="lower left")

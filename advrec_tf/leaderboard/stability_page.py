@@ -7,10 +7,14 @@ from matplotlib.figure import Figure
 from advrec_tf.evaluation import equal_harm
 from advrec_tf.leaderboard import stability_questions as questions
 from advrec_tf.leaderboard.stability import ATTACK, CERTIFICATE, CHANGE, NOISE, UNIFORM
+from advrec_tf.reporting.plots import flagged
 from advrec_tf.reporting.vocabulary import markdown, number
 from advrec_tf.stability.quantization import STORAGE
 
-SHOWN = ("int8 row", "int4 row", "PQ16 items", "last 1%", "random 1%", "other seed", "other")
+SHOWN = (
+    *("fp16", "bfloat16", "int8 row", "int4 row", "PQ16 items", "last 1%", "random 1%"),
+    *("other seed", "other"),
+)
 HALF = 0.5
 
 
@@ -81,12 +85,15 @@ def report(rows: pd.DataFrame, dataset: str) -> str:
         _changes_table(questions.means(rows[rows["entry"] == most_accurate(rows)]), changes(rows)),
         "\n## Overlap of the lists, entry by entry\n",
         _entries_table(questions.means(rows), changes(rows)),
-        _question_1(rows),
-        _question_2(rows),
-        _question_3(rows),
-        _question_4(rows),
+        answers(rows),
     ]
     return "\n".join(filter(None, parts))
+
+
+def answers(rows: pd.DataFrame, level: str = "##") -> str:
+    """Return the answers to the four questions, a section each below headings of this level."""
+    parts = (_question_1(rows), _question_2(rows), _question_3(rows), _question_4(rows))
+    return "\n".join(filter(None, parts)).replace("\n## ", f"\n{level} ")
 
 
 def _changes_table(table: pd.DataFrame, names: list[str]) -> str:
@@ -195,17 +202,15 @@ def figure(rows: pd.DataFrame) -> Figure:
             if len(curve):
                 values = curve[column] / unit
                 axis.plot(curve["epsilon"], values, line, color=color, label=titles[direction])
-        for name in changes(rows):
-            x = _value(table, name, CHANGE, "epsilon")
-            y = _value(table, name, CHANGE, column) / unit
+        marks = []
+        for name in (name for name in SHOWN if name in changes(rows)):
+            x, y = (_value(table, name, CHANGE, value) for value in ("epsilon", column))
             if x > 0:
-                axis.plot(x, y, "o", color="C2", markersize=3)
-                if name in SHOWN:
-                    axis.annotate(name, (x, y), (3, 3), textcoords="offset points", fontsize=7)
+                marks.append((name, x, y / unit))
+        flagged(axis, marks)
         axis.set_xscale("log")
         axis.set_xlabel("epsilon (share of the RMS row norm)")
         axis.set_ylabel("share of nDCG that is left" if column == "nDCG" else "overlap of lists")
-        axis.set_ylim(-0.02, 1.08)
     axes[0].legend(fontsize=8, frameon=False)
     made.suptitle(most_accurate(rows), fontsize=10)
     return made

@@ -106,3 +106,15 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as a PNG file, atomically."""
     with replacing(path) as temporary:
         temporary.write_bytes(png(figure))
+
+
+def flagged(axis: Axes, marks: list[tuple[str, float, float]], top: float = 1.0) -> None:
+    """Draw marks (label, x, y), each named above `top` at a height of its own, by a thin line."""
+    for n, (label, x, y) in enumerate(sorted(marks, key=lambda mark: mark[1])):
+        height = top + 0.06 * (len(marks) - n)
+        axis.plot([x, x], [y, height], color="0.7", linewidth=0.6, zorder=1)
+        axis.plot(x, y, "o", color="C2", markersize=4)
+        axis.annotate(label, (x, height), (2, -2), textcoords="offset points", fontsize=7)
+    axis.set_ylim(-0.02, top + 0.06 * (len(marks) + 1.5))
+    axis.set_yticks(np.linspace(0, top, 6))
+    axis.margins(x=0.15)  # room for the last name
