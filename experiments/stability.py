@@ -13,6 +13,8 @@ from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Experiment, Running
 from advrec_tf.leaderboard import Entry, auditing, stability, stability_page
 from advrec_tf.leaderboard.stability import LAYOUT, VERSION
+from advrec_tf.poisoning.profiles import Profiles
+from advrec_tf.poisoning.reading import read_profiles
 from advrec_tf.recommenders.alignment import aligned
 from advrec_tf.recommenders.importers import read_factors
 from advrec_tf.reporting import page, read_results
@@ -33,6 +35,7 @@ class StabilitySpec:
 
     board: BoardSpec
     other: Pair | None  # of --other, for the entries of --factors
+    fakes: tuple[Profiles, ...]  # of --profiles, each a change of the data
 
     published = False  # no paper has measured stability
 
@@ -44,7 +47,8 @@ class StabilitySpec:
     @property
     def config(self) -> dict[str, Any]:
         """What the results depend on, as plain values."""
-        return {**self.board.config, "stability": VERSION}
+        fakes = {profiles.name: profiles.digest() for profiles in self.fakes}
+        return {**self.board.config, "stability": VERSION, "fakes": fakes}
 
 
 def specs(
@@ -62,7 +66,8 @@ def specs(
             (given,) = board.factors.values()
             read = aligned(read_factors(paths), board.data, rows)
             other = auditing.another_training(given, read, board.data)
-        made.append(StabilitySpec(board, other))
+        fakes = tuple(read_profiles(path, board.data) for path in values["profiles"])
+        made.append(StabilitySpec(board, other, fakes))
     return made
 
 
@@ -76,7 +81,11 @@ def changed_boards(spec: StabilitySpec) -> Iterator[tuple[str, int, BoardSpec]]:
         for entry in spec.board.entries
         if entry.model not in spec.board.factors and BOARD_MODELS[entry.model].quick
     ]
-    for name, change in data_changes(spec.data).items():
+    changes = data_changes(spec.data)
+    for fakes in spec.fakes:
+        poisoned = fakes.stacked_on(spec.data)
+        changes[fakes.name] = lambda seed, poisoned=poisoned: poisoned
+    for name, change in changes.items():
         for seed in spec.board.seeds if again else ():
             data = change(seed)
             training = replace(spec.board.training, data=data)

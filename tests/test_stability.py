@@ -216,19 +216,21 @@ def test_the_command_and_another_training(tmp_path):
         np.savez(tmp_path / f"{name}.npz", user_embedding=user, item_embedding=item)
     own = f"--factors=mine:{tmp_path / 'mine.npz'}"
     flags = (*QUICK, f"--output_dir={tmp_path}", own)
-    result = advrec(*flags, f"--other={tmp_path / 'next.npz'}")
+    (tmp_path / "clones.json").write_text("[[1, 2, 3], [1, 2, 4]]")
+    profiles = f"--profiles={tmp_path / 'clones.json'}"
+    result = advrec(*flags, f"--other={tmp_path / 'next.npz'}", profiles)
     assert result.status == 0, result.err
     folder = tmp_path / "stability" / "synthetic"
     rows = pd.read_csv(folder / "results.csv", keep_default_na=False)
     assert set(rows["entry"]) == {"iALS-4", "SVD-4→2", "mine"}
     changes = set(rows["change"])
-    assert {"other", "other seed", "last 1%", "bandwagon 1%", "int8 row"} <= changes
+    assert {"other", "other seed", "last 1%", "bandwagon 1%", "int8 row", "clones"} <= changes
     (other,) = rows[(rows["change"] == "other") & (rows["direction"] == "change")].to_dict(
         "records"
     )
     assert other["entry"] == "mine" and 0.05 < float(other["epsilon"]) < 0.15
     before = (folder / "results.csv").read_bytes()
-    assert advrec(*flags, f"--other={tmp_path / 'next.npz'}").status == 0
+    assert advrec(*flags, f"--other={tmp_path / 'next.npz'}", profiles).status == 0
     assert (folder / "results.csv").read_bytes() == before
     refused = error_line(advrec(*flags, f"--other={tmp_path / 'shuffled.npz'}"))
     assert "rows of both trainings do not correspond" in refused

@@ -192,7 +192,7 @@ SECTIONS = (
         POISONED,
         only={
             "attack": _without(POISONED, *FIXED_ATTACKS),
-            "profiles": (*POISONED, "describe", "detect"),
+            "profiles": (*POISONED, "describe", "detect", "stability"),
         },
     ),
     Section(RecSys20Config, POISONED, {"surrogate_epochs": "epochs"}, about="recsys20"),
