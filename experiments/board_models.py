@@ -1,5 +1,6 @@
 """The models of the leaderboard: what is trained for each, and its factors."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from advrec_tf.recommenders import (
     selected_factors,
 )
 from advrec_tf.recommenders.baselines import MostPopular
+from advrec_tf.recommenders.continuing import continued
 
 from .multistep.trainings import TrainingSpec
 
@@ -29,6 +31,7 @@ class BoardModel:
     seeded = True  # whether the factors depend on the seed
     trained: tuple[str, ...] = ()  # models of Table 1 whose training it needs
     quick = True  # whether it can be trained again for each of many data sets
+    goes_on = False  # whether trained factors can go on training on other data
 
     def tasks(self, training: TrainingSpec, source: Entry) -> list[Task]:
         """Return the trainings that this model needs besides `trained`."""
@@ -36,6 +39,12 @@ class BoardModel:
 
     def factors(self, training: TrainingSpec, source: Entry) -> Pair:
         """Return P [U, D] and Q [I, D] for the seed and the rank of `source`."""
+        raise NotImplementedError
+
+    def warm_start(
+        self, training: TrainingSpec, source: Entry, start: Pair, epochs: int
+    ) -> tuple[Task, Callable[[], Pair]]:
+        """Return the task that goes on with trained factors, and what returns its result."""
         raise NotImplementedError
 
 
@@ -134,8 +143,22 @@ class LeastSquares(LastEpoch):
     alpha: float
 
     ranked = True
+    goes_on = True
 
     def config(self, training: TrainingSpec, source: Entry) -> tuple[RecommenderConfig, int]:
         """Return WRMF solved by alternating least squares."""
         weights = {"regularization": self.regularization, "weight": 1 + self.alpha}
         return WRMFConfig(source.rank, solver="als", **weights), 15
+
+    def warm_start(
+        self, training: TrainingSpec, source: Entry, start: Pair, epochs: int
+    ) -> tuple[Task, Callable[[], Pair]]:
+        """Return the task of further sweeps over the data, and what returns its factors."""
+        arguments = {**self._arguments(training, source), "epochs": epochs, "start": start}
+
+        def factors() -> Pair:
+            """Return the factors from the cache, or make them."""
+            trained = continued(**arguments)
+            return trained["P"], trained["Q"]
+
+        return Task("advrec_tf.recommenders.continuing:continued", arguments), factors

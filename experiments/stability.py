@@ -12,6 +12,7 @@ from advrec_tf.execution.jobs import Stages
 from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Experiment, Running
 from advrec_tf.leaderboard import Entry, auditing, stability, stability_page
+from advrec_tf.leaderboard.entries import changed
 from advrec_tf.leaderboard.stability import LAYOUT, VERSION
 from advrec_tf.poisoning.profiles import Profiles
 from advrec_tf.poisoning.reading import read_profiles
@@ -27,6 +28,8 @@ from .board_models import Pair
 
 OTHER_SEED = "other seed"
 OTHER = "other"  # the training of --other
+NEWEST, AT_RANDOM = "last 1%", "random 1%"  # clicks that come to trained factors
+WARM = (1, 5, 20)  # epochs with these clicks
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,25 @@ def prepare_all(spec: StabilitySpec, running: Running) -> Stages:
         print(f"advrec: {message}", file=sys.stderr)
     yield from prepare(_with_next_seed(spec.board), running)
     yield [task for _, _, board in changed_boards(spec) for task in tasks(board)]
+    yield [task for *_, (task, _) in warm_starts(spec)]
+
+
+def warm_starts(spec: StabilitySpec) -> Iterator[tuple[Entry, int, Pair, tuple]]:
+    """Yield each source that can go on training when the newest clicks come, for each of WARM.
+
+    With it come the number of epochs, the factors without these clicks, and the warm start.
+    """
+    newest = NEWEST if spec.data.train_timestamps is not None else AT_RANDOM
+    for name, _, board in changed_boards(spec):
+        if name != newest:
+            continue
+        for source in board.sources:
+            model = BOARD_MODELS[source.model]
+            if model.goes_on:
+                old = model.factors(board.training, source)
+                for epochs in WARM:
+                    how = model.warm_start(spec.board.training, source, old, epochs)
+                    yield source, epochs, old, how
 
 
 def _with_next_seed(board: BoardSpec) -> BoardSpec:
@@ -132,6 +154,13 @@ def jobs(spec: StabilitySpec) -> list[Job]:
         for entry, P, Q in entries(board):
             if pair := wanted.get(replace(entry, seed=seed)) or wanted.get(entry):
                 made.append(stability.trained_job(entry, name, pair, (P, Q), data, k))
+    for source, epochs, old, (_, factors) in warm_starts(spec):
+        name, new = f"warm start ({epochs})", factors()
+        for entry in spec.board.entries:
+            if replace(entry.source, seed=source.seed) == source:
+                seeded = replace(entry, seed=source.seed)
+                pairs = changed(*old, entry), changed(*new, entry)
+                made.append(stability.trained_job(seeded, name, *pairs, data, k))
     return made
 
 

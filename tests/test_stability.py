@@ -6,12 +6,15 @@ import pytest
 from scipy import stats
 
 from advrec_tf import audit, data, evaluation
+from advrec_tf.defenses.measuring import train_or_load
 from advrec_tf.errors import UserError
 from advrec_tf.leaderboard import Entry, stability_page
 from advrec_tf.leaderboard import stability as measuring
 from advrec_tf.leaderboard import stability_questions as questions
 from advrec_tf.leaderboard.stability import LAYOUT
 from advrec_tf.perturbations import ensemble, quantized_canonical
+from advrec_tf.recommenders import WRMFConfig
+from advrec_tf.recommenders.continuing import continued
 from advrec_tf.stability import data_changes
 from advrec_tf.stability.quantization import NUMBERS
 
@@ -225,6 +228,7 @@ def test_the_command_and_another_training(tmp_path):
     assert set(rows["entry"]) == {"iALS-4", "SVD-4→2", "mine"}
     changes = set(rows["change"])
     assert {"other", "other seed", "last 1%", "bandwagon 1%", "int8 row", "clones"} <= changes
+    assert {"warm start (1)", "warm start (20)"} <= changes
     (other,) = rows[(rows["change"] == "other") & (rows["direction"] == "change")].to_dict(
         "records"
     )
@@ -252,3 +256,15 @@ def test_an_audit_says_what_storage_and_another_training_do():
     assert "8-bit integers move them by" in said[0] and "of 5 items" in said[0]
     with pytest.raises(UserError, match="do not correspond"):
         audit(P, Q, SHOP, k=K, other=(RNG.permutation(P), Q))
+
+
+def test_a_warm_start_on_the_same_data_is_the_longer_training(tmp_path):
+    settings = WRMFConfig(4, solver="als")
+    short, long = (train_or_load(SHOP, settings, n, 0, tmp_path, progress=False) for n in (3, 5))
+    start = short["P"], short["Q"]
+    warm = continued(SHOP, settings, 2, 0, tmp_path, start)
+    np.testing.assert_allclose(warm["P"], long["P"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(warm["Q"], long["Q"], rtol=1e-4, atol=1e-5)
+    assert not np.allclose(warm["Q"], short["Q"], rtol=1e-4)
+    again = continued(SHOP, settings, 2, 0, tmp_path, start)
+    np.testing.assert_array_equal(again["P"], warm["P"])
