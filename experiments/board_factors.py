@@ -90,6 +90,20 @@ def tasks(spec: BoardSpec) -> list[Task]:
     return [task for tasks in trainings_of for task in tasks]
 
 
+def trained_on(spec: BoardSpec, data: Interactions, seed: int) -> BoardSpec:
+    """Return the board of the entries that are quickly trained, on other data and with one seed.
+
+    Models that take long, and factors from files, are left out.
+    """
+    again = [
+        entry
+        for entry in spec.entries
+        if entry.model not in spec.factors and BOARD_MODELS[entry.model].quick
+    ]
+    training = replace(spec.training, data=data)
+    return replace(spec, data=data, training=training, entries=again, seeds=[seed])
+
+
 def entries(spec: BoardSpec) -> Iterator[tuple[Entry, np.ndarray, np.ndarray]]:
     """Yield every entry with its factors; factors that no seed matters to have the first seed."""
     for source in spec.sources:

@@ -1,13 +1,18 @@
 """How far rows of factors must move before an item enters many lists."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from advrec_tf.execution.runner import Experiment
+from advrec_tf.data import GROUPS
+from advrec_tf.execution.jobs import Stages
+from advrec_tf.execution.results import Job
+from advrec_tf.execution.runner import Experiment, Running
 from advrec_tf.leaderboard import promotion, promotion_page
 from advrec_tf.reporting import page, read_results
+from advrec_tf.stability.data_changes import with_fakes
 
 from . import leaderboard
-from .board_factors import jobs_by, prepare
+from .board_factors import BoardSpec, entries, prepare, tasks, trained_on
 
 
 def report(folders: list[Path]) -> None:
@@ -22,6 +27,32 @@ def report(folders: list[Path]) -> None:
         )
 
 
-EXPERIMENT = Experiment(
-    promotion.LAYOUT, leaderboard.specs, jobs_by(promotion.jobs), report, prepare
-)
+def poisoned_boards(spec: BoardSpec) -> Iterator[tuple[str, BoardSpec]]:
+    """Yield each group of targets and the boards trained with fake users, one for each seed."""
+    for group in GROUPS:
+        for seed in spec.seeds:
+            targets = tuple(promotion.targets_of(spec.data, group, seed).tolist())
+            data = with_fakes(spec.data, seed, targets)
+            yield group, trained_on(spec, data, seed)
+
+
+def prepare_all(spec: BoardSpec, running: Running) -> Stages:
+    """Train the models of all entries, also with fake users."""
+    yield from prepare(spec, running)
+    yield [task for _, board in poisoned_boards(spec) for task in tasks(board)]
+
+
+def jobs(spec: BoardSpec) -> list[Job]:
+    """Return the jobs of every entry, and those of its trainings with fake users."""
+    trained = {entry: (P, Q) for entry, P, Q in entries(spec)}
+    made = []
+    for entry, pair in trained.items():
+        made += promotion.jobs(entry, *pair, spec.data, spec.k)
+    for group, board in poisoned_boards(spec):
+        for entry, P, Q in entries(board):
+            if pair := trained.get(entry):
+                made.append(promotion.poisoned_job(entry, pair, (P, Q), spec.data, group, spec.k))
+    return made
+
+
+EXPERIMENT = Experiment(promotion.LAYOUT, leaderboard.specs, jobs, report, prepare_all)

@@ -23,7 +23,7 @@ from advrec_tf.stability.data_changes import data_changes
 from advrec_tf.stability.quantization import STORAGE, storage_changes
 
 from . import leaderboard
-from .board_factors import BOARD_MODELS, BoardSpec, entries, prepare, tasks
+from .board_factors import BOARD_MODELS, BoardSpec, entries, prepare, tasks, trained_on
 from .board_models import Pair
 
 OTHER_SEED = "other seed"
@@ -74,29 +74,15 @@ def specs(
     return made
 
 
-def changed_boards(spec: StabilitySpec) -> Iterator[tuple[str, int, BoardSpec]]:
-    """Yield each change of the data with a seed, and the board of the entries trained on them.
-
-    Models that take long, and factors from files, are not trained again.
-    """
-    again = [
-        entry
-        for entry in spec.board.entries
-        if entry.model not in spec.board.factors and BOARD_MODELS[entry.model].quick
-    ]
+def changed_boards(spec: StabilitySpec) -> Iterator[tuple[str, BoardSpec]]:
+    """Yield each change of the data and the boards trained on it, one for each seed."""
     changes = data_changes(spec.data)
     for fakes in spec.fakes:
         poisoned = fakes.stacked_on(spec.data)
         changes[fakes.name] = lambda seed, poisoned=poisoned: poisoned
     for name, change in changes.items():
-        for seed in spec.board.seeds if again else ():
-            data = change(seed)
-            training = replace(spec.board.training, data=data)
-            yield (
-                name,
-                seed,
-                replace(spec.board, data=data, training=training, entries=again, seeds=[seed]),
-            )
+        for seed in spec.board.seeds:
+            yield name, trained_on(spec.board, change(seed), seed)
 
 
 def prepare_all(spec: StabilitySpec, running: Running) -> Stages:
@@ -105,7 +91,7 @@ def prepare_all(spec: StabilitySpec, running: Running) -> Stages:
         message = "product quantisation is left out, because it needs faiss: pip install faiss-cpu"
         print(f"advrec: {message}", file=sys.stderr)
     yield from prepare(_with_next_seed(spec.board), running)
-    yield [task for _, _, board in changed_boards(spec) for task in tasks(board)]
+    yield [task for _, board in changed_boards(spec) for task in tasks(board)]
     yield [task for *_, (task, _) in warm_starts(spec)]
 
 
@@ -115,7 +101,7 @@ def warm_starts(spec: StabilitySpec) -> Iterator[tuple[Entry, int, Pair, tuple]]
     With it come the number of epochs, the factors without these clicks, and the warm start.
     """
     newest = NEWEST if spec.data.train_timestamps is not None else AT_RANDOM
-    for name, _, board in changed_boards(spec):
+    for name, board in changed_boards(spec):
         if name != newest:
             continue
         for source in board.sources:
@@ -150,9 +136,9 @@ def jobs(spec: StabilitySpec) -> list[Job]:
             made.append(stability.trained_job(entry, OTHER_SEED, pair, other, data, k))
         if spec.other and entry.model in spec.board.factors:
             made.append(stability.trained_job(entry, OTHER, pair, spec.other, data, k))
-    for name, seed, board in changed_boards(spec):
+    for name, board in changed_boards(spec):
         for entry, P, Q in entries(board):
-            if pair := wanted.get(replace(entry, seed=seed)) or wanted.get(entry):
+            if pair := wanted.get(entry):
                 made.append(stability.trained_job(entry, name, pair, (P, Q), data, k))
     for source, epochs, old, (_, factors) in warm_starts(spec):
         name, new = f"warm start ({epochs})", factors()

@@ -7,7 +7,7 @@ import pytest
 from advrec_tf import data, evaluation
 from advrec_tf.evaluation import promotion
 from advrec_tf.leaderboard import promotion_page
-from advrec_tf.leaderboard.promotion import LAYOUT
+from advrec_tf.leaderboard.promotion import LAYOUT, poisoned, targets_of
 from advrec_tf.perturbations.promotion import promote_all, promote_row
 
 from running import advrec
@@ -120,6 +120,19 @@ def test_users_with_short_lists_have_every_item():
     evaluation.top_k(user, item, tiny, 4)
 
 
+def test_fake_users_restated():
+    """What fakes reach is read from the lists, and how far targets move from aligned rows."""
+    point = {"group": "tail", "seed": 0, "k": K}
+    other = P + 0.1 * RNG.standard_normal(P.shape), Q + 0.1 * RNG.standard_normal(Q.shape)
+    ((row,), _) = poisoned([point], P, Q, other, SHOP)
+    targets = targets_of(SHOP, "tail", 0)
+    expected = np.mean([shown(*other, target).mean() for target in targets])
+    assert row["target_HR"] == pytest.approx(expected, abs=1e-6)
+    assert 0.02 < row["moved"] < 0.2
+    ((same,), _) = poisoned([point], P, Q, (2 * P, Q), SHOP)
+    assert same["moved"] < 1e-5
+
+
 def page_rows():
     """Return rows of four entries, each also user-normalised, whose HR rises with epsilon."""
     rows = []
@@ -150,6 +163,9 @@ def test_the_command(tmp_path):
     assert result.status == 0, result.err
     assert "An unpopular item enters 1% of all lists when its row alone moves by" in result.out
     rows = pd.read_csv(tmp_path / "promotion" / "synthetic" / "results.csv")
-    assert set(rows["rows"]) == {"target", "all"} and set(rows["group"]) >= {"head", "tail"}
-    assert (rows["target_HR"] <= rows["bound"] + 1e-9).all()
+    assert set(rows["rows"]) == {"target", "all", "bandwagon 1%"}
+    attacked, fakes = rows[rows["bound"].notna()], rows[rows["moved"].notna()]
+    assert (attacked["target_HR"] <= attacked["bound"] + 1e-9).all() and len(attacked) == 128
+    assert set(fakes["group"]) == {"head", "upper_torso", "lower_torso", "tail"}
+    assert (fakes["moved"] > 0).all() and "| SVD-4 | tail |" in result.report.split("Fake users")[1]
     assert "| SVD-4 | tail |" in result.report

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from advrec_tf import perturbations
+from advrec_tf import evaluation, perturbations
 from advrec_tf.data import GROUPS, Interactions, choose_targets, popularity_groups
 from advrec_tf.evaluation.promotion import (
     Units,
@@ -18,18 +18,20 @@ from advrec_tf.execution.storage import digest
 from advrec_tf.leaderboard.entries import Entry
 from advrec_tf.leaderboard.measuring import ENTRY_COLUMNS
 from advrec_tf.perturbations.promotion import promote_all, promote_row
+from advrec_tf.stability.procrustes import aligned
 
 Pair = tuple[np.ndarray, np.ndarray]
 VERSION = 1  # one more whenever the bytes of a row change
 TARGETS = 5  # of a group
 OWN, ALL = "target", "all"  # the rows that move
+FAKES = "bandwagon 1%"  # in place of rows: fake users, and a training on them
 EPSILONS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 LAYOUT = Layout(
     (
         *("dataset", "entry", *ENTRY_COLUMNS, "factors", "seed"),
         *("group", "rows", "epsilon", "k"),
     ),
-    ("target_HR", "bound"),
+    ("target_HR", "bound", "moved"),
 )
 
 
@@ -44,6 +46,17 @@ def jobs(entry: Entry, P: np.ndarray, Q: np.ndarray, data: Interactions, k: int)
             arguments = {"P": P, "Q": Q, "data": data}
             made.append(Job("advrec_tf.leaderboard.promotion:promoted", points, arguments))
     return made
+
+
+def poisoned_job(
+    entry: Entry, pair: Pair, other: Pair, data: Interactions, group: str, k: int
+) -> Job:
+    """Return the job of an entry and its training with fake users, who push a group's targets."""
+    P, Q = pair
+    base = {"dataset": data.name, **entry.columns, "factors": digest({"P": P, "Q": Q})[:12], "k": k}
+    point: dict[str, Any] = {**base, "group": group, "rows": FAKES, "epsilon": None}
+    arguments = {"P": P, "Q": Q, "other": (other[0][: len(P)], other[1]), "data": data}
+    return Job("advrec_tf.leaderboard.promotion:poisoned", [point], arguments)
 
 
 def targets_of(data: Interactions, group: str, seed: int) -> np.ndarray:
@@ -71,6 +84,26 @@ def promoted(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interaction
         bound = float(np.mean(bounds <= point["epsilon"]))
         rows.append(point | {"target_HR": float(reached[:, n].mean()), "bound": bound})
     return rows, {}
+
+
+def poisoned(
+    points: list[dict], P: np.ndarray, Q: np.ndarray, other: Pair, data: Interactions
+) -> Measured:
+    """Return target HR after a training with fake users, and how far the targets' rows moved."""
+    (point,) = points
+    targets = targets_of(data, point["group"], point["seed"])
+    tables, second = (perturbations.quantized_canonical(*pair) for pair in ((P, Q), other))
+    lists = evaluation.top_k(*second, data, point["k"])
+    shares = [(lists == target).any(axis=1).mean() for target in targets]
+    item, after = tables[1], aligned(tables, second)[1]
+    unit = np.sqrt(np.mean(np.sum(np.float64(item) ** 2, axis=1)))
+    width = item.shape[1]
+    moved = np.hypot(
+        np.linalg.norm(after[targets, :width] - item[targets], axis=1),
+        np.linalg.norm(after[targets, width:], axis=1),
+    )
+    row = point | {"target_HR": float(np.mean(shares)), "moved": float(np.mean(moved) / unit)}
+    return [row], {}
 
 
 def _by_own_row(

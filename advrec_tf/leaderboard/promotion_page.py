@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from advrec_tf.evaluation import mean_interval
-from advrec_tf.leaderboard.promotion import ALL, EPSILONS, OWN
+from advrec_tf.leaderboard.promotion import ALL, EPSILONS, FAKES, OWN
 from advrec_tf.reporting.vocabulary import BASELINES, markdown, number
 
 SHARES = (0.01, 0.1, 0.5)  # of all lists
@@ -20,7 +20,8 @@ def reaching(rows: pd.DataFrame) -> pd.DataFrame:
     Between measured epsilons it is interpolated; NaN where no measured epsilon suffices.
     Columns: entry, group, rows, and the shares.
     """
-    curves = rows.groupby(["entry", "group", "rows", "epsilon"])["target_HR"].mean()
+    attacked = rows[rows["rows"] != FAKES]
+    curves = attacked.groupby(["entry", "group", "rows", "epsilon"])["target_HR"].mean()
     table = []
     for key, curve in curves.groupby(level=[0, 1, 2], sort=False):
         epsilons = curve.index.get_level_values("epsilon").to_numpy()
@@ -110,7 +111,26 @@ def report(rows: pd.DataFrame, dataset: str) -> str:
         header = ["entry", "targets", "clean", *(f"HR at {epsilon:g}" for epsilon in SHOWN_AT)]
         header += [f"epsilon for {share:.0%}" for share in SHARES]
         parts.append(f"\n## Rows that move: {moved}\n\n" + markdown(header, lines))
-    return "\n".join(parts)
+    return "\n".join([*parts, _fakes(rows)])
+
+
+def _fakes(rows: pd.DataFrame) -> str:
+    """Return what fake users reach, beside an attack of the epsilon by which they move targets."""
+    keys = ["entry", "group"]
+    fakes = rows[rows["rows"] == FAKES].groupby(keys, sort=False)[["moved", "target_HR"]].mean()
+    own = rows[rows["rows"] == OWN].groupby([*keys, "epsilon"])["target_HR"].mean()
+    lines = []
+    for key, row in fakes.iterrows():
+        curve = own.loc[key]
+        same = float(np.interp(row["moved"], curve.index, curve))
+        values = curve.loc[0.0], row["target_HR"], row["moved"], same
+        lines.append([*map(str, key), *map(number, values)])
+    if not lines:
+        return ""
+    header = ["entry", "targets", "clean HR", "HR with fakes", "epsilon of the targets' rows"]
+    return f"\n## Fake users: {FAKES}\n\n" + markdown(
+        [*header, "HR of an attack of that epsilon"], lines
+    )
 
 
 def figure(rows: pd.DataFrame) -> Figure:

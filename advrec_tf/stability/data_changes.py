@@ -48,9 +48,16 @@ def without_one_user(data: Interactions, seed: int) -> Interactions:
     return data.without(removed, f"{data.name}-one-user-{seed}")
 
 
-def with_fakes(data: Interactions, seed: int) -> Interactions:
-    """Return the data with bandwagon's fake users after the real ones."""
-    targets = choose_targets(data, "tail", min(TARGETS, len(popularity_groups(data)["tail"])), seed)
+def with_fakes(
+    data: Interactions, seed: int, targets: tuple[int, ...] | None = None
+) -> Interactions:
+    """Return the data with bandwagon's fake users after the real ones.
+
+    targets: what they push, by default unpopular items
+    """
+    if targets is None:
+        unpopular = popularity_groups(data)["tail"]
+        targets = choose_targets(data, "tail", min(TARGETS, len(unpopular)), seed)
     count = max(1, round(FAKE_SHARE * data.n_users))
     return heuristic("bandwagon", data, count, targets, seed).stacked_on(data)
 
