@@ -71,7 +71,9 @@ def test_no_move_of_all_rows_crosses_the_bound():
     for number, target in enumerate(TARGETS):
         np.testing.assert_array_equal(radii[number] == 0, shown(P, Q, target))
         for epsilon in (0.05, 0.2, 0.5, 1.0):
-            delta, share = promote_all(P, Q, SHOP, int(target), epsilon, K, UNITS)
+            delta, share = promote_all(
+                P, Q, SHOP, int(target), K, tuple(epsilon * unit for unit in UNITS)
+            )
             moves = [delta.user, delta.item]
             for x, unit in zip(moves, UNITS):
                 assert np.linalg.norm(x, axis=1).max() <= epsilon * unit * 1.00001
@@ -93,7 +95,7 @@ def test_attacks_by_all_rows_do_more_than_by_one():
         (rival,) = promotion.last_rivals(P, Q, SHOP, np.array([target]), K)
         known = promotion.knows(SHOP, int(target))
         _, own = promote_row(P, Q[target], rival, known, 0.3 * UNITS[1])
-        _, both = promote_all(P, Q, SHOP, int(target), 0.3, K, UNITS)
+        _, both = promote_all(P, Q, SHOP, int(target), K, tuple(0.3 * unit for unit in UNITS))
         assert own >= shown(P, Q, target).mean() - 1e-9
         gains.append(both - own)
     assert min(gains) >= 0 and sum(gains) > 0.05

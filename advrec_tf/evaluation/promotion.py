@@ -40,8 +40,8 @@ def last_rivals(
         short = slot >= count
         slot = np.minimum(slot, count - 1)
         values = np.where(short, -np.inf, scores[rows, slot])
-        found = np.where(np.isneginf(values), -1, items[rows, slot])
-        rivals.append(Rivals(found, values))
+        last = np.where(np.isneginf(values), -1, items[rows, slot])
+        rivals.append(Rivals(last, values))
     return rivals
 
 
@@ -104,20 +104,20 @@ def _needed(
 
     p: [B, D], over the users' unit; scores: [B, I], -inf for items that a user knows
     """
-    own = p @ Q[target]
-    above = scores > own[:, None]
+    target_scores = p @ Q[target]
+    above = scores > target_scores[:, None]
     above[:, target] = False
     rows, items = np.nonzero(above)
-    margins = scores[rows, items] - own[rows]
-    found = np.full(scores.shape, np.inf)
+    margins = scores[rows, items] - target_scores[rows]
+    radii = np.full(scores.shape, np.inf)
     twice = np.full(len(rows), 2 * unit)
     for begin in range(0, len(rows), 1 << 16):
         part = slice(begin, begin + (1 << 16))
         differences = Q[items[part]] - Q[target]
-        found[rows[part], items[part]] = l2_radii(
+        radii[rows[part], items[part]] = l2_radii(
             p[rows[part]], differences, twice[part], margins[part]
         )
     passed = above.sum(axis=1) - (k - 1)  # how many must be passed
-    found.sort(axis=1)
-    last = found[np.arange(len(p)), np.clip(passed - 1, 0, None)]
+    radii.sort(axis=1)
+    last = radii[np.arange(len(p)), np.clip(passed - 1, 0, None)]
     return np.where(passed <= 0, 0, last)

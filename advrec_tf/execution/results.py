@@ -22,8 +22,8 @@ from advrec_tf.files import locked, replacing, write_text
 TEXTS = (
     *("dataset", "model", "selection", "attack", "ball", "start", "profiles", "group", "defense"),
     *("patch", "sampling", "kernel", "detector", "tested_on", "by", "order", "column", "metric"),
-    *("first", "second", "entry", "factors", "threat_model", "unit", "warnings", "source"),
-    *("change", "direction", "rows"),
+    *("first", "second", "entry", "factors", "threat_model", "unit", "warnings", "source", "rows"),
+    *("change", "direction"),
 )
 Measured = tuple[list[dict], storage.Arrays]  # a row for each point, and arrays [points, ...]
 DAMAGED = "its content is not what was written"

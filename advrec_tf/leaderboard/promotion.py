@@ -128,6 +128,7 @@ def _by_all_rows(
     reached = _by_own_row(tables, data, targets, epsilons, k, units)
     for row, target in enumerate(targets):
         for column, epsilon in enumerate(epsilons):
-            _, share = promote_all(*tables, data, int(target), epsilon, k, units)
+            sizes = epsilon * units[0], epsilon * units[1]
+            _, share = promote_all(*tables, data, int(target), k, sizes)
             reached[row, column] = max(share, reached[row, column])
     return np.maximum.accumulate(reached, axis=1)

@@ -44,10 +44,10 @@ def answer(rows: pd.DataFrame) -> str:
     """Say what user-normalising does to promotion, and between what epsilons entries lie."""
     table = reaching(rows)
     unpopular = table[(table["rows"] == OWN) & (table["group"] == UNPOPULAR)]
-    own = unpopular.set_index("entry")[VERDICT]
-    needed = own.drop(list(BASELINES), errors="ignore").fillna(np.inf).sort_values()
+    epsilons = unpopular.set_index("entry")[VERDICT]
+    needed = epsilons.drop(list(BASELINES), errors="ignore").fillna(np.inf).sort_values()
     lines = []
-    if easier := _easier(rows, own):
+    if easier := _easier(rows, epsilons):
         lines.append(easier)
     if len(needed):
         least, most = (_said(needed.iloc[n], needed.index[n]) for n in (0, -1))
@@ -64,11 +64,11 @@ def _said(epsilon: float, entry: str) -> str:
     return f"{known} ({entry})"
 
 
-def _easier(rows: pd.DataFrame, own: pd.Series) -> str:
+def _easier(rows: pd.DataFrame, epsilons: pd.Series) -> str:
     """Say whether user-normalising makes promotion easier, over pairs of entries."""
     keys = ["model", "model_rank", "truncated_rank"]
     entries = rows.groupby("entry")[[*keys, "user_normalized"]].first()
-    entries["epsilon"] = own
+    entries["epsilon"] = epsilons
     pairs = entries[~entries["user_normalized"]].merge(
         entries[entries["user_normalized"]], on=keys, suffixes=("", "_normalized")
     )
@@ -118,10 +118,10 @@ def _fakes(rows: pd.DataFrame) -> str:
     """Return what fake users reach, beside an attack of the epsilon by which they move targets."""
     keys = ["entry", "group"]
     fakes = rows[rows["rows"] == FAKES].groupby(keys, sort=False)[["moved", "target_HR"]].mean()
-    own = rows[rows["rows"] == OWN].groupby([*keys, "epsilon"])["target_HR"].mean()
+    attacks = rows[rows["rows"] == OWN].groupby([*keys, "epsilon"])["target_HR"].mean()
     lines = []
     for key, row in fakes.iterrows():
-        curve = own.loc[key]
+        curve = attacks.loc[key]
         same = float(np.interp(row["moved"], curve.index, curve))
         values = curve.loc[0.0], row["target_HR"], row["moved"], same
         lines.append([*map(str, key), *map(number, values)])

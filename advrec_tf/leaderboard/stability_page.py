@@ -134,11 +134,13 @@ def _known(value: float) -> str:
 def _question_1(rows: pd.DataFrame) -> str:
     """Say whether robustness predicts stability."""
     lines = []
-    for found in questions.correlations(rows):
-        verdict = "holds" if found.low > 0 else "reversed" if found.high < 0 else "not decidable"
-        interval = f"{found.rho:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
-        names = [found.robustness, found.stability, found.among, str(found.entries)]
-        lines.append([*names, interval, number(found.p), verdict])
+    for measured in questions.correlations(rows):
+        verdict = (
+            "holds" if measured.low > 0 else "reversed" if measured.high < 0 else "not decidable"
+        )
+        interval = f"{measured.rho:+.2f} [{measured.low:+.2f}, {measured.high:+.2f}]"
+        names = [measured.robustness, measured.stability, measured.among, str(measured.entries)]
+        lines.append([*names, interval, number(measured.p), verdict])
     if not lines:
         return ""
     header = ["share left", "overlap under", "entries", "count", "Spearman", "p (Holm)", "verdict"]

@@ -91,12 +91,12 @@ def correlations(rows: pd.DataFrame, seed: int = 0) -> list[Correlation]:
                     raw.append((robustness, stability, among, pairs.to_numpy()))
     tests = [stats.spearmanr(*pairs.T) for *_, pairs in raw]
     corrected = holm([test.pvalue for test in tests])
-    found = []
+    measured = []
     for (robustness, stability, among, pairs), test, p in zip(raw, tests, corrected):
         low, high = _interval(pairs, ALPHA / len(raw), seed)
         rho, count = float(test.statistic), len(pairs)
-        found.append(Correlation(robustness, stability, among, count, rho, low, high, float(p)))
-    return found
+        measured.append(Correlation(robustness, stability, among, count, rho, low, high, float(p)))
+    return measured
 
 
 def _interval(pairs: np.ndarray, alpha: float, seed: int) -> tuple[float, float]:

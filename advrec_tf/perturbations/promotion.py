@@ -3,7 +3,7 @@
 import numpy as np
 
 from advrec_tf.data import Interactions
-from advrec_tf.evaluation.promotion import Rivals, Units, knows, last_rivals
+from advrec_tf.evaluation.promotion import Rivals, knows, last_rivals
 from advrec_tf.perturbations.arguments import Perturbation
 
 OWN_STEPS = 40  # of the attack by the target's own row
@@ -34,7 +34,7 @@ def promote_row(
     share = len(gaps) / len(known)
     spread = gaps.std() or 1.0
     move = np.zeros(len(q)) if start is None else np.asarray(start, np.float64)
-    best, most = move, _entered(P, gaps, move)
+    best, most = move, _passed(P, gaps, move)
     for step in range(OWN_STEPS if length else 0):
         temperature = spread * FIRST * (LAST / FIRST) ** (step / (OWN_STEPS - 1))
         slope = _slope((P @ move - gaps) / temperature)
@@ -46,12 +46,12 @@ def promote_row(
         weight = 2 / (step + 2)
         move = (1 - weight) * move + weight * length * direction / norm
         for each in (move, length * move / (np.linalg.norm(move) or 1)):
-            if (entered := _entered(P, gaps, each)) > most:
-                best, most = each, entered
+            if (passed := _passed(P, gaps, each)) > most:
+                best, most = each, passed
     return best, always + most * share
 
 
-def _entered(P: np.ndarray, gaps: np.ndarray, move: np.ndarray) -> float:
+def _passed(P: np.ndarray, gaps: np.ndarray, move: np.ndarray) -> float:
     """Return the share of these users whose last item is passed."""
     return float(np.mean(P @ move > gaps)) if len(gaps) else 0.0
 
@@ -67,16 +67,17 @@ def promote_all(
     Q: np.ndarray,
     data: Interactions,
     target: int,
-    epsilon: float,
     k: int,
-    units: Units,
+    sizes: tuple[float, float],
 ) -> tuple[Perturbation, float]:
-    """Return moves of all rows by at most epsilon units, and the share of lists with the target.
+    """Return moves of all rows, and the share of lists with the target.
+
+    sizes: the most that a user's and an item's row moves
 
     Frank-Wolfe steps raise the same smooth number as `promote_row`.  Each user's row turns from the
     last item of the list to the target, the target's row to the users, and last items' rows away.
     """
-    known, sizes = knows(data, target), (epsilon * units[0], epsilon * units[1])
+    known = knows(data, target)
     delta = [np.zeros(x.shape) for x in (P, Q)]
     best, most = Perturbation(delta[0], delta[1]), -1.0
     for step in range(ALL_STEPS + 1):

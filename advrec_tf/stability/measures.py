@@ -68,6 +68,6 @@ def _shared(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Return how many items of both lists are in both from each depth on: int [U, k]."""
     slots = np.arange(before.shape[1])
     first, second = (np.where(lists < 0, -1 - slots, lists) for lists in (before, after))
-    users, places, others = np.nonzero(first[:, :, None] == second[:, None, :])
-    entered = users * len(slots) + np.maximum(places, others)
-    return np.bincount(entered, minlength=first.size).reshape(first.shape)
+    users, slot, other_slot = np.nonzero(first[:, :, None] == second[:, None, :])
+    depths = users * len(slots) + np.maximum(slot, other_slot)
+    return np.bincount(depths, minlength=first.size).reshape(first.shape)

@@ -38,10 +38,12 @@ def check_rows(before: Tables, after: Tables, seed: int = 0) -> None:
     )
     for side, first, second, rows in zip(("user", "item"), before, after, held):
         rows = rows[:ROWS]
-        own, mapped = first[rows], scale * (second[rows] @ rotation)
-        squares = np.sum(own**2) + np.sum(mapped**2)
-        residual = squares - 2 * np.sum(own * mapped)
-        shuffled = [squares - 2 * np.sum(rng.permutation(own) * mapped) for _ in range(SHUFFLES)]
+        rows_before, mapped = first[rows], scale * (second[rows] @ rotation)
+        squares = np.sum(rows_before**2) + np.sum(mapped**2)
+        residual = squares - 2 * np.sum(rows_before * mapped)
+        shuffled = [
+            squares - 2 * np.sum(rng.permutation(rows_before) * mapped) for _ in range(SHUFFLES)
+        ]
         if residual > min(MOST_OF_SHUFFLED**2 * np.mean(shuffled), *shuffled):
             ratio = np.sqrt(residual / np.mean(shuffled))
             raise UserError(
