@@ -60,11 +60,9 @@ def measure(
 ) -> list[dict]:
     """Run one job in this process, store its result at `path`, and only then return its rows."""
     rows, users = jobs.named(function)(points=points, **arguments)
-    text = json.dumps(rows, default=lambda value: value.item())
-    storage.save(
-        path,
-        {"rows": np.frombuffer(text.encode(), np.uint8), "binding": np.array(binding), **users},
-    )
+    text = json.dumps(rows, default=lambda value: value.item()).encode()
+    content = {"rows": np.frombuffer(text, np.uint8), "binding": np.array(binding)}
+    storage.save(path, content | users)
     return rows
 
 

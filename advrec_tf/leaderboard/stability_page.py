@@ -135,9 +135,9 @@ def _question_1(rows: pd.DataFrame) -> str:
     """Say whether robustness predicts stability."""
     lines = []
     for measured in questions.correlations(rows):
-        verdict = (
-            "holds" if measured.low > 0 else "reversed" if measured.high < 0 else "not decidable"
-        )
+        verdict = "not decidable"
+        if measured.low > 0 or measured.high < 0:
+            verdict = "holds" if measured.low > 0 else "reversed"
         interval = f"{measured.rho:+.2f} [{measured.low:+.2f}, {measured.high:+.2f}]"
         names = [measured.robustness, measured.stability, measured.among, str(measured.entries)]
         lines.append([*names, interval, number(measured.p), verdict])
