@@ -152,7 +152,7 @@ def board_rows(count=6, seed=0):
     """Return rows of entries of rank 64 whose robustness orders their stability."""
     rng, rows = np.random.default_rng(seed), []
     for n in range(count):
-        base = {"dataset": "d", "entry": f"e{n}", "model": "m", "model_rank": 64.0, "seed": 0}
+        base = {"dataset": "d", "entry": f"e{n}", "model": f"m{n}", "model_rank": 64.0, "seed": 0}
         base |= {"user_normalized": False, "factors": "x", "k": 10}
         rows.append(base | {"change": "", "uniform": 0.0, "direction": "change", "nDCG": 0.5})
         for epsilon, direction in ((0.05, "attack"), (0.01, "certificate")):
@@ -179,6 +179,16 @@ def test_correlations_against_scipy():
     rho = stats.spearmanr(frame["worst"], frame["other seed"]).statistic
     assert other.rho == pytest.approx(rho) and other.low < rho < other.high
     assert frame["worst"].tolist() == pytest.approx([0.2 + 0.1 * n for n in range(6)])
+
+
+def test_entries_from_one_training_are_drawn_together():
+    alone = board_rows(6)
+    twin = alone[alone["entry"] == "e5"].assign(entry="rescaled", model="r5")
+    close = alone.assign(entry=alone["entry"] + "n", nDCG=alone["nDCG"] * 1.01)
+    close["overlap"] += 0.001
+    for rows, entries in ((pd.concat([alone, twin]), 6), (pd.concat([alone, close]), 12)):
+        counts = {(each.entries, each.trainings) for each in questions.correlations(rows)}
+        assert counts == {(entries, 6)}
 
 
 def test_gains_of_forms():

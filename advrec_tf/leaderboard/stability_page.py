@@ -139,11 +139,20 @@ def _question_1(rows: pd.DataFrame) -> str:
         if measured.low > 0 or measured.high < 0:
             verdict = "holds" if measured.low > 0 else "reversed"
         interval = f"{measured.rho:+.2f} [{measured.low:+.2f}, {measured.high:+.2f}]"
-        names = [measured.robustness, measured.stability, measured.among, str(measured.entries)]
+        counts = f"{measured.entries} ({measured.trainings})"
+        names = [measured.robustness, measured.stability, measured.among, counts]
         lines.append([*names, interval, number(measured.p), verdict])
     if not lines:
         return ""
-    header = ["share left", "overlap under", "entries", "count", "Spearman", "p (Holm)", "verdict"]
+    header = [
+        "share left",
+        "overlap under",
+        "among",
+        "entries (trainings)",
+        "Spearman",
+        "p (Holm)",
+        "verdict",
+    ]
     return "\n## Does robustness predict stability?\n\n" + markdown(header, lines)
 
 

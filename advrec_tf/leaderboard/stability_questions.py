@@ -18,7 +18,7 @@ from advrec_tf.leaderboard.stability import (
     UNIFORM,
 )
 
-DRAWS = 10_000  # of entries, with replacement
+DRAWS = 2_000  # of trainings, with replacement
 ALPHA = 0.05
 ROBUST_AT, CERTIFIED_AT = 0.05, 0.01  # epsilons
 STABILITY = ("int4 row", "PQ16 items", "last 1%", "random 1%", "other seed")
@@ -28,13 +28,15 @@ RANK = 64  # of the entries among which rank explains nothing
 class Correlation(NamedTuple):
     """A Spearman correlation over entries, with its interval at the corrected level.
 
-    low, high: of a percentile bootstrap over entries; p: corrected by Holm over the data set
+    low, high: of a percentile bootstrap over trainings, which several entries share; p: of the same
+    bootstrap, two-sided, corrected by Holm over the data set
     """
 
     robustness: str
     stability: str
     among: str
     entries: int
+    trainings: int
     rho: float
     low: float
     high: float
@@ -43,7 +45,7 @@ class Correlation(NamedTuple):
 
 def means(rows: pd.DataFrame) -> pd.DataFrame:
     """Return all values by entry, change and direction, means over seeds."""
-    keys = ["entry", "model_rank", "truncated_rank", "change", "uniform", "direction"]
+    keys = ["entry", "model", "model_rank", "truncated_rank", "change", "uniform", "direction"]
     groups = rows.groupby(keys, dropna=False, sort=False)
     return groups[list(LAYOUT.values)].mean().reset_index()
 
@@ -51,7 +53,8 @@ def means(rows: pd.DataFrame) -> pd.DataFrame:
 def shares(table: pd.DataFrame) -> pd.DataFrame:
     """Return what each entry is in all correlations: a row an entry.
 
-    Columns: worst and certified, the shares of nDCG that are left; rank; and STABILITY's overlaps.
+    Columns: worst and certified, the shares of nDCG that are left; STABILITY's overlaps; rank; and
+    training, a name that entries from one training share. Of twins one is left.
     """
     clean = at_epsilon(table, 0, CHANGE)
     frame = pd.DataFrame(
@@ -62,9 +65,10 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
     )
     for change in STABILITY:
         frame[change] = _column(table, change, CHANGE, "overlap")
-    by_entry = table.groupby("entry")[["truncated_rank", "model_rank"]].first()
+    by_entry = table.groupby("entry")[["model", "truncated_rank", "model_rank"]].first()
     frame["rank"] = by_entry["truncated_rank"].fillna(by_entry["model_rank"])
-    return frame
+    frame["training"] = by_entry["model"] + by_entry["model_rank"].map("-{:g}".format)
+    return frame.drop_duplicates([*frame.columns.drop(["training"])])
 
 
 def _column(table: pd.DataFrame, change: str, direction: str, value: str) -> pd.Series:
@@ -82,32 +86,48 @@ def at_epsilon(table: pd.DataFrame, epsilon: float, direction: str) -> pd.Series
 def correlations(rows: pd.DataFrame, seed: int = 0) -> list[Correlation]:
     """Return question 1: robustness against stability, over all entries and those of one rank."""
     frame = shares(means(rows))
-    raw: list[tuple[str, str, str, np.ndarray]] = []
+    raw = []
     for among, part in (("all", frame), (f"rank {RANK}", frame[frame["rank"] == RANK])):
         for robustness in ("worst", "certified"):
             for stability in STABILITY:
-                pairs = part[[robustness, stability]].dropna()
-                if len(pairs) >= 4 and pairs.nunique().min() > 1:
-                    raw.append((robustness, stability, among, pairs.to_numpy()))
-    tests = [stats.spearmanr(*pairs.T) for *_, pairs in raw]
-    corrected = holm([test.pvalue for test in tests])
+                pairs = part[[robustness, stability, "training"]].dropna()
+                if pairs["training"].nunique() >= 4:
+                    raw.append((robustness, stability, among, pairs))
+    drawn = [_bootstrap(pairs, seed) for *_, pairs in raw]
+    p_values = holm([_p_value(rhos) for rhos in drawn])
     measured = []
-    for (robustness, stability, among, pairs), test, p in zip(raw, tests, corrected):
-        low, high = _interval(pairs, ALPHA / len(raw), seed)
-        rho, count = float(test.statistic), len(pairs)
-        measured.append(Correlation(robustness, stability, among, count, rho, low, high, float(p)))
+    for (robustness, stability, among, pairs), rhos, p in zip(raw, drawn, p_values):
+        alpha = ALPHA / len(raw)
+        low, high = (float(each) for each in np.quantile(rhos, (alpha / 2, 1 - alpha / 2)))
+        rho = float(stats.spearmanr(pairs[robustness], pairs[stability]).statistic)
+        counts = len(pairs), pairs["training"].nunique()
+        measured.append(
+            Correlation(robustness, stability, among, *counts, rho, low, high, float(p))
+        )
     return measured
 
 
-def _interval(pairs: np.ndarray, alpha: float, seed: int) -> tuple[float, float]:
-    """Return the bootstrap interval of a Spearman correlation, of the level 1 - alpha."""
-    drawn = np.random.default_rng(seed).integers(len(pairs), size=(DRAWS, len(pairs)))
-    x, y = (stats.rankdata(column[drawn], axis=1) for column in pairs.T)
-    x, y = (each - each.mean(axis=1, keepdims=True) for each in (x, y))
-    norms = np.sqrt(np.sum(x**2, axis=1) * np.sum(y**2, axis=1))
-    rho = np.sum(x * y, axis=1)[norms > 0] / norms[norms > 0]
-    low, high = np.quantile(rho, (alpha / 2, 1 - alpha / 2))
-    return float(low), float(high)
+def _bootstrap(pairs: pd.DataFrame, seed: int) -> np.ndarray:
+    """Return Spearman correlations over trainings that are drawn with replacement.
+
+    pairs: two columns of numbers, and the training. Draws without variance are left out.
+    """
+    rng = np.random.default_rng(seed)
+    values = pairs.iloc[:, :2].to_numpy()
+    members = [np.flatnonzero(pairs["training"] == name) for name in pairs["training"].unique()]
+    rhos = []
+    for _ in range(DRAWS):
+        rows = np.concatenate([members[n] for n in rng.integers(len(members), size=len(members))])
+        x, y = (stats.rankdata(column) for column in values[rows].T)
+        if np.ptp(x) and np.ptp(y):
+            rhos.append(np.corrcoef(x, y)[0, 1])
+    return np.array(rhos)
+
+
+def _p_value(rhos: np.ndarray) -> float:
+    """Return twice the smaller share of draws on one side of 0."""
+    least = min(np.sum(rhos <= 0), np.sum(rhos >= 0))
+    return float(min(1, 2 * (least + 1) / (len(rhos) + 1)))
 
 
 def forms(rows: pd.DataFrame, seed: int = 0) -> dict[str, tuple[float, float, float]]:
