@@ -115,6 +115,15 @@ def entries(spec: BoardSpec) -> Iterator[tuple[Entry, np.ndarray, np.ndarray]]:
                 yield replace(entry, seed=source.seed), *changed(P, Q, entry)
 
 
+def of_every_seed(spec: BoardSpec) -> dict[Entry, Pair]:
+    """Return the factors of every entry with every seed; some are the same for all seeds."""
+    trained = {entry: (P, Q) for entry, P, Q in entries(spec)}
+    for entry, pair in list(trained.items()):
+        if entry.model in spec.factors or not BOARD_MODELS[entry.model].seeded:
+            trained |= {replace(entry, seed=seed): pair for seed in spec.seeds}
+    return trained
+
+
 def jobs_by(measure: Callable[..., list[Job]]) -> Callable[[BoardSpec], list[Job]]:
     """Return the function of the jobs of a spec: those that `measure` gives for every entry."""
 

@@ -51,7 +51,7 @@ def _factors(
 
 def _json(result: Comparison) -> str:
     """Return all measures as JSON, null where there is none."""
-    frame = result.table.astype(object).where(result.table.notna(), None)
+    frame = result.table.astype(object).where(np.isfinite(result.table), None)
     content = {"measures": frame.to_dict("index"), "broken": result.broken}
     return json.dumps(content, indent=1) + "\n"
 

@@ -1,9 +1,11 @@
 """How far rows of factors must move before an item enters many lists."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from advrec_tf.data import GROUPS
+from advrec_tf.data import Interactions
 from advrec_tf.execution.jobs import Stages
 from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Experiment, Running
@@ -12,7 +14,26 @@ from advrec_tf.reporting import page, read_results
 from advrec_tf.stability.data_changes import with_fakes
 
 from . import leaderboard
-from .board_factors import BoardSpec, entries, prepare, tasks, trained_on
+from .board_factors import BoardSpec, entries, of_every_seed, prepare, tasks, trained_on
+
+
+@dataclass(frozen=True)
+class PromotionSpec(BoardSpec):
+    """A board whose entries are attacked by promotion."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the results depend on, as plain values."""
+        return {**super().config, "promotion": promotion.VERSION}
+
+
+def specs(
+    values: dict[str, Any], datasets: list[Interactions], output_dir: Path
+) -> list[PromotionSpec]:
+    """Return the spec of each data set. Raises UserError as the board."""
+    return [
+        PromotionSpec(**vars(board)) for board in leaderboard.specs(values, datasets, output_dir)
+    ]
 
 
 def report(folders: list[Path]) -> None:
@@ -29,7 +50,7 @@ def report(folders: list[Path]) -> None:
 
 def poisoned_boards(spec: BoardSpec) -> Iterator[tuple[str, BoardSpec]]:
     """Yield each group of targets and the boards trained with fake users, one for each seed."""
-    for group in GROUPS:
+    for group in promotion.groups_of(spec.data):
         for seed in spec.seeds:
             targets = tuple(promotion.targets_of(spec.data, group, seed).tolist())
             data = with_fakes(spec.data, seed, targets)
@@ -44,7 +65,7 @@ def prepare_all(spec: BoardSpec, running: Running) -> Stages:
 
 def jobs(spec: BoardSpec) -> list[Job]:
     """Return the jobs of every entry, and those of its trainings with fake users."""
-    trained = {entry: (P, Q) for entry, P, Q in entries(spec)}
+    trained = of_every_seed(spec)
     made = []
     for entry, pair in trained.items():
         made += promotion.jobs(entry, *pair, spec.data, spec.k)
@@ -55,4 +76,4 @@ def jobs(spec: BoardSpec) -> list[Job]:
     return made
 
 
-EXPERIMENT = Experiment(promotion.LAYOUT, leaderboard.specs, jobs, report, prepare_all)
+EXPERIMENT = Experiment(promotion.LAYOUT, specs, jobs, report, prepare_all)

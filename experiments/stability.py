@@ -11,6 +11,7 @@ from advrec_tf.errors import UserError
 from advrec_tf.execution.jobs import Stages
 from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Experiment, Running
+from advrec_tf.execution.storage import digest
 from advrec_tf.leaderboard import Entry, auditing, stability, stability_page
 from advrec_tf.leaderboard.entries import changed
 from advrec_tf.leaderboard.stability import LAYOUT, VERSION
@@ -23,7 +24,15 @@ from advrec_tf.stability.data_changes import data_changes
 from advrec_tf.stability.quantization import STORAGE, storage_changes
 
 from . import leaderboard
-from .board_factors import BOARD_MODELS, BoardSpec, entries, prepare, tasks, trained_on
+from .board_factors import (
+    BOARD_MODELS,
+    BoardSpec,
+    entries,
+    of_every_seed,
+    prepare,
+    tasks,
+    trained_on,
+)
 from .board_models import Pair
 
 OTHER_SEED = "other seed"
@@ -50,8 +59,9 @@ class StabilitySpec:
     @property
     def config(self) -> dict[str, Any]:
         """What the results depend on, as plain values."""
+        other = self.other and digest(dict(zip("PQ", self.other)))[:12]
         fakes = {profiles.name: profiles.digest() for profiles in self.fakes}
-        return {**self.board.config, "stability": VERSION, "fakes": fakes}
+        return {**self.board.config, "stability": VERSION, "other": other, "fakes": fakes}
 
 
 def specs(
@@ -70,6 +80,9 @@ def specs(
             read = aligned(read_factors(paths), board.data, rows)
             other = auditing.another_training(given, read, board.data)
         fakes = tuple(read_profiles(path, board.data) for path in values["profiles"])
+        names = {profiles.name for profiles in fakes}
+        if len(names) < len(fakes) or names & {*STORAGE, *data_changes(board.data), OTHER}:
+            raise UserError("--profiles must have different names, and none of a change")
         made.append(StabilitySpec(board, other, fakes))
     return made
 
@@ -125,10 +138,9 @@ def jobs(spec: StabilitySpec) -> list[Job]:
     """Return the jobs of storage and curves of each entry, and of each other training."""
     made: list[Job] = []
     data, k = spec.data, spec.board.k
-    trained: dict[Entry, Pair] = {}
-    for entry, P, Q in entries(_with_next_seed(spec.board)):
-        trained[entry] = P, Q
+    trained = {entry: (P, Q) for entry, P, Q in entries(_with_next_seed(spec.board))}
     wanted = {entry: pair for entry, pair in trained.items() if entry.seed in spec.board.seeds}
+    of_seeds = of_every_seed(spec.board)
     for entry, pair in wanted.items():
         made += stability.jobs(entry, *pair, data, k)
         if (next_entry := _next(entry, trained)) in trained and next_entry != entry:
@@ -138,8 +150,7 @@ def jobs(spec: StabilitySpec) -> list[Job]:
             made.append(stability.trained_job(entry, OTHER, pair, spec.other, data, k))
     for name, board in changed_boards(spec):
         for entry, P, Q in entries(board):
-            if pair := wanted.get(entry):
-                made.append(stability.trained_job(entry, name, pair, (P, Q), data, k))
+            made.append(stability.trained_job(entry, name, of_seeds[entry], (P, Q), data, k))
     for source, epochs, old, (_, factors) in warm_starts(spec):
         name, new = f"warm start ({epochs})", factors()
         for entry in spec.board.entries:

@@ -114,3 +114,8 @@ def test_a_split_is_read_back_as_the_same_data(tmp_path):
     assert again.ratings_fingerprint == built.ratings_fingerprint
     assert again.item_ids.tolist() == built.item_ids.tolist()
     np.testing.assert_array_equal(again.train_timestamps, built.train_timestamps)
+
+
+def test_data_of_four_users_raise_no_alarm():
+    tiny = data.synthetic(n_users=4, n_items=12, per_user=5, seed=0)
+    assert not leaks.has_seen_test(tiny.matrix().toarray(), np.eye(tiny.n_items), tiny)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf.data import fields, frames, integers
+from advrec_tf.data import Interactions, fields, frames, integers
 from advrec_tf.data.tables import read_table
 from advrec_tf.errors import UserError
 
@@ -80,3 +80,11 @@ def test_both_ways_give_the_same(tmp_path, monkeypatch):
     fast = read_table(path)
     monkeypatch.setattr(fields, "read_integers", lambda scan: None)
     pd.testing.assert_frame_equal(fast, read_table(path))
+
+
+def test_integers_beyond_64_bits_stay_distinct():
+    large = 2**63
+    for ids in ([large, large + 1, 5], [large * 4, large * 4 + 1, 5]):
+        rows = [(user, item) for user in ids for item in (1, 2)]
+        built = Interactions.from_frames(pd.DataFrame(rows, columns=["user", "item"]))
+        assert sorted(built.user_ids.astype(str)) == sorted(map(str, ids))

@@ -31,21 +31,45 @@ def test_measures_restated():
 
 
 def test_the_same_training_passes_every_bound():
-    turned = (
-        tuple(x @ np.linalg.qr(RNG.standard_normal((6, 6)))[0] for x in BEFORE[:1]) + BEFORE[1:]
-    )
-    same = compare(BEFORE, tuple(3 * x for x in BEFORE), SHOP)
-    assert same.values["overlap"] == 1 and same.values["radius"] == pytest.approx(1, rel=1e-4)
-    assert same.values["epsilon"] < 1e-5
-    with pytest.raises(UserError, match="do not correspond"):
-        compare(BEFORE, (RNG.permutation(turned[0]), BEFORE[1]), SHOP)
+    basis = np.linalg.qr(RNG.standard_normal((6, 6)))[0]
+    bounds = [f"{name}<0.999" for name in MEASURES if name != "epsilon"]
+    bounds.append("epsilon>0.001")
+    same = tuple(3 * x @ basis for x in BEFORE)
+    result = compare(BEFORE, same, SHOP, bounds=tuple(map(parse_bound, bounds)))
+    assert result.broken == [] and result.values["overlap"] == 1
+    for side in (0, 1):
+        shuffled = list(same)
+        shuffled[side] = RNG.permutation(same[side])
+        with pytest.raises(UserError, match="do not correspond"):
+            compare(BEFORE, tuple(shuffled), SHOP)
+
+
+def test_a_training_of_another_width():
+    wide = tuple(np.hstack([x, 0.05 * RNG.standard_normal((len(x), 2))]) for x in BEFORE)
+    for pair in ((BEFORE, wide), (wide, BEFORE)):
+        assert 0 < compare(*pair, SHOP).values["epsilon"] < 0.2
+
+
+def test_lists_nearly_as_long_as_the_catalogue_have_no_finite_radius():
+    tiny = data.synthetic(n_users=30, n_items=12, per_user=6, seed=0)
+    tables = tuple(RNG.standard_normal((n, 3)) for n in (30, tiny.n_items))
+    result = compare(tables, tables, tiny, k=9, bounds=(parse_bound("radius<0.5"),))
+    assert result.values["radius"] == 1 and result.broken == []
 
 
 def test_bounds():
     below, above = parse_bound("overlap<0.8"), parse_bound(" epsilon > 2e-1")
     assert below.breaks(0.79) and not below.breaks(0.8) and below.breaks(float("nan"))
     assert above.breaks(0.21) and not above.breaks(0.2) and str(above) == "epsilon>0.2"
-    for text in ("overlap", "speed<1", "overlap<=1", "overlap<x", "overlap<1,5"):
+    for text in (
+        "overlap",
+        "speed<1",
+        "overlap<=1",
+        "overlap<x",
+        "overlap<1,5",
+        "nDCG<.",
+        "nDCG<1.2.3",
+    ):
         with pytest.raises(UserError, match="--fail_if takes MEASURE<NUMBER"):
             parse_bound(text)
 

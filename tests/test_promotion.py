@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advrec_tf import data, evaluation
+from advrec_tf import data
 from advrec_tf.evaluation import promotion
+from advrec_tf.evaluation.certificate import l2_radii
 from advrec_tf.leaderboard import promotion_page
-from advrec_tf.leaderboard.promotion import LAYOUT, poisoned, targets_of
+from advrec_tf.leaderboard.promotion import LAYOUT, groups_of, poisoned, targets_of
 from advrec_tf.perturbations.promotion import promote_all, promote_row
 
 from running import advrec
@@ -16,7 +17,7 @@ SHOP = data.synthetic(n_users=40, n_items=30, per_user=8, seed=5)
 RNG = np.random.default_rng(0)
 P, Q = RNG.standard_normal((40, 4)), RNG.standard_normal((30, 4))
 TARGETS = np.array([3, 11, 29])
-UNITS = (1.3, 0.7)
+UNITS = (5.0, 0.2)
 K = 5
 
 
@@ -89,6 +90,54 @@ def test_no_move_of_all_rows_crosses_the_bound():
                 assert (radii[number][shown(P + x, Q + y, target)] <= epsilon).all()
 
 
+def test_the_bound_of_all_rows_is_reached_where_one_item_must_be_passed():
+    """The worst move of a pair turns the user's row in a plane; both items' rows follow it."""
+    users, items = 12, 9
+    rng = np.random.default_rng(1)
+    user, item = rng.standard_normal((users, 3)), rng.standard_normal((items, 3))
+    tiny = data.Interactions.from_frames(
+        pd.DataFrame([(u, i) for u in range(users) for i in range(items)], columns=["user", "item"])
+    )
+    tiny = tiny.without(tiny.train_items < 7, "tiny")  # only items 7 and 8 are known
+    norms = 0.4, 0.3
+    radii = promotion.all_rows_radii(user, item, tiny, np.arange(items), 1, norms)
+    angles = np.linspace(0, 2 * np.pi, 4001)
+    for u in range(users):
+        known = tiny.train_items[tiny.indptr[u] : tiny.indptr[u + 1]]
+        scores = item @ user[u]
+        scores[known] = -np.inf
+        first, second = np.argsort(-scores)[:2]
+        difference = item[second] - item[first]
+        plane = np.linalg.qr(np.column_stack([user[u], difference]))[0]
+        steps = np.column_stack([np.cos(angles), np.sin(angles)]) @ plane.T
+        for factor, passes in ((0.999, False), (1.001, True)):
+            size = factor * radii[second, u]
+            moved = user[u] + size * norms[0] * steps
+            gains = moved @ difference + 2 * size * norms[1] * np.linalg.norm(moved, axis=1)
+            assert (gains.max() > 0) == passes
+
+
+def test_as_many_items_must_be_passed_as_stand_in_the_way():
+    radii = promotion.all_rows_radii(P, Q, SHOP, TARGETS, K, UNITS)
+    for number, target in enumerate(TARGETS):
+        scores = P @ Q.T
+        scores[SHOP.train_users, SHOP.train_items] = -np.inf
+        for user in np.flatnonzero(np.isfinite(scores[:, target])):
+            above = np.flatnonzero(scores[user] > scores[user, target])
+            pairs = [
+                l2_radii(
+                    P[[user]] / UNITS[0],
+                    Q[[item]] - Q[[target]],
+                    np.array([2 * UNITS[1]]),
+                    (scores[user, [item]] - scores[user, target]) / UNITS[0],
+                )[0]
+                for item in above
+            ]
+            needed = len(above) - (K - 1)
+            expected = np.sort(pairs)[needed - 1] if needed > 0 else 0
+            assert radii[number, user] == pytest.approx(expected)
+
+
 def test_attacks_by_all_rows_do_more_than_by_one():
     gains = []
     for target in TARGETS:
@@ -119,7 +168,6 @@ def test_users_with_short_lists_have_every_item():
     user, item = RNG.standard_normal((3, 2)), RNG.standard_normal((5, 2))
     radii = promotion.own_row_radii(user, item, tiny, np.arange(5), 4, (1, 1))
     assert set(np.unique(radii)) <= {0.0, np.inf}
-    evaluation.top_k(user, item, tiny, 4)
 
 
 def test_fake_users_restated():
@@ -152,6 +200,29 @@ def test_the_epsilon_that_a_share_needs_is_interpolated():
     assert table.loc["e0False", 0.01] == pytest.approx(0.02)
     assert np.isnan(table.loc["e0False", 0.5])
     assert "makes promotion easier" in promotion_page.answer(page_rows())
+
+
+def test_users_who_are_nearly_alike_are_reached():
+    rng = np.random.default_rng(0)
+    users, gaps = 1 + 0.01 * rng.standard_normal((1000, 1)), 1 + 0.02 * rng.standard_normal(1000)
+    rival = promotion.Rivals(np.zeros(1000, int), gaps)
+    _, share = promote_row(users, np.zeros(1), rival, np.zeros(1000, bool), 5.0)
+    assert share == 1
+
+
+def test_pairs_that_need_no_or_no_measured_epsilon_are_left_out_and_said():
+    rows = page_rows()
+    rows.loc[(rows["model"] == "m3") & rows["user_normalized"], "target_HR"] = 0.0
+    assert "over 3 pairs of entries; 1 have none" in promotion_page.answer(rows)
+    rows.loc[rows["epsilon"] == 0, "target_HR"] = 0.02
+    assert "User-normalising" not in promotion_page.answer(rows)
+
+
+def test_groups_without_items_are_left_out():
+    equal = pd.DataFrame([(u, i) for u in range(5) for i in range(8)], columns=["user", "item"])
+    test = pd.DataFrame([(u, 8) for u in range(5)], columns=["user", "item"])
+    built = data.Interactions.from_frames(equal, test)
+    assert set(groups_of(built)) < {"head", "upper_torso", "lower_torso", "tail"}
 
 
 def test_the_command(tmp_path):

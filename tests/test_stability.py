@@ -8,6 +8,7 @@ from scipy import stats
 from advrec_tf import audit, data, evaluation
 from advrec_tf.defenses.measuring import train_or_load
 from advrec_tf.errors import UserError
+from advrec_tf.evaluation import equal_harm
 from advrec_tf.leaderboard import Entry, stability_page
 from advrec_tf.leaderboard import stability as measuring
 from advrec_tf.leaderboard import stability_questions as questions
@@ -85,6 +86,13 @@ def test_twins_have_the_same_row_in_every_column(rows):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6, err_msg=column)
 
 
+def test_a_wider_training_is_measured(rows):
+    wide = tuple(np.hstack([x, 0.1 * RNG.standard_normal((len(x), 2))]) for x in (P, Q))
+    part = rows_of(P, Q, [("other seed", *wide)])
+    row = part[part["change"] == "other seed"].set_index("direction").loc["change"]
+    assert 0.01 < row["epsilon"] < 0.2 and row["rank"] == 8
+
+
 def test_another_form_of_the_same_training_is_no_change(rows):
     part = rows[rows["change"] == "other seed"].set_index("direction")
     assert part.loc["change", "epsilon"] < 1e-5
@@ -148,16 +156,19 @@ def test_data_without_times_have_no_last_clicks():
     assert "random 1%" in names and not any(name.startswith("last") for name in names)
 
 
-def board_rows(count=6, seed=0):
-    """Return rows of entries of rank 64 whose robustness orders their stability."""
+def board_rows(count=8, seed=0):
+    """Return rows of entries whose attacked shares order their stability; six have rank 64."""
     rng, rows = np.random.default_rng(seed), []
     for n in range(count):
         base = {"dataset": "d", "entry": f"e{n}", "model": f"m{n}", "model_rank": 64.0, "seed": 0}
-        base |= {"user_normalized": False, "factors": "x", "k": 10}
+        base |= {"user_normalized": False, "factors": "x", "k": 10, "rank": 64 if n < 6 else 8}
         rows.append(base | {"change": "", "uniform": 0.0, "direction": "change", "nDCG": 0.5})
-        for epsilon, direction in ((0.05, "attack"), (0.01, "certificate")):
-            left = {"uniform": epsilon, "direction": direction, "nDCG": 0.1 + 0.05 * n}
-            rows.append(base | {"change": "", **left})
+        for epsilon, direction, left in (
+            (0.05, "attack", 0.1 + 0.05 * n),
+            (0.01, "certificate", 0.4 - 0.02 * n),
+        ):
+            point = {"uniform": epsilon, "direction": direction, "nDCG": left}
+            rows.append(base | {"change": "", **point})
         for change in ("int4 row", "other seed"):
             noise = rng.random() if change == "other seed" else 0
             changed = {"change": change, "direction": "change", "overlap": 0.5 + 0.05 * n + noise}
@@ -166,19 +177,36 @@ def board_rows(count=6, seed=0):
 
 
 def test_correlations_against_scipy():
-    found = questions.correlations(board_rows())
-    assert {(each.stability, each.among) for each in found} == {
-        (stability, among)
+    measured = questions.correlations(board_rows())
+    by_name = {(each.robustness, each.stability, each.among): each for each in measured}
+    assert set(by_name) == {
+        (robustness, stability, among)
+        for robustness in ("worst", "certified")
         for stability in ("int4 row", "other seed")
         for among in ("all", "rank 64")
     }
-    exact = [each for each in found if each.stability == "int4 row"]
-    assert all(each.rho == pytest.approx(1) and each.low == pytest.approx(1) for each in exact)
+    assert {(each.among, each.entries) for each in measured} == {("all", 8), ("rank 64", 6)}
+    exact = by_name["worst", "int4 row", "all"]
+    assert (exact.rho, exact.low, exact.high) == pytest.approx((1, 1, 1))
+    assert exact.p == pytest.approx(8 * 2 / (questions.DRAWS + 1), rel=0.1)  # Holm over 8
+    assert by_name["certified", "int4 row", "all"].rho == pytest.approx(-1)
     frame = questions.shares(questions.means(board_rows()))
-    (other, *_) = (each for each in found if each.stability == "other seed")
+    assert frame["worst"].tolist() == pytest.approx([0.2 + 0.1 * n for n in range(8)])
+    other = by_name["worst", "other seed", "all"]
     rho = stats.spearmanr(frame["worst"], frame["other seed"]).statistic
-    assert other.rho == pytest.approx(rho) and other.low < rho < other.high
-    assert frame["worst"].tolist() == pytest.approx([0.2 + 0.1 * n for n in range(6)])
+    assert other.rho == pytest.approx(rho)
+    drawn = np.random.default_rng(1).integers(8, size=(3000, 8))
+    columns = frame[["worst", "other seed"]].to_numpy()
+    rhos = [stats.spearmanr(*columns[rows].T).statistic for rows in drawn if len(set(rows)) > 1]
+    low, high = np.nanquantile(rhos, (0.05 / 16, 1 - 0.05 / 16))  # Bonferroni over 8
+    assert (other.low, other.high) == pytest.approx((low, high), abs=0.12)
+
+
+def test_columns_without_variance_and_few_trainings_are_left_out():
+    rows = board_rows()
+    rows.loc[rows["change"] == "int4 row", "overlap"] = 1.0
+    assert {each.stability for each in questions.correlations(rows)} == {"other seed"}
+    assert questions.correlations(board_rows(4)) == []
 
 
 def test_entries_from_one_training_are_drawn_together():
@@ -193,20 +221,43 @@ def test_entries_from_one_training_are_drawn_together():
 
 def test_gains_of_forms():
     rows = []
-    for entry, normalized in (("a", False), ("b", False), ("c", True)):
+    for entry, normalized, truncated, gain in (
+        *(("a", False, np.nan, 0.1), ("b", False, np.nan, 0.3), ("twin of b", False, np.nan, 0.3)),
+        *(("c", True, np.nan, 0.9), ("d", False, 8, 0.9)),
+    ):
         for change, overlap in zip(
-            (measuring.AS_TRAINED, "int4 table", measuring.NORMALIZED), (0.2, 0.5, 0.6)
+            (measuring.AS_TRAINED, "int4 table", measuring.NORMALIZED), (0.2, 0.2 + gain, 0.6)
         ):
-            shared = {"entry": entry, "user_normalized": normalized, "direction": "change"}
-            rows.append(shared | {"change": change, "overlap": overlap})
-    gains = questions.forms(pd.DataFrame(rows, columns=LAYOUT.columns))
-    assert gains["canonical"] == pytest.approx((0.3, 0.3, 0.3))
+            shared = {"entry": entry, "user_normalized": normalized, "truncated_rank": truncated}
+            rows.append(shared | {"direction": "change", "change": change, "overlap": overlap})
+    frame = pd.DataFrame(rows, columns=LAYOUT.columns)
+    gains = questions.forms(frame)
+    assert gains["canonical"] == pytest.approx((0.2, 0.1, 0.3))
     assert gains["user-normalised"] == pytest.approx((0.4, 0.4, 0.4))
+    assert questions.forms(frame[frame["user_normalized"]]) == {}
+
+
+def test_directions_and_covered_users(rows):
+    directions = questions.directions(rows, "int4 row").loc["mine"]
+    part = rows[rows["change"] == "int4 row"].set_index("direction")
+    clean = rows[(rows["uniform"] == 0)]["nDCG"].item()
+    for direction in ("change", "noise", "attack"):
+        expected = 100 * (1 - part.loc[direction, "nDCG"] / clean)
+        assert directions[direction] == pytest.approx(expected)
+    assert directions["cos_attack"] == part.loc["attack", "cosine"]
+    covered = rows[(rows["change"] == "int8 row") & (rows["direction"] == "change")]
+    assert questions.covered(rows)["mine"] == covered["certified"].item()
 
 
 def test_the_page_begins_with_the_answer(rows):
     text = stability_page.answer(rows)
-    assert text.startswith("mine: 8-bit integers keep") and "needs" in text
+    int8 = rows[(rows["change"] == "int8 row") & (rows["direction"] == "change")]
+    assert text.startswith(f"mine: 8-bit integers keep {int8['overlap'].item():.1%} of the items")
+    curve = rows[(rows["change"] == "") & (rows["direction"] == "attack")].sort_values("uniform")
+    clean = rows[rows["uniform"] == 0]["nDCG"].item()
+    left = [clean, *curve["nDCG"]]
+    half = equal_harm(np.array([0, *curve["uniform"]]), np.array(left), clean / 2)
+    assert f"needs {half:.2g} to take half" in text
     page = stability_page.report(rows, "shop")
     assert "| int4 row |" in page and "Whom does the certificate cover?" in page
     assert len(stability_page.figure(rows).axes) == 2
@@ -246,6 +297,7 @@ def test_the_command_and_another_training(tmp_path):
     before = (folder / "results.csv").read_bytes()
     assert advrec(*flags, f"--other={tmp_path / 'next.npz'}", profiles).status == 0
     assert (folder / "results.csv").read_bytes() == before
+    assert "another config" in error_line(advrec(*flags, own.replace("factors=mine:", "other=")))
     refused = error_line(advrec(*flags, f"--other={tmp_path / 'shuffled.npz'}"))
     assert "rows of both trainings do not correspond" in refused
     assert "is beside one --factors" in error_line(advrec(*QUICK, "--other=a.npz"))

@@ -103,27 +103,38 @@ def test_product_quantisation_has_few_rows_in_each_part():
 def test_a_known_orthogonal_map_and_scale_is_undone():
     rotation = ortho_group.rvs(6, random_state=0)
     turned = tuple(2.5 * x @ rotation for x in TABLES)
-    for found, table in zip(procrustes.aligned(TABLES, turned), TABLES):
-        np.testing.assert_allclose(found, table, atol=1e-6)
+    before, after = procrustes.aligned(TABLES, turned)
+    for first, second, table in zip(before, after, TABLES):
+        np.testing.assert_array_equal(first, table)
+        np.testing.assert_allclose(second, table, atol=1e-6)
+    assert procrustes.linear_residual(TABLES, turned) < 1e-6
+
+
+def test_trainings_of_other_widths_are_padded():
+    rotation = ortho_group.rvs(6, random_state=0)
     narrow = tuple(x[:, :4] for x in TABLES)
     wide = tuple(np.pad(x, ((0, 0), (0, 2))) @ rotation for x in narrow)
-    for found, table in zip(procrustes.aligned(narrow, wide), narrow):
-        np.testing.assert_allclose(found[:, :4], table, atol=1e-6)
-    assert procrustes.linear_residual(TABLES, turned) < 1e-6
+    for first, second in ((narrow, wide), (wide, narrow)):
+        pair = procrustes.aligned(first, second)
+        assert measures.epsilons(*pair)["epsilon"] < 1e-6
+        assert {x.shape[1] for tables in pair for x in tables} == {6}
 
 
 def test_no_orthogonal_map_is_better():
     other = tuple(x + 0.5 * RNG.standard_normal(x.shape) for x in TABLES)
     weights = [1 / np.sum(np.float64(x) ** 2) for x in TABLES]
+    scale = np.sqrt(2 / sum(w * np.sum(x**2) for w, x in zip(weights, other)))
 
     def residual(tables):
         return sum(w * np.sum((x - y) ** 2) for w, x, y in zip(weights, tables, TABLES))
 
-    least = residual(procrustes.aligned(TABLES, other))
+    least = residual(procrustes.aligned(TABLES, other)[1])
     for seed in range(50):
         rotation = ortho_group.rvs(6, random_state=seed)
-        assert least <= residual(tuple(x @ rotation for x in other))
+        assert least <= residual(tuple(scale * x @ rotation for x in other))
     assert procrustes.linear_residual(TABLES, other) <= np.sqrt(least / 2)
+    far = tuple(5 * RNG.standard_normal(x.shape) for x in TABLES)
+    assert measures.epsilons(*procrustes.aligned(TABLES, far))["epsilon"] > 1.0
 
 
 @pytest.mark.parametrize("side", [0, 1])
@@ -135,6 +146,25 @@ def test_rows_in_another_order_are_never_taken_for_a_training(side):
         shuffled[side] = np.random.default_rng(seed).permutation(noisy[side])
         with pytest.raises(UserError, match="rows of both trainings do not correspond"):
             procrustes.check_rows(TABLES, tuple(shuffled))
+
+
+def test_most_rows_must_correspond():
+    large = tuple(RNG.standard_normal((n, 6)) for n in (400, 300))
+    for share, refused in ((0.7, True), (0.2, False)):
+        other = [x.copy() for x in large]
+        count = int(share * 400)
+        other[0][:count] = np.roll(other[0][:count], 1, axis=0)
+        if refused:
+            with pytest.raises(UserError, match="the user rows of both trainings"):
+                procrustes.check_rows(large, tuple(other))
+        else:
+            procrustes.check_rows(large, tuple(other))
+
+
+@pytest.mark.parametrize("users, items", [(40, 30), (3, 30), (40, 2)])
+def test_equal_and_few_rows_are_no_reason_for_doubt(users, items):
+    tables = np.ones((users, 1)), np.arange(1.0, items + 1)[:, None]
+    procrustes.check_rows(tables, tables)
 
 
 def test_canonical_twins_move_alike():

@@ -96,10 +96,13 @@ def _numbered(frames: list[pd.DataFrame], field: str, name: str) -> tuple[np.nda
 
 
 def _holds_integers(column: pd.Series) -> bool:
-    """Return whether all ids are integers."""
+    """Return whether all ids are integers of 64 bits."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return pd.api.types.infer_dtype(column.cat.categories) == "integer"
-    return column.dtype == np.int64 or pd.api.types.infer_dtype(column) == "integer"
+    if column.dtype == np.int64:
+        return True
+    is_integer = pd.api.types.infer_dtype(column) == "integer"
+    return is_integer and int(column.abs().max()) <= np.iinfo(np.int64).max  # else they wrap
 
 
 def _check_kinds(frames: list[pd.DataFrame], field: str) -> None:

@@ -46,12 +46,13 @@ def changed(
     for point in points:
         if other is not None and point["attack"] == OTHER:
             second = perturbations.quantized_canonical(*other)
-            after = aligned(tables, second)
+            pair = aligned(tables, second)
         else:
-            second = after = STORAGE[point["attack"]](tables, point["seed"])
+            second = STORAGE[point["attack"]](tables, point["seed"])
+            pair = tables, second
         lists = evaluation.top_k(*second, data, k)
         rows.append(measuring.measured(point, lists, data)[0])
-        moved.append([epsilons(tables, after)["epsilon"]])
+        moved.append([epsilons(*pair)["epsilon"]])
         overlaps.append([list_changes(before, lists)["overlap"]])
     return rows, {"moved": np.array(moved), "overlap": np.array(overlaps)}
 
@@ -100,14 +101,12 @@ def figure(table: pd.DataFrame, worst: pd.DataFrame, attacks: pd.DataFrame) -> F
     ]
     made = Figure(figsize=(8, 4), layout="constrained")
     axis = made.subplots()
-    for curve, column, style, label in (
-        (of_test, "nDCG", "C3-", "attacker who knows the held-out items"),
-        (noise, "nDCG", "0.5", "random rows"),
-        (of_test, "certified_nDCG", "C0:", "certified, at least"),
+    for curve, column, color, line, label in (
+        (of_test, "nDCG", "C3", "-", "attacker who knows the held-out items"),
+        (noise, "nDCG", "0.5", "--", "random rows"),
+        (of_test, "certified_nDCG", "C0", ":", "certified, at least"),
     ):
-        color, line = (style[:2], style[2:]) if style[0] == "C" else (style, "--")
-        shares = curve[column] / clean
-        axis.plot(curve["epsilon"], shares, line, color=color, label=label)
+        axis.plot(curve["epsilon"], curve[column] / clean, line, color=color, label=label)
     flagged(
         axis,
         [
@@ -119,5 +118,6 @@ def figure(table: pd.DataFrame, worst: pd.DataFrame, attacks: pd.DataFrame) -> F
     axis.set_xscale("log")
     axis.set_xlabel("epsilon (share of the typical length of a row)")
     axis.set_ylabel("share of nDCG that is left")
+    axis.set_title("in brackets: share of the lists' items that stay", fontsize=8)
     axis.legend(fontsize=8, frameon=False, loc="lower left")
     return made

@@ -18,6 +18,7 @@ from advrec_tf.execution.storage import digest
 from advrec_tf.leaderboard.entries import Entry
 from advrec_tf.leaderboard.measuring import ENTRY_COLUMNS
 from advrec_tf.perturbations.promotion import promote_all, promote_row
+from advrec_tf.stability.measures import units
 from advrec_tf.stability.procrustes import aligned
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -39,7 +40,7 @@ def jobs(entry: Entry, P: np.ndarray, Q: np.ndarray, data: Interactions, k: int)
     """Return the jobs of an entry: the targets of each group, by their own rows and by all rows."""
     base = {"dataset": data.name, **entry.columns, "factors": digest({"P": P, "Q": Q})[:12], "k": k}
     made = []
-    for group in GROUPS:
+    for group in groups_of(data):
         for rows in (OWN, ALL):
             shared: dict[str, Any] = {**base, "group": group, "rows": rows}
             points = [{**shared, "epsilon": epsilon} for epsilon in EPSILONS]
@@ -59,6 +60,11 @@ def poisoned_job(
     return Job("advrec_tf.leaderboard.promotion:poisoned", [point], arguments)
 
 
+def groups_of(data: Interactions) -> list[str]:
+    """Return the groups of popularity that have items."""
+    return [group for group in GROUPS if len(popularity_groups(data)[group])]
+
+
 def targets_of(data: Interactions, group: str, seed: int) -> np.ndarray:
     """Return random items of a group of popularity, at most TARGETS."""
     count = min(TARGETS, len(popularity_groups(data)[group]))
@@ -72,13 +78,13 @@ def promoted(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interaction
     """
     first, k = points[0], points[0]["k"]
     tables = perturbations.quantized_canonical(P, Q)
-    units = [float(np.sqrt(np.mean(np.sum(np.float64(x) ** 2, axis=1)))) for x in tables]
+    sizes = units(tables)
     targets = targets_of(data, first["group"], first["seed"])
     radii = own_row_radii if first["rows"] == OWN else all_rows_radii
-    bounds = radii(*tables, data, targets, k, (units[0], units[1]))
+    bounds = radii(*tables, data, targets, k, sizes)
     attack = _by_own_row if first["rows"] == OWN else _by_all_rows
     epsilons = [point["epsilon"] for point in points]
-    reached = attack(tables, data, targets, epsilons, k, (units[0], units[1]))
+    reached = attack(tables, data, targets, epsilons, k, sizes)
     rows = []
     for n, point in enumerate(points):
         bound = float(np.mean(bounds <= point["epsilon"]))
@@ -95,26 +101,24 @@ def poisoned(
     tables, second = (perturbations.quantized_canonical(*pair) for pair in ((P, Q), other))
     lists = evaluation.top_k(*second, data, point["k"])
     shares = [(lists == target).any(axis=1).mean() for target in targets]
-    item, after = tables[1], aligned(tables, second)[1]
-    unit = np.sqrt(np.mean(np.sum(np.float64(item) ** 2, axis=1)))
-    width = item.shape[1]
-    moved = np.hypot(
-        np.linalg.norm(after[targets, :width] - item[targets], axis=1),
-        np.linalg.norm(after[targets, width:], axis=1),
-    )
-    row = point | {"target_HR": float(np.mean(shares)), "moved": float(np.mean(moved) / unit)}
+    (_, before), (_, after) = aligned(tables, second)
+    moved = np.linalg.norm(after[targets] - before[targets], axis=1)
+    row = point | {
+        "target_HR": float(np.mean(shares)),
+        "moved": float(np.mean(moved) / units(tables)[1]),
+    }
     return [row], {}
 
 
 def _by_own_row(
-    tables: Pair, data: Interactions, targets: np.ndarray, epsilons: list, k: int, units: Units
+    tables: Pair, data: Interactions, targets: np.ndarray, epsilons: list, k: int, norms: Units
 ) -> np.ndarray:
     """Return the share of lists that each target enters at each epsilon by its own row, [T, E]."""
     reached = np.zeros((len(targets), len(epsilons)))
     for row, (target, rival) in enumerate(zip(targets, last_rivals(*tables, data, targets, k))):
         known, move = knows(data, int(target)), None
         for column, epsilon in enumerate(epsilons):
-            length = epsilon * units[1]
+            length = epsilon * norms[1]
             move, reached[row, column] = promote_row(
                 tables[0], tables[1][target], rival, known, length, move
             )
@@ -122,13 +126,13 @@ def _by_own_row(
 
 
 def _by_all_rows(
-    tables: Pair, data: Interactions, targets: np.ndarray, epsilons: list, k: int, units: Units
+    tables: Pair, data: Interactions, targets: np.ndarray, epsilons: list, k: int, norms: Units
 ) -> np.ndarray:
     """Return the same by all rows, of which the target's own may be the only one that moves."""
-    reached = _by_own_row(tables, data, targets, epsilons, k, units)
+    reached = _by_own_row(tables, data, targets, epsilons, k, norms)
     for row, target in enumerate(targets):
         for column, epsilon in enumerate(epsilons):
-            sizes = epsilon * units[0], epsilon * units[1]
+            sizes = epsilon * norms[0], epsilon * norms[1]
             _, share = promote_all(*tables, data, int(target), k, sizes)
             reached[row, column] = max(share, reached[row, column])
     return np.maximum.accumulate(reached, axis=1)

@@ -60,7 +60,7 @@ def answer(rows: pd.DataFrame) -> str:
 
 def _said(epsilon: float, entry: str) -> str:
     """Return an epsilon and its entry as text."""
-    known = f"{epsilon:.2f}" if np.isfinite(epsilon) else f"more than {EPSILONS[-1]:g}"
+    known = f"{epsilon:.2g}" if np.isfinite(epsilon) else f"more than {EPSILONS[-1]:g}"
     return f"{known} ({entry})"
 
 
@@ -72,17 +72,19 @@ def _easier(rows: pd.DataFrame, epsilons: pd.Series) -> str:
     pairs = entries[~entries["user_normalized"]].merge(
         entries[entries["user_normalized"]], on=keys, suffixes=("", "_normalized")
     )
-    pairs = pairs[["epsilon", "epsilon_normalized"]].dropna()
-    ratios = (pairs["epsilon_normalized"] / pairs["epsilon"]).to_numpy()
-    if len(ratios) < 3:
+    pairs = pairs[["epsilon", "epsilon_normalized"]]
+    known = pairs[(pairs > 0).all(axis=1)].dropna()  # pushed at all, and by a measured epsilon
+    if len(known) < 3:
         return ""
-    low, high = mean_interval(ratios)
+    logs = np.log(known["epsilon_normalized"] / known["epsilon"])
+    low, high = np.exp(mean_interval(logs.to_numpy()))
     says = "makes promotion easier" if high < 1 else "makes promotion harder"
     says = says if high < 1 or low > 1 else "does not change promotion clearly"
+    left_out = f"; {len(pairs) - len(known)} have none" if len(pairs) > len(known) else ""
     return (
-        f"User-normalising, which helps against degradation, {says}: the epsilon is "
-        f"{ratios.mean():.2f} [{low:.2f}, {high:.2f}] times as large (95% interval over "
-        f"{len(ratios)} entries)."
+        f"User-normalising, a defence against degradation, {says}: the epsilon is "
+        f"{np.exp(logs.mean()):.2f} [{low:.2f}, {high:.2f}] times as large (geometric mean, 95% "
+        f"interval over {len(known)} pairs of entries{left_out})."
     )
 
 
@@ -122,9 +124,11 @@ def _fakes(rows: pd.DataFrame) -> str:
     lines = []
     for key, row in fakes.iterrows():
         curve = attacks.loc[key]
-        same = float(np.interp(row["moved"], curve.index, curve))
-        values = curve.loc[0.0], row["target_HR"], row["moved"], same
-        lines.append([*map(str, key), *map(number, values)])
+        same = number(np.interp(row["moved"], curve.index, curve))
+        values = curve.loc[0.0], row["target_HR"], row["moved"]
+        beyond = row["moved"] > curve.index[-1]
+        cells = [*map(number, values), f"at least {same}" if beyond else same]
+        lines.append([*map(str, key), *cells])
     if not lines:
         return ""
     header = ["entry", "targets", "clean HR", "HR with fakes", "epsilon of the targets' rows"]

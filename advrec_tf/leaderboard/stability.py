@@ -12,11 +12,11 @@ from advrec_tf.execution.storage import digest
 from advrec_tf.leaderboard.entries import Entry
 from advrec_tf.leaderboard.measuring import ENTRY_COLUMNS
 from advrec_tf.perturbations.ensemble import THREAT_MODELS, Problem
-from advrec_tf.stability.measures import Tables, cosine, epsilons, list_changes
-from advrec_tf.stability.procrustes import aligned, linear_residual
+from advrec_tf.stability.measures import Tables, cosine, epsilons, list_changes, units
+from advrec_tf.stability.procrustes import aligned, linear_residual, padded
 from advrec_tf.stability.quantization import STORAGE, integers, storage_changes
 
-VERSION = 1  # one more whenever the bytes of a row change
+VERSION = 2  # one more whenever the bytes of a row change
 CHANGE, NOISE, ATTACK, CERTIFICATE = "change", "noise", "attack", "certificate"
 DIRECTIONS = (CHANGE, NOISE, ATTACK)
 UNIFORM = ""  # the change that moves all rows by the key `uniform`, which others do not have
@@ -38,7 +38,7 @@ LAYOUT = Layout(
     (
         *("epsilon", "user_epsilon", "item_epsilon", "user_p95", "item_p95"),
         *("user_most", "item_most", "linear_epsilon", "overlap", "RBO", "same_list"),
-        *("same_first", "nDCG", "ICov", "cosine", "certified"),
+        *("same_first", "nDCG", "ICov", "cosine", "certified", "rank"),
     ),
 )
 # The forms in which one model is stored as 4-bit integers with one scale a table. Canonical factors
@@ -101,23 +101,28 @@ class _Factors:
         self.lists = evaluation.top_k(*self.tables, data, self.k)
         self.problem = Problem(*self.tables, data, self.seed, self.k)
 
-    def row(self, point: dict, moved: Tables, lists: np.ndarray | None = None) -> dict[str, Any]:
-        """Return the row of a point: how far tables have moved, and what became of the lists."""
+    def row(
+        self,
+        point: dict,
+        moved: Tables,
+        lists: np.ndarray | None = None,
+        before: Tables | None = None,
+    ) -> dict[str, Any]:
+        """Return the row of a point: how far tables have moved, and what became of the lists.
+
+        lists: by default those of the moved tables; before: the tables in the width of the moved
+        """
         lists = evaluation.top_k(*moved, self.data, self.k) if lists is None else lists
         metrics = evaluation.metrics(lists, self.data)
         quality = {name: metrics[name] for name in ("nDCG", "ICov")}
-        return point | epsilons(self.tables, moved) | list_changes(self.lists, lists) | quality
-
-    @cached_property
-    def units(self) -> tuple[float, float]:
-        """The RMS row norms of both tables, which are epsilon 1."""
-        user, item = (float(np.sqrt(np.mean(np.sum(x**2, axis=1)))) for x in self.tables)
-        return user, item
+        quality["rank"] = self.tables[0].shape[1]
+        changed = epsilons(before or self.tables, moved) | list_changes(self.lists, lists)
+        return point | changed | quality
 
     @cached_property
     def radii(self) -> np.ndarray:
         """The certified radii of the held-out items, [M, k]."""
-        return evaluation.certified_radii(*self.tables, self.data, "l2", self.k, self.units)
+        return evaluation.certified_radii(*self.tables, self.data, "l2", self.k, units(self.tables))
 
     def attacked(self, epsilon: float) -> Tables:
         """Return the tables under the attack on held-out items."""
@@ -140,24 +145,26 @@ class _Factors:
         """Return the lengths of rows that all move by epsilon."""
         user, item = (
             np.full((len(x), 1), epsilon * unit, np.float32)
-            for x, unit in zip(self.tables, self.units)
+            for x, unit in zip(self.tables, units(self.tables))
         )
         return user, item
 
-    def rows(self, points: list[dict], moved: Tables, lists: np.ndarray | None) -> list[dict]:
-        """Return the rows of a change and its companions, in the order of DIRECTIONS."""
-        change = self.row(points[0], moved, lists)
-        change["linear_epsilon"] = linear_residual(self.tables, moved)
+    def rows(
+        self, points: list[dict], before: Tables, moved: Tables, lists: np.ndarray | None = None
+    ) -> list[dict]:
+        """Return the rows of a change and its companions, in the order of DIRECTIONS.
+
+        before: the tables in the basis and width of the moved ones
+        """
+        change = self.row(points[0], moved, lists, before)
+        change["linear_epsilon"] = linear_residual(before, moved)
         change["certified"] = self._certified(max(change["user_most"], change["item_most"]))
-        user, item = (
-            np.linalg.norm(x - y, axis=1, keepdims=True) for x, y in zip(self.tables, moved)
-        )
-        noisy = self.noisy((user, item))
-        others = [noisy, self.attacked(change["epsilon"])]
+        user, item = (np.linalg.norm(x - y, axis=1, keepdims=True) for x, y in zip(before, moved))
         rows = [change]
-        for point, tables in zip(points[1:], others):
-            row = self.row(point, tables)
-            rows.append(row | {"cosine": cosine(self.tables, moved, tables)})
+        companions = self.noisy((user, item)), self.attacked(change["epsilon"])
+        for point, tables in zip(points[1:], companions):
+            wide = padded(tables, before[0].shape[1])
+            rows.append(self.row(point, tables) | {"cosine": cosine(before, moved, wide)})
         return rows
 
     def _certified(self, epsilon: float) -> float | None:
@@ -190,7 +197,7 @@ def stored(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions)
     """Measure factors that were stored as the points' change says, and the companions."""
     factors = _Factors(points, P, Q, data)
     moved = STORAGE[points[0]["change"]](factors.tables, points[0]["seed"])
-    return factors.rows(points, moved, None), {}
+    return factors.rows(points, factors.tables, moved), {}
 
 
 def stored_in_forms(
@@ -208,8 +215,9 @@ def stored_in_forms(
         factors = _Factors([point], *tables, data)
         user, item = (integers(table, 4, by_row=False) for table in tables)
         lists = evaluation.top_k(user, item, data, point["k"])
-        moved = aligned(factors.tables, perturbations.quantized_canonical(user, item))
-        rows.append(factors.row(point, moved, lists))
+        stored = perturbations.quantized_canonical(user, item)
+        before, moved = aligned(factors.tables, stored)
+        rows.append(factors.row(point, moved, lists, before))
     return rows, {}
 
 
@@ -222,6 +230,5 @@ def trained(
     """
     factors = _Factors(points, P, Q, data)
     tables = perturbations.quantized_canonical(*other)
-    moved = aligned(factors.tables, tables)
     lists = evaluation.top_k(*tables, data, factors.k)
-    return factors.rows(points, moved, lists), {}
+    return factors.rows(points, *aligned(factors.tables, tables), lists), {}

@@ -16,24 +16,31 @@ SHOWN = (
     *("other seed", "other"),
 )
 HALF = 0.5
+OTHER = "other"  # the change by the training of --other
 
 
-def most_accurate(rows: pd.DataFrame) -> str:
-    """Return the entry of the highest nDCG, mean over seeds; of equal ones the shortest name."""
+def subject(rows: pd.DataFrame) -> str:
+    """Return the entry that the page is about: that of --other, or else the most accurate one.
+
+    Accuracy is nDCG, mean over seeds; of equal ones it is the shortest name.
+    """
+    others = rows.loc[rows["change"] == OTHER, "entry"]
+    if len(others):
+        return str(others.iloc[0])
     by_entry = questions.at_epsilon(questions.means(rows), 0, CHANGE)
     return min(by_entry[by_entry == by_entry.max()].index, key=len)
 
 
 def answer(rows: pd.DataFrame) -> str:
-    """Say of the most accurate entry what int8 and a retraining do, and what an attacker needs."""
-    entry = most_accurate(rows)
+    """Say of one entry what int8 and a retraining do, and what an attacker needs."""
+    entry = subject(rows)
     table = questions.means(rows[rows["entry"] == entry])
     clean = _clean(table)
     k = rows["k"].max()
     parts = []
     if (overlap := _value(table, "int8 row", CHANGE, "overlap")) == overlap:
         parts.append(f"8-bit integers keep {overlap:.1%} of the items of the lists")
-    for change, said in (("other seed", "another seed"), ("other", "the other training")):
+    for change, said in (("other seed", "another seed"), (OTHER, "the other training")):
         epsilon = _value(table, change, CHANGE, "epsilon")
         if epsilon == epsilon:
             lost = k * (1 - _value(table, change, CHANGE, "overlap"))
@@ -42,7 +49,8 @@ def answer(rows: pd.DataFrame) -> str:
                 f"{lost:.1f} of {k} items"
             )
     curve = _curve(table, ATTACK)
-    half = equal_harm(curve["epsilon"].to_numpy(), curve["nDCG"].to_numpy(), clean * HALF)
+    epsilons, left = ([first, *curve[name]] for first, name in ((0, "epsilon"), (clean, "nDCG")))
+    half = equal_harm(np.array(epsilons), np.array(left), clean * HALF)
     needs = f"needs {half:.2g}" if np.isfinite(half) else "needs more than any measured epsilon"
     parts.append(f"an attacker who knows the held-out items {needs} to take half of nDCG")
     return f"{entry}: {'; '.join(parts)}."
@@ -81,8 +89,8 @@ def report(rows: pd.DataFrame, dataset: str) -> str:
         "changes over that of the rows. Noise has rows of the same lengths. The attack knows the "
         "held-out items and has the same epsilon for all rows. docs/stability.md explains the "
         "columns and the questions.\n",
-        f"\n## {most_accurate(rows)}, change by change\n",
-        _changes_table(questions.means(rows[rows["entry"] == most_accurate(rows)]), changes(rows)),
+        f"\n## {subject(rows)}, change by change\n",
+        _changes_table(questions.means(rows[rows["entry"] == subject(rows)]), changes(rows)),
         "\n## Overlap of the lists, entry by entry\n",
         _entries_table(questions.means(rows), changes(rows)),
         answers(rows),
@@ -92,8 +100,13 @@ def report(rows: pd.DataFrame, dataset: str) -> str:
 
 def answers(rows: pd.DataFrame, level: str = "##") -> str:
     """Return the answers to the four questions, a section each below headings of this level."""
-    parts = (_question_1(rows), _question_2(rows), _question_3(rows), _question_4(rows))
-    return "\n".join(filter(None, parts)).replace("\n## ", f"\n{level} ")
+    titled = {
+        "Does robustness predict stability?": _question_1(rows),
+        "Is another form better to store in 4-bit integers with one scale?": _question_2(rows),
+        "How far from noise is another seed?": _question_3(rows),
+        "Whom does the certificate cover?": _question_4(rows),
+    }
+    return "\n".join(f"\n{level} {title}\n\n{text}" for title, text in titled.items() if text)
 
 
 def _changes_table(table: pd.DataFrame, names: list[str]) -> str:
@@ -106,11 +119,11 @@ def _changes_table(table: pd.DataFrame, names: list[str]) -> str:
         ]
         cells += [_value(table, name, direction, "overlap") for direction in (CHANGE, NOISE)]
         cells += [_value(table, name, CHANGE, column) for column in ("RBO", "same_list")]
-        losses = [
+        gains = [
             100 * (_value(table, name, direction, "nDCG") / clean - 1)
             for direction in (CHANGE, NOISE, ATTACK)
         ]
-        lines.append([name, *map(number, cells), *(f"{loss:+.1f}%" for loss in losses)])
+        lines.append([name, *map(number, cells), *(f"{gain:+.1f}%" for gain in gains)])
     header = ["change", "epsilon", "users", "items", "linear", "overlap", "of noise", "RBO"]
     return markdown([*header, "same list", "nDCG", "of noise", "of attack"], lines)
 
@@ -153,7 +166,7 @@ def _question_1(rows: pd.DataFrame) -> str:
         "p (Holm)",
         "verdict",
     ]
-    return "\n## Does robustness predict stability?\n\n" + markdown(header, lines)
+    return markdown(header, lines)
 
 
 def _question_2(rows: pd.DataFrame) -> str:
@@ -162,8 +175,9 @@ def _question_2(rows: pd.DataFrame) -> str:
         [name, f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"]
         for name, (mean, low, high) in questions.forms(rows).items()
     ]
+    if not lines:
+        return ""
     return (
-        "\n## Is another form better to store in 4-bit integers with one scale?\n\n"
         "Gain in overlap over the factors as trained, mean over models [95% interval over "
         "models].\n\n" + markdown(["form", "gain"], lines)
     )
@@ -179,8 +193,7 @@ def _question_3(rows: pd.DataFrame) -> str:
     if not lines:
         return ""
     header = ["entry", "epsilon", "loss by another seed", "by noise", "by attack"]
-    title = "\n## How far from noise is another seed?\n\n"
-    return title + markdown([*header, "cosine with noise", "with attack"], lines)
+    return markdown([*header, "cosine with noise", "with attack"], lines)
 
 
 def _question_4(rows: pd.DataFrame) -> str:
@@ -192,13 +205,14 @@ def _question_4(rows: pd.DataFrame) -> str:
         return ""
     text = "Of the users whose held-out item is listed, the share whose item stays under any move "
     text += "of all rows by the largest row change of `int8 row`.\n\n"
-    return f"\n## Whom does the certificate cover?\n\n{text}" + markdown(["entry", "share"], lines)
+    return text + markdown(["entry", "share"], lines)
 
 
 def figure(rows: pd.DataFrame) -> Figure:
     """Plot nDCG and overlap over epsilon for the most accurate entry, real changes as marks."""
-    table = questions.means(rows[rows["entry"] == most_accurate(rows)])
+    table = questions.means(rows[rows["entry"] == subject(rows)])
     clean = _clean(table)
+    shown = [name for name in SHOWN if name in changes(rows)]
     made = Figure(figsize=(9, 4.2), layout="constrained")
     axes = made.subplots(1, 2, sharex=True)
     styles = {ATTACK: ("C3", "-"), NOISE: ("0.5", "--"), CERTIFICATE: ("C0", ":")}
@@ -214,7 +228,7 @@ def figure(rows: pd.DataFrame) -> Figure:
                 values = curve[column] / unit
                 axis.plot(curve["epsilon"], values, line, color=color, label=titles[direction])
         marks = []
-        for name in (name for name in SHOWN if name in changes(rows)):
+        for name in shown:
             x, y = (_value(table, name, CHANGE, value) for value in ("epsilon", column))
             if x > 0:
                 marks.append((name, x, y / unit))
@@ -223,5 +237,5 @@ def figure(rows: pd.DataFrame) -> Figure:
         axis.set_xlabel("epsilon (share of the RMS row norm)")
         axis.set_ylabel("share of nDCG that is left" if column == "nDCG" else "overlap of lists")
     axes[0].legend(fontsize=8, frameon=False)
-    made.suptitle(most_accurate(rows), fontsize=10)
+    made.suptitle(subject(rows), fontsize=10)
     return made

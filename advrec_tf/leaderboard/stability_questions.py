@@ -18,10 +18,11 @@ from advrec_tf.leaderboard.stability import (
     UNIFORM,
 )
 
-DRAWS = 2_000  # of trainings, with replacement
+DRAWS = 10_000  # of trainings, with replacement
 ALPHA = 0.05
 ROBUST_AT, CERTIFIED_AT = 0.05, 0.01  # epsilons
 STABILITY = ("int4 row", "PQ16 items", "last 1%", "random 1%", "other seed")
+LEAST_TRAININGS = 5  # of a correlation
 RANK = 64  # of the entries among which rank explains nothing
 
 
@@ -65,9 +66,10 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
     )
     for change in STABILITY:
         frame[change] = _column(table, change, CHANGE, "overlap")
-    by_entry = table.groupby("entry")[["model", "truncated_rank", "model_rank"]].first()
-    frame["rank"] = by_entry["truncated_rank"].fillna(by_entry["model_rank"])
-    frame["training"] = by_entry["model"] + by_entry["model_rank"].map("-{:g}".format)
+    by_entry = table.groupby("entry")
+    frame["rank"] = by_entry["rank"].first()
+    ranks = by_entry["model_rank"].first().map("-{:g}".format)
+    frame["training"] = by_entry["model"].first() + ranks
     return frame.drop_duplicates([*frame.columns.drop(["training"])])
 
 
@@ -91,7 +93,8 @@ def correlations(rows: pd.DataFrame, seed: int = 0) -> list[Correlation]:
         for robustness in ("worst", "certified"):
             for stability in STABILITY:
                 pairs = part[[robustness, stability, "training"]].dropna()
-                if pairs["training"].nunique() >= 4:
+                enough = pairs["training"].nunique() >= LEAST_TRAININGS
+                if enough and pairs[[robustness, stability]].nunique().min() > 1:
                     raw.append((robustness, stability, among, pairs))
     drawn = [_bootstrap(pairs, seed) for *_, pairs in raw]
     p_values = holm([_p_value(rhos) for rhos in drawn])
@@ -113,15 +116,20 @@ def _bootstrap(pairs: pd.DataFrame, seed: int) -> np.ndarray:
     pairs: two columns of numbers, and the training. Draws without variance are left out.
     """
     rng = np.random.default_rng(seed)
-    values = pairs.iloc[:, :2].to_numpy()
-    members = [np.flatnonzero(pairs["training"] == name) for name in pairs["training"].unique()]
-    rhos = []
-    for _ in range(DRAWS):
-        rows = np.concatenate([members[n] for n in rng.integers(len(members), size=len(members))])
-        x, y = (stats.rankdata(column) for column in values[rows].T)
-        if np.ptp(x) and np.ptp(y):
-            rhos.append(np.corrcoef(x, y)[0, 1])
-    return np.array(rhos)
+    names, training = np.unique(pairs["training"], return_inverse=True)
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS)
+    times = drawn[:, training]  # how often each entry is drawn, [DRAWS, entries]
+    deviations = []
+    for column in pairs.iloc[:, :2].to_numpy().T:
+        below = column[:, None] > column
+        equal = column[:, None] == column
+        ranks = times @ below.T + (times @ equal.T + 1) / 2  # of ties the mean
+        means = np.sum(times * ranks, axis=1) / times.sum(axis=1)
+        deviations.append(ranks - means[:, None])
+    x, y = deviations
+    squares = np.sum(times * x**2, axis=1) * np.sum(times * y**2, axis=1)
+    varied = squares > 0
+    return np.sum(times * x * y, axis=1)[varied] / np.sqrt(squares[varied])
 
 
 def _p_value(rhos: np.ndarray) -> float:
@@ -138,10 +146,17 @@ def forms(rows: pd.DataFrame, seed: int = 0) -> dict[str, tuple[float, float, fl
     """
     plain = rows[~rows["user_normalized"] & rows["truncated_rank"].isna()]
     table = means(plain)
-    base = _column(table, AS_TRAINED, CHANGE, "overlap")
+    overlaps = pd.DataFrame(
+        {
+            "as trained": _column(table, AS_TRAINED, CHANGE, "overlap"),
+            "canonical": _column(table, "int4 table", CHANGE, "overlap"),
+            "user-normalised": _column(table, NORMALIZED, CHANGE, "overlap"),
+        }
+    )
+    overlaps = overlaps.dropna().drop_duplicates()  # of twins one is left
     gains = {}
-    for name, change in (("canonical", "int4 table"), ("user-normalised", NORMALIZED)):
-        gain = (_column(table, change, CHANGE, "overlap") - base).dropna().to_numpy()
+    for name in ("canonical", "user-normalised") if len(overlaps) else ():
+        gain = (overlaps[name] - overlaps["as trained"]).to_numpy()
         drawn = np.random.default_rng(seed).integers(len(gain), size=(DRAWS, len(gain)))
         low, high = np.quantile(gain[drawn].mean(axis=1), (0.025, 0.975))
         gains[name] = float(gain.mean()), float(low), float(high)

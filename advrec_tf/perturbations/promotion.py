@@ -8,7 +8,7 @@ from advrec_tf.perturbations.arguments import Perturbation
 
 OWN_STEPS = 40  # of the attack by the target's own row
 ALL_STEPS = 8  # of the attack by all rows, each a pass over all scores
-FIRST, LAST = 1.0, 0.05  # temperatures, in standard deviations of the gaps
+FIRST, LAST = 1.0, 0.05  # temperatures, in typical gaps
 
 
 def promote_row(
@@ -32,7 +32,7 @@ def promote_row(
     always = float(np.mean(~known & np.isneginf(gaps)))
     P, gaps = P[open_to], gaps[open_to]
     share = len(gaps) / len(known)
-    spread = gaps.std() or 1.0
+    spread = _spread(gaps)
     move = np.zeros(len(q)) if start is None else np.asarray(start, np.float64)
     best, most = move, _passed(P, gaps, move)
     for step in range(OWN_STEPS if length else 0):
@@ -56,10 +56,15 @@ def _passed(P: np.ndarray, gaps: np.ndarray, move: np.ndarray) -> float:
     return float(np.mean(P @ move > gaps)) if len(gaps) else 0.0
 
 
+def _spread(gaps: np.ndarray) -> float:
+    """Return the typical size of gaps, 1 where there are none."""
+    return max(gaps.std(), np.abs(gaps).mean()) or 1.0 if len(gaps) else 1.0
+
+
 def _slope(x: np.ndarray) -> np.ndarray:
     """Return the derivative of the sigmoid."""
-    y = 1 / (1 + np.exp(-np.clip(np.abs(x), 0, 60)))
-    return y * (1 - y)
+    y = np.exp(-np.abs(x))
+    return y / (1 + y) ** 2
 
 
 def promote_all(
@@ -88,8 +93,7 @@ def promote_all(
         if share > most:
             best, most = Perturbation(*(x.astype(np.float32) for x in delta)), share
         finite = np.isfinite(margins) & ~known
-        spread = margins[finite].std() if finite.any() else 1.0
-        temperature = (spread or 1.0) * FIRST * (LAST / FIRST) ** (step / ALL_STEPS)
+        temperature = _spread(margins[finite]) * FIRST * (LAST / FIRST) ** (step / ALL_STEPS)
         slope = np.where(finite, _slope(np.where(finite, margins, 0) / temperature), 0)
         gradients = _gradients(user, item, rival.items, target, slope)
         weight = 2 / (step + 2)

@@ -9,7 +9,7 @@ import pandas as pd
 from advrec_tf import evaluation, perturbations
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
-from advrec_tf.stability.measures import Tables, epsilons, list_changes
+from advrec_tf.stability.measures import Tables, epsilons, list_changes, units
 from advrec_tf.stability.procrustes import aligned, check_rows
 
 # What a bound can be set for. Of the quality of lists and of the radius it is after / before.
@@ -24,7 +24,7 @@ MEASURES = {
     "ICov": "distinct items in all lists, after / before",
     "radius": "median certified radius of the held-out items that were listed, after / before",
 }
-_BOUND = re.compile(r"\s*(\w+)\s*([<>])\s*([0-9.]+(?:e-?[0-9]+)?)\s*")
+_BOUND = re.compile(r"\s*(\w+)\s*([<>])\s*([0-9]*\.?[0-9]+(?:e-?[0-9]+)?)\s*")
 
 
 class Bound(NamedTuple):
@@ -88,20 +88,24 @@ def compare(
     first, second = (perturbations.quantized_canonical(*pair) for pair in (before, after))
     check_rows(first, second)
     lists = [evaluation.top_k(*pair, data, k) for pair in (first, second)]
-    moved = epsilons(first, aligned(first, second))["epsilon"]
+    moved = epsilons(*aligned(first, second))["epsilon"]
     quality = [_quality(each, data) for each in lists]
     if data.has_one_test_item_each:
         edges = [_edges(pair, data, k) for pair in (first, second)]
         listed = edges[0] > 0
         for values, radii in zip(quality, edges):
             values["radius"] = float(np.median(radii[listed])) if listed.any() else np.nan
-    ratios = {
-        name: quality[1][name] / quality[0][name] if quality[0][name] else np.nan
-        for name in quality[0]
-    }
+    ratios = {name: _ratio(quality[1][name], quality[0][name]) for name in quality[0]}
     values = {**list_changes(*lists), "epsilon": moved, **ratios}
     broken = [str(bound) for bound in bounds if bound.breaks(values.get(bound.measure, np.nan))]
     return Comparison(values, quality[0], quality[1], broken)
+
+
+def _ratio(after: float, before: float) -> float:
+    """Return after / before, 1 where they are equal, also if infinite, and NaN for before = 0."""
+    if after == before:
+        return 1.0
+    return after / before if before else float("nan")
 
 
 def _quality(lists: np.ndarray, data: Interactions) -> dict[str, float]:
@@ -112,5 +116,4 @@ def _quality(lists: np.ndarray, data: Interactions) -> dict[str, float]:
 
 def _edges(tables: Tables, data: Interactions, k: int) -> np.ndarray:
     """Return the epsilon up to which each held-out item is certified to stay in its list, [M]."""
-    units = [np.sqrt(np.mean(np.sum(x**2, axis=1))) for x in tables]
-    return evaluation.certified_radii(*tables, data, "l2", k, (units[0], units[1]))[:, -1]
+    return evaluation.certified_radii(*tables, data, "l2", k, units(tables))[:, -1]

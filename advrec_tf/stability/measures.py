@@ -9,6 +9,12 @@ PERSISTENCE = 0.9  # of rank-biased overlap: what a reader goes on with
 BLOCK = 4096  # users whose lists are compared at once
 
 
+def units(tables: Tables) -> tuple[float, float]:
+    """Return the RMS row norms of both tables, which are epsilon 1."""
+    user, item = (float(np.sqrt(np.mean(np.sum(np.float64(x) ** 2, axis=1)))) for x in tables)
+    return user, item
+
+
 def epsilons(before: Tables, after: Tables) -> dict[str, float]:
     """Return how far rows have moved, in RMS row norms of their table.
 
@@ -16,8 +22,7 @@ def epsilons(before: Tables, after: Tables) -> dict[str, float]:
     95th percentile and the largest of rows.
     """
     moved = {}
-    for side, first, second in zip(("user", "item"), before, after):
-        unit = np.sqrt(np.mean(np.sum(np.float64(first) ** 2, axis=1)))
+    for side, first, second, unit in zip(("user", "item"), before, after, units(before)):
         lengths = np.linalg.norm(np.float64(second) - first, axis=1) / unit
         moved[f"{side}_epsilon"] = float(np.sqrt(np.mean(lengths**2)))
         moved[f"{side}_p95"] = float(np.percentile(lengths, 95))

@@ -5,31 +5,33 @@ import numpy as np
 from advrec_tf.errors import UserError
 
 Tables = tuple[np.ndarray, np.ndarray]  # canonical P [U, r] and Q [I, r]
-MOST_OF_SHUFFLED = 0.9  # a residual above this share of that of shuffled rows is no match
-SHUFFLES = 999  # all of which must leave more
-ROWS = 2000  # of each table that are tried
+OTHERS = 20  # rows that each row is compared with
+LEAST_NEARER = 0.75  # of the others; 1 for one training in two forms, .5 for shuffled rows
+FEWEST = 5  # rows, below which nothing is compared
 
 
-def aligned(before: Tables, after: Tables) -> Tables:
-    """Return the second tables in the basis and scale of the first: c P R and c Q R.
+def aligned(before: Tables, after: Tables) -> tuple[Tables, Tables]:
+    """Return both pairs of tables in one basis, scale and width; the first pair does not move.
 
-    R is orthogonal and c a positive number.  They minimise the squared residual of both tables,
-    each in units of the first's RMS row norm and weighted by its rows (Schonemann 1966).
+    The second becomes c P R and c Q R.  The orthogonal R minimises the squared residual of both
+    tables, which count alike (Schonemann 1966).  c gives both pairs the same RMS row norm.
     Tables of fewer columns are padded with zeros.
     """
-    before, after = _padded(before, after)
+    width = max(before[0].shape[1], after[0].shape[1])
+    before, after = padded(before, width), padded(after, width)
     rotation, scale = _solved(before, after)
     user, item = (scale * (x @ rotation) for x in after)
-    return user, item
+    return before, (user, item)
 
 
 def check_rows(before: Tables, after: Tables, seed: int = 0) -> None:
-    """Raise UserError where the rows of the second tables do not belong to those of the first.
+    """Raise UserError where most rows of the second tables do not belong to those of the first.
 
-    The map is found on half of the rows and tried on the other half, where rows must come much
-    nearer to their own than to shuffled ones, in every one of SHUFFLES.
+    The map is found on half of the rows.  Each row of the other half must be nearer to its own
+    than to most random rows of the first tables.
     """
-    before, after = _padded(before, after)
+    width = max(before[0].shape[1], after[0].shape[1])
+    before, after = padded(before, width), padded(after, width)
     rng = np.random.default_rng(seed)
     halves = [rng.permutation(len(x)) for x in before]
     fit, held = ([order[part::2] for order in halves] for part in (0, 1))
@@ -37,47 +39,43 @@ def check_rows(before: Tables, after: Tables, seed: int = 0) -> None:
         (before[0][fit[0]], before[1][fit[1]]), (after[0][fit[0]], after[1][fit[1]])
     )
     for side, first, second, rows in zip(("user", "item"), before, after, held):
-        rows = rows[:ROWS]
-        rows_before, mapped = first[rows], scale * (second[rows] @ rotation)
-        squares = np.sum(rows_before**2) + np.sum(mapped**2)
-        residual = squares - 2 * np.sum(rows_before * mapped)
-        shuffled = [
-            squares - 2 * np.sum(rng.permutation(rows_before) * mapped) for _ in range(SHUFFLES)
-        ]
-        if residual > min(MOST_OF_SHUFFLED**2 * np.mean(shuffled), *shuffled):
-            ratio = np.sqrt(residual / np.mean(shuffled))
+        if len(rows) < FEWEST:
+            continue
+        mapped = scale * (second[rows] @ rotation)
+        distance = np.linalg.norm(mapped - first[rows], axis=1)
+        nearer = []
+        for _ in range(OTHERS):
+            others = first[rng.permutation(rows)]
+            nearer.append(np.mean(distance <= np.linalg.norm(mapped - others, axis=1) + 1e-9))
+        if np.mean(nearer) < LEAST_NEARER:
             raise UserError(
-                f"the {side} rows of both trainings do not correspond: they lie {ratio:.2f} times "
-                "as far apart as shuffled rows. Are their ids in one order?"
+                f"the {side} rows of both trainings do not correspond: a row is nearer to its own "
+                f"than to another one in {np.mean(nearer):.0%} of the cases, and in 50% by chance. "
+                "Are their ids in one order?"
             )
 
 
 def linear_residual(before: Tables, after: Tables) -> float:
     """Return the relative RMS residual that the best free linear map of each table leaves.
 
-    No orthogonal map, and no pair of maps P A, Q A^-T, leaves less.
+    No orthogonal map, and no pair of maps P A, Q A^-T, leaves less.  Widths may differ.
     """
     squares = []
-    for first, second in zip(*_padded(before, after)):
+    for first, second in zip(before, after):
         weights, *_ = np.linalg.lstsq(np.float64(second), np.float64(first), rcond=1e-6)
         squares.append(np.sum((second @ weights - first) ** 2) / np.sum(np.float64(first) ** 2))
     return float(np.sqrt(np.mean(squares)))
 
 
-def _padded(before: Tables, after: Tables) -> tuple[Tables, Tables]:
-    """Return both pairs with as many columns, float64."""
-    width = max(before[0].shape[1], after[0].shape[1])
-    pairs = []
-    for pair in (before, after):
-        user, item = (np.pad(np.float64(x), ((0, 0), (0, width - x.shape[1]))) for x in pair)
-        pairs.append((user, item))
-    return pairs[0], pairs[1]
+def padded(tables: Tables, width: int) -> Tables:
+    """Return both tables with columns of zeros up to a width, float64."""
+    user, item = (np.pad(np.float64(x), ((0, 0), (0, width - x.shape[1]))) for x in tables)
+    return user, item
 
 
 def _solved(before: Tables, after: Tables) -> tuple[np.ndarray, float]:
     """Return R [r, r] and c of `aligned`."""
-    weights = [1 / np.sum(x**2) for x in before]  # of a table's mean square, times its rows
-    product = sum(w * x.T @ y for w, x, y in zip(weights, after, before))
-    left, values, right = np.linalg.svd(product)
+    weights = [1 / np.sum(x**2) for x in before]  # both tables count alike
+    left, _, right = np.linalg.svd(sum(w * x.T @ y for w, x, y in zip(weights, after, before)))
     square = sum(w * np.sum(x**2) for w, x in zip(weights, after))
-    return left @ right, float(values.sum() / square)
+    return left @ right, float(np.sqrt(len(before) / square))
