@@ -8,6 +8,7 @@ import contextlib
 import gzip
 import importlib
 import io
+import re
 import sys
 from itertools import chain
 from pathlib import Path
@@ -195,7 +196,9 @@ def render(published: Path) -> dict[Path, str]:
     texts = {}
     for paper, (title, parts) in pages_of_papers.items():
         texts[Path(f"docs/{names[paper]}.md")] = _page(title, published / paper, parts)
-    return texts | pages.render(published)
+    texts |= pages.render(published)
+    # One blank line between blocks, whatever a template or a report leaves.
+    return {name: re.sub(r"\n{3,}", "\n\n", text) for name, text in texts.items()}
 
 
 def _experiments(published: Path) -> list[tuple[str, str]]:

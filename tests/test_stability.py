@@ -255,9 +255,14 @@ def test_the_page_begins_with_the_answer(rows):
     assert text.startswith(f"mine: 8-bit integers keep {int8['overlap'].item():.1%} of the items")
     curve = rows[(rows["change"] == "") & (rows["direction"] == "attack")].sort_values("uniform")
     clean = rows[rows["uniform"] == 0]["nDCG"].item()
-    left = [clean, *curve["nDCG"]]
-    half = equal_harm(np.array([0, *curve["uniform"]]), np.array(left), clean / 2)
+    half = equal_harm(curve["uniform"].to_numpy(), curve["nDCG"].to_numpy(), clean / 2)
     assert f"needs {half:.2g} to take half" in text
+    fragile = rows.copy()
+    fragile.loc[(rows["direction"] == "attack") & (rows["uniform"] > 0), "nDCG"] = 0.0
+    assert "needs at most 0.002 to take half" in stability_page.answer(fragile)
+    firm = rows.copy()
+    firm.loc[(rows["direction"] == "attack") & (rows["uniform"] > 0), "nDCG"] = clean
+    assert "needs more than any measured epsilon" in stability_page.answer(firm)
     page = stability_page.report(rows, "shop")
     assert "| int4 row |" in page and "Whom does the certificate cover?" in page
     assert len(stability_page.figure(rows).axes) == 2
