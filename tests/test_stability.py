@@ -242,8 +242,11 @@ def test_directions_and_covered_users(rows):
     part = rows[rows["change"] == "int4 row"].set_index("direction")
     clean = rows[(rows["uniform"] == 0)]["nDCG"].item()
     for direction in ("change", "noise", "attack"):
-        expected = 100 * (1 - part.loc[direction, "nDCG"] / clean)
+        expected = 100 * (1 - part.loc[direction, "overlap"])
         assert directions[direction] == pytest.approx(expected)
+    for direction in ("noise", "attack"):
+        expected = 100 * (1 - part.loc[direction, "nDCG"] / clean)
+        assert directions[f"lost_{direction}"] == pytest.approx(expected)
     assert directions["cos_attack"] == part.loc["attack", "cosine"]
     covered = rows[(rows["change"] == "int8 row") & (rows["direction"] == "change")]
     assert questions.covered(rows)["mine"] == covered["certified"].item()

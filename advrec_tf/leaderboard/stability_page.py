@@ -196,13 +196,15 @@ def _question_3(rows: pd.DataFrame) -> str:
     """Say how far from noise a retraining is."""
     table, lines = questions.directions(rows), []
     for entry, row in table.iterrows():
-        losses = [f"{row[name]:+.1f}%" for name in (CHANGE, NOISE, ATTACK)]
+        replaced = [f"{row[name]:.1f}%" for name in (CHANGE, NOISE, ATTACK)]
+        lost = [f"{row[f'lost_{name}']:.1f}%" for name in (NOISE, ATTACK)]
         cosines = [f"{row[f'cos_{name}']:+.3f}" for name in (NOISE, ATTACK)]
-        lines.append([str(entry), number(row["epsilon"]), *losses, *cosines])
+        lines.append([str(entry), number(row["epsilon"]), *replaced, *lost, *cosines])
     if not lines:
         return ""
-    header = ["entry", "epsilon", "loss by another seed", "by noise", "by attack"]
-    return markdown([*header, "cosine with noise", "with attack"], lines)
+    header = ["entry", "epsilon", "items replaced by another seed", "by noise", "by attack"]
+    header += ["nDCG lost by noise", "by attack", "cosine with noise", "with attack"]
+    return markdown(header, lines)
 
 
 def _question_4(rows: pd.DataFrame) -> str:

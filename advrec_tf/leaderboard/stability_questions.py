@@ -164,17 +164,20 @@ def forms(rows: pd.DataFrame, seed: int = 0) -> dict[str, tuple[float, float, fl
 
 
 def directions(rows: pd.DataFrame, change: str = "other seed") -> pd.DataFrame:
-    """Return question 3: each entry's loss of nDCG by a change and its companions, and cosines.
+    """Return question 3: what a change and its companions do to each entry, and their cosines.
 
-    Columns: epsilon; change, noise, attack: percent of nDCG that is lost; cos_noise, cos_attack.
+    Columns: epsilon; change, noise, attack: percent of the lists' items that are replaced;
+    lost_noise, lost_attack: percent of nDCG that is lost; cos_noise, cos_attack.  Seeds follow each
+    other in a circle, so the mean nDCG of other seeds is that of the seeds, and says nothing.
     """
     table = means(rows)
     clean = at_epsilon(table, 0, CHANGE)
     frame = pd.DataFrame({"epsilon": _column(table, change, CHANGE, "epsilon")})
     for direction in (CHANGE, NOISE, ATTACK):
-        left = _column(table, change, direction, "nDCG")
-        frame[direction] = 100 * (1 - left / clean.reindex(left.index))
+        frame[direction] = 100 * (1 - _column(table, change, direction, "overlap"))
     for direction in (NOISE, ATTACK):
+        left = _column(table, change, direction, "nDCG")
+        frame[f"lost_{direction}"] = 100 * (1 - left / clean.reindex(left.index))
         frame[f"cos_{direction}"] = _column(table, change, direction, "cosine")
     return frame
 
