@@ -56,6 +56,7 @@ NOT_SHIPPED = (
     *("leaderboard.html", "groups.png"),
 )
 COLORS = 20  # of a picture
+LARGEST = 1_000_000  # bytes of a table that is not packed
 
 
 def take(folder: Path, target: Path) -> None:
@@ -144,7 +145,8 @@ def _tables(folder: Path) -> dict[str, pd.DataFrame]:
 def _write(target: Path, tables: dict[str, pd.DataFrame]) -> None:
     for name, table in tables.items():
         text = table.to_csv(index=False, float_format="%.5g")
-        if name == "worst":  # seven times as large as it needs to be
+        (target / f"{name}.csv").unlink(missing_ok=True)
+        if name == "worst" or len(text) > LARGEST:  # several times as large as it needs to be
             with replacing(target / f"{name}.csv.gz") as temporary:
                 temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
         else:
