@@ -39,7 +39,7 @@ def answer(rows: pd.DataFrame) -> str:
     parts = []
     if (overlap := _value(table, "int8 row", CHANGE, "overlap")) == overlap:
         parts.append(f"8-bit integers keep {overlap:.1%} of the items of the lists")
-    for change, said in (("other seed", "another seed"), (OTHER, "the other training")):
+    for change, said in (("other seed", "Another seed"), (OTHER, "The other training")):
         epsilon = _value(table, change, CHANGE, "epsilon")
         if epsilon == epsilon:
             lost = k * (1 - _value(table, change, CHANGE, "overlap"))
@@ -51,8 +51,8 @@ def answer(rows: pd.DataFrame) -> str:
     needs = f"needs {half:.2g}" if half > CURVE[0] else f"needs at most {half:.2g}"
     if np.isnan(half):
         needs = "needs more than any measured epsilon"
-    parts.append(f"an attacker who knows the held-out items {needs} to take half of nDCG")
-    return f"{entry}: {'; '.join(parts)}."
+    parts.append(f"An attacker who knows the held-out items {needs} to take half of nDCG")
+    return f"{entry}: {'. '.join(parts)}."
 
 
 def halving(rows: pd.DataFrame) -> float:
@@ -214,8 +214,8 @@ def _question_4(rows: pd.DataFrame) -> str:
     ]
     if not lines:
         return ""
-    text = "Of the users whose held-out item is listed, the share whose item stays under any move "
-    text += "of all rows by the largest row change of `int8 row`.\n\n"
+    text = "Of the users whose held-out item is listed, the share whose item cannot leave while all "
+    text += "rows move by the largest row change of `int8 row`.\n\n"
     return text + markdown(["entry", "share"], lines)
 
 
