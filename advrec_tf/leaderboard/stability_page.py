@@ -214,8 +214,8 @@ def _question_4(rows: pd.DataFrame) -> str:
     ]
     if not lines:
         return ""
-    text = "Of the users whose held-out item is listed, the share whose item cannot leave while all "
-    text += "rows move by the largest row change of `int8 row`.\n\n"
+    text = "Of the users whose held-out item is listed, the share whose item cannot leave while "
+    text += "all rows move by the largest row change of `int8 row`.\n\n"
     return text + markdown(["entry", "share"], lines)
 
 
