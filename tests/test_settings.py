@@ -21,6 +21,7 @@ OF_DATA = {"dataset", "columns", "split", "split_seed", "validation", "k_core", 
 OF_DATA |= {"ids", "encoding", "layout", "positive_from", "cold"}
 OF_KEYS = {"seed", "attack", "more_attacks", "attack_draws", "entries", "factors", "profiles"}
 OF_KEYS |= {"user_rows", "item_rows"}  # rows tell factors apart by a digest
+OF_KEYS |= {"other"}  # whose digest is in the configuration: test_stability.py changes it
 OF_KEYS |= {"patches", "svd_ranks", "pmf_dims", "figure6_ranks", "shares", "svm_components"}
 OF_FILES = {"preset", "keep_epochs", "save_lists"}
 UNBOUND = OF_MACHINE | OF_DATA | OF_KEYS | OF_FILES
