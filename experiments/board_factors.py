@@ -110,14 +110,22 @@ def entries(spec: BoardSpec) -> Iterator[tuple[Entry, np.ndarray, np.ndarray]]:
         P, Q = spec.factors.get(source.model) or BOARD_MODELS[source.model].factors(
             spec.training, source
         )
-        for entry in spec.entries:
-            if replace(entry.source, seed=source.seed) == source:
-                yield replace(entry, seed=source.seed), *changed(P, Q, entry)
+        for entry in entries_of(spec, source):
+            yield entry, *changed(P, Q, entry)
 
 
-def of_every_seed(spec: BoardSpec) -> dict[Entry, Pair]:
-    """Return the factors of every entry with every seed; some are the same for all seeds."""
-    trained = {entry: (P, Q) for entry, P, Q in entries(spec)}
+def entries_of(spec: BoardSpec, source: Entry) -> list[Entry]:
+    """Return the entries that the factors of a source are changed into, with its seed."""
+    seeded = (replace(entry, seed=source.seed) for entry in spec.entries)
+    return [entry for entry in seeded if entry.source == source]
+
+
+def of_every_seed(spec: BoardSpec, trained: dict[Entry, Pair]) -> dict[Entry, Pair]:
+    """Return the factors of every entry with every seed; some are the same for all seeds.
+
+    trained: those of `entries`
+    """
+    trained = dict(trained)
     for entry, pair in list(trained.items()):
         if entry.model in spec.factors or not BOARD_MODELS[entry.model].seeded:
             trained |= {replace(entry, seed=seed): pair for seed in spec.seeds}

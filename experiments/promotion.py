@@ -65,14 +65,14 @@ def prepare_all(spec: BoardSpec, running: Running) -> Stages:
 
 def jobs(spec: BoardSpec) -> list[Job]:
     """Return the jobs of every entry, and those of its trainings with fake users."""
-    trained = of_every_seed(spec)
+    trained = of_every_seed(spec, {entry: (P, Q) for entry, P, Q in entries(spec)})
     made = []
     for entry, pair in trained.items():
         made += promotion.jobs(entry, *pair, spec.data, spec.k)
     for group, board in poisoned_boards(spec):
         for entry, P, Q in entries(board):
-            if pair := trained.get(entry):
-                made.append(promotion.poisoned_job(entry, pair, (P, Q), spec.data, group, spec.k))
+            pairs = trained[entry], (P, Q)
+            made.append(promotion.poisoned_job(entry, *pairs, spec.data, group, spec.k))
     return made
 
 

@@ -14,7 +14,7 @@ from advrec_tf.execution.runner import Experiment, Running
 from advrec_tf.execution.storage import digest
 from advrec_tf.leaderboard import Entry, auditing, stability, stability_page
 from advrec_tf.leaderboard.entries import changed
-from advrec_tf.leaderboard.stability import LAYOUT, VERSION
+from advrec_tf.leaderboard.stability import LAYOUT, OTHER, OTHER_SEED, VERSION
 from advrec_tf.poisoning.profiles import Profiles
 from advrec_tf.poisoning.reading import read_profiles
 from advrec_tf.recommenders.alignment import aligned
@@ -28,6 +28,7 @@ from .board_factors import (
     BOARD_MODELS,
     BoardSpec,
     entries,
+    entries_of,
     of_every_seed,
     prepare,
     tasks,
@@ -35,8 +36,6 @@ from .board_factors import (
 )
 from .board_models import Pair
 
-OTHER_SEED = "other seed"
-OTHER = "other"  # the training of --other
 NEWEST, AT_RANDOM = "last 1%", "random 1%"  # clicks that come to trained factors
 WARM = (1, 5, 20)  # epochs with these clicks
 
@@ -114,9 +113,9 @@ def warm_starts(spec: StabilitySpec) -> Iterator[tuple[Entry, int, Pair, tuple]]
     With it come the number of epochs, the factors without these clicks, and the warm start.
     """
     newest = NEWEST if spec.data.train_timestamps is not None else AT_RANDOM
-    for name, board in changed_boards(spec):
-        if name != newest:
-            continue
+    without_newest = data_changes(spec.data)[newest]
+    for seed in spec.board.seeds:
+        board = trained_on(spec.board, without_newest(seed), seed)
         for source in board.sources:
             model = BOARD_MODELS[source.model]
             if model.goes_on:
@@ -140,7 +139,7 @@ def jobs(spec: StabilitySpec) -> list[Job]:
     data, k = spec.data, spec.board.k
     trained = {entry: (P, Q) for entry, P, Q in entries(_with_next_seed(spec.board))}
     wanted = {entry: pair for entry, pair in trained.items() if entry.seed in spec.board.seeds}
-    of_seeds = of_every_seed(spec.board)
+    of_seeds = of_every_seed(spec.board, wanted)
     for entry, pair in wanted.items():
         made += stability.jobs(entry, *pair, data, k)
         if (next_entry := _next(entry, trained)) in trained and next_entry != entry:
@@ -153,11 +152,9 @@ def jobs(spec: StabilitySpec) -> list[Job]:
             made.append(stability.trained_job(entry, name, of_seeds[entry], (P, Q), data, k))
     for source, epochs, old, (_, factors) in warm_starts(spec):
         name, new = f"warm start ({epochs})", factors()
-        for entry in spec.board.entries:
-            if replace(entry.source, seed=source.seed) == source:
-                seeded = replace(entry, seed=source.seed)
-                pairs = changed(*old, entry), changed(*new, entry)
-                made.append(stability.trained_job(seeded, name, *pairs, data, k))
+        for entry in entries_of(spec.board, source):
+            pairs = changed(*old, entry), changed(*new, entry)
+            made.append(stability.trained_job(entry, name, *pairs, data, k))
     return made
 
 

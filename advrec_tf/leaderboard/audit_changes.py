@@ -12,11 +12,12 @@ from advrec_tf.execution.results import Job, Measured
 from advrec_tf.leaderboard import measuring
 from advrec_tf.leaderboard.entries import FACTORS
 from advrec_tf.leaderboard.worst_case import Kept
+from advrec_tf.perturbations.arguments import Tables
 from advrec_tf.perturbations.ensemble import NOISE
 from advrec_tf.reporting.plots import flagged
 from advrec_tf.stability.measures import epsilons, list_changes
 from advrec_tf.stability.procrustes import aligned
-from advrec_tf.stability.quantization import STORAGE, Tables, storage_changes
+from advrec_tf.stability.quantization import STORAGE, storage_changes
 
 CHANGED = "changed"  # in place of a threat model
 OTHER = "the other training"

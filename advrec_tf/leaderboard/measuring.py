@@ -41,6 +41,11 @@ def versions() -> dict[str, int]:
     }
 
 
+def entry_keys(entry: Entry, P: np.ndarray, Q: np.ndarray, data: Interactions) -> dict[str, Any]:
+    """Return the key columns that tell the rows of one entry apart from others."""
+    return {"dataset": data.name, **entry.columns, "factors": digest({"P": P, "Q": Q})[:12]}
+
+
 def jobs(
     entry: Entry,
     P: np.ndarray,
@@ -55,8 +60,7 @@ def jobs(
     square of all row norms.
     """
     scale = _rms_norm(P, Q) if unit == "absolute" else 1.0
-    base = {"dataset": data.name, **entry.columns, "factors": digest({"P": P, "Q": Q})[:12]}
-    base |= {"unit": unit, "k": k}
+    base = entry_keys(entry, P, Q, data) | {"unit": unit, "k": k}
     conditions: list[tuple[str, str, str, tuple, tuple]] = [("clean", "", "", (0.0,), ("",))]
     for ball, epsilons in EPSILONS.items():
         for threat_model, members in THREAT_MODELS.items():

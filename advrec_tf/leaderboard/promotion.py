@@ -14,14 +14,13 @@ from advrec_tf.evaluation.promotion import (
     own_row_radii,
 )
 from advrec_tf.execution.results import Job, Layout, Measured
-from advrec_tf.execution.storage import digest
 from advrec_tf.leaderboard.entries import Entry
-from advrec_tf.leaderboard.measuring import ENTRY_COLUMNS
+from advrec_tf.leaderboard.measuring import ENTRY_COLUMNS, entry_keys
+from advrec_tf.perturbations.arguments import Tables
 from advrec_tf.perturbations.promotion import promote_all, promote_row
 from advrec_tf.stability.measures import units
 from advrec_tf.stability.procrustes import aligned
 
-Pair = tuple[np.ndarray, np.ndarray]
 VERSION = 1  # one more whenever the bytes of a row change
 TARGETS = 5  # of a group
 OWN, ALL = "target", "all"  # the rows that move
@@ -38,7 +37,7 @@ LAYOUT = Layout(
 
 def jobs(entry: Entry, P: np.ndarray, Q: np.ndarray, data: Interactions, k: int) -> list[Job]:
     """Return the jobs of an entry: the targets of each group, by their own rows and by all rows."""
-    base = {"dataset": data.name, **entry.columns, "factors": digest({"P": P, "Q": Q})[:12], "k": k}
+    base = entry_keys(entry, P, Q, data) | {"k": k}
     made = []
     for group in groups_of(data):
         for rows in (OWN, ALL):
@@ -50,11 +49,11 @@ def jobs(entry: Entry, P: np.ndarray, Q: np.ndarray, data: Interactions, k: int)
 
 
 def poisoned_job(
-    entry: Entry, pair: Pair, other: Pair, data: Interactions, group: str, k: int
+    entry: Entry, pair: Tables, other: Tables, data: Interactions, group: str, k: int
 ) -> Job:
     """Return the job of an entry and its training with fake users, who push a group's targets."""
     P, Q = pair
-    base = {"dataset": data.name, **entry.columns, "factors": digest({"P": P, "Q": Q})[:12], "k": k}
+    base = entry_keys(entry, P, Q, data) | {"k": k}
     point: dict[str, Any] = {**base, "group": group, "rows": FAKES, "epsilon": None}
     arguments = {"P": P, "Q": Q, "other": (other[0][: len(P)], other[1]), "data": data}
     return Job("advrec_tf.leaderboard.promotion:poisoned", [point], arguments)
@@ -93,7 +92,7 @@ def promoted(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interaction
 
 
 def poisoned(
-    points: list[dict], P: np.ndarray, Q: np.ndarray, other: Pair, data: Interactions
+    points: list[dict], P: np.ndarray, Q: np.ndarray, other: Tables, data: Interactions
 ) -> Measured:
     """Return target HR after a training with fake users, and how far the targets' rows moved."""
     (point,) = points
@@ -111,7 +110,7 @@ def poisoned(
 
 
 def _by_own_row(
-    tables: Pair, data: Interactions, targets: np.ndarray, epsilons: list, k: int, norms: Units
+    tables: Tables, data: Interactions, targets: np.ndarray, epsilons: list, k: int, norms: Units
 ) -> np.ndarray:
     """Return the share of lists that each target enters at each epsilon by its own row, [T, E]."""
     reached = np.zeros((len(targets), len(epsilons)))
@@ -126,7 +125,7 @@ def _by_own_row(
 
 
 def _by_all_rows(
-    tables: Pair, data: Interactions, targets: np.ndarray, epsilons: list, k: int, norms: Units
+    tables: Tables, data: Interactions, targets: np.ndarray, epsilons: list, k: int, norms: Units
 ) -> np.ndarray:
     """Return the same by all rows, of which the target's own may be the only one that moves."""
     reached = _by_own_row(tables, data, targets, epsilons, k, norms)

@@ -40,11 +40,16 @@ def _crossing(epsilons: np.ndarray, values: np.ndarray, level: float) -> float:
     return float(np.interp(level, values[n - 1 : n + 1], epsilons[n - 1 : n + 1]))
 
 
+def _unpopular(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the epsilons of unpopular items' own rows: a row an entry, a column each of SHARES."""
+    table = reaching(rows)
+    part = table[(table["rows"] == OWN) & (table["group"] == UNPOPULAR)]
+    return part.set_index("entry")[list(SHARES)]
+
+
 def answer(rows: pd.DataFrame) -> str:
     """Say what user-normalising does to promotion, and between what epsilons entries lie."""
-    table = reaching(rows)
-    unpopular = table[(table["rows"] == OWN) & (table["group"] == UNPOPULAR)]
-    epsilons = unpopular.set_index("entry")[VERDICT]
+    epsilons = _unpopular(rows)[VERDICT]
     needed = epsilons.drop(list(BASELINES), errors="ignore").fillna(np.inf).sort_values()
     lines = []
     if easier := _easier(rows, epsilons):
@@ -139,9 +144,7 @@ def _fakes(rows: pd.DataFrame) -> str:
 
 def figure(rows: pd.DataFrame) -> Figure:
     """Plot the epsilon of an unpopular item's row over the share of lists, by entry."""
-    table = reaching(rows)
-    unpopular = table[(table["rows"] == OWN) & (table["group"] == UNPOPULAR)]
-    wide = unpopular.set_index("entry")[list(SHARES)].sort_values(VERDICT)
+    wide = _unpopular(rows).sort_values(VERDICT)
     made = Figure(figsize=(7, 1.2 + 0.28 * len(wide)), layout="constrained")
     axis = made.subplots()
     for color, share in zip(("C3", "C1", "C0"), SHARES):

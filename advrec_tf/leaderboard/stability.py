@@ -8,32 +8,24 @@ import numpy as np
 from advrec_tf import evaluation, perturbations
 from advrec_tf.data import Interactions
 from advrec_tf.execution.results import Job, Layout, Measured
-from advrec_tf.execution.storage import digest
 from advrec_tf.leaderboard.entries import Entry
-from advrec_tf.leaderboard.measuring import ENTRY_COLUMNS
+from advrec_tf.leaderboard.measuring import ENTRY_COLUMNS, entry_keys
+from advrec_tf.perturbations.arguments import Tables
 from advrec_tf.perturbations.ensemble import THREAT_MODELS, Problem
-from advrec_tf.stability.measures import Tables, cosine, epsilons, list_changes, units
+from advrec_tf.stability.measures import cosine, epsilons, list_changes, units
 from advrec_tf.stability.procrustes import aligned, linear_residual, padded
 from advrec_tf.stability.quantization import STORAGE, integers, storage_changes
 
 VERSION = 2  # one more whenever the bytes of a row change
 CHANGE, NOISE, ATTACK, CERTIFICATE = "change", "noise", "attack", "certificate"
 DIRECTIONS = (CHANGE, NOISE, ATTACK)
+OTHER_SEED, OTHER = "other seed", "other"  # changes: the next seed, the training of --other
 UNIFORM = ""  # the change that moves all rows by the key `uniform`, which others do not have
 CURVE = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # epsilons of uniform rows
 LAYOUT = Layout(
     (
-        *(
-            "dataset",
-            "entry",
-            *ENTRY_COLUMNS,
-            "factors",
-            "seed",
-            "change",
-            "uniform",
-            "direction",
-            "k",
-        ),
+        *("dataset", "entry", *ENTRY_COLUMNS, "factors", "seed"),
+        *("change", "uniform", "direction", "k"),
     ),
     (
         *("epsilon", "user_epsilon", "item_epsilon", "user_p95", "item_p95"),
@@ -49,7 +41,7 @@ _SMOOTH = THREAT_MODELS["test"]["smooth DCG"]
 
 def jobs(entry: Entry, P: np.ndarray, Q: np.ndarray, data: Interactions, k: int) -> list[Job]:
     """Return the jobs of an entry that need no other training: curves, and stored factors."""
-    base = _base(entry, P, Q, data, k)
+    base = entry_keys(entry, P, Q, data) | {"k": k}
     directions = (NOISE, ATTACK, *([CERTIFICATE] if data.has_one_test_item_each else []))
     curve = [{**base, "change": UNIFORM, "uniform": 0.0, "direction": CHANGE}]
     curve += [
@@ -75,13 +67,7 @@ def trained_job(
     """Return the job of an entry and another training of it, whose first users are the same."""
     P, Q = pair
     arguments = {"P": P, "Q": Q, "other": (other[0][: len(P)], other[1]), "data": data}
-    return _job(_base(entry, P, Q, data, k), change, "trained", arguments)
-
-
-def _base(entry: Entry, P: np.ndarray, Q: np.ndarray, data: Interactions, k: int) -> dict[str, Any]:
-    """Return the key columns that all rows of an entry share."""
-    factors = digest({"P": P, "Q": Q})[:12]
-    return {"dataset": data.name, **entry.columns, "factors": factors, "k": k}
+    return _job(entry_keys(entry, P, Q, data) | {"k": k}, change, "trained", arguments)
 
 
 def _job(base: dict[str, Any], change: str, function: str, arguments: dict[str, Any]) -> Job:

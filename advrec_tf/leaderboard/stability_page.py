@@ -6,17 +6,25 @@ from matplotlib.figure import Figure
 
 from advrec_tf.evaluation import equal_harm
 from advrec_tf.leaderboard import stability_questions as questions
-from advrec_tf.leaderboard.stability import ATTACK, CERTIFICATE, CHANGE, CURVE, NOISE, UNIFORM
+from advrec_tf.leaderboard.stability import (
+    ATTACK,
+    CERTIFICATE,
+    CHANGE,
+    CURVE,
+    NOISE,
+    OTHER,
+    OTHER_SEED,
+    UNIFORM,
+)
 from advrec_tf.reporting.plots import flagged
 from advrec_tf.reporting.vocabulary import markdown, number
 from advrec_tf.stability.quantization import STORAGE
 
 SHOWN = (
     *("fp16", "bfloat16", "int8 row", "int4 row", "PQ16 items", "last 1%", "random 1%"),
-    *("other seed", "other"),
+    *(OTHER_SEED, OTHER),
 )
 HALF = 0.5
-OTHER = "other"  # the change by the training of --other
 
 
 def subject(rows: pd.DataFrame) -> str:
@@ -39,7 +47,7 @@ def answer(rows: pd.DataFrame) -> str:
     parts = []
     if (overlap := _value(table, "int8 row", CHANGE, "overlap")) == overlap:
         parts.append(f"8-bit integers keep {overlap:.1%} of the items of the lists")
-    for change, said in (("other seed", "Another seed"), (OTHER, "The other training")):
+    for change, said in ((OTHER_SEED, "Another seed"), (OTHER, "The other training")):
         epsilon = _value(table, change, CHANGE, "epsilon")
         if epsilon == epsilon:
             lost = k * (1 - _value(table, change, CHANGE, "overlap"))
@@ -92,16 +100,17 @@ def changes(rows: pd.DataFrame) -> list[str]:
 
 def report(rows: pd.DataFrame, dataset: str) -> str:
     """Return report.md without the answer."""
+    entry, names = subject(rows), changes(rows)
     parts = [
         f"# What an epsilon means on {dataset}\n",
         "All values are means over seeds, of canonical factors. `epsilon` is the RMS of the rows' "
         "changes over that of the rows. Noise has rows of the same lengths. The attack knows the "
         "held-out items and has the same epsilon for all rows. docs/stability.md explains the "
         "columns and the questions.\n",
-        f"\n## {subject(rows)}, change by change\n",
-        _changes_table(questions.means(rows[rows["entry"] == subject(rows)]), changes(rows)),
+        f"\n## {entry}, change by change\n",
+        _changes_table(questions.means(rows[rows["entry"] == entry]), names),
         "\n## Overlap of the lists, entry by entry\n",
-        _entries_table(questions.means(rows), changes(rows)),
+        _entries_table(questions.means(rows), names),
         answers(rows),
     ]
     return "\n".join(filter(None, parts))
@@ -220,10 +229,11 @@ def _question_4(rows: pd.DataFrame) -> str:
 
 
 def figure(rows: pd.DataFrame) -> Figure:
-    """Plot nDCG and overlap over epsilon for the most accurate entry, real changes as marks."""
-    table = questions.means(rows[rows["entry"] == subject(rows)])
+    """Plot nDCG and overlap over epsilon for the entry of `subject`, real changes as marks."""
+    entry, measured = subject(rows), changes(rows)
+    table = questions.means(rows[rows["entry"] == entry])
     clean = _clean(table)
-    shown = [name for name in SHOWN if name in changes(rows)]
+    shown = [name for name in SHOWN if name in measured]
     made = Figure(figsize=(9, 4.2), layout="constrained")
     axes = made.subplots(1, 2, sharex=True)
     styles = {ATTACK: ("C3", "-"), NOISE: ("0.5", "--"), CERTIFICATE: ("C0", ":")}
@@ -248,5 +258,5 @@ def figure(rows: pd.DataFrame) -> Figure:
         axis.set_xlabel("epsilon (share of the RMS row norm)")
         axis.set_ylabel("share of nDCG that is left" if column == "nDCG" else "overlap of lists")
     axes[0].legend(fontsize=8, frameon=False)
-    made.suptitle(subject(rows), fontsize=10)
+    made.suptitle(entry, fontsize=10)
     return made

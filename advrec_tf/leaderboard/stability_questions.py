@@ -15,13 +15,14 @@ from advrec_tf.leaderboard.stability import (
     LAYOUT,
     NOISE,
     NORMALIZED,
+    OTHER_SEED,
     UNIFORM,
 )
 
 DRAWS = 10_000  # of trainings, with replacement
 ALPHA = 0.05
 ROBUST_AT, CERTIFIED_AT = 0.05, 0.01  # epsilons
-STABILITY = ("int4 row", "PQ16 items", "last 1%", "random 1%", "other seed")
+STABILITY = ("int4 row", "PQ16 items", "last 1%", "random 1%", OTHER_SEED)
 LEAST_TRAININGS = 5  # of a correlation
 RANK = 64  # of the entries among which rank explains nothing
 
@@ -163,7 +164,7 @@ def forms(rows: pd.DataFrame, seed: int = 0) -> dict[str, tuple[float, float, fl
     return gains
 
 
-def directions(rows: pd.DataFrame, change: str = "other seed") -> pd.DataFrame:
+def directions(rows: pd.DataFrame, change: str = OTHER_SEED) -> pd.DataFrame:
     """Return question 3: what a change and its companions do to each entry, and their cosines.
 
     Columns: epsilon; change, noise, attack: percent of the lists' items that are replaced;

@@ -9,7 +9,8 @@ import pandas as pd
 from advrec_tf import evaluation, perturbations
 from advrec_tf.data import Interactions
 from advrec_tf.errors import UserError
-from advrec_tf.stability.measures import Tables, epsilons, list_changes, units
+from advrec_tf.perturbations.arguments import Tables
+from advrec_tf.stability.measures import epsilons, list_changes, units
 from advrec_tf.stability.procrustes import aligned, check_rows
 
 # What a bound can be set for. Of the quality of lists and of the radius it is after / before.

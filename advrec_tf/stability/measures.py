@@ -3,8 +3,8 @@
 import numpy as np
 
 from advrec_tf.execution.threads import side_by_side
+from advrec_tf.perturbations.arguments import Tables
 
-Tables = tuple[np.ndarray, np.ndarray]
 PERSISTENCE = 0.9  # of rank-biased overlap: what a reader goes on with
 BLOCK = 4096  # users whose lists are compared at once
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from advrec_tf.errors import UserError
+from advrec_tf.perturbations.arguments import Tables
 
-Tables = tuple[np.ndarray, np.ndarray]  # canonical P [U, r] and Q [I, r]
 OTHERS = 20  # rows that each row is compared with
 LEAST_NEARER = 0.75  # of the others; 1 for one training in two forms, .5 for shuffled rows
 FEWEST = 5  # rows, below which nothing is compared
@@ -17,8 +17,7 @@ def aligned(before: Tables, after: Tables) -> tuple[Tables, Tables]:
     tables, which count alike (Schonemann 1966).  c gives both pairs the same RMS row norm.
     Tables of fewer columns are padded with zeros.
     """
-    width = max(before[0].shape[1], after[0].shape[1])
-    before, after = padded(before, width), padded(after, width)
+    before, after = _widened(before, after)
     rotation, scale = _solved(before, after)
     user, item = (scale * (x @ rotation) for x in after)
     return before, (user, item)
@@ -30,8 +29,7 @@ def check_rows(before: Tables, after: Tables, seed: int = 0) -> None:
     The map is found on half of the rows.  Each row of the other half must be nearer to its own
     than to most random rows of the first tables.
     """
-    width = max(before[0].shape[1], after[0].shape[1])
-    before, after = padded(before, width), padded(after, width)
+    before, after = _widened(before, after)
     rng = np.random.default_rng(seed)
     halves = [rng.permutation(len(x)) for x in before]
     fit, held = ([order[part::2] for order in halves] for part in (0, 1))
@@ -71,6 +69,12 @@ def padded(tables: Tables, width: int) -> Tables:
     """Return both tables with columns of zeros up to a width, float64."""
     user, item = (np.pad(np.float64(x), ((0, 0), (0, width - x.shape[1]))) for x in tables)
     return user, item
+
+
+def _widened(before: Tables, after: Tables) -> tuple[Tables, Tables]:
+    """Return both pairs in the width of the wider one."""
+    width = max(before[0].shape[1], after[0].shape[1])
+    return padded(before, width), padded(after, width)
 
 
 def _solved(before: Tables, after: Tables) -> tuple[np.ndarray, float]:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import ml_dtypes
 import numpy as np
 
-Tables = tuple[np.ndarray, np.ndarray]  # P [U, D] and Q [I, D], float32
+from advrec_tf.perturbations.arguments import Tables
+
 CENTROIDS_IN_BITS = 8  # of product quantisation: a byte for each part of a row
 
 
