@@ -48,7 +48,7 @@ def differences(loss, p, q, elements, step=1e-5):
 def test_the_gradient_is_that_of_the_smooth_dcg(items, weights, monkeypatch):
     monkeypatch.setattr(losses, "CUTOFF", SHOP.n_items)  # no weight fades
     p, q = FACTORS.user, FACTORS.item
-    loss = SmoothDCG(FACTORS, SHOP, items, weights, K)
+    loss = SmoothDCG(FACTORS[:2], SHOP, items, weights, K)
     loss.tau, rivals = 0.3, strongest(p, q, items)
     assert loss.spread == pytest.approx(spread_of(FACTORS, items), rel=1e-4)
     temperature = 0.3 * loss.spread
@@ -67,7 +67,7 @@ def test_the_gradient_is_that_of_the_smooth_dcg(items, weights, monkeypatch):
 
 def test_the_weight_of_an_item_fades_beyond_the_list():
     """All margins are 0: one rival makes a rank of 1.5, where no weight fades, and 20 make 11."""
-    loss = SmoothDCG(FACTORS, SHOP, TEST, np.ones(1), K)
+    loss = SmoothDCG(FACTORS[:2], SHOP, TEST, np.ones(1), K)
     margins = np.zeros((SHOP.n_users, 1, 20), np.float32)
     fading = np.exp(-(11 - K - losses.CUTOFF) / losses.FADE)
     many = 0.25 * fading / (np.log2(12) ** 2 * 12)
@@ -79,7 +79,7 @@ def test_the_weight_of_an_item_fades_beyond_the_list():
 
 
 def test_a_look_counts_the_dcg_of_test_items():
-    loss = SmoothDCG(FACTORS, SHOP, TEST, np.ones(1), K)
+    loss = SmoothDCG(FACTORS[:2], SHOP, TEST, np.ones(1), K)
     moved = FACTORS.user + 0.1 * RNG.standard_normal(FACTORS.user.shape).astype(np.float32)
     expected = evaluation.metrics(evaluation.top_k(moved, FACTORS.item, SHOP, K), SHOP)["nDCG"]
     assert loss.look(moved, FACTORS.item) == pytest.approx(expected * SHOP.n_users)
@@ -89,7 +89,7 @@ def test_a_look_counts_the_dcg_of_test_items():
 def test_a_look_at_whole_lists_by_hand():
     """Every item of a list is above every rival, so that each has rank 1."""
     lists = evaluation.top_k(FACTORS.user, FACTORS.item, SHOP, K)
-    loss = SmoothDCG(FACTORS, SHOP, lists, 1 / np.arange(1, K + 1), K)
+    loss = SmoothDCG(FACTORS[:2], SHOP, lists, 1 / np.arange(1, K + 1), K)
     expected = SHOP.n_users * (1 + 1 / 2 + 1 / 3)
     assert loss.look(FACTORS.user, FACTORS.item) == pytest.approx(expected)
 
@@ -102,7 +102,7 @@ def test_known_items_are_rivals_in_neither_table():
     small = data.synthetic(n_users=15, n_items=12, per_user=7, rank=2)
     p, q = (RNG.standard_normal((n, 3)).astype(np.float32) for n in (15, 12))
     factors = perturbations.normalized_factors(p, q)
-    loss = SmoothDCG(factors, small, ensemble.items_of_test(small), np.ones(1), 10)
+    loss = SmoothDCG(factors[:2], small, ensemble.items_of_test(small), np.ones(1), 10)
     clicks = small.matrix().toarray() > 0
     slopes = loss.gradient(0, p, np.eye(12, dtype=np.float32))
     assert slopes.any() and not slopes[clicks].any() and np.all(slopes.sum(axis=1) < 1e-6)

@@ -166,8 +166,8 @@ def test_points_are_attacks_on_what_is_served():
     ("change", "message"),
     [
         ({"unit": "row"}, "the unit must be absolute or relative, not 'row'"),
-        ({"served": lambda user, item: (user[:5], item)}, r"served must give factors \[9, F\]"),
-        ({"served": lambda user, item: (user, item)}, r"not \(9, 3\) and \(11, 4\)"),
+        ({"served": lambda user, item: (user[:5], item[:, :3])}, r"user ids must lie in 0 ... 4"),
+        ({"served": lambda user, item: (user, item)}, r"\[U, F\].*not \(9, 3\) and \(11, 4\)"),
         ({"Q": ITEM[0]}, r"factors must be \[rows, dim\], not \(4,\)"),
         ({"P": np.inf * USER}, "not finite"),
     ],

@@ -161,8 +161,17 @@ class Interactions:
     @cached_property
     def ratings_fingerprint(self) -> str:
         """A hash of `fingerprint` and the train ratings, on which models of ratings depend."""
-        ratings = np.empty(0) if self.train_ratings is None else self.train_ratings
-        content = np.ascontiguousarray(ratings, dtype="<f4").tobytes()
+        return self._fingerprint_with(self.train_ratings, "<f4")
+
+    @cached_property
+    def times_fingerprint(self) -> str:
+        """A hash of `fingerprint` and the train times, on which models of sequences depend."""
+        return self._fingerprint_with(self.train_timestamps, "<f8")
+
+    def _fingerprint_with(self, values: np.ndarray | None, kind: str) -> str:
+        """Return a hash of `fingerprint` and a value of every train pair."""
+        known = np.empty(0) if values is None else values
+        content = np.ascontiguousarray(known, dtype=kind).tobytes()
         return hashlib.sha256(self.fingerprint.encode() + content).hexdigest()
 
     @cached_property

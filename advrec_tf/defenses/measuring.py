@@ -66,10 +66,8 @@ def train_or_load(
         has_mean = settings.reads_ratings and "mean" in vars(model)
         return {"P": P, "Q": Q, "mean": np.float64(model.mean.numpy() if has_mean else 0)}
 
-    fingerprint = data.ratings_fingerprint if settings.reads_ratings else data.fingerprint
-    return storage.cached(
-        folder, {**settings.identity, "data": fingerprint, "epochs": epochs, "seed": seed}, build
-    )
+    identity = {"data": settings.fingerprint(data), "epochs": epochs, "seed": seed}
+    return storage.cached(folder, {**settings.identity, **identity}, build)
 
 
 def order_of(name: str, n_real: int, n_fakes: int, draw: int = 0) -> np.ndarray:

@@ -32,9 +32,9 @@ from advrec_tf.perturbations.presets import (
 _LAZY = dict.fromkeys(("bim", "fgsm", "perturbed", "pgd", "trajectory"), "attacks")
 _LAZY |= dict.fromkeys(("TripleChunks", "chunk_triples"), "chunks")
 _LAZY |= dict.fromkeys(("batch_gradient", "bpr_loss", "full_gradient"), "gradient")
-_LAZY |= dict.fromkeys(
-    ("ascend", "iterates", "normalize_rows", "project_l2", "project_linf"), "loop"
-)
+_LAZY |= dict.fromkeys(("ascend", "iterates", "normalize_rows"), "loop")
+_LAZY |= dict.fromkeys(("project_l2", "project_linf"), "loop")
+_LAZY |= dict.fromkeys(("ServedMap", "in_xla", "outside_xla"), "served")
 
 __all__ = [
     "BALLS",

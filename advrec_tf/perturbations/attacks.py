@@ -18,8 +18,9 @@ from advrec_tf.perturbations.canonical import (
     parameter_tables,
 )
 from advrec_tf.perturbations.chunks import TripleChunks, unchunked
-from advrec_tf.perturbations.loop import Served, iterates
+from advrec_tf.perturbations.loop import iterates
 from advrec_tf.perturbations.presets import EMBEDDING_ATTACKS, PGD_INIT, default_step, uniform_start
+from advrec_tf.perturbations.served import Served
 
 
 def trajectory(

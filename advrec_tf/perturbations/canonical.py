@@ -5,6 +5,7 @@ when a user's row is multiplied by a positive number. An epsilon in numbers of t
 its meaning under each of them.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -113,7 +114,7 @@ class NormalizedFactors(NamedTuple):
     """Factors as an attack sees them in a unit, and the maps from and to the original ones.
 
     user [U, r], item [I, r]: float32. units: what epsilon 1 is in the rows of each, [1, 1] or
-    [N, 1].
+    [N, 1]. served: the map to the factors, where user and item are parameter tables before it.
     """
 
     user: np.ndarray
@@ -121,11 +122,17 @@ class NormalizedFactors(NamedTuple):
     units: Tables
     to_tables: Tables | None = None  # [r, D] each
     user_scale: np.ndarray = np.ones((1, 1))  # by which users' rows were divided
+    served: Callable[..., Tables] | None = None  # `ServedMap`
 
     @property
     def zeros(self) -> Perturbation:
         """No perturbation of these factors."""
         return Perturbation(np.zeros_like(self.user), np.zeros_like(self.item))
+
+    def moved(self, user: np.ndarray, item: np.ndarray) -> Tables:
+        """Return P and Q after a perturbation of these factors, or of these parameter tables."""
+        tables = self.user + user, self.item + item
+        return tables if self.served is None else self.served(*tables)
 
     def sizes(self, epsilon: float) -> Tables:
         """Return an epsilon or step size as a length of rows, for both tables."""

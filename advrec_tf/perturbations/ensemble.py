@@ -6,13 +6,18 @@ It is built in the manner of AutoAttack (Croce and Hein 2020).
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from advrec_tf import evaluation, perturbations
 from advrec_tf.data import Interactions, Triples, sample_triples
 from advrec_tf.perturbations import Budget, NormalizedFactors, Perturbation
+from advrec_tf.perturbations.canonical import parameter_tables
 from advrec_tf.perturbations.losses import Schedule, SmoothDCG, Softmax, anneal, frank_wolfe
+
+if TYPE_CHECKING:  # TensorFlow takes seconds to import
+    from advrec_tf.perturbations.served import Served
 
 BIM_STEPS = 25  # with the papers' step size
 SOFTMAX_STEPS, SOFTMAX_MOMENTUM = 10, 0.5
@@ -27,7 +32,10 @@ FREE_SCORES, RESTARTS = 1 << 17, 64  # scores of users x items whose restarts co
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """The factors that are attacked, and what all attacks of an ensemble share."""
+    """The factors that are attacked, and what all attacks of an ensemble share.
+
+    served: makes factors of P and Q, which are then the parameter tables before it.
+    """
 
     P: np.ndarray
     Q: np.ndarray
@@ -35,6 +43,7 @@ class Problem:
     seed: int = 0
     k: int = 10
     unit: str = "relative"
+    served: "Served | None" = None
 
     @cached_property
     def triples(self) -> Triples:
@@ -48,7 +57,10 @@ class Problem:
 
     @cached_property
     def factors(self) -> NormalizedFactors:
-        """Return the factors as the attacks see them in this unit."""
+        """Return the factors, or the tables before them, as the attacks see them in this unit."""
+        if self.served is not None:
+            tables = parameter_tables(self.P, self.Q, self.unit)
+            return tables._replace(served=perturbations.ServedMap(self.served))
         return perturbations.normalized_factors(self.P, self.Q, self.unit, self.triples)
 
     def loss(self, threat_model: str) -> SmoothDCG:
@@ -57,13 +69,14 @@ class Problem:
         That of `lists` demotes every user's list, its first items with the largest weights. Others
         demote the test items.
         """
+        clean = self.factors.moved(*self.factors.zeros)
         if threat_model == "lists":
-            items = evaluation.top_k(self.factors.user, self.factors.item, self.data, self.k)
+            items = evaluation.top_k(*clean, self.data, self.k)
             weights = 1 / np.arange(1, self.k + 1)
         else:
             items = items_of_test(self.data)
             weights = np.ones(items.shape[1])
-        return SmoothDCG(self.factors, self.data, items, weights, self.k)
+        return SmoothDCG(clean, self.data, items, weights, self.k)
 
 
 def items_of_test(data: Interactions) -> np.ndarray:
@@ -93,8 +106,11 @@ def _noise(problem: Problem, epsilon: float, ball: str, draw: int = 0) -> Pertur
 def _bim(problem: Problem, epsilon: float, ball: str) -> Perturbation:
     """Return BIM's perturbation after BIM_STEPS steps up the BPR loss of the training triples."""
     budget = Budget(epsilon, ball=ball)
-    iterates = perturbations.iterates(problem.factors, problem.chunks, budget, read_at=(BIM_STEPS,))
-    return next(iterates)
+    return next(
+        perturbations.iterates(
+            problem.factors, problem.chunks, budget, read_at=(BIM_STEPS,), served=problem.served
+        )
+    )
 
 
 def _softmax(problem: Problem, epsilon: float, ball: str) -> Perturbation:

@@ -12,9 +12,7 @@ from advrec_tf.perturbations.canonical import NormalizedFactors
 from advrec_tf.perturbations.chunks import TripleChunks, chunk_triples
 from advrec_tf.perturbations.gradient import Parts, compiled, full_gradient, gradient_in_threads
 from advrec_tf.perturbations.presets import default_step
-
-Served = Callable[[tf.Tensor, tf.Tensor], Sequence[tf.Tensor]]
-
+from advrec_tf.perturbations.served import Served, in_xla, pulled_back
 
 def normalize_rows(x: tf.Tensor) -> tf.Tensor:
     """Scale each row to unit l2 norm; zero rows stay zero (Pi / ||Pi||, Eq. 4). x: [N, D]"""
@@ -85,28 +83,12 @@ class Ascent(NamedTuple):
 
         This is the vector-Jacobian product of `served`; for a projection U U^T it is U (U^T g).
         """
+        moved = self.moved(delta)
+        served = self.served
+        slopes = of_factors(*moved) if served is None else pulled_back(served, moved, of_factors)
         # The unknown factor 1 changes how XLA adds the squares of rows of 5 to 8 columns. It keeps
         # the bytes that such attacks have had.
-        return [self.one * table for table in self._pulled_back(delta, of_factors)]
-
-    def _pulled_back(self, delta: Sequence[tf.Tensor], of_factors: Callable) -> Sequence[tf.Tensor]:
-        """Return the gradient of the perturbed parameters, by the chain rule through `served`.
-
-        of_factors: returns the gradient of the factors P and Q that it is given
-        """
-        moved = self.moved(delta)
-        if self.served is None:
-            return of_factors(*moved)
-        with tf.GradientTape() as tape:
-            tape.watch(moved)
-            factors = self.served(*moved)
-        pulled = tape.gradient(
-            factors,
-            moved,
-            output_gradients=of_factors(*factors),
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )
-        return [tf.convert_to_tensor(table) for table in pulled]
+        return [self.one * table for table in slopes]
 
     def ascend(self, gradient: Callable, delta: tuple, iterations) -> tuple:
         """Return the perturbation after further iterations."""
@@ -129,23 +111,26 @@ def _advance_in_threads(ascent: Ascent, delta, parts: Parts, iterations):
 
     A compiled loop has one thread; here each part of a gradient has its own.
     """
+    factors, step = (_factors, _step) if in_xla(ascent.served) else (_graph_factors, _graph_step)
     for _ in range(int(iterations)):
-        gradient = gradient_in_threads(_factors(ascent, delta), parts)
-        delta = _step(ascent, delta, gradient)
+        gradient = gradient_in_threads(factors(ascent, delta), parts)
+        delta = step(ascent, delta, gradient)
     return delta
 
 
-@compiled
-def _factors(ascent: Ascent, delta):
-    """Return the factors that the perturbed parameters give, compiled."""
+def _factors_of(ascent: Ascent, delta):
+    """Return the factors that the perturbed parameters give."""
     return ascent.factors(delta)
 
 
-@compiled
-def _step(ascent: Ascent, delta, gradient):
+def _stepped(ascent: Ascent, delta, gradient):
     """Return delta after one step along a gradient that has been computed, of the factors."""
     pulled = ascent.gradient(delta, lambda *_: gradient)
     return ascent.ascend(lambda *_: pulled, delta, 1)
+
+
+_factors, _step = compiled(_factors_of), compiled(_stepped)
+_graph_factors, _graph_step = tf.function(_factors_of), tf.function(_stepped)
 
 
 def iterates(
@@ -164,19 +149,19 @@ def iterates(
     """
     budget, read_at = budget.checked(), checked_iterations(read_at)
     rows = len(factors.user), len(factors.item)
+    if served is not None:
+        served = _with_tensors(served)
+        rows = _served_rows(served, factors)
     chunks = triples if isinstance(triples, TripleChunks) else chunk_triples(triples, *rows)
     if init is not None:
         _check_init(init, factors)
-    if served is not None:
-        served = _with_tensors(served)
-        _check_served(served, factors)
-    return _iterates(factors, chunks, budget, init, read_at, served)
+    return _iterates(factors, chunks, rows, budget, init, read_at, served)
 
 
-def _iterates(factors: NormalizedFactors, chunks, budget: Budget, init, read_at, served):
+def _iterates(factors: NormalizedFactors, chunks, rows, budget: Budget, init, read_at, served):
     """Yield the perturbation after each count of `read_at`, from arguments that are checked.
 
-    init and what is yielded are in the scale of the normalised factors.
+    rows: of P and Q; init and what is yielded are in the scale of the normalised factors.
     """
     step = default_step("bim", budget.epsilon) if budget.step_size is None else budget.step_size
     sizes, steps = (tuple(map(tf.constant, factors.sizes(x))) for x in (budget.epsilon, step))
@@ -187,8 +172,8 @@ def _iterates(factors: NormalizedFactors, chunks, budget: Budget, init, read_at,
     if init is not None:
         delta = (tf.constant(part, tf.float32) for part in init)
     layout: Any  # Parts, or TripleChunks of tensors
-    if several_threads():
-        advance, layout = _advance_in_threads, Parts.of(chunks, *map(len, tables))
+    if several_threads() or not in_xla(served):
+        advance, layout = _advance_in_threads, Parts.of(chunks, *rows)
     else:
         advance, layout = _advance, TripleChunks(*map(tf.identity, chunks))
     delta, done = tuple(delta), 0
@@ -224,11 +209,12 @@ def _with_tensors(served: Served) -> Served:
     return tf.nest.map_structure(tensor, served)
 
 
-def _check_served(served: Served, factors: NormalizedFactors) -> None:
-    """Raise ValueError if `served` does not give a row for each user and item, of one dimension."""
-    rows = [len(factors.user), len(factors.item)]
+def _served_rows(served: Served, factors: NormalizedFactors) -> tuple[int, int]:
+    """Return the numbers of users and of items for which `served` gives factors.
+
+    Raises ValueError if its factors are not two tables of one dimension.
+    """
     P, Q = (tuple(x.shape) for x in served(tf.identity(factors.user), tf.identity(factors.item)))
-    if [P[0], Q[0]] != rows or P[1:] != Q[1:]:
-        raise ValueError(
-            f"served must give factors [{rows[0]}, F] and [{rows[1]}, F], not {P} and {Q}"
-        )
+    if len(P) != 2 or P[1:] != Q[1:]:
+        raise ValueError(f"served must give factors [U, F] and [I, F], not {P} and {Q}")
+    return P[0], Q[0]

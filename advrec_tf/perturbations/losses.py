@@ -14,6 +14,7 @@ from scipy import sparse
 from advrec_tf.data import Interactions
 from advrec_tf.evaluation import of_blocks, strongest
 from advrec_tf.perturbations import NormalizedFactors, Perturbation
+from advrec_tf.perturbations.arguments import Tables
 
 RIVALS = 20  # how many of each user's strongest rivals a smooth DCG sees
 CUTOFF, FADE = 4, 3  # ranks beyond k at which an item's weight begins to fade, and how fast
@@ -62,13 +63,13 @@ class SmoothDCG:
     weight of an item fades beyond rank k + CUTOFF: items' rows, which all users share, are then
     spent on users whose item is in the list or near it.
 
-    items: int [U, n], the items to demote, -1 where there are fewer. weights: w [n], in their
-    order. k: length of the lists.
+    factors: P [U, D] and Q [I, D]. items: int [U, n], the items to demote, -1 where there are
+    fewer. weights: w [n], in their order. k: length of the lists.
     """
 
     def __init__(
         self,
-        factors: NormalizedFactors,
+        factors: Tables,
         data: Interactions,
         items: np.ndarray,
         weights: np.ndarray,
@@ -77,7 +78,7 @@ class SmoothDCG:
         self.data, self.items, self.weights, self.k = data, items, weights.astype(np.float32), k
         self.count, self.tau = min(max(RIVALS, 2 * k), data.n_items), 1.0
         self.user_weights = np.ones((len(items), 1, 1), np.float32)
-        self.look(factors.user, factors.item)
+        self.look(*factors)
         self.spread = spread_of(self.margins)
 
     def look(self, P: np.ndarray, Q: np.ndarray) -> float:
@@ -177,12 +178,19 @@ def frank_wolfe(
     the new P. A Frank-Wolfe step has no size, because a linear loss has a closed-form maximiser
     over the ball (Frank and Wolfe 1956). A row without gradient does not move.
 
+    Where factors are served from the tables, both tables step along the gradient at Delta.
+
     gradient(side, P, Q): of a loss of this module; sizes: epsilon in the rows of each table; delta:
     [U, D] and [I, D]
     """
-    moved = list(delta)
+    moved, served = list(delta), factors.served
+    slopes = served and served.slopes(gradient, factors.user + delta[0], factors.item + delta[1])
     for side in (0, 1):
-        slope = gradient(side, factors.user + moved[0], factors.item + moved[1])
+        slope = (
+            slopes[side]
+            if slopes
+            else gradient(side, factors.user + moved[0], factors.item + moved[1])
+        )
         step = momentum * moved[side] + (1 - momentum) * linear_maximiser(slope, sizes[side], ball)
         moved[side] = np.where(slope.any(axis=1, keepdims=True), step, moved[side])
     return moved
@@ -238,7 +246,7 @@ def anneal(
     relative, delta = relative_size(factors, sizes, ball), list(start)
     least, best = np.inf, start
     for step in range(schedule.steps + 1):
-        dcg = loss.look(factors.user + delta[0], factors.item + delta[1])
+        dcg = loss.look(*factors.moved(*delta))
         if dcg < least:
             least, best = dcg, Perturbation(*delta)
         if step == schedule.steps or least == 0:

@@ -12,9 +12,11 @@ from advrec_tf.recommenders.amf_config import AMFConfig
 from advrec_tf.recommenders.bprmf_config import BPRMFConfig
 from advrec_tf.recommenders.config import RecommenderConfig
 from advrec_tf.recommenders.ensemble_config import EnsembleConfig
+from advrec_tf.recommenders.lightgcn_config import LightGCNConfig
 from advrec_tf.recommenders.margin_mf_config import MarginMFConfig
 from advrec_tf.recommenders.pmf_config import PMFConfig
 from advrec_tf.recommenders.registry import RECOMMENDERS, recommender_config
+from advrec_tf.recommenders.sasrec_config import SASRecConfig
 from advrec_tf.recommenders.wrmf_config import WRMFConfig
 
 _WITHOUT_TENSORFLOW = {
@@ -30,9 +32,11 @@ _LAZY = {
     "CoupledAdam": "adam",
     "Ensemble": "ensemble",
     "FactorModel": "factors",
+    "LightGCN": "lightgcn",
     "MarginMF": "margin_mf",
     "PMF": "pmf",
     "RowAdagrad": "adagrad",
+    "SASRec": "sasrec",
     "WRMF": "wrmf",
     "train": "trainer",
 }
@@ -42,9 +46,11 @@ __all__ = [
     "AMFConfig",
     "BPRMFConfig",
     "EnsembleConfig",
+    "LightGCNConfig",
     "MarginMFConfig",
     "PMFConfig",
     "RecommenderConfig",
+    "SASRecConfig",
     "WRMFConfig",
     "recommender_config",
     *_WITHOUT_TENSORFLOW,

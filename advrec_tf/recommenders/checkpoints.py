@@ -20,8 +20,7 @@ def model_folder(
     models_dir: Path | str, data: Interactions, config: RecommenderConfig, seed: int
 ) -> Path:
     """Return models_dir/<data set>/<hash of data and configuration>/seed=N."""
-    fingerprint = data.ratings_fingerprint if config.reads_ratings else data.fingerprint
-    digest = storage.hashed({"data": fingerprint, **config.identity}, 12)
+    digest = storage.hashed({"data": config.fingerprint(data), **config.identity}, 12)
     return Path(models_dir) / data.name / digest / f"seed={seed}"
 
 

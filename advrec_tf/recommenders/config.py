@@ -47,6 +47,7 @@ class RecommenderConfig:
     eval_every: ClassVar[int | str] = 0  # epochs between evaluations of HR@10; 0: never
     eval_users: ClassVar[int | None] = None
     samples_negatives: ClassVar[bool] = False
+    reads_times: ClassVar[bool] = False  # whether the weights depend on the timestamps
 
     def __post_init__(self):
         """Raise UserError for a value outside the range of its field."""
@@ -59,6 +60,12 @@ class RecommenderConfig:
     def reads_ratings(self) -> bool:
         """Whether the weights depend on the ratings, not on the clicks alone."""
         return False
+
+    def fingerprint(self, data: "Interactions") -> str:
+        """Return a hash of all that the weights depend on in the data."""
+        if self.reads_times:
+            return data.times_fingerprint
+        return data.ratings_fingerprint if self.reads_ratings else data.fingerprint
 
     @property
     def start(self) -> "RecommenderConfig | None":
@@ -92,10 +99,12 @@ class RecommenderConfig:
         return keras.optimizers.Adam(self.learning_rate)
 
     def model(self, data: "Interactions", seed: int) -> "FactorModel":
-        """Return the model for data of this size, untrained and not compiled."""
+        """Return the model for these data, untrained and not compiled."""
         model_class = self.model_class()
         options = {name: getattr(self, name) for name in model_class.options}
-        return model_class(data.n_users, data.n_items, self.embedding_dim, seed, **options)
+        model = model_class(data.n_users, data.n_items, self.embedding_dim, seed, **options)
+        model.prepare(data)
+        return model
 
     def build(self, data: "Interactions", seed: int) -> "FactorModel":
         """Return the compiled model for data of this size, untrained."""

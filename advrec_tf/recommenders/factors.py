@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from advrec_tf.data import Interactions
+from advrec_tf.perturbations import in_xla
 from advrec_tf.recommenders.config import RecommenderConfig
 
 
@@ -40,9 +41,25 @@ class FactorModel(keras.Model):
         self.embedding_dim = config.embedding_dim if embedding_dim is None else embedding_dim
         for name in self.options:
             setattr(self, name, getattr(config, name))
-        self.user_embedding = self._embedding(n_users, "user_embedding", 2 * seed)
-        self.item_embedding = self._embedding(n_items, "item_embedding", 2 * seed + 1)
+        self._add_tables()
         self.built = True
+
+    def _add_tables(self) -> None:
+        """Add the parameter tables."""
+        self.user_embedding = self._embedding(self.n_users, "user_embedding", 2 * self.seed)
+        self.item_embedding = self._embedding(self.n_items, "item_embedding", 2 * self.seed + 1)
+
+    def prepare(self, data: Interactions) -> None:
+        """Take from the data what `served` needs of them; matrix factorisation needs nothing.
+
+        `fit` does so. A model whose weights are restored is prepared by its configuration's
+        `model`.
+        """
+
+    @property
+    def tables(self) -> tuple[keras.Variable, keras.Variable]:
+        """Return the two parameter tables that `served` makes factors of."""
+        return self.user_embedding, self.item_embedding
 
     def _embedding(self, n_rows: int, name: str, seed: int) -> keras.Variable:
         """Add an embedding table [n_rows, columns] of normal random numbers."""
@@ -76,13 +93,13 @@ class FactorModel(keras.Model):
 
         Their inner products rank the items.
         """
-        P, Q = self.served(self.user_embedding.value, self.item_embedding.value)
+        P, Q = self.served(*(table.value for table in self.tables))
         return P.numpy().copy(), Q.numpy().copy()
 
     def call(self, inputs):
         """Return scores [B].  inputs: users and items, int [B] each"""
         users, items = inputs
-        P, Q = self.served(self.user_embedding.value, self.item_embedding.value)
+        P, Q = self.served(*(table.value for table in self.tables))
         return tf.reduce_sum(tf.gather(P, users) * tf.gather(Q, items), axis=-1)
 
     @staticmethod
@@ -104,12 +121,13 @@ class FactorModel(keras.Model):
             [part for part in tf.nest.flatten(data) if part is not None], self._update
         )
 
-    def compile(self, optimizer=None, jit_compile=True, **kwargs):
+    def compile(self, optimizer=None, jit_compile=None, **kwargs):
         """Prepare training, by default with the configuration's optimiser.
 
         Any other Keras optimiser gets the dense gradient.
         """
         optimizer = self.config_class().optimizer() if optimizer is None else optimizer
+        jit_compile = in_xla(self.served) if jit_compile is None else jit_compile
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         self.optimizer.build(self.trainable_variables)
 
@@ -134,6 +152,7 @@ class FactorModel(keras.Model):
                 f"the model is for {self.n_users} users x {self.n_items} items, "
                 f"the data have {x.n_users} x {x.n_items}"
             )
+        self.prepare(x)
         return super().fit(
             self._epochs(x, batch_size),
             steps_per_epoch=1,

@@ -1,0 +1,22 @@
+"""The configuration of LightGCN."""
+
+from dataclasses import dataclass
+
+from advrec_tf.options import option
+from advrec_tf.recommenders.config import LEARNING_RATE, RecommenderConfig
+
+
+@dataclass(frozen=True)
+class LightGCNConfig(RecommenderConfig):
+    """LightGCN with Adam, in larger mini-batches than the paper's 2048 triples."""
+
+    learning_rate: float = option(0.005, **LEARNING_RATE)
+    batch_size: int = option(8192, help="triples in a mini-batch", low=1)
+    propagation_layers: int = option(3, help="layers of propagation; 0: matrix factorisation", low=0)
+    regularization: float = option(1e-4, help="weight of the squared rows of a triple", low=0)
+    epsilon: float = option(0.0, help="relative epsilon of the adversary; 0: none", low=0)
+    adversarial_weight: float = option(1.0, help="weight of the adversarial loss", low=0)
+
+    name = "LightGCN"
+    implementation = "lightgcn:LightGCN"
+    samples_negatives = True
