@@ -134,7 +134,7 @@ def test_fit_takes_the_graph_of_its_data(small):
     """As for any model: made of sizes, compiled, fitted."""
     model = LightGCN(small.n_users, small.n_items, embedding_dim=8, seed=0)
     with pytest.raises(AttributeError, match="propagation"):
-        model.factors
+        _ = model.factors
     model.compile()
     model.fit(small, epochs=1, batch_size=64, verbose=0)
     P, Q = model.factors

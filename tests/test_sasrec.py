@@ -123,7 +123,10 @@ def test_a_step_is_that_of_the_formula(shop, epsilon):
     model = model_of(shop, epsilon=epsilon, adversarial_weight=0.7)
     values = values_of(model)
     everything = range(len(values))
-    expected, gradient = loss(values, shop), differences(lambda v: loss(v, shop), values, everything)
+    expected, gradient = (
+        loss(values, shop),
+        differences(lambda v: loss(v, shop), values, everything),
+    )
     if epsilon:
         moved = [value.copy() for value in values]
         for n in range(2):

@@ -54,6 +54,16 @@ EXPERIMENTS = {
         "how far rows of factors must move before an item enters many lists",
         "board",
     ),
+    "baselines": Entry(
+        "today.baselines",
+        "LightGCN, SASRec and others beside published accuracies, with learning curves",
+        "today",
+    ),
+    "surfaces": Entry(
+        "today.surfaces",
+        "LightGCN and SASRec attacked at their factors and at the tables before them",
+        "today",
+    ),
     "compare": Entry("compare", "a gate for releases: two trainings of your model, and bounds"),
     "poison": Entry(
         "lowrank.poison", "fake profiles, and recommenders before and after", "poisoned"
@@ -123,8 +133,9 @@ def _of_kind(kind: str) -> tuple[str, ...]:
 PERTURBED = _of_kind("perturbed")
 BOARD = _of_kind("board")
 POISONED = _of_kind("poisoned")
+TODAY = _of_kind("today")
 TRAINING = (*PERTURBED, *BOARD)  # experiments that train BPR-MF and AMF
-MEASURED = (*TRAINING, *POISONED)
+MEASURED = (*TRAINING, *TODAY, *POISONED)
 WITH_DATA = (*MEASURED, "audit", "compare", "split", "detect", "describe")
 WITH_VICTIMS = tuple(
     name for name in POISONED if name not in ("lowrank_figure1", "lowrank_figure2")

@@ -97,6 +97,19 @@ class EpochOptions:
 
 
 @dataclass(frozen=True)
+class TodayOptions:
+    """Which recommenders of today are trained, and for how long."""
+
+    models: tuple[str, ...] = option(
+        ("LightGCN", "LightGCN-APR", "SASRec", "SASRec-APR"),
+        help="BPR-MF, iALS, LightGCN, SASRec, and the last two with -APR (trained adversarially); "
+        "SASRec is left out where there are no timestamps",
+    )
+    lightgcn_epochs: int = option(100, help="epochs of LightGCN and BPR-MF", low=1)
+    sasrec_epochs: int = option(40, help="epochs of SASRec", low=1)
+
+
+@dataclass(frozen=True)
 class SelectionOptions:
     """Which epochs are kept and measured."""
 

@@ -11,6 +11,7 @@ from advrec_tf.cli.experiments import (
     MEASURED,
     PERTURBED,
     POISONED,
+    TODAY,
     TRAINING,
     WITH_DATA,
     WITH_VICTIMS,
@@ -31,6 +32,7 @@ from advrec_tf.cli.options import (
     PoisoningOptions,
     RunOptions,
     SelectionOptions,
+    TodayOptions,
 )
 from advrec_tf.cli.parsing import Flag, flag_of
 from advrec_tf.data.reading import Reading
@@ -159,7 +161,7 @@ SECTIONS = (
             "preset": tuple(EXPERIMENTS),
             "output_dir": _without(tuple(EXPERIMENTS), "describe"),
             "progress": WITH_DATA,
-            "save_every": TRAINING,
+            "save_every": (*TRAINING, *TODAY),
         },
     ),
     Section(
@@ -186,6 +188,7 @@ SECTIONS = (
             "cores": ("characteristics",),
         },
     ),
+    Section(TodayOptions, TODAY),
     Section(BoardOptions, BOARD),
     Section(
         PoisoningOptions,

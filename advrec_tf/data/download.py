@@ -18,8 +18,11 @@ from advrec_tf.files import locked, replacing
 def checksum(path: Path, algorithm: str) -> str:
     """Return the checksum of a file as algorithm:hexdigest.
 
-    algorithm: md5, sha1, sha256, or git for the SHA-1 of a git blob
+    algorithm: md5, sha1, sha256, git for the SHA-1 of a git blob, or pairs for the SHA-256 of what
+    the lines `user item item ...` say, as sorted lines `user,item`
     """
+    if algorithm == "pairs":
+        return f"pairs:{hashlib.sha256(_sorted_pairs(path)).hexdigest()}"
     digest = hashlib.new("sha1" if algorithm == "git" else algorithm)
     if algorithm == "git":
         digest.update(b"blob %d\0" % path.stat().st_size)
@@ -27,6 +30,15 @@ def checksum(path: Path, algorithm: str) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return f"{algorithm}:{digest.hexdigest()}"
+
+
+def _sorted_pairs(path: Path) -> bytes:
+    """Return the pairs of lines `user item item ...`, as lines `user,item` in order of numbers."""
+    pairs = []
+    for line in path.read_bytes().splitlines():
+        ids = [int(word) for word in line.split()]
+        pairs += [(ids[0], item) for item in ids[1:]]
+    return b"".join(b"%d,%d\n" % pair for pair in sorted(pairs))
 
 
 def verify(path: Path, remote: Remote) -> None:

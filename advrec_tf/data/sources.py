@@ -7,13 +7,16 @@ _MSAP = f"{_GITHUB}sisinflab/MSAP/74e73aef5c9d2f6a346f58df5038c93462dcbf8a/data/
 _GOWALLA = (
     f"{_GITHUB}graytowne/revisit_adv_rec/0e50743712810a515e35642d65399541e2553445/data/gowalla/"
 )
+_LIGHTGCN = (
+    f"{_GITHUB}gusye1234/LightGCN-PyTorch/a75bbdb2a1b63ae40c14e2b3af7b925c4c8621af/data/gowalla/"
+)
 _GROUPLENS = "https://files.grouplens.org/datasets/"
 
 
 class Remote(NamedTuple):
     """A public file: its address, and its checksum as algorithm:hexdigest.
 
-    The algorithm is md5, sha1, sha256 or git.
+    The algorithm is md5, sha1, sha256, git or pairs.
     """
 
     url: str
@@ -79,6 +82,22 @@ SOURCES = {
         items=17_632,
         interactions=92_834,
         member="user_artists.dat",
+    ),
+    "gowalla-lightgcn": Source(
+        ("train.txt", "test.txt"),
+        (
+            Remote(
+                _LIGHTGCN + "train.txt",
+                "pairs:e29436e1122dfd14ce923d07c3e036d0c9f7e50ebcae24af8a193480528ad91c",
+            ),
+            Remote(
+                _LIGHTGCN + "test.txt",
+                "pairs:bf55bc344f6e1ad8ff4e0e46f689a94683edcbf8d28c672a28e62a15154aa7ee",
+            ),
+        ),
+        users=29_858,
+        items=40_981,
+        interactions=1_027_370,
     ),
     "gowalla": Source(
         ("train.csv", "test.csv"),

@@ -14,6 +14,7 @@ from advrec_tf.perturbations.gradient import Parts, compiled, full_gradient, gra
 from advrec_tf.perturbations.presets import default_step
 from advrec_tf.perturbations.served import Served, in_xla, pulled_back
 
+
 def normalize_rows(x: tf.Tensor) -> tf.Tensor:
     """Scale each row to unit l2 norm; zero rows stay zero (Pi / ||Pi||, Eq. 4). x: [N, D]"""
     return tf.math.l2_normalize(x, axis=1, epsilon=1e-12)

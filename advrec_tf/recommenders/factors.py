@@ -102,8 +102,7 @@ class FactorModel(keras.Model):
         P, Q = self.served(*(table.value for table in self.tables))
         return tf.reduce_sum(tf.gather(P, users) * tf.gather(Q, items), axis=-1)
 
-    @staticmethod
-    def steps(data: Interactions, batch_size: int) -> int:
+    def steps(self, data: Interactions, batch_size: int) -> int:
         """Return the number of mini-batches in an epoch."""
         raise NotImplementedError
 

@@ -12,7 +12,7 @@ class LightGCNConfig(RecommenderConfig):
 
     learning_rate: float = option(0.005, **LEARNING_RATE)
     batch_size: int = option(8192, help="triples in a mini-batch", low=1)
-    propagation_layers: int = option(3, help="layers of propagation; 0: matrix factorisation", low=0)
+    propagation_layers: int = option(3, help="propagations; 0: matrix factorisation", low=0)
     regularization: float = option(1e-4, help="weight of the squared rows of a triple", low=0)
     epsilon: float = option(0.0, help="relative epsilon of the adversary; 0: none", low=0)
     adversarial_weight: float = option(1.0, help="weight of the adversarial loss", low=0)

@@ -119,11 +119,12 @@ class SASRec(AdversarialModel):
         D, N, seed = self.embedding_dim, self.blocks, 4 * self.seed
         self.place_embedding = self._embedding(self.length, "place_embedding", seed)
         self.item_embedding = self._embedding(self.n_items, "item_embedding", seed + 1)
+        maps = [keras.initializers.RandomNormal(0, D**-0.5, seed + n) for n in (2, 3)]
         self.block_weights = [
             self.add_weight(shape=shape, initializer=initializer, name=name)
             for name, shape, initializer in (
-                ("attention", (N, 4, D, D), keras.initializers.RandomNormal(stddev=D**-0.5, seed=seed + 2)),
-                ("dense", (N, 2, D, D), keras.initializers.RandomNormal(stddev=D**-0.5, seed=seed + 3)),
+                ("attention", (N, 4, D, D), maps[0]),
+                ("dense", (N, 2, D, D), maps[1]),
                 ("biases", (N, 2, D), "zeros"),
                 ("norms", (2 * N + 1, 2, D), _ones_and_zeros),
             )
@@ -132,8 +133,8 @@ class SASRec(AdversarialModel):
     def prepare(self, data: Interactions) -> None:
         """Take the users' histories."""
         rows, last = histories(data, self.length)
-        self.histories = [tf.constant(part) for part in (rows.items, rows.places, rows.numbers)]
-        self.last = tf.constant(last)
+        parts = (rows.items, rows.places, rows.numbers, last)
+        self.histories = tuple(map(tf.constant, parts))
 
     @property
     def tables(self):
@@ -143,13 +144,14 @@ class SASRec(AdversarialModel):
     def served(self, places: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the states of the users' histories, and the item table."""
         weights = Weights(*(weight.value for weight in self.block_weights))
-        return Encoder(weights, *self.histories, self.last)(places, items)
+        return Encoder(weights, *self.histories)(places, items)
 
     def steps(self, data: Interactions, batch_size: int) -> int:
         """Return the number of mini-batches of an epoch, which leave out what does not fill one."""
         return max(1, len(self._rows(data).items) // batch_size)
 
     def _rows(self, data: Interactions) -> Sequences:
+        """Return the training sequences, the same in every epoch."""
         return training_sequences(data, self.length, self.seed)
 
     def batches(self, data: Interactions, batch_size: int, epoch: int) -> Sequences:

@@ -1,0 +1,1 @@
+"""Recommenders of today: their accuracy beside published numbers, and both surfaces attacked."""

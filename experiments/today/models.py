@@ -1,0 +1,142 @@
+"""The recommenders, their configurations and how long they are trained."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from advrec_tf import data as data_package
+from advrec_tf import evaluation, perturbations
+from advrec_tf.data import Interactions, sequences
+from advrec_tf.errors import UserError
+from advrec_tf.execution.jobs import Stages, Task
+from advrec_tf.execution.runner import Running, list_length
+from advrec_tf.recommenders import (
+    LightGCNConfig,
+    RecommenderConfig,
+    SASRecConfig,
+    WRMFConfig,
+    model_folder,
+)
+
+RELATIVE = 0.1  # epsilon of adversarial training, about AMF's on ML-1M
+# Chosen on held-out training interactions of gowalla-lightgcn and ML-1M.
+CONFIGS: dict[str, RecommenderConfig] = {
+    "BPR-MF": LightGCNConfig(propagation_layers=0),
+    "iALS": WRMFConfig(256, solver="als", regularization=30.0, weight=20.0),
+    "LightGCN": LightGCNConfig(),
+    "LightGCN-APR": LightGCNConfig(epsilon=RELATIVE),
+    "SASRec": SASRecConfig(),
+    "SASRec-APR": SASRecConfig(epsilon=RELATIVE),
+}
+SWEEPS = 15  # of iALS
+CURVE = (0.1, 0.25, 0.5, 1.0)  # shares of the epochs whose weights are measured
+
+
+@dataclass(frozen=True)
+class Training:
+    """One model with one seed on one data set."""
+
+    name: str
+    config: RecommenderConfig
+    epochs: int
+    seed: int
+    data: Interactions
+    models_dir: Path
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of its weights."""
+        return model_folder(self.models_dir, self.data, self.config, self.seed)
+
+    @property
+    def measured_epochs(self) -> list[int]:
+        """Return the epochs of the learning curve, the last one included."""
+        return sorted({max(1, round(share * self.epochs)) for share in CURVE})
+
+    def task(self, running: Running) -> Task:
+        """Return its training, which goes on where an earlier run stopped."""
+        arguments = {
+            "data": self.data,
+            "config": self.config,
+            "seed": self.seed,
+            "models_dir": self.models_dir,
+            "epochs": self.epochs,
+            "keep_epochs": tuple(self.measured_epochs),
+            "save_every": running.save_every or 10,
+            "progress": running.progress,
+        }
+        return Task("advrec_tf.recommenders.trainer:train", arguments)
+
+
+@dataclass(frozen=True)
+class TodaySpec:
+    """The models of one data set, and what their factors depend on."""
+
+    data: Interactions
+    trainings: list[Training]
+    k: int
+
+    published = False  # the papers have none of these models
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the results depend on, as plain values."""
+        models = {
+            training.name: {**training.config.identity, "epochs": training.epochs}
+            for training in self.trainings
+        }
+        versions = {
+            "perturbations": perturbations.VERSION,
+            "evaluation": evaluation.VERSION,
+            "sampling": data_package.sampling.VERSION,
+            "sequences": sequences.VERSION,
+        }
+        fingerprint = self.data.times_fingerprint
+        return {"models": models, "k": self.k, "versions": versions, "data": fingerprint}
+
+
+def epochs_of(config: RecommenderConfig, values: dict[str, Any]) -> int:
+    """Return for how many epochs flags train a model."""
+    if isinstance(config, WRMFConfig):
+        return SWEEPS
+    return values["sasrec_epochs" if config.reads_times else "lightgcn_epochs"]
+
+
+def trainings(
+    values: dict[str, Any], data: Interactions, output_dir: Path, names: Sequence[str]
+) -> list[Training]:
+    """Return the trainings of models on data, with all seeds.
+
+    Models of sequences are left out where the data have no times.
+    Raises UserError for other names, and where no model is left.
+    """
+    if unknown := [name for name in names if name not in CONFIGS]:
+        raise UserError(f"--models must be of {', '.join(CONFIGS)}, not {unknown[0]!r}")
+    made = []
+    for name in names:
+        config = CONFIGS[name]
+        if config.reads_times and data.train_timestamps is None:
+            continue
+        epochs, models_dir = epochs_of(config, values), output_dir / "models"
+        made += [Training(name, config, epochs, seed, data, models_dir) for seed in values["seed"]]
+    if not made:
+        raise UserError(f"{data.name} has no timestamps, which {', '.join(names)} need")
+    return made
+
+
+def specs(
+    values: dict[str, Any], datasets: list[Interactions], output_dir: Path
+) -> list[TodaySpec]:
+    """Return the spec of each data set. Raises UserError as `trainings`."""
+    return [
+        TodaySpec(
+            data, trainings(values, data, output_dir, values["models"]), list_length(values, data)
+        )
+        for data in datasets
+    ]
+
+
+def train(spec: TodaySpec, running: Running) -> Stages:
+    """Train all models."""
+    yield [training.task(running) for training in spec.trainings]

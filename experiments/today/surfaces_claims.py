@@ -1,0 +1,121 @@
+"""The questions of docs/today.md about the two surfaces, as claims over training seeds."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from advrec_tf.evaluation.verdicts import Claim, Relation, Replication
+from advrec_tf.leaderboard.surfaces import PARAMETERS, SERVED
+from advrec_tf.perturbations.ensemble import NOISE
+from advrec_tf.reporting.verdict_table import Case, estimate, percent
+
+AT = 0.05  # epsilon of all claims but the one about MostPopular, which takes the largest
+ADVERSARIAL = {"LightGCN": "LightGCN-APR", "SASRec": "SASRec-APR"}
+POPULAR = "MostPopular"
+_claim = partial(Claim, replication=Replication.TRAINING)
+
+
+def clean(rows: pd.DataFrame, model: str) -> pd.Series:
+    """Return the nDCG of each seed without an attack."""
+    part = rows[(rows["model"] == model) & (rows["epsilon"] == 0) & (rows["surface"] == SERVED)]
+    return part.set_index("seed")["nDCG"]
+
+
+def under(rows: pd.DataFrame, model: str, surface: str, attack: str, epsilon: float) -> pd.Series:
+    """Return the nDCG of each seed under an attack that knows the training pairs."""
+    part = rows[(rows["model"] == model) & (rows["surface"] == surface)]
+    part = part[(part["threat_model"] == "train") & (part["attack"] == attack)]
+    return part[np.isclose(part["epsilon"], epsilon)].set_index("seed")["nDCG"]
+
+
+def worst(
+    rows: pd.DataFrame,
+    model: str,
+    surface: str,
+    threat_model: str,
+    epsilon: float,
+    value: str = "nDCG",
+) -> pd.Series:
+    """Return a value of each seed under the attack of a threat model that leaves least nDCG.
+
+    Doing nothing and smaller epsilons are attacks too.
+    """
+    part = rows[(rows["model"] == model) & (rows["surface"] == surface)]
+    known = (part["threat_model"] == threat_model) & (part["attack"] != NOISE)
+    part = part[(part["epsilon"] == 0) | (known & (part["epsilon"] <= epsilon * (1 + 1e-9)))]
+    least = part.loc[part.groupby("seed")["nDCG"].idxmin()]
+    return least.set_index("seed")[value]
+
+
+def cases(rows: pd.DataFrame) -> list[Case]:
+    """Return the claims on one data set."""
+    models = [name for name in ADVERSARIAL if name in set(rows["model"])]
+    made: list[Case] = []
+    for model in models:
+        for surface in (SERVED, PARAMETERS):
+            made += _of_surface(rows, model, surface)
+        made.append(_propagation(rows, model))
+    return made
+
+
+def _of_surface(rows: pd.DataFrame, model: str, surface: str) -> Sequence[Case]:
+    """Return whether Table 1's findings carry over to one surface of a model."""
+    about = partial(_claim, f"{model}, {surface}")
+    single, multi = (under(rows, model, surface, attack, AT) for attack in ("fgsm", "bim"))
+    largest = rows["epsilon"].max()
+    destroyed = under(rows, model, surface, "bim", largest)
+    made = [
+        (
+            about(
+                "Many steps do more harm than one",
+                f"nDCG under BIM, epsilon {AT:g}",
+                Relation.LESS_THAN_OTHER,
+                other="nDCG under FGSM",
+            ),
+            [estimate("", multi, single)],
+        ),
+        (
+            about(
+                "Many steps leave less than MostPopular has",
+                f"nDCG under BIM, epsilon {largest:g}",
+                Relation.LESS_THAN_OTHER,
+                other="nDCG of MostPopular",
+            ),
+            [estimate("", destroyed, _popular(rows, destroyed))],
+        ),
+    ]
+    defended = ADVERSARIAL[model]
+    if defended in set(rows["model"]):
+        for threat_model in ("train", "test"):
+            parts = [worst(rows, name, surface, threat_model, AT) for name in (defended, model)]
+            claim = about(
+                "Adversarial training helps",
+                f"nDCG of {defended} under the worst attack of {threat_model}, epsilon {AT:g}",
+                Relation.GREATER_THAN_OTHER,
+                other=f"that of {model}",
+            )
+            made.append((claim, [estimate("", *parts)]))
+    return made
+
+
+def _popular(rows: pd.DataFrame, like: pd.Series) -> pd.Series:
+    """Return MostPopular's nDCG for the seeds of another series."""
+    values = rows.loc[rows["model"] == POPULAR, "nDCG"]
+    return pd.Series(values.iloc[0] if len(values) else np.nan, like.index)
+
+
+def _propagation(rows: pd.DataFrame, model: str) -> Case:
+    """Return whether the map before the factors amplifies: more harm per relative epsilon."""
+    total = clean(rows, model)
+    left = [percent(worst(rows, model, s, "test", AT), total) for s in (PARAMETERS, SERVED)]
+    claim = _claim(
+        f"{model}, both",
+        "The map from the tables to the factors amplifies a perturbation",
+        f"share of nDCG left at the tables, test, epsilon {AT:g}",
+        Relation.LESS_THAN_OTHER,
+        other="that at the factors",
+        unit="%",
+    )
+    return claim, [estimate("", *left)]
