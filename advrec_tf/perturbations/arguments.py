@@ -1,7 +1,7 @@
 """What attacks take and return, and checks of it. This module needs no TensorFlow."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,18 @@ class Perturbation(NamedTuple):
 
     user: np.ndarray
     item: np.ndarray
+
+
+class FactorMap(Protocol):
+    """The map from parameter tables to factors, in NumPy: `ServedMap`."""
+
+    def __call__(self, user: np.ndarray, item: np.ndarray) -> Tables:
+        """Return P and Q of the tables."""
+        ...
+
+    def slopes(self, gradient: Callable, user: np.ndarray, item: np.ndarray) -> Tables:
+        """Return the gradient in both tables of a loss of the factors."""
+        ...
 
 
 class Budget(NamedTuple):

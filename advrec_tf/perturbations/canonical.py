@@ -5,15 +5,18 @@ when a user's row is multiplied by a positive number. An epsilon in numbers of t
 its meaning under each of them.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from advrec_tf.errors import UserError
-from advrec_tf.perturbations.arguments import Perturbation, Tables, checked_factors, checked_table
-
-if TYPE_CHECKING:  # TensorFlow takes seconds to import
-    from advrec_tf.perturbations.served import ServedMap
+from advrec_tf.perturbations.arguments import (
+    FactorMap,
+    Perturbation,
+    Tables,
+    checked_factors,
+    checked_table,
+)
 
 UNITS = ("absolute", "relative", "row")
 # In largest numbers of a column: more than double precision leaves open, and close to the last
@@ -124,7 +127,7 @@ class NormalizedFactors(NamedTuple):
     units: Tables
     to_tables: Tables | None = None  # [r, D] each
     user_scale: np.ndarray = np.ones((1, 1))  # by which users' rows were divided
-    served: "ServedMap | None" = None
+    served: FactorMap | None = None
 
     @property
     def zeros(self) -> Perturbation:

@@ -6,7 +6,6 @@ It is built in the manner of AutoAttack (Croce and Hein 2020).
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +14,6 @@ from advrec_tf.data import Interactions, Triples, sample_triples
 from advrec_tf.perturbations import Budget, NormalizedFactors, Perturbation
 from advrec_tf.perturbations.canonical import parameter_tables
 from advrec_tf.perturbations.losses import Schedule, SmoothDCG, Softmax, anneal, frank_wolfe
-
-if TYPE_CHECKING:  # TensorFlow takes seconds to import
-    from advrec_tf.perturbations.served import Served
 
 BIM_STEPS = 25  # with the papers' step size
 SOFTMAX_STEPS, SOFTMAX_MOMENTUM = 10, 0.5
@@ -43,7 +39,7 @@ class Problem:
     seed: int = 0
     k: int = 10
     unit: str = "relative"
-    served: "Served | None" = None
+    served: Callable | None = None
 
     @cached_property
     def triples(self) -> Triples:
