@@ -105,7 +105,7 @@ class TodayOptions:
         help="BPR-MF, iALS, LightGCN, SASRec, and the last two with -APR (trained adversarially); "
         "SASRec is left out where there are no timestamps",
     )
-    lightgcn_epochs: int = option(100, help="epochs of LightGCN and BPR-MF", low=1)
+    lightgcn_epochs: int = option(150, help="epochs of LightGCN and BPR-MF", low=1)
     sasrec_epochs: int = option(40, help="epochs of SASRec", low=1)
 
 

@@ -8,10 +8,13 @@ from advrec_tf.recommenders.config import LEARNING_RATE, RecommenderConfig
 
 @dataclass(frozen=True)
 class LightGCNConfig(RecommenderConfig):
-    """LightGCN with Adam, in larger mini-batches than the paper's 2048 triples."""
+    """LightGCN with Adam, in larger mini-batches and steps than the paper's 2048 and 0.001.
 
-    learning_rate: float = option(0.005, **LEARNING_RATE)
-    batch_size: int = option(8192, help="triples in a mini-batch", low=1)
+    The propagation is most of the work of a mini-batch, whatever its size.
+    """
+
+    learning_rate: float = option(0.05, **LEARNING_RATE)
+    batch_size: int = option(32768, help="triples in a mini-batch", low=1)
     propagation_layers: int = option(3, help="propagations; 0: matrix factorisation", low=0)
     regularization: float = option(1e-4, help="weight of the squared rows of a triple", low=0)
     epsilon: float = option(0.0, help="relative epsilon of the adversary; 0: none", low=0)
