@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.linalg import svds
 
+from advrec_tf.cli.options import TodayOptions
 from advrec_tf.defenses.measuring import train_or_load
 from advrec_tf.execution.jobs import Task
 from advrec_tf.leaderboard.entries import Entry
@@ -20,6 +21,7 @@ from advrec_tf.recommenders.baselines import MostPopular
 from advrec_tf.recommenders.continuing import continued
 
 from .multistep.trainings import TrainingSpec
+from .today import models
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -130,6 +132,29 @@ class MaximumMargin(LastEpoch):
         """Return a configuration that has at most the rank of BPR-MF."""
         config = MarginMFConfig(min(training.bprmf.embedding_dim, MarginMFConfig.embedding_dim))
         return config, config.epochs
+
+
+@dataclass(frozen=True)
+class OfToday(BoardModel):
+    """LightGCN or SASRec, trained as for `--experiment=baselines`."""
+
+    name: str
+
+    quick = False
+
+    def _training(self, training: TrainingSpec, source: Entry) -> models.Training:
+        """Return the training with the default number of epochs."""
+        where = training.data, source.seed, training.output_dir
+        return models.training(self.name, *where, vars(TodayOptions()))
+
+    def tasks(self, training: TrainingSpec, source: Entry) -> list[Task]:
+        """Return its training."""
+        return [self._training(training, source).task()]
+
+    def factors(self, training: TrainingSpec, source: Entry) -> Pair:
+        """Return the factors that it serves after the last epoch."""
+        made = self._training(training, source)
+        return made.trained.model(made.epochs).factors
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ ALSO_UNBOUND |= {"lowrank_figure6": WRMF}  # of recommenders that these experime
 BOUND = (
     *("table1", "budget", "low_rank_against_perturbations", "robustness"),
     *("poison", "lowrank_table1", "lowrank_table3", "lowrank_recsys19", "lowrank_figure6"),
+    "baselines",
 )
 # Flags that the papers say nothing about, or give several values of.
 FREE = OF_MACHINE | {"preset", "dataset", "columns", "seed", "split_seed", "k", "epochs"}
@@ -49,6 +50,7 @@ TEXTS = {
     "patches": ["20x5"],
     "target_group": ["lower_torso"],
     "victim": "wrmf_norm",
+    "models": ["LightGCN"],
 }
 
 

@@ -10,6 +10,7 @@ RECOMMENDERS = {
     "pmf": "advrec_tf.recommenders.pmf_config:PMFConfig",
     "wrmf_fit": "advrec_tf.recommenders.adversarial_wrmf_config:FitWRMFConfig",
     "wrmf_norm": "advrec_tf.recommenders.adversarial_wrmf_config:NormWRMFConfig",
+    "lightgcn": "advrec_tf.recommenders.lightgcn_config:LightGCNConfig",
     "ensemble": "advrec_tf.recommenders.ensemble_config:EnsembleConfig",
 }
 

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from advrec_tf.evaluation import mean_interval
 from advrec_tf.execution.results import Job, Layout
 from advrec_tf.execution.runner import Experiment
-from advrec_tf.leaderboard.trained import Trained
 from advrec_tf.reporting import page, read_results
 from advrec_tf.reporting.vocabulary import color_of, markdown, number
 
@@ -25,8 +24,8 @@ def jobs(spec: TodaySpec) -> list[Job]:
     for training in spec.trainings:
         shared = {"dataset": spec.data.name, "model": training.name, "seed": training.seed}
         points = [{**shared, "epoch": n, "k": spec.k} for n in training.measured_epochs]
-        trained = Trained(training.folder, training.config, training.seed, spec.data)
-        made.append(Job("advrec_tf.leaderboard.trained:accuracy", points, {"trained": trained}))
+        arguments = {"trained": training.trained}
+        made.append(Job("advrec_tf.leaderboard.trained:accuracy", points, arguments))
     return made
 
 

@@ -11,6 +11,7 @@ from advrec_tf.data import Interactions, sequences
 from advrec_tf.errors import UserError
 from advrec_tf.execution.jobs import Stages, Task
 from advrec_tf.execution.runner import Running, list_length
+from advrec_tf.leaderboard.trained import Trained
 from advrec_tf.recommenders import (
     LightGCNConfig,
     RecommenderConfig,
@@ -55,7 +56,12 @@ class Training:
         """Return the epochs of the learning curve, the last one included."""
         return sorted({max(1, round(share * self.epochs)) for share in CURVE})
 
-    def task(self, running: Running) -> Task:
+    @property
+    def trained(self) -> Trained:
+        """Return where its weights are."""
+        return Trained(self.folder, self.config, self.seed, self.data)
+
+    def task(self, save_every: int = 10, progress: bool = True) -> Task:
         """Return its training, which goes on where an earlier run stopped."""
         arguments = {
             "data": self.data,
@@ -64,8 +70,8 @@ class Training:
             "models_dir": self.models_dir,
             "epochs": self.epochs,
             "keep_epochs": tuple(self.measured_epochs),
-            "save_every": running.save_every or 10,
-            "progress": running.progress,
+            "save_every": save_every,
+            "progress": progress,
         }
         return Task("advrec_tf.recommenders.trainer:train", arguments)
 
@@ -97,18 +103,21 @@ class TodaySpec:
         return {"models": models, "k": self.k, "versions": versions, "data": fingerprint}
 
 
-def epochs_of(config: RecommenderConfig, values: dict[str, Any]) -> int:
-    """Return for how many epochs flags train a model."""
-    if isinstance(config, WRMFConfig):
-        return SWEEPS
-    return values["sasrec_epochs" if config.reads_times else "lightgcn_epochs"]
-
-
 def _fitted(config: RecommenderConfig, data: Interactions) -> RecommenderConfig:
     """Return a configuration whose epoch has BATCHES mini-batches, if it is one of triples."""
     if not isinstance(config, LightGCNConfig):
         return config
     return replace(config, batch_size=max(1, len(data.train_users) // BATCHES))
+
+
+def training(
+    name: str, data: Interactions, seed: int, output_dir: Path, epochs: dict[str, Any]
+) -> Training:
+    """Return the training of one of CONFIGS.  epochs: the values of TodayOptions"""
+    config, count = _fitted(CONFIGS[name], data), SWEEPS
+    if not isinstance(config, WRMFConfig):
+        count = epochs["sasrec_epochs" if config.reads_times else "lightgcn_epochs"]
+    return Training(name, config, count, seed, data, output_dir / "models")
 
 
 def trainings(
@@ -123,11 +132,9 @@ def trainings(
         raise UserError(f"--models must be of {', '.join(CONFIGS)}, not {unknown[0]!r}")
     made = []
     for name in names:
-        config = _fitted(CONFIGS[name], data)
-        if config.reads_times and data.train_timestamps is None:
+        if CONFIGS[name].reads_times and data.train_timestamps is None:
             continue
-        epochs, models_dir = epochs_of(config, values), output_dir / "models"
-        made += [Training(name, config, epochs, seed, data, models_dir) for seed in values["seed"]]
+        made += [training(name, data, seed, output_dir, values) for seed in values["seed"]]
     if not made:
         raise UserError(f"{data.name} has no timestamps, which {', '.join(names)} need")
     return made
@@ -147,4 +154,4 @@ def specs(
 
 def train(spec: TodaySpec, running: Running) -> Stages:
     """Train all models."""
-    yield [training.task(running) for training in spec.trainings]
+    yield [training.task(running.save_every, running.progress) for training in spec.trainings]

@@ -5,7 +5,6 @@ from pathlib import Path
 from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Experiment
 from advrec_tf.leaderboard import surfaces
-from advrec_tf.leaderboard.trained import Trained
 from advrec_tf.reporting import page, read_results
 
 from . import surfaces_page
@@ -16,8 +15,7 @@ def jobs(spec: TodaySpec) -> list[Job]:
     """Return the jobs of every training, on both surfaces."""
     made = []
     for training in spec.trainings:
-        trained = Trained(training.folder, training.config, training.seed, spec.data)
-        made += surfaces.jobs(training.name, training.epochs, trained, spec.k)
+        made += surfaces.jobs(training.name, training.epochs, training.trained, spec.k)
     return [*made, surfaces.popular_job(spec.data, spec.k)]
 
 

@@ -1,0 +1,141 @@
+"""The experiments on recommenders of today: from flags to pages, and their claims."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from advrec_tf.evaluation.verdicts import Relation
+from advrec_tf.leaderboard import surfaces
+from experiments.today import baselines, published, surfaces_claims, surfaces_page
+
+from running import advrec
+
+TINY = ("--preset=quick", "--seed=0", "--lightgcn_epochs=2", "--sasrec_epochs=1", "--workers=1")
+
+
+def test_baselines_are_measured_over_their_epochs(tmp_path):
+    flags = "--experiment=baselines", "--models=iALS,LightGCN,SASRec", f"--output_dir={tmp_path}"
+    result = advrec(*flags, *TINY)
+    assert result.status == 0 and "most accurate" in result.out, result.err
+    rows = pd.read_csv(tmp_path / "baselines" / "synthetic" / "results.csv")
+    assert rows.groupby("model")["epoch"].max().to_dict() == {
+        "LightGCN": 2,
+        "SASRec": 1,
+        "iALS": 15,
+    }
+    assert set(rows[rows["model"] == "iALS"]["epoch"]) == {2, 4, 8, 15}
+    assert advrec(*flags, *TINY).status == 0  # from what is stored
+
+
+def test_models_of_sequences_are_left_out_without_times(tmp_path):
+    table = tmp_path / "clicks.csv"
+    rng = np.random.default_rng(0)
+    pairs = pd.DataFrame({"user": np.repeat(np.arange(30), 6), "item": rng.integers(0, 20, 180)})
+    pairs.drop_duplicates().to_csv(table, index=False)
+    flags = "--experiment=baselines", f"--dataset={table}", f"--output_dir={tmp_path}"
+    result = advrec(*flags, *TINY, "--models=LightGCN,SASRec")
+    assert result.status == 0, result.err
+    rows = pd.read_csv(tmp_path / "baselines" / "clicks" / "results.csv")
+    assert set(rows["model"]) == {"LightGCN"}
+    alone = advrec(*flags, *TINY, "--models=SASRec")
+    assert alone.status == 1 and "clicks has no timestamps, which SASRec need" in alone.err
+
+
+def test_an_unknown_model_is_told(tmp_path):
+    result = advrec("--experiment=surfaces", "--models=GRU4Rec", f"--output_dir={tmp_path}", *TINY)
+    assert result.status == 1 and "--models must be of BPR-MF, iALS, LightGCN" in result.err
+
+
+def test_both_surfaces_are_attacked_and_judged(tmp_path):
+    flags = "--experiment=surfaces", "--models=LightGCN,LightGCN-APR", f"--output_dir={tmp_path}"
+    result = advrec(*flags, *TINY)
+    assert result.status == 0 and "at its factors" in result.out, result.err
+    folder = tmp_path / "surfaces" / "synthetic"
+    rows = pd.read_csv(folder / "results.csv")
+    assert set(rows["surface"]) == {"served", "parameters"} and (folder / "surfaces.png").exists()
+    text = (folder / "report.md").read_text()
+    assert "Equal epsilons are other acts" in text and "## Claims" in text
+
+
+def made_up(values):
+    """Rows of one model: values by (surface, threat model, attack, epsilon) for each of 3 seeds."""
+    rows = []
+    for (surface, threat_model, attack, epsilon), ndcg in values.items():
+        for seed in range(3):
+            key = {"dataset": "d", "model": "LightGCN", "seed": seed, "epoch": 1, "k": 10}
+            key |= {"surface": surface, "threat_model": threat_model}
+            quarters = dict.fromkeys(surfaces.QUARTERS, ndcg)
+            row = {"epsilon": epsilon, "attack": attack, "nDCG": ndcg + seed / 1000}
+            rows.append(key | row | {"HR": 0.1, "ICov": 5} | quarters)
+    popular = rows[0] | {"model": "MostPopular", "epsilon": 0.0, "nDCG": 0.05}
+    return pd.DataFrame([*rows, popular]).reindex(columns=surfaces.LAYOUT.columns)
+
+
+@pytest.fixture
+def rows():
+    values = {}
+    for surface, times in (("served", 1.0), ("parameters", 0.5)):
+        values[surface, "", "", 0.0] = 0.2
+        for epsilon, left in ((0.05, 0.1), (0.1, 0.08)):
+            for attack, part in (("fgsm", 0.15), ("bim", left * times), ("pgd", 0.12)):
+                values[surface, "train", attack, epsilon] = part
+            values[surface, "train", "noise", epsilon] = 0.01
+            values[surface, "test", "smooth DCG", epsilon] = left * times
+    return made_up(values)
+
+
+def test_the_worst_attack_is_none_of_noise(rows):
+    worst = surfaces_claims.worst(rows, "LightGCN", "served", "train", 0.05)
+    np.testing.assert_allclose(worst, [0.1, 0.101, 0.102])
+    smaller = surfaces_claims.worst(rows, "LightGCN", "served", "test", 0.01)
+    np.testing.assert_allclose(smaller, [0.2, 0.201, 0.202])  # nothing was measured so far
+
+
+def test_claims_compare_what_they_say(rows):
+    found = {
+        (claim.section, claim.sentence): (claim.relation, part.mean)
+        for claim, (part,) in surfaces_claims.cases(rows)
+    }
+    assert len(found) == 5  # without a model that was trained adversarially
+    less = Relation.LESS_THAN_OTHER
+    steps = "Many steps do more harm than one"
+    assert found["LightGCN, served", steps] == (less, pytest.approx(-0.05))
+    assert found["LightGCN, parameters", steps] == (less, pytest.approx(-0.1))
+    popular = "Many steps leave less than MostPopular has"
+    assert found["LightGCN, served", popular] == (less, pytest.approx(0.031))
+    relation, difference = found[
+        "LightGCN, both", "The map from the tables to the factors amplifies a perturbation"
+    ]
+    assert relation is less and difference == pytest.approx(-25, abs=0.2)
+
+
+def test_the_page_says_what_is_left(rows):
+    said = surfaces_page.answer(rows)
+    assert "at its factors 50% (training pairs) and 50% (held-out items)" in said
+    assert "at its tables 75% (training pairs) and 75% (held-out items)" in said
+    text = surfaces_page.report(rows, "d")
+    assert "| LightGCN | 3 | 0.2010 | 0.1510 | 0.1010 | 0.1210 | 0.1010 |" in text
+    assert "| LightGCN | parameters | activity | 25% | 25% | 25% | 25% |" in text
+
+
+def test_a_measured_accuracy_stands_beside_the_published_one_of_the_same_k():
+    assert published.beside("gowalla-lightgcn", "LightGCN", 20).nDCG == 0.1547
+    assert published.beside("gowalla-lightgcn", "LightGCN", 10) is None
+    assert published.beside("gowalla-lightgcn", "iALS", 20).model == "EASE"
+    frame = pd.DataFrame(
+        {
+            "dataset": "gowalla-lightgcn",
+            "model": ["LightGCN"] * 4,
+            "seed": [0, 0, 1, 2],
+            "epoch": [1, 2, 2, 2],
+            "k": 20,
+            "RE": 0.18,
+            "nDCG": [0.9, 0.16, 0.15, 0.14],
+            "ICov": 9,
+        }
+    )
+    (row,) = baselines.comparison(frame, "gowalla-lightgcn").itertuples()
+    assert row.nDCG == pytest.approx(0.15) and row.published_RE == 0.1820
+    assert row.difference == pytest.approx(0.15 / 0.1547 - 1)
+    said = baselines.answer(frame, "gowalla-lightgcn")
+    assert said == "LightGCN has nDCG 0.1500, 3.0% below published 0.1547."
