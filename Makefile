@@ -16,10 +16,11 @@ ADVREC = .venv/bin/python -m experiments.main --preset=$(PRESET) $(if $(DATASETS
 RUN = $(ADVREC) --output_dir=$(OUTPUT) $(if $(SEEDS),--seed=$(SEEDS)) $(FLAGS)
 
 NOTEBOOKS = table1 iterations budget characteristics lowrank_table3 lowrank_figure2 lowrank_table2 lowrank_figure5
+TODAY = LightGCN,LightGCN-APR,LightGCN:normalised,LightGCN:32:normalised,SASRec,SASRec-APR
 LOWRANK = table1 table2 table3 figure1 figure2 figure3 figure4 figure5 figure6 controls recsys19 adaptive younger
 
 .PHONY: help install docs package reproduce-table1 reproduce-figure1 reproduce-figure2 reproduce-figure3 poison-gowalla poison-ml100k reproduce-lowrank \
-	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate robustness defend stability promotion convergence verdict claims describe notebooks publish test coverage test-clusters test-libraries lint bench clean
+	$(LOWRANK:%=reproduce-lowrank-%) low-rank-against-perturbations lowrank-estimate robustness defend stability promotion reproduce-today convergence verdict claims describe notebooks publish test coverage test-clusters test-libraries lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## list all targets
@@ -106,6 +107,13 @@ stability: .venv/faiss ## what storage, another training, new data and fake user
 
 promotion: .venv/installed ## how far rows of factors must move before an item enters many lists
 	$(RUN) --experiment=promotion
+
+reproduce-today: .venv/faiss ## LightGCN and SASRec: beside published accuracies, attacked in two places, ranked, stored, poisoned
+	$(RUN) --experiment=baselines
+	$(RUN) --experiment=surfaces
+	$(RUN) --experiment=robustness --entries=$(TODAY),BPR-MF,iALS-64,iALS-64:32:normalised,SVD-16:normalised,MostPopular
+	$(RUN) --experiment=stability --entries=$(TODAY),iALS-64,MostPopular
+	$(RUN) --experiment=poison --attack=bandwagon,recsys20 --victim=lightgcn $(if $(DATASETS),,--dataset=$(if $(filter quick,$(PRESET)),synthetic,ml-100k))
 
 convergence: .venv/installed ## whether the leaderboard's attack has converged: ten times the steps, ten restarts
 	$(RUN) --experiment=convergence

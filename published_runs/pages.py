@@ -9,6 +9,7 @@ from advrec_tf.reporting import verdict_table
 from advrec_tf.reporting.vocabulary import cell
 from experiments.multistep import paper
 from experiments.multistep.labels import MODELS
+from experiments.today import baselines, surfaces_page
 from published_runs import findings, measured
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -40,6 +41,8 @@ def environment(rows: measured.Published) -> Environment:
         "folders": rows.folders,
         "promotion_page": promotion_page,
         "stability_page": stability_page,
+        "baselines": baselines,
+        "surfaces_page": surfaces_page,
         "verdict_table": verdict_table,
     }
     for name in ("estimate", "fixed", "percent"):

@@ -49,6 +49,7 @@ PAPERS = {
     "multi_step": ("table1", "iterations", "budget", "characteristics"),
     "lowrank": ("lowrank_[!f]*", "lowrank_figure[2-6]", "poison"),
     "scale_free": ("robustness", "convergence", "stability", "promotion"),
+    "today": ("baselines", "surfaces"),
 }
 # iterations.png has what the paper shows. losses.csv and readings.csv can be made from the rows.
 NOT_SHIPPED = (

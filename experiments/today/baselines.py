@@ -78,6 +78,15 @@ def report(folders: list[Path]) -> None:
 
 def text(rows: pd.DataFrame, dataset: str) -> str:
     """Return report.md without the answer."""
+    return (
+        f"# How accurate the recommenders are on {dataset}\n\n"
+        "All items that a user does not know are ranked. Each model is measured after its last "
+        "epoch, which no test item chose.\n\n" + table(rows, dataset)
+    )
+
+
+def table(rows: pd.DataFrame, dataset: str) -> str:
+    """Return measured beside published accuracies, a row a model."""
     k, lines = int(rows["k"].iloc[0]), []
     for row in comparison(rows, dataset).itertuples():
         interval = f"[{number(row.low)}, {number(row.high)}]" if row.low == row.low else ""
@@ -94,11 +103,7 @@ def text(rows: pd.DataFrame, dataset: str) -> str:
         *("model", "seeds", f"RE@{k}", f"nDCG@{k}", "95% interval over seeds"),
         *("published", f"its RE@{k}", f"its nDCG@{k}", "difference of nDCG"),
     ]
-    return (
-        f"# How accurate the recommenders are on {dataset}\n\n"
-        "All items that a user does not know are ranked. Each model is measured after its last "
-        "epoch, which no test item chose.\n\n" + markdown(header, lines)
-    )
+    return markdown(header, lines)
 
 
 def figure(rows: pd.DataFrame) -> Figure:

@@ -42,11 +42,6 @@ def answer(rows: pd.DataFrame) -> str:
 
 def report(rows: pd.DataFrame, dataset: str) -> str:
     """Return report.md without the answer."""
-    verdicts = judge(cases(rows))
-    claims = [
-        [v.claim.section, v.claim.sentence, v.claim.check, measured(v), stated(v)] for v in verdicts
-    ]
-    header = ["model, surface", "claim", "relation", "measured", "verdict"]
     return "\n".join(
         [
             f"# Attacks on the factors of {dataset}, and on the tables before them\n",
@@ -54,9 +49,19 @@ def report(rows: pd.DataFrame, dataset: str) -> str:
             *(_attacks(rows, surface) for surface in PLACES),
             _by_degree(rows),
             "## Claims\n\np is corrected over all claims of this page (Holm).\n",
-            markdown(header, claims),
+            claims(rows),
         ]
     )
+
+
+def claims(rows: pd.DataFrame) -> str:
+    """Return the verdicts on the claims of one data set."""
+    lines = [
+        [v.claim.section, v.claim.sentence, v.claim.check, measured(v), stated(v)]
+        for v in judge(cases(rows))
+    ]
+    header = ["model, surface", "claim", "relation", "measured", "verdict"]
+    return markdown(header, lines)
 
 
 def _attacks(rows: pd.DataFrame, surface: str) -> str:
