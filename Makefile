@@ -17,6 +17,7 @@ RUN = $(ADVREC) --output_dir=$(OUTPUT) $(if $(SEEDS),--seed=$(SEEDS)) $(FLAGS)
 
 NOTEBOOKS = table1 iterations budget characteristics lowrank_table3 lowrank_figure2 lowrank_table2 lowrank_figure5
 TODAY = LightGCN,LightGCN-APR,LightGCN:normalised,LightGCN:32:normalised,SASRec,SASRec-APR
+SURFACES = LightGCN,LightGCN-APR,SASRec,SASRec-APR,BPR-MF,iALS,LightGCN:normalised,LightGCN:32:normalised,iALS:64:normalised
 LOWRANK = table1 table2 table3 figure1 figure2 figure3 figure4 figure5 figure6 controls recsys19 adaptive younger
 
 .PHONY: help install docs package reproduce-table1 reproduce-figure1 reproduce-figure2 reproduce-figure3 poison-gowalla poison-ml100k reproduce-lowrank \
@@ -110,7 +111,7 @@ promotion: .venv/installed ## how far rows of factors must move before an item e
 
 reproduce-today: .venv/faiss ## LightGCN and SASRec: beside published accuracies, attacked in two places, ranked, stored, poisoned
 	$(RUN) --experiment=baselines
-	$(RUN) --experiment=surfaces
+	$(RUN) --experiment=surfaces --models=$(SURFACES)
 	$(RUN) --experiment=robustness --entries=$(TODAY),BPR-MF,iALS-64,iALS-64:32:normalised,SVD-16:normalised,MostPopular
 	$(RUN) --experiment=stability --entries=$(TODAY),iALS-64,MostPopular
 	$(RUN) --experiment=poison --attack=bandwagon,recsys20 --victim=lightgcn $(if $(DATASETS),,--dataset=$(if $(filter quick,$(PRESET)),synthetic,ml-100k))

@@ -7,11 +7,12 @@ import pytest
 
 from advrec_tf import evaluation
 from advrec_tf.leaderboard import surfaces
+from advrec_tf.leaderboard.entries import Entry, changed
 from advrec_tf.leaderboard.trained import Trained, accuracy
 from advrec_tf.perturbations import ensemble
 from advrec_tf.recommenders import LightGCNConfig, train
 
-EPOCHS = 8
+EPOCHS, ENTRY = 8, Entry("LightGCN", seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def trained(small, tmp_path_factory):
 def rows_of(trained, surface, threat_model):
     (job,) = (
         job
-        for job in surfaces.jobs("LightGCN", EPOCHS, trained, 10)
+        for job in surfaces.jobs(ENTRY, EPOCHS, trained, 10, ("served", "parameters"))
         if (job.points[0]["surface"], job.points[0]["threat_model"]) == (surface, threat_model)
     )
     return surfaces.attacked(job.points, **job.arguments)[0]
@@ -53,7 +54,7 @@ def test_quarters_are_of_users_with_few_items_first(trained, small):
 
 @pytest.mark.parametrize("surface", ["served", "parameters"])
 def test_attacks_stay_in_their_budget_and_beat_noise(trained, small, surface):
-    problem = surfaces.problem_of(trained, EPOCHS, surface, 10)
+    problem = surfaces.problem_of(trained, ENTRY, EPOCHS, surface, 10)
     left = {}
     for threat_model, members in surfaces.ATTACKS.items():
         for name, attack in members.items():
@@ -69,7 +70,7 @@ def test_attacks_stay_in_their_budget_and_beat_noise(trained, small, surface):
 
 def test_a_smooth_dcg_falls_along_its_slopes_in_the_tables(trained):
     """Against central differences through the propagation, in a direction of each table."""
-    problem = surfaces.problem_of(trained, EPOCHS, "parameters", 10)
+    problem = surfaces.problem_of(trained, ENTRY, EPOCHS, "parameters", 10)
     factors, loss = problem.factors, problem.loss("test")
     loss.tau = 0.5
     tables = [table.astype(np.float64) for table in factors[:2]]
@@ -108,3 +109,12 @@ def test_a_problem_without_served_is_as_before(small):
         first, second = (attack(problem, 0.05, "l2") for problem in (plain, through))
         for one, other in zip(first, second):
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_a_changed_entry_is_attacked_at_its_changed_factors(trained, small):
+    entry = Entry("LightGCN", truncated_rank=3, user_normalized=True, seed=1)
+    problem = surfaces.problem_of(trained, entry, EPOCHS, "served", 10)
+    assert problem.factors.user.shape == (small.n_users, 3)
+    expected = evaluation.top_k(*changed(*trained.model(EPOCHS).factors, entry), small, 10)
+    found = evaluation.top_k(*problem.factors.moved(*problem.factors.zeros), small, 10)
+    assert np.mean(found == expected) > 0.99

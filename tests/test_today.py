@@ -6,6 +6,7 @@ import pytest
 
 from advrec_tf.evaluation.verdicts import Relation
 from advrec_tf.leaderboard import surfaces
+from advrec_tf.leaderboard.entries import Entry
 from experiments.today import baselines, published, surfaces_claims, surfaces_page
 
 from running import advrec
@@ -43,16 +44,23 @@ def test_models_of_sequences_are_left_out_without_times(tmp_path):
 
 def test_an_unknown_model_is_told(tmp_path):
     result = advrec("--experiment=surfaces", "--models=GRU4Rec", f"--output_dir={tmp_path}", *TINY)
-    assert result.status == 1 and "--models must be of BPR-MF, iALS, LightGCN" in result.err
+    assert result.status == 1 and "where NAME is one of BPR-MF, iALS, LightGCN" in result.err
 
 
 def test_both_surfaces_are_attacked_and_judged(tmp_path):
-    flags = "--experiment=surfaces", "--models=LightGCN,LightGCN-APR", f"--output_dir={tmp_path}"
+    names = "--models=LightGCN,LightGCN-APR,iALS:4:normalised"
+    flags = "--experiment=surfaces", names, f"--output_dir={tmp_path}"
     result = advrec(*flags, *TINY)
     assert result.status == 0 and "at its factors" in result.out, result.err
     folder = tmp_path / "surfaces" / "synthetic"
     rows = pd.read_csv(folder / "results.csv")
-    assert set(rows["surface"]) == {"served", "parameters"} and (folder / "surfaces.png").exists()
+    surfaces_of = rows.groupby("entry")["surface"].unique().map(sorted).to_dict()
+    both = ["parameters", "served"]
+    assert surfaces_of == {
+        **{"LightGCN": both, "LightGCN-APR": both},
+        **{"iALS→4, user-normalised": ["served"], "MostPopular": ["served"]},
+    }
+    assert (folder / "surfaces.png").exists()
     text = (folder / "report.md").read_text()
     assert "Equal epsilons are other acts" in text and "## Claims" in text
 
@@ -62,12 +70,12 @@ def made_up(values):
     rows = []
     for (surface, threat_model, attack, epsilon), ndcg in values.items():
         for seed in range(3):
-            key = {"dataset": "d", "model": "LightGCN", "seed": seed, "epoch": 1, "k": 10}
+            key = {"dataset": "d", **Entry("LightGCN", seed=seed).columns, "epoch": 1, "k": 10}
             key |= {"surface": surface, "threat_model": threat_model}
             quarters = dict.fromkeys(surfaces.QUARTERS, ndcg)
             row = {"epsilon": epsilon, "attack": attack, "nDCG": ndcg + seed / 1000}
             rows.append(key | row | {"HR": 0.1, "ICov": 5} | quarters)
-    popular = rows[0] | {"model": "MostPopular", "epsilon": 0.0, "nDCG": 0.05}
+    popular = rows[0] | {"entry": "MostPopular", "epsilon": 0.0, "nDCG": 0.05}
     return pd.DataFrame([*rows, popular]).reindex(columns=surfaces.LAYOUT.columns)
 
 

@@ -103,7 +103,8 @@ class TodayOptions:
     models: tuple[str, ...] = option(
         ("LightGCN", "LightGCN-APR", "SASRec", "SASRec-APR"),
         help="BPR-MF, iALS, LightGCN, SASRec, and the last two with -APR (trained adversarially); "
-        "SASRec is left out where there are no timestamps",
+        "SASRec is left out where there are no timestamps. surfaces also takes changed factors, "
+        "as LightGCN:normalised or LightGCN:32:normalised",
     )
     lightgcn_epochs: int = option(150, help="epochs of LightGCN and BPR-MF", low=1)
     sasrec_epochs: int = option(40, help="epochs of SASRec", low=1)

@@ -69,8 +69,10 @@ COMPARED = Entry("SVD", 16, user_normalized=True)
 FACTORS = Entry("factors")  # those of an audit
 
 
-def parse_entry(text: str, models: Collection[str], ranked_models: Collection[str]) -> Entry:
-    """Return the entry that `text` of --entries names.
+def parse_entry(
+    text: str, models: Collection[str], ranked_models: Collection[str], flag: str = "--entries"
+) -> Entry:
+    """Return the entry that `text` of a flag names.
 
     models: whose rank is fixed; ranked_models: whose rank follows the name, as in `SVD-16`.
     Raises UserError for any other text.
@@ -85,4 +87,4 @@ def parse_entry(text: str, models: Collection[str], ranked_models: Collection[st
         if ranked and ranked[1] in ranked_models:
             return Entry(ranked[1], int(ranked[2]), **changes)
     names = ", ".join([*models, *(f"{name}-N" for name in ranked_models)])
-    raise UserError(f"--entries must be {FORMS}, where NAME is one of {names}; not {text!r}")
+    raise UserError(f"{flag} must be {FORMS}, where NAME is one of {names}; not {text!r}")

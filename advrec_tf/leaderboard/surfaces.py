@@ -1,6 +1,6 @@
 """Attacks on the factors that a recommender serves, and on the parameter tables before them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,8 @@ import numpy as np
 from advrec_tf import evaluation, perturbations
 from advrec_tf.data import Interactions
 from advrec_tf.execution.results import Job, Layout, Measured
+from advrec_tf.leaderboard.entries import Entry, changed
+from advrec_tf.leaderboard.measuring import ENTRY_COLUMNS
 from advrec_tf.leaderboard.trained import Trained
 from advrec_tf.perturbations import PGD_INIT, Budget, Perturbation, uniform_start
 from advrec_tf.perturbations.ensemble import BIM_STEPS, THREAT_MODELS, Attack, Problem
@@ -19,7 +21,7 @@ EPSILONS = (0.01, 0.02, 0.05, 0.1)  # shares of the RMS row norm of each table, 
 QUARTERS = tuple(f"nDCG_{by}{n}" for by in ("activity", "popularity") for n in range(1, 5))
 LAYOUT = Layout(
     (
-        *("dataset", "model", "seed", "epoch", "surface"),
+        *("dataset", "entry", *ENTRY_COLUMNS, "seed", "epoch", "surface"),
         *("threat_model", "epsilon", "attack", "k"),
     ),
     ("nDCG", "HR", "ICov", *QUARTERS),
@@ -52,13 +54,18 @@ ATTACKS: dict[str, dict[str, Attack]] = {
 }
 
 
-def jobs(name: str, epoch: int, trained: Trained, k: int) -> list[Job]:
-    """Return the jobs of a trained model: on both surfaces, clean and by each threat model."""
+def jobs(
+    entry: Entry, epoch: int, trained: Trained, k: int, surfaces: Iterable[str] = (SERVED,)
+) -> list[Job]:
+    """Return the jobs of an entry: on each surface clean, and under each threat model.
+
+    Only an entry whose factors are not changed has tables before them.
+    """
     made = []
-    for surface in (SERVED, PARAMETERS):
+    for surface in surfaces:
         shared: dict[str, Any] = {
-            **{"dataset": trained.data.name, "model": name, "seed": trained.seed, "epoch": epoch},
-            **{"surface": surface, "k": k},
+            **{"dataset": trained.data.name, **entry.columns},
+            **{"epoch": epoch, "surface": surface, "k": k},
         }
         grid: list[tuple[str, tuple, tuple]] = [("", (0.0,), ("",))]
         grid += [(model, EPSILONS, tuple(members)) for model, members in ATTACKS.items()]
@@ -69,13 +76,13 @@ def jobs(name: str, epoch: int, trained: Trained, k: int) -> list[Job]:
                 for epsilon in epsilons
             ]
             function = "advrec_tf.leaderboard.surfaces:attacked"
-            made.append(Job(function, points, {"trained": trained}))
+            made.append(Job(function, points, {"trained": trained, "entry": entry}))
     return made
 
 
 def popular_job(data: Interactions, k: int) -> Job:
     """Return the job of MostPopular, which the attacked models are compared with."""
-    point: dict[str, Any] = {"dataset": data.name, "model": "MostPopular", "seed": 0, "epoch": 0}
+    point: dict[str, Any] = {"dataset": data.name, **Entry("MostPopular").columns, "epoch": 0}
     point |= {"surface": SERVED, "threat_model": "", "epsilon": 0.0, "attack": "", "k": k}
     return Job("advrec_tf.leaderboard.surfaces:popular", [point], {"data": data})
 
@@ -88,14 +95,14 @@ def popular(points: list[dict], data: Interactions) -> Measured:
     return [point | _values(lists, data)], {}
 
 
-def attacked(points: list[dict], trained: Trained) -> Measured:
+def attacked(points: list[dict], trained: Trained, entry: Entry) -> Measured:
     """Measure the attack of each point, all on one surface.
 
     Beside the means it returns nDCG in each quarter of users by their train items (activity1: the
     fewest), and by the popularity of their test items.
     """
     first, data = points[0], trained.data
-    problem = problem_of(trained, first["epoch"], first["surface"], first["k"])
+    problem = problem_of(trained, entry, first["epoch"], first["surface"], first["k"])
     rows = []
     for point in points:
         delta = problem.factors.zeros
@@ -116,14 +123,15 @@ def _values(lists: np.ndarray, data: Interactions) -> dict[str, Any]:
     return values | {name: float(users[part].mean()) for name, part in quarters}
 
 
-def problem_of(trained: Trained, epoch: int, surface: str, k: int) -> Problem:
+def problem_of(trained: Trained, entry: Entry, epoch: int, surface: str, k: int) -> Problem:
     """Return what is attacked on a surface.
 
-    Factors are attacked in canonical form, tables as they are.
+    Factors are changed as the entry says and attacked in canonical form, tables as they are.
     """
     model = trained.model(epoch)
     if surface == SERVED:
-        P, Q = perturbations.quantized_canonical(*model.factors)
+        P, Q = model.factors
+        P, Q = perturbations.quantized_canonical(*changed(P, Q, entry))
         return Problem(P, Q, trained.data, trained.seed, k)
     user, item = (table.numpy() for table in model.tables)
     return Problem(user, item, trained.data, trained.seed, k, served=model.served)

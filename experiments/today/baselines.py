@@ -19,7 +19,10 @@ LAYOUT = Layout(("dataset", "model", "seed", "epoch", "k"), ("RE", "nDCG", "ICov
 
 
 def jobs(spec: TodaySpec) -> list[Job]:
-    """Return a job for each training: its accuracy at the epochs of the learning curve."""
+    """Return a job for each training: its accuracy at the epochs of the learning curve.
+
+    Entries count as the models that they are made from.
+    """
     made = []
     for training in spec.trainings:
         shared = {"dataset": spec.data.name, "model": training.name, "seed": training.seed}

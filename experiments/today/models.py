@@ -11,6 +11,7 @@ from advrec_tf.data import Interactions, sequences
 from advrec_tf.errors import UserError
 from advrec_tf.execution.jobs import Stages, Task
 from advrec_tf.execution.runner import Running, list_length
+from advrec_tf.leaderboard.entries import Entry, parse_entry
 from advrec_tf.leaderboard.trained import Trained
 from advrec_tf.recommenders import (
     LightGCNConfig,
@@ -30,6 +31,7 @@ CONFIGS: dict[str, RecommenderConfig] = {
     "SASRec": SASRecConfig(),
     "SASRec-APR": SASRecConfig(epsilon=RELATIVE),
 }
+MAPPED = ("LightGCN", "LightGCN-APR", "SASRec", "SASRec-APR")  # their tables are no factors
 SWEEPS = 15  # of iALS
 BATCHES = 24  # of an epoch of LightGCN: as few as 32768 triples make on gowalla-lightgcn
 CURVE = (0.1, 0.25, 0.5, 1.0)  # shares of the epochs whose weights are measured
@@ -81,6 +83,7 @@ class TodaySpec:
     """The models of one data set, and what their factors depend on."""
 
     data: Interactions
+    entries: list[Entry]
     trainings: list[Training]
     k: int
 
@@ -126,10 +129,8 @@ def trainings(
     """Return the trainings of models on data, with all seeds.
 
     Models of sequences are left out where the data have no times.
-    Raises UserError for other names, and where no model is left.
+    Raises UserError where no model is left.
     """
-    if unknown := [name for name in names if name not in CONFIGS]:
-        raise UserError(f"--models must be of {', '.join(CONFIGS)}, not {unknown[0]!r}")
     made = []
     for name in names:
         if CONFIGS[name].reads_times and data.train_timestamps is None:
@@ -143,10 +144,18 @@ def trainings(
 def specs(
     values: dict[str, Any], datasets: list[Interactions], output_dir: Path
 ) -> list[TodaySpec]:
-    """Return the spec of each data set. Raises UserError as `trainings`."""
+    """Return the spec of each data set.
+
+    Raises UserError as `trainings`, and for other texts of --models.
+    """
+    entries = [parse_entry(text, CONFIGS, (), "--models") for text in values["models"]]
+    names = list(dict.fromkeys(entry.model for entry in entries))
     return [
         TodaySpec(
-            data, trainings(values, data, output_dir, values["models"]), list_length(values, data)
+            data,
+            entries,
+            trainings(values, data, output_dir, names),
+            list_length(values, data),
         )
         for data in datasets
     ]

@@ -1,21 +1,28 @@
 """LightGCN and SASRec attacked at their factors, and at the tables before them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Experiment
 from advrec_tf.leaderboard import surfaces
+from advrec_tf.leaderboard.surfaces import SERVED
 from advrec_tf.reporting import page, read_results
 
 from . import surfaces_page
-from .models import TodaySpec, specs, train
+from .models import MAPPED, TodaySpec, specs, train
+from .surfaces_page import PLACES
 
 
 def jobs(spec: TodaySpec) -> list[Job]:
-    """Return the jobs of every training, on both surfaces."""
+    """Return the jobs of every entry, on all surfaces that it has."""
     made = []
     for training in spec.trainings:
-        made += surfaces.jobs(training.name, training.epochs, training.trained, spec.k)
+        for entry in spec.entries:
+            if entry.model == training.name:
+                places = PLACES if entry == entry.source and entry.model in MAPPED else (SERVED,)
+                seeded = replace(entry, seed=training.seed)
+                made += surfaces.jobs(seeded, training.epochs, training.trained, spec.k, places)
     return [*made, surfaces.popular_job(spec.data, spec.k)]
 
 

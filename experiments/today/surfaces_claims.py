@@ -17,22 +17,22 @@ POPULAR = "MostPopular"
 _claim = partial(Claim, replication=Replication.TRAINING)
 
 
-def clean(rows: pd.DataFrame, model: str) -> pd.Series:
+def clean(rows: pd.DataFrame, entry: str) -> pd.Series:
     """Return the nDCG of each seed without an attack."""
-    part = rows[(rows["model"] == model) & (rows["epsilon"] == 0) & (rows["surface"] == SERVED)]
+    part = rows[(rows["entry"] == entry) & (rows["epsilon"] == 0) & (rows["surface"] == SERVED)]
     return part.set_index("seed")["nDCG"]
 
 
-def under(rows: pd.DataFrame, model: str, surface: str, attack: str, epsilon: float) -> pd.Series:
+def under(rows: pd.DataFrame, entry: str, surface: str, attack: str, epsilon: float) -> pd.Series:
     """Return the nDCG of each seed under an attack that knows the training pairs."""
-    part = rows[(rows["model"] == model) & (rows["surface"] == surface)]
+    part = rows[(rows["entry"] == entry) & (rows["surface"] == surface)]
     part = part[(part["threat_model"] == "train") & (part["attack"] == attack)]
     return part[np.isclose(part["epsilon"], epsilon)].set_index("seed")["nDCG"]
 
 
 def worst(
     rows: pd.DataFrame,
-    model: str,
+    entry: str,
     surface: str,
     threat_model: str,
     epsilon: float,
@@ -42,7 +42,7 @@ def worst(
 
     Doing nothing and smaller epsilons are attacks too.
     """
-    part = rows[(rows["model"] == model) & (rows["surface"] == surface)]
+    part = rows[(rows["entry"] == entry) & (rows["surface"] == surface)]
     known = (part["threat_model"] == threat_model) & (part["attack"] != NOISE)
     part = part[(part["epsilon"] == 0) | (known & (part["epsilon"] <= epsilon * (1 + 1e-9)))]
     least = part.loc[part.groupby("seed")["nDCG"].idxmin()]
@@ -51,21 +51,57 @@ def worst(
 
 def cases(rows: pd.DataFrame) -> list[Case]:
     """Return the claims on one data set."""
-    models = [name for name in ADVERSARIAL if name in set(rows["model"])]
+    models = [name for name in ADVERSARIAL if name in set(rows["entry"])]
     made: list[Case] = []
     for model in models:
         for surface in (SERVED, PARAMETERS):
             made += _of_surface(rows, model, surface)
         made.append(_propagation(rows, model))
+    return [*_accuracy(rows), *made, *_changed(rows)]
+
+
+def _accuracy(rows: pd.DataFrame) -> list[Case]:
+    """Return whether the most accurate entry keeps most, beside every other entry."""
+    names = [str(name) for name in rows["entry"].unique() if name != POPULAR]
+    if len(names) < 2:
+        return []
+    best = max(names, key=lambda name: clean(rows, name).mean())
+    left = {name: worst(rows, name, SERVED, "test", AT) for name in names}
+    parts = [estimate(name, left[best], left[name]) for name in names if name != best]
+    claim = _claim(
+        f"{best}, {SERVED}",
+        "The most accurate entry keeps most",
+        f"nDCG of {best} under the worst attack of test, epsilon {AT:g}",
+        Relation.GREATER_THAN_OTHER,
+        other="that of every other entry",
+    )
+    return [(claim, parts)]
+
+
+def _changed(rows: pd.DataFrame) -> list[Case]:
+    """Return whether user-normalised factors keep more than those that they are made from."""
+    made = []
+    entries = rows.groupby("entry", sort=False)[["model", "user_normalized"]].first()
+    for changed, source in entries.loc[entries["user_normalized"], "model"].items():
+        if source in entries.index:
+            parts = [worst(rows, name, SERVED, "test", AT) for name in (changed, source)]
+            claim = _claim(
+                f"{source}, {SERVED}",
+                "User-normalised factors keep more",
+                f"nDCG of {changed} under the worst attack of test, epsilon {AT:g}",
+                Relation.GREATER_THAN_OTHER,
+                other=f"that of {source}",
+            )
+            made.append((claim, [estimate("", *parts)]))
     return made
 
 
-def _of_surface(rows: pd.DataFrame, model: str, surface: str) -> Sequence[Case]:
+def _of_surface(rows: pd.DataFrame, entry: str, surface: str) -> Sequence[Case]:
     """Return whether Table 1's findings carry over to one surface of a model."""
-    about = partial(_claim, f"{model}, {surface}")
-    single, multi = (under(rows, model, surface, attack, AT) for attack in ("fgsm", "bim"))
+    about = partial(_claim, f"{entry}, {surface}")
+    single, multi = (under(rows, entry, surface, attack, AT) for attack in ("fgsm", "bim"))
     largest = rows["epsilon"].max()
-    destroyed = under(rows, model, surface, "bim", largest)
+    destroyed = under(rows, entry, surface, "bim", largest)
     made = [
         (
             about(
@@ -86,15 +122,15 @@ def _of_surface(rows: pd.DataFrame, model: str, surface: str) -> Sequence[Case]:
             [estimate("", destroyed, _popular(rows, destroyed))],
         ),
     ]
-    defended = ADVERSARIAL[model]
-    if defended in set(rows["model"]):
+    defended = ADVERSARIAL[entry]
+    if defended in set(rows["entry"]):
         for threat_model in ("train", "test"):
-            parts = [worst(rows, name, surface, threat_model, AT) for name in (defended, model)]
+            parts = [worst(rows, name, surface, threat_model, AT) for name in (defended, entry)]
             claim = about(
                 "Adversarial training helps",
                 f"nDCG of {defended} under the worst attack of {threat_model}, epsilon {AT:g}",
                 Relation.GREATER_THAN_OTHER,
-                other=f"that of {model}",
+                other=f"that of {entry}",
             )
             made.append((claim, [estimate("", *parts)]))
     return made
@@ -102,16 +138,16 @@ def _of_surface(rows: pd.DataFrame, model: str, surface: str) -> Sequence[Case]:
 
 def _popular(rows: pd.DataFrame, like: pd.Series) -> pd.Series:
     """Return MostPopular's nDCG for the seeds of another series."""
-    values = rows.loc[rows["model"] == POPULAR, "nDCG"]
+    values = rows.loc[rows["entry"] == POPULAR, "nDCG"]
     return pd.Series(values.iloc[0] if len(values) else np.nan, like.index)
 
 
-def _propagation(rows: pd.DataFrame, model: str) -> Case:
+def _propagation(rows: pd.DataFrame, entry: str) -> Case:
     """Return whether the map before the factors amplifies: more harm per relative epsilon."""
-    total = clean(rows, model)
-    left = [percent(worst(rows, model, s, "test", AT), total) for s in (PARAMETERS, SERVED)]
+    total = clean(rows, entry)
+    left = [percent(worst(rows, entry, s, "test", AT), total) for s in (PARAMETERS, SERVED)]
     claim = _claim(
-        f"{model}, both",
+        f"{entry}, both",
         "The map from the tables to the factors amplifies a perturbation",
         f"share of nDCG left at the tables, test, epsilon {AT:g}",
         Relation.LESS_THAN_OTHER,

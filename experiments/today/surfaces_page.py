@@ -6,10 +6,12 @@ from matplotlib.figure import Figure
 from advrec_tf.evaluation.verdicts import judge
 from advrec_tf.leaderboard.surfaces import ATTACKS, EPSILONS, PARAMETERS, SERVED
 from advrec_tf.reporting.verdict_table import counts, measured, stated
-from advrec_tf.reporting.vocabulary import color_of, markdown, number
+from advrec_tf.reporting.vocabulary import markdown, number
 
+from .models import MAPPED
 from .surfaces_claims import AT, POPULAR, cases, clean, under, worst
 
+COLORS = dict(zip(MAPPED, ("C0", "C9", "C3", "C1"))) | {"iALS": "C2", "BPR-MF": "C7"}
 PLACES = {SERVED: "at its factors", PARAMETERS: "at its tables"}
 WHY_APART = (
     "An epsilon is a share of the RMS row norm of each table, and the two surfaces have other "
@@ -19,15 +21,16 @@ WHY_APART = (
 )
 
 
-def models_of(rows: pd.DataFrame) -> list[str]:
-    """Return the models that are attacked."""
-    return [str(name) for name in rows["model"].unique() if name != POPULAR]
+def models_of(rows: pd.DataFrame, surface: str = SERVED) -> list[str]:
+    """Return the entries that are attacked on a surface."""
+    part = rows[(rows["surface"] == surface) & (rows["entry"] != POPULAR)]
+    return [str(name) for name in part["entry"].unique()]
 
 
 def answer(rows: pd.DataFrame) -> str:
-    """Say what each model loses at both surfaces, and how the claims stand."""
+    """Say what each model loses at both surfaces, which entry keeps most, and the verdicts."""
     lines = []
-    for model in models_of(rows):
+    for model in models_of(rows, PARAMETERS):
         total, parts = clean(rows, model).mean(), []
         for surface, place in PLACES.items():
             blind, known = (
@@ -37,6 +40,12 @@ def answer(rows: pd.DataFrame) -> str:
             parts.append(f"{place} {blind:.0%} (training pairs) and {known:.0%} (held-out items)")
         text = "; ".join(parts)
         lines.append(f"{model}, nDCG {number(total)}: epsilon {AT:g} takes {text}.")
+    left = {name: worst(rows, name, SERVED, "test", AT).mean() for name in models_of(rows)}
+    most = max(left, key=lambda name: left[name])
+    lines.append(
+        f"Attacked at their factors by one who knows the held-out items, {most} keeps most of "
+        f"{len(left)} entries: {number(left[most])} of {number(clean(rows, most).mean())}."
+    )
     return "\n".join([*lines, counts(judge(cases(rows)))])
 
 
@@ -71,7 +80,7 @@ def _attacks(rows: pd.DataFrame, surface: str) -> str:
     for threat_model in ATTACKS:
         header += [*members[threat_model], f"worst, {threat_model}"]
     lines = []
-    for model in models_of(rows):
+    for model in models_of(rows, surface):
         total = clean(rows, model)
         cells = [model, str(len(total)), number(total.mean())]
         for threat_model in ATTACKS:
@@ -86,13 +95,13 @@ def _attacks(rows: pd.DataFrame, surface: str) -> str:
 def _by_degree(rows: pd.DataFrame) -> str:
     """Return the shares of nDCG that are left, by quarter of users and of items."""
     lines = []
-    for model in models_of(rows):
+    for model in models_of(rows, PARAMETERS):
         for surface in PLACES:
             for by in ("activity", "popularity"):
                 cells = [model, surface, by]
                 for n in range(1, 5):
                     name = f"nDCG_{by}{n}"
-                    total = rows[(rows["model"] == model) & (rows["epsilon"] == 0)][name].mean()
+                    total = rows[(rows["entry"] == model) & (rows["epsilon"] == 0)][name].mean()
                     left = worst(rows, model, surface, "test", AT, name).mean()
                     cells.append(f"{left / total:.0%}" if total else "")
                 lines.append(cells)
@@ -108,10 +117,11 @@ def figure(rows: pd.DataFrame) -> Figure:
     """Plot worst nDCG over epsilon where the held-out items are known, a panel a surface."""
     made = Figure(figsize=(9, 3.8), layout="constrained")
     for axis, (surface, place) in zip(made.subplots(1, 2, sharey=True), PLACES.items()):
-        for model in models_of(rows):
+        for model in models_of(rows, surface):
             curve = [clean(rows, model).mean()]
             curve += [worst(rows, model, surface, "test", e).mean() for e in EPSILONS]
-            axis.plot((0, *EPSILONS), curve, "o-", color=color_of(model), label=model)
+            style = "o-" if model in models_of(rows, PARAMETERS) else "--"
+            axis.plot((0, *EPSILONS), curve, style, color=COLORS.get(model), label=model)
         axis.set_title(f"attacked {place}", fontsize=10)
         axis.set_xlabel("epsilon (share of the typical row)")
     made.axes[0].set_ylabel("worst nDCG@10")
