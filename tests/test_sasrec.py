@@ -55,10 +55,10 @@ def normalized(x, norm):
 
 def states(values, items):
     """The state after the start and after each item of one sequence, slot by slot."""
-    places, table, attention, dense, biases, norms = values
+    positions, table, attention, dense, biases, norms = values
     scale = np.sqrt(table.shape[1])
     inputs = [np.zeros(table.shape[1]), *(scale * table[i] for i in items)]
-    x = [row + place for row, place in zip(inputs, places)]
+    x = [row + position for row, position in zip(inputs, positions)]
     for n in range(len(attention)):
         z = [normalized(row, norms[2 * n]) for row in x]
         q, k, v, out = attention[n]

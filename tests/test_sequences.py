@@ -41,13 +41,13 @@ def test_every_known_interaction_follows_once_after_what_came_before(seed, lengt
     rows = training_sequences(shop, length, seed)
     assert rows.items.shape[1] == length
     windows = []
-    for items, following, places, numbers in zip(*rows):
+    for items, following, positions, numbers in zip(*rows):
         assert np.all(np.diff(np.flatnonzero(numbers >= 0)) == 1)  # filled from the left
         assert np.all(following[numbers < 0] == -1)
         for number in range(numbers.max() + 1):
             slots = np.flatnonzero(numbers == number)
             assert np.array_equal(slots, slots[0] + np.arange(len(slots)))
-            assert places[slots].tolist() == list(range(len(slots)))
+            assert positions[slots].tolist() == list(range(len(slots)))
             assert items[slots].tolist() == [-1, *following[slots][:-1]]
             windows.append(tuple(following[slots]))
     expected = []

@@ -106,7 +106,9 @@ class TodayOptions:
         "SASRec is left out where there are no timestamps. surfaces also takes changed factors, "
         "as LightGCN:normalised or LightGCN:32:normalised",
     )
-    lightgcn_epochs: int = option(150, help="epochs of LightGCN and BPR-MF", low=1)
+    lightgcn_epochs: int | None = option(
+        None, help="epochs of LightGCN and BPR-MF [150; 30 on ml-100k]", low=1
+    )
     sasrec_epochs: int = option(40, help="epochs of SASRec", low=1)
 
 

@@ -22,7 +22,7 @@ class Sequences(NamedTuple):
 
     items: np.ndarray  # int32 [R, L], START for the first slot of a sequence and for an empty slot
     following: np.ndarray  # int32 [R, L], the item that comes next, -1 if there is none
-    places: np.ndarray  # int32 [R, L], the slot's number in its sequence, from 0
+    positions: np.ndarray  # int32 [R, L], the slot's number in its sequence, from 0
     numbers: np.ndarray  # int32 [R, L], the sequence's number in its row, -1 for an empty slot
 
 

@@ -47,7 +47,7 @@ def encoded(
     tables: tuple[tf.Tensor, tf.Tensor],
     weights: Weights,
     items: tf.Tensor,
-    places: tf.Tensor,
+    positions: tf.Tensor,
     numbers: tf.Tensor,
     drop: Callable[[tf.Tensor, int], tf.Tensor] = lambda x, _: x,
 ) -> tf.Tensor:
@@ -56,13 +56,15 @@ def encoded(
     A slot sees those before it of its own sequence, and itself.  Each block normalises what goes
     into its two layers and adds what comes out.
 
-    tables: of places [L, D] and of items [I, D]; items, places, numbers: [B, L], see `Sequences`
+    tables: of positions [L, D] and of items [I, D]; items, positions, numbers: [B, L], see `Sequences`
     drop(x, n): the n-th dropout
     """
-    place_table, item_table = tables
+    position_table, item_table = tables
     known = tf.cast(items >= 0, tf.float32)[..., None]
     scale = np.sqrt(item_table.shape[1])
-    x = scale * known * tf.gather(item_table, tf.maximum(items, 0)) + tf.gather(place_table, places)
+    x = scale * known * tf.gather(item_table, tf.maximum(items, 0)) + tf.gather(
+        position_table, positions
+    )
     x = drop(x, 0)
     slots = tf.range(tf.shape(items)[1])
     visible = (numbers[:, :, None] == numbers[:, None, :]) & (slots[:, None] >= slots)
@@ -80,23 +82,23 @@ class Encoder(NamedTuple):
 
     weights: Weights
     items: tf.Tensor  # int32 [R, L], as the next two: rows of histories, see `Sequences`
-    places: tf.Tensor
+    positions: tf.Tensor
     numbers: tf.Tensor
     last: tf.Tensor  # int32 [U], the slot of each user's state
 
-    def __call__(self, places: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return P [U, D] and Q [I, D].  places: [L, D], items: [I, D]
+    def __call__(self, positions: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return P [U, D] and Q [I, D].  positions: [L, D], items: [I, D]
 
         Activations of a block of rows are computed again for the gradient, not kept.
         """
         block_states = tf.recompute_grad(
-            lambda places, items, *rows: encoded((places, items), self.weights, *rows)
+            lambda positions, items, *rows: encoded((positions, items), self.weights, *rows)
         )
         states = []
         for start in range(0, self.items.shape[0], SERVED_ROWS):
             rows = slice(start, start + SERVED_ROWS)
-            parts = (part[rows] for part in (self.items, self.places, self.numbers))
-            states.append(block_states(places, items, *parts))
+            parts = (part[rows] for part in (self.items, self.positions, self.numbers))
+            states.append(block_states(positions, items, *parts))
         flat = tf.reshape(tf.concat(states, axis=0), [-1, items.shape[1]])
         return tf.gather(flat, self.last), items
 
@@ -107,7 +109,7 @@ class SASRec(AdversarialModel):
 
     s_j = h . q_j, where h is the state of what came before (`encoded`).  The paper samples one
     negative instead.  P holds the state of each user's last `length` - 1 items with known times;
-    the tables are those of places and of items.  `fit` needs Interactions with timestamps.
+    the tables are those of positions and of items.  `fit` needs Interactions with timestamps.
     """
 
     config_class = SASRecConfig
@@ -115,9 +117,9 @@ class SASRec(AdversarialModel):
     stddev = 0.02
 
     def _add_tables(self) -> None:
-        """Add the tables of places and items, and the weights between them and the states."""
+        """Add the tables of positions and items, and the weights between them and the states."""
         D, N, seed = self.embedding_dim, self.blocks, 4 * self.seed
-        self.place_embedding = self._embedding(self.length, "place_embedding", seed)
+        self.position_embedding = self._embedding(self.length, "position_embedding", seed)
         self.item_embedding = self._embedding(self.n_items, "item_embedding", seed + 1)
         maps = [keras.initializers.RandomNormal(0, D**-0.5, seed + n) for n in (2, 3)]
         self.block_weights = [
@@ -133,18 +135,18 @@ class SASRec(AdversarialModel):
     def prepare(self, data: Interactions) -> None:
         """Take the users' histories."""
         rows, last = histories(data, self.length)
-        parts = (rows.items, rows.places, rows.numbers, last)
+        parts = (rows.items, rows.positions, rows.numbers, last)
         self.histories = tuple(map(tf.constant, parts))
 
     @property
     def tables(self):
-        """Return the tables of places and of items."""
-        return self.place_embedding, self.item_embedding
+        """Return the tables of positions and of items."""
+        return self.position_embedding, self.item_embedding
 
-    def served(self, places: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def served(self, positions: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the states of the users' histories, and the item table."""
         weights = Weights(*(weight.value for weight in self.block_weights))
-        return Encoder(weights, *self.histories)(places, items)
+        return Encoder(weights, *self.histories)(positions, items)
 
     def steps(self, data: Interactions, batch_size: int) -> int:
         """Return the number of mini-batches of an epoch, which leave out what does not fill one."""
@@ -162,10 +164,10 @@ class SASRec(AdversarialModel):
         order = generator([self.seed, epoch]).permutation(len(rows.items))[: steps * batch_size]
         return Sequences(*(part[order].reshape(steps, batch_size, -1) for part in rows))
 
-    def batch_loss(self, values, items, following, places, numbers):
+    def batch_loss(self, values, items, following, positions, numbers):
         """Return the mean loss of a mini-batch of rows [B, L]."""
         tables, weights = values[:2], Weights(*values[2:])
-        states = encoded(tables, weights, items, places, numbers, self._drop)
+        states = encoded(tables, weights, items, positions, numbers, self._drop)
         scores = tf.matmul(
             tf.reshape(states, [-1, self.embedding_dim]), tables[1], transpose_b=True
         )

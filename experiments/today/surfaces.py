@@ -11,7 +11,7 @@ from advrec_tf.reporting import page, read_results
 
 from . import surfaces_page
 from .models import MAPPED, TodaySpec, specs, train
-from .surfaces_page import PLACES
+from .surfaces_page import WORDS
 
 
 def jobs(spec: TodaySpec) -> list[Job]:
@@ -20,9 +20,13 @@ def jobs(spec: TodaySpec) -> list[Job]:
     for training in spec.trainings:
         for entry in spec.entries:
             if entry.model == training.name:
-                places = PLACES if entry == entry.source and entry.model in MAPPED else (SERVED,)
+                surfaces_of = (
+                    WORDS if entry == entry.source and entry.model in MAPPED else (SERVED,)
+                )
                 seeded = replace(entry, seed=training.seed)
-                made += surfaces.jobs(seeded, training.epochs, training.trained, spec.k, places)
+                made += surfaces.jobs(
+                    seeded, training.epochs, training.trained, spec.k, surfaces_of
+                )
     return [*made, surfaces.popular_job(spec.data, spec.k)]
 
 

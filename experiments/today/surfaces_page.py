@@ -12,7 +12,7 @@ from .models import MAPPED
 from .surfaces_claims import AT, POPULAR, cases, clean, under, worst
 
 COLORS = dict(zip(MAPPED, ("C0", "C9", "C3", "C1"))) | {"iALS": "C2", "BPR-MF": "C7"}
-PLACES = {SERVED: "at its factors", PARAMETERS: "at its tables"}
+WORDS = {SERVED: "at its factors", PARAMETERS: "at its tables"}
 WHY_APART = (
     "An epsilon is a share of the RMS row norm of each table, and the two surfaces have other "
     "tables: factors in canonical form, and parameters before the propagation or the encoder. "
@@ -32,7 +32,7 @@ def answer(rows: pd.DataFrame) -> str:
     lines = []
     for model in models_of(rows, PARAMETERS):
         total, parts = clean(rows, model).mean(), []
-        for surface, place in PLACES.items():
+        for surface, place in WORDS.items():
             blind, known = (
                 1 - worst(rows, model, surface, threat_model, AT).mean() / total
                 for threat_model in ("train", "test")
@@ -55,7 +55,7 @@ def report(rows: pd.DataFrame, dataset: str) -> str:
         [
             f"# Attacks on the factors of {dataset}, and on the tables before them\n",
             WHY_APART,
-            *(_attacks(rows, surface) for surface in PLACES),
+            *(_attacks(rows, surface) for surface in WORDS),
             _by_degree(rows),
             "## Claims\n\np is corrected over all claims of this page (Holm).\n",
             claims(rows),
@@ -88,7 +88,7 @@ def _attacks(rows: pd.DataFrame, surface: str) -> str:
                 cells.append(number(under(rows, model, surface, attack, AT).mean()))
             cells.append(number(worst(rows, model, surface, threat_model, AT).mean()))
         lines.append(cells)
-    title = f"## nDCG where a model is attacked {PLACES[surface]}, epsilon {AT:g}\n\n"
+    title = f"## nDCG where a model is attacked {WORDS[surface]}, epsilon {AT:g}\n\n"
     return title + markdown(header, lines)
 
 
@@ -96,7 +96,7 @@ def _by_degree(rows: pd.DataFrame) -> str:
     """Return the shares of nDCG that are left, by quarter of users and of items."""
     lines = []
     for model in models_of(rows, PARAMETERS):
-        for surface in PLACES:
+        for surface in WORDS:
             for by in ("activity", "popularity"):
                 cells = [model, surface, by]
                 for n in range(1, 5):
@@ -116,7 +116,7 @@ def _by_degree(rows: pd.DataFrame) -> str:
 def figure(rows: pd.DataFrame) -> Figure:
     """Plot worst nDCG over epsilon where the held-out items are known, a panel a surface."""
     made = Figure(figsize=(9, 3.8), layout="constrained")
-    for axis, (surface, place) in zip(made.subplots(1, 2, sharey=True), PLACES.items()):
+    for axis, (surface, place) in zip(made.subplots(1, 2, sharey=True), WORDS.items()):
         for model in models_of(rows, surface):
             curve = [clean(rows, model).mean()]
             curve += [worst(rows, model, surface, "test", e).mean() for e in EPSILONS]
