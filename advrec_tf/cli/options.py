@@ -107,7 +107,7 @@ class TodayOptions:
         "as LightGCN:normalised or LightGCN:32:normalised",
     )
     lightgcn_epochs: int | None = option(
-        None, help="epochs of LightGCN and BPR-MF [150; 30 on ml-100k]", low=1
+        None, help="epochs of LightGCN and BPR-MF [100; 30 on ml-100k]", low=1
     )
     sasrec_epochs: int = option(40, help="epochs of SASRec", low=1)
 

@@ -113,6 +113,16 @@ class RecommenderConfig:
         return model
 
 
+def with_cosine_decay(model: "FactorModel", data: "Interactions", config: Any) -> "FactorModel":
+    """Compile a model whose learning rate falls along a cosine to 0 over `config.epochs`."""
+    import keras
+
+    steps = config.epochs * model.steps(data, config.batch_size)
+    schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
+    model.compile(keras.optimizers.Adam(schedule))
+    return model
+
+
 def _allowed(field: dataclasses.Field, value: Any) -> bool:
     """Return whether the metadata of a field allow a value."""
     low, high = field.metadata.get("low"), field.metadata.get("high")

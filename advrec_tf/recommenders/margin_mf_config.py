@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from advrec_tf.options import option
-from advrec_tf.recommenders.config import EMBEDDING_DIM, LEARNING_RATE, POSITIVE, RecommenderConfig
+from advrec_tf.recommenders.config import (
+    EMBEDDING_DIM,
+    LEARNING_RATE,
+    POSITIVE,
+    RecommenderConfig,
+    with_cosine_decay,
+)
 
 if TYPE_CHECKING:
     from advrec_tf.data import Interactions
@@ -31,10 +37,4 @@ class MarginMFConfig(RecommenderConfig):
 
     def build(self, data: "Interactions", seed: int):
         """Return a compiled model whose learning rate falls along a cosine to 0."""
-        import keras
-
-        model = self.model(data, seed)
-        steps = self.epochs * model.steps(data, self.batch_size)
-        schedule = keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
-        model.compile(keras.optimizers.Adam(schedule))
-        return model
+        return with_cosine_decay(self.model(data, seed), data, self)

@@ -33,7 +33,7 @@ CONFIGS: dict[str, RecommenderConfig] = {
 }
 MAPPED = ("LightGCN", "LightGCN-APR", "SASRec", "SASRec-APR")  # their tables are no factors
 SWEEPS = 15  # of iALS
-EPOCHS = {"ml-100k": 30}  # of LightGCN, where others than 150 are better on held-out clicks
+EPOCHS = {"ml-100k": 30}  # of LightGCN, where fewer are better on held-out clicks
 BATCHES = 24  # of an epoch of LightGCN: as few as 32768 triples make on gowalla-lightgcn
 CURVE = (0.1, 0.25, 0.5, 1.0)  # shares of the epochs whose weights are measured
 
@@ -107,22 +107,17 @@ class TodaySpec:
         return {"models": models, "k": self.k, "versions": versions, "data": fingerprint}
 
 
-def _fitted(config: RecommenderConfig, data: Interactions) -> RecommenderConfig:
-    """Return a configuration whose epoch has BATCHES mini-batches, if it is one of triples."""
-    if not isinstance(config, LightGCNConfig):
-        return config
-    return replace(config, batch_size=max(1, len(data.train_users) // BATCHES))
-
-
 def training(
     name: str, data: Interactions, seed: int, output_dir: Path, epochs: dict[str, Any]
 ) -> Training:
     """Return the training of one of CONFIGS.  epochs: the values of TodayOptions"""
-    config, count = _fitted(CONFIGS[name], data), SWEEPS
-    if config.reads_times:
+    config, count = CONFIGS[name], SWEEPS
+    if isinstance(config, LightGCNConfig):
+        count = epochs["lightgcn_epochs"] or EPOCHS.get(data.name, config.epochs)
+        batch_size = max(1, len(data.train_users) // BATCHES)
+        config = replace(config, batch_size=batch_size, epochs=count)
+    elif config.reads_times:
         count = epochs["sasrec_epochs"]
-    elif not isinstance(config, WRMFConfig):
-        count = epochs["lightgcn_epochs"] or EPOCHS.get(data.name, 150)
     return Training(name, config, count, seed, data, output_dir / "models")
 
 
