@@ -56,8 +56,8 @@ def encoded(
     A slot sees those before it of its own sequence, and itself.  Each block normalises what goes
     into its two layers and adds what comes out.
 
-    tables: of positions [L, D] and of items [I, D]; items, positions, numbers: [B, L], see `Sequences`
-    drop(x, n): the n-th dropout
+    tables: of positions [L, D] and of items [I, D]; items, positions, numbers: [B, L], see
+    `Sequences`; drop(x, n): the n-th dropout
     """
     position_table, item_table = tables
     known = tf.cast(items >= 0, tf.float32)[..., None]
