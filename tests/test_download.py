@@ -154,3 +154,11 @@ def test_a_failed_download_names_file_address_and_folder(tmp_path, monkeypatch):
 def test_git_checksum(tmp_path):
     (tmp_path / "f").write_bytes(b"hello\n")
     assert checksum(tmp_path / "f", "git") == "git:ce013625030ba8dba906f756967f9e9ca394464a"
+
+
+def test_a_checksum_of_pairs_does_not_depend_on_their_order_in_the_file(tmp_path):
+    (tmp_path / "a.txt").write_text("2 10 9\n0\n1 5\n")
+    (tmp_path / "b.txt").write_bytes(b"1 5\r\n2 9 10 \r\n")
+    expected = hashlib.sha256(b"1,5\n2,9\n2,10\n").hexdigest()
+    for name in ("a.txt", "b.txt"):
+        assert checksum(tmp_path / name, "pairs") == f"pairs:{expected}"

@@ -5,7 +5,14 @@ import os
 import pytest
 
 from advrec_tf import BPRMF, data, evaluation
-from advrec_tf.recommenders import PMF, WRMF, MostPopular, Random
+from advrec_tf.recommenders import (
+    PMF,
+    WRMF,
+    LightGCNConfig,
+    MostPopular,
+    Random,
+    SASRecConfig,
+)
 from advrec_tf.recommenders.pmf import rmse
 
 pytestmark = pytest.mark.skipif(
@@ -17,6 +24,7 @@ SIZES = {  # users, items, train, test, test items that train never saw
     "ml-100k": (943, 1682, 99057, 943, 3),
     "lastfm-2k": (1892, 17632, 90950, 1884, 206),
     "gowalla": (13149, 14007, 433356, 102254, 0),
+    "gowalla-lightgcn": (29858, 40981, 810128, 217242, 0),
 }
 
 
@@ -47,6 +55,22 @@ def test_a_few_epochs_on_ml_100k_beat_popularity():
     )
     trained, popularity = (evaluation.rank_metrics(each)["HR@10"] for each in ranks)
     assert trained > 1.2 * popularity > 0.03
+
+
+@pytest.mark.parametrize(
+    ("config", "epochs"), [(LightGCNConfig(batch_size=4096), 15), (SASRecConfig(), 8)]
+)
+def test_a_few_epochs_of_todays_models_beat_popularity(config, epochs):
+    built = data.load("ml-100k")
+    model = config.build(built, seed=0)
+    model.fit(built, config.batch_size, epochs=epochs, verbose=0)
+    popular = MostPopular(built)
+    tables = popular.user_embedding, popular.item_embedding
+    trained, popularity = (
+        evaluation.metrics(evaluation.top_k(P, Q, built, 10), built)["nDCG"]
+        for P, Q in (model.factors, tables)
+    )
+    assert trained > 1.5 * popularity > 0.01
 
 
 @pytest.mark.parametrize(
