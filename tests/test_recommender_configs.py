@@ -14,8 +14,10 @@ from advrec_tf.recommenders import (
     AMFConfig,
     BPRMFConfig,
     EnsembleConfig,
+    LightGCNConfig,
     MarginMFConfig,
     PMFConfig,
+    SASRecConfig,
     WRMFConfig,
     recommender_config,
 )
@@ -32,6 +34,8 @@ CONFIGS = (
     NormWRMFConfig,
     PMFConfig,
     MarginMFConfig,
+    LightGCNConfig,
+    SASRecConfig,
     EnsembleConfig,
 )
 
@@ -169,12 +173,14 @@ def test_the_registry_names_configurations():
         "pmf": "PMF",
         "wrmf_fit": "WRMF, adversary by fit",
         "wrmf_norm": "WRMF, adversary by norm",
+        "lightgcn": "LightGCN",
         "ensemble": "Ensemble",
     }
 
 
 OF_TRAINING = {"batch_size", "eval_every", "eval_users", "first_epoch"}  # the trainer reads them
 CHANGED = {"solver": "als", "feedback": "values", "adversary": "pgd", "ball": "l2", "momentum": 0.5}
+CHANGED |= {"dropout": 0.5}
 
 
 def changed(field):
@@ -196,6 +202,7 @@ def facts_of(model):
 @pytest.mark.parametrize("config", CONFIGS)
 def test_every_field_reaches_the_identity_and_the_model_or_its_training(config):
     tiny = interactions([(0, 0), (1, 1)], [(0, 1), (1, 0)])
+    tiny = replace(tiny, train_timestamps=np.arange(2.0))
     options, solvers = {"embedding_dim": 2}, {FitWRMFConfig, NormWRMFConfig}
     plain = config(**options)
     before = facts_of(plain.build(tiny, 0))

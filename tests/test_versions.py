@@ -45,8 +45,10 @@ from advrec_tf.poisoning.similarity import VERSION as LIKENESS  # noqa: E402
 from advrec_tf.recommenders import (
     AMFConfig,
     BPRMFConfig,
+    LightGCNConfig,
     MarginMFConfig,
     PMFConfig,
+    SASRecConfig,
     WRMFConfig,
 )  # noqa: E402
 
@@ -154,6 +156,16 @@ CASES = {
         lambda t: trained(MarginMFConfig(**SMALL)),
         MarginMFConfig.version,
         (1, 22.16321),
+    ),
+    "LightGCN": (
+        lambda t: trained(LightGCNConfig(**SMALL, epsilon=0.1)),
+        LightGCNConfig.version,
+        (1, 1.7229214),
+    ),
+    "SASRec": (
+        lambda t: trained(SASRecConfig(4, batch_size=8, length=6, epsilon=0.1)),
+        SASRecConfig.version,
+        (1, 16.315315),
     ),
     "perturbations": (lambda t: perturbed(), perturbations.VERSION, (1, 10.59859)),
     "evaluation": (lambda t: measured(), evaluation.VERSION, (1, 208.30808)),

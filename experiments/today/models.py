@@ -24,7 +24,7 @@ from advrec_tf.recommenders import (
 RELATIVE = 0.1  # epsilon of adversarial training, about AMF's on ML-1M
 # Chosen on held-out training interactions of gowalla-lightgcn and ML-1M.
 CONFIGS: dict[str, RecommenderConfig] = {
-    "BPR-MF": LightGCNConfig(propagation_layers=0),
+    "BPR-MF": LightGCNConfig(propagation_layers=0, regularization=0.01),
     "iALS": WRMFConfig(128, solver="als", regularization=30.0, weight=20.0),
     "LightGCN": LightGCNConfig(),
     "LightGCN-APR": LightGCNConfig(epsilon=RELATIVE),
