@@ -78,14 +78,14 @@ def states(values, items):
 
 def factors(values, shop):
     """P and Q, user by user."""
-    P = [states(values, items[1 - LENGTH :])[-1] for items in in_order_of_time(shop)]
+    P = [states(values, items[1 - LENGTH :])[-1] for items in in_order_of_time(shop, 0)]
     return np.array(P), values[1]
 
 
 def loss(values, shop):
     """The mean of -ln softmax over all windows of all users."""
     losses = []
-    for items in in_order_of_time(shop):
+    for items in in_order_of_time(shop, 0):
         for end in range(len(items), 0, -LENGTH):
             window = items[max(0, end - LENGTH) : end]
             scores = states(values, window[:-1]) @ values[1].T
@@ -135,7 +135,7 @@ def test_a_step_is_that_of_the_formula(shop, epsilon):
         expected += 0.7 * loss(moved, shop)
         slopes = differences(lambda v: loss(v, shop), moved, everything)
         gradient = [clean + 0.7 * slope for clean, slope in zip(gradient, slopes)]
-    rows = training_sequences(shop, LENGTH, seed=0)
+    rows = training_sequences(shop, LENGTH, seed=0, epoch=0)
     reported = model.train_on_batch(tuple(part[None] for part in rows))
     np.testing.assert_allclose(reported, expected, rtol=1e-4)
     for after, value, slope in zip(values_of(model), values, gradient):

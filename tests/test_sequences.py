@@ -16,21 +16,35 @@ def timed(seed=0, unknown=0.2, n_users=30):
     """Return data whose train interactions have random times; some are unknown."""
     shop = data.synthetic(n_users=n_users, n_items=20, per_user=9, seed=seed)
     rng = np.random.default_rng(seed)
-    times = rng.integers(0, 12, len(shop.train_users)).astype(float)
+    times = rng.permutation(len(shop.train_users)).astype(float)
     times[rng.random(len(times)) < unknown] = np.nan
     return replace(shop, train_timestamps=times)
 
 
 def known_items(shop, user):
-    """The user's items with known times, as a sort of tuples."""
+    """The user's items with known times, the oldest first; of `timed` data no two times are equal."""
     pairs = zip(shop.train_users, shop.train_timestamps, shop.train_items)
     return [item for _, item in sorted((t, i) for u, t, i in pairs if u == user and t == t)]
 
 
-def test_items_are_in_order_of_time_and_then_of_their_ids():
+def test_items_are_in_order_of_time():
     shop = timed()
-    for user, items in enumerate(in_order_of_time(shop)):
+    for user, items in enumerate(in_order_of_time(shop, 0)):
         assert items.tolist() == known_items(shop, user)
+
+
+def test_ties_are_in_an_order_that_the_seed_draws():
+    shop = timed(unknown=0)
+    tied = replace(shop, train_timestamps=np.floor(shop.train_timestamps / 40))
+    orders = {tuple(np.concatenate(in_order_of_time(tied, seed))) for seed in (0, 1, [0, 1])}
+    assert len(orders) == 3 and orders != {tuple(np.concatenate(in_order_of_time(shop, 0)))}
+    time_of = dict(zip(tied.pairs(tied.train_users, tied.train_items), tied.train_timestamps))
+    rising = []
+    for user, items in enumerate(in_order_of_time(tied, 0)):
+        times = [time_of[int(pair)] for pair in tied.pairs(np.full(len(items), user), items)]
+        assert times == sorted(times)
+        rising += [a < b for a, b, s, t in zip(items, items[1:], times, times[1:]) if s == t]
+    assert 0.3 < np.mean(rising) < 0.7  # in the order of the ids it would be 1
 
 
 @given(st.integers(0, 1000), st.integers(2, 12))
@@ -38,7 +52,7 @@ def test_items_are_in_order_of_time_and_then_of_their_ids():
 def test_every_known_interaction_follows_once_after_what_came_before(seed, length):
     """The rows, read back, are the users' histories cut into windows from their end."""
     shop = timed(seed)
-    rows = training_sequences(shop, length, seed)
+    rows = training_sequences(shop, length, seed, epoch=0)
     assert rows.items.shape[1] == length
     windows = []
     for items, following, positions, numbers in zip(*rows):
@@ -63,7 +77,7 @@ def test_every_known_interaction_follows_once_after_what_came_before(seed, lengt
 @settings(deadline=None, max_examples=30)
 def test_a_users_last_slot_ends_the_last_items(seed, length):
     shop = timed(seed, unknown=0.6)
-    rows, last = histories(shop, length)
+    rows, last = histories(shop, length, seed)
     for user, slot in enumerate(last):
         row, end = divmod(int(slot), length)
         slots = np.flatnonzero(rows.numbers[row] == rows.numbers[row, end])
@@ -76,7 +90,7 @@ def test_a_users_last_slot_ends_the_last_items(seed, length):
 
 
 def test_a_row_is_shared_where_there_is_room():
-    rows = training_sequences(timed(n_users=60), 12, seed=0)
+    rows = training_sequences(timed(n_users=60), 12, seed=0, epoch=0)
     assert np.mean(rows.numbers >= 0) > 0.85
 
 
@@ -85,4 +99,4 @@ def test_data_without_times_have_no_order(times):
     shop = data.synthetic(n_users=9, n_items=9, per_user=4)
     filled = None if times is None else np.full(len(shop.train_users), times)
     with pytest.raises(UserError, match="no timestamps"):
-        in_order_of_time(replace(shop, train_timestamps=filled))
+        in_order_of_time(replace(shop, train_timestamps=filled), 0)

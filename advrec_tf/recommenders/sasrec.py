@@ -134,7 +134,7 @@ class SASRec(AdversarialModel):
 
     def prepare(self, data: Interactions) -> None:
         """Take the users' histories."""
-        rows, last = histories(data, self.length)
+        rows, last = histories(data, self.length, self.seed)
         parts = (rows.items, rows.positions, rows.numbers, last)
         self.histories = tuple(map(tf.constant, parts))
 
@@ -150,18 +150,15 @@ class SASRec(AdversarialModel):
 
     def steps(self, data: Interactions, batch_size: int) -> int:
         """Return the number of mini-batches of an epoch, which leave out what does not fill one."""
-        return max(1, len(self._rows(data).items) // batch_size)
-
-    def _rows(self, data: Interactions) -> Sequences:
-        """Return the training sequences, the same in every epoch."""
-        return training_sequences(data, self.length, self.seed)
+        rows = training_sequences(data, self.length, self.seed, epoch=0)
+        return max(1, len(rows.items) // batch_size)
 
     def batches(self, data: Interactions, batch_size: int, epoch: int) -> Sequences:
         """Return the rows of sequences in an order of the epoch, [steps, B, L] each."""
-        rows = self._rows(data)
+        rows = training_sequences(data, self.length, self.seed, epoch)
         batch_size = min(batch_size, len(rows.items))
         steps = len(rows.items) // batch_size
-        order = generator([self.seed, epoch]).permutation(len(rows.items))[: steps * batch_size]
+        order = generator([self.seed, epoch, 1]).permutation(len(rows.items))[: steps * batch_size]
         return Sequences(*(part[order].reshape(steps, batch_size, -1) for part in rows))
 
     def batch_loss(self, values, items, following, positions, numbers):
@@ -181,7 +178,7 @@ class SASRec(AdversarialModel):
         if not self.dropout:
             return x
         step = tf.cast(self.optimizer.iterations.value, tf.int32)
-        seed = [2 * self.blocks * self.seed + number, step]
+        seed = [(2 * self.blocks + 1) * self.seed + number, step]
         bits = tf.random.stateless_uniform(tf.shape(x), seed, None, None, tf.uint32, alg="philox")
         kept = bits >= np.uint32(self.dropout * 2**32)
         return tf.where(kept, x / (1 - self.dropout), 0.0)

@@ -116,8 +116,9 @@ def training(
         count = epochs["lightgcn_epochs"] or EPOCHS.get(data.name, config.epochs)
         batch_size = max(1, len(data.train_users) // BATCHES)
         config = replace(config, batch_size=batch_size, epochs=count)
-    elif config.reads_times:
+    elif isinstance(config, SASRecConfig):
         count = epochs["sasrec_epochs"]
+        config = replace(config, epochs=count)
     return Training(name, config, count, seed, data, output_dir / "models")
 
 
@@ -131,7 +132,7 @@ def trainings(
     """
     made = []
     for name in names:
-        if CONFIGS[name].reads_times and data.train_timestamps is None:
+        if CONFIGS[name].reads_times and not sequences.has_times(data):
             continue
         made += [training(name, data, seed, output_dir, values) for seed in values["seed"]]
     if not made:
