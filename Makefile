@@ -110,7 +110,7 @@ promotion: .venv/installed ## how far rows of factors must move before an item e
 	$(RUN) --experiment=promotion
 
 reproduce-today: .venv/faiss ## LightGCN and SASRec: beside published accuracies, attacked in two places, ranked, stored, poisoned
-	$(RUN) --experiment=baselines
+	$(RUN) --experiment=baselines --models=BPR-MF,iALS,LightGCN,SASRec
 	$(RUN) --experiment=surfaces --models=$(SURFACES)
 	$(RUN) --experiment=robustness --entries=$(TODAY),BPR-MF,iALS-64,iALS-64:32:normalised,SVD-16:normalised,MostPopular
 	$(RUN) --experiment=stability --entries=$(TODAY),iALS-64,MostPopular

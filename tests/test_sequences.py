@@ -22,7 +22,7 @@ def timed(seed=0, unknown=0.2, n_users=30):
 
 
 def known_items(shop, user):
-    """The user's items with known times, the oldest first; of `timed` data no two times are equal."""
+    """The user's items with known times, the oldest first; no two times of `timed` are equal."""
     pairs = zip(shop.train_users, shop.train_timestamps, shop.train_items)
     return [item for _, item in sorted((t, i) for u, t, i in pairs if u == user and t == t)]
 

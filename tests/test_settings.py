@@ -23,6 +23,7 @@ OF_KEYS = {"seed", "attack", "more_attacks", "attack_draws", "entries", "factors
 OF_KEYS |= {"user_rows", "item_rows"}  # rows tell factors apart by a digest
 OF_KEYS |= {"other"}  # whose digest is in the configuration: test_stability.py changes it
 OF_KEYS |= {"patches", "svd_ranks", "pmf_dims", "figure6_ranks", "shares", "svm_components"}
+OF_KEYS |= {"models", "lightgcn_epochs", "sasrec_epochs"}  # rows tell trainings apart
 OF_FILES = {"preset", "keep_epochs", "save_lists"}
 UNBOUND = OF_MACHINE | OF_DATA | OF_KEYS | OF_FILES
 PMF = {"pmf_regularization", "pmf_learning_rate", "pmf_biases"}
@@ -32,7 +33,6 @@ ALSO_UNBOUND |= {"lowrank_figure6": WRMF}  # of recommenders that these experime
 BOUND = (
     *("table1", "budget", "low_rank_against_perturbations", "robustness"),
     *("poison", "lowrank_table1", "lowrank_table3", "lowrank_recsys19", "lowrank_figure6"),
-    "baselines",
 )
 # Flags that the papers say nothing about, or give several values of.
 FREE = OF_MACHINE | {"preset", "dataset", "columns", "seed", "split_seed", "k", "epochs"}
@@ -50,7 +50,6 @@ TEXTS = {
     "patches": ["20x5"],
     "target_group": ["lower_torso"],
     "victim": "wrmf_norm",
-    "models": ["LightGCN"],
 }
 
 

@@ -23,7 +23,7 @@ TEXTS = (
     *("dataset", "model", "selection", "attack", "ball", "start", "profiles", "group", "defense"),
     *("patch", "sampling", "kernel", "detector", "tested_on", "by", "order", "column", "metric"),
     *("first", "second", "entry", "factors", "threat_model", "unit", "warnings", "source", "rows"),
-    *("change", "direction"),
+    *("change", "direction", "surface"),
 )
 Measured = tuple[list[dict], storage.Arrays]  # a row for each point, and arrays [points, ...]
 DAMAGED = "its content is not what was written"

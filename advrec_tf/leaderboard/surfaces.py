@@ -21,7 +21,7 @@ EPSILONS = (0.02, 0.05, 0.1)  # shares of the RMS row norm of each table, l2
 QUARTERS = tuple(f"nDCG_{by}{n}" for by in ("activity", "popularity") for n in range(1, 5))
 LAYOUT = Layout(
     (
-        *("dataset", "entry", *ENTRY_COLUMNS, "seed", "epoch", "surface"),
+        *("dataset", "entry", *ENTRY_COLUMNS, "factors", "seed", "epoch", "surface"),
         *("threat_model", "epsilon", "attack", "k"),
     ),
     ("nDCG", "HR", "ICov", *QUARTERS),
@@ -65,6 +65,7 @@ def jobs(
     for surface in surfaces:
         shared: dict[str, Any] = {
             **{"dataset": trained.data.name, **entry.columns},
+            "factors": trained.folder.parent.name,
             **{"epoch": epoch, "surface": surface, "k": k},
         }
         grid: list[tuple[str, tuple, tuple]] = [("", (0.0,), ("",))]
@@ -82,7 +83,8 @@ def jobs(
 
 def popular_job(data: Interactions, k: int) -> Job:
     """Return the job of MostPopular, which the attacked models are compared with."""
-    point: dict[str, Any] = {"dataset": data.name, **Entry("MostPopular").columns, "epoch": 0}
+    point: dict[str, Any] = {"dataset": data.name, **Entry("MostPopular").columns}
+    point |= {"factors": data.fingerprint[:12], "epoch": 0}
     point |= {"surface": SERVED, "threat_model": "", "epsilon": 0.0, "attack": "", "k": k}
     return Job("advrec_tf.leaderboard.surfaces:popular", [point], {"data": data})
 
@@ -145,5 +147,5 @@ def _quarters(data: Interactions) -> dict[str, np.ndarray]:
     parts: dict[str, np.ndarray] = {}
     for by, values in (("activity", np.diff(data.indptr)[tested]), ("popularity", popularity)):
         quarter = 1 + 4 * np.argsort(np.argsort(values, kind="stable")) // len(values)
-        parts |= {f"nDCG_{by}{n}": quarter == n for n in range(1, 5)}
+        parts |= {f"nDCG_{by}{n}": quarter == n for n in range(1, 5) if np.any(quarter == n)}
     return parts

@@ -26,6 +26,12 @@ COLORS = {
     "no attack": "#444444",
     "WRMF": "#2f4b7c",
     "PMF": "#d4650f",
+    "BPR-MF": "#7f7f7f",
+    "iALS": "#54a24b",
+    "LightGCN": "#4c78a8",
+    "LightGCN-APR": "#72b7b2",
+    "SASRec": "#e45756",
+    "SASRec-APR": "#f58518",
 }
 _MORE_COLORS = ("#bab0ac", "#eeca3b", "#ff9da6", "#9c755f", "#2f4b7c")
 STYLES = ("-", "--", "-.", ":")

@@ -1,6 +1,7 @@
 """How accurate the recommenders are, beside published numbers, and their learning curves."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from advrec_tf.reporting.vocabulary import color_of, markdown, number
 from .models import TodaySpec, specs, train
 from .published import beside
 
-LAYOUT = Layout(("dataset", "model", "seed", "epoch", "k"), ("RE", "nDCG", "ICov"))
+LAYOUT = Layout(("dataset", "model", "factors", "seed", "epoch", "k"), ("RE", "nDCG", "ICov"))
 
 
 def jobs(spec: TodaySpec) -> list[Job]:
@@ -25,7 +26,8 @@ def jobs(spec: TodaySpec) -> list[Job]:
     """
     made = []
     for training in spec.trainings:
-        shared = {"dataset": spec.data.name, "model": training.name, "seed": training.seed}
+        shared: dict[str, Any] = {"dataset": spec.data.name, "model": training.name}
+        shared |= {"factors": training.digest, "seed": training.seed}
         points = [{**shared, "epoch": n, "k": spec.k} for n in training.measured_epochs]
         arguments = {"trained": training.trained}
         made.append(Job("advrec_tf.leaderboard.trained:accuracy", points, arguments))
@@ -95,10 +97,7 @@ def table(rows: pd.DataFrame, dataset: str) -> str:
         interval = f"[{number(row.low)}, {number(row.high)}]" if row.low == row.low else ""
         known = ["", "", "", ""]
         if row.published:
-            numbers = [
-                "" if value is None else number(value)
-                for value in (row.published_RE, row.published_nDCG)
-            ]
+            numbers = [number(value) for value in (row.published_RE, row.published_nDCG)]
             known = [row.published, *numbers, f"{row.difference:+.1%}"]
         means = [number(row.RE), number(row.nDCG)]
         lines.append([row.model, str(row.seeds), *means, interval, *known])

@@ -11,6 +11,7 @@ from advrec_tf.data import Interactions, sequences
 from advrec_tf.errors import UserError
 from advrec_tf.execution.jobs import Stages, Task
 from advrec_tf.execution.runner import Running, list_length
+from advrec_tf.leaderboard import measuring, surfaces
 from advrec_tf.leaderboard.entries import Entry, parse_entry
 from advrec_tf.leaderboard.trained import Trained
 from advrec_tf.recommenders import (
@@ -33,6 +34,7 @@ CONFIGS: dict[str, RecommenderConfig] = {
 }
 MAPPED = ("LightGCN", "LightGCN-APR", "SASRec", "SASRec-APR")  # their tables are no factors
 SWEEPS = 15  # of iALS
+LENGTHS = {"gowalla-lightgcn": 20}  # of the lists that published accuracies are of
 EPOCHS = {"ml-100k": 30}  # of LightGCN, where fewer are better on held-out clicks
 BATCHES = 24  # of an epoch of LightGCN: as few as 32768 triples make on gowalla-lightgcn
 CURVE = (0.1, 0.25, 0.5, 1.0)  # shares of the epochs whose weights are measured
@@ -53,6 +55,11 @@ class Training:
     def folder(self) -> Path:
         """Return the folder of its weights."""
         return model_folder(self.models_dir, self.data, self.config, self.seed)
+
+    @property
+    def digest(self) -> str:
+        """Return what tells its configuration and data from others, in key columns."""
+        return self.folder.parent.name
 
     @property
     def measured_epochs(self) -> list[int]:
@@ -81,30 +88,33 @@ class Training:
 
 @dataclass(frozen=True)
 class TodaySpec:
-    """The models of one data set, and what their factors depend on."""
+    """The models of one data set, and what their factors depend on.
+
+    Rows say by `factors` and `epoch` which configuration and training they are of.
+    """
 
     data: Interactions
     entries: list[Entry]
     trainings: list[Training]
     k: int
 
-    published = False  # the papers have none of these models
+    @property
+    def published(self) -> bool:
+        """Whether published accuracies may stand beside: of public data with their own split."""
+        return self.data.registered
 
     @property
     def config(self) -> dict[str, Any]:
         """What the results depend on, as plain values."""
-        models = {
-            training.name: {**training.config.identity, "epochs": training.epochs}
-            for training in self.trainings
-        }
         versions = {
             "perturbations": perturbations.VERSION,
             "evaluation": evaluation.VERSION,
             "sampling": data_package.sampling.VERSION,
             "sequences": sequences.VERSION,
+            "ensemble": measuring.VERSION,
+            "surfaces": surfaces.VERSION,
         }
-        fingerprint = self.data.times_fingerprint
-        return {"models": models, "k": self.k, "versions": versions, "data": fingerprint}
+        return {"k": self.k, "versions": versions, "data": self.data.times_fingerprint}
 
 
 def training(
@@ -154,7 +164,7 @@ def specs(
             data,
             entries,
             trainings(values, data, output_dir, names),
-            list_length(values, data),
+            list_length(values, data, LENGTHS.get(data.name, 10)),
         )
         for data in datasets
     ]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from advrec_tf.evaluation.verdicts import Claim, Relation, Replication
 from advrec_tf.leaderboard.surfaces import PARAMETERS, SERVED
-from advrec_tf.perturbations.ensemble import NOISE
+from advrec_tf.perturbations.ensemble import ALSO, NOISE
 from advrec_tf.reporting.verdict_table import Case, estimate, percent
 
 AT = 0.05  # epsilon of all claims but the one about MostPopular, which takes the largest
@@ -40,10 +40,12 @@ def worst(
 ) -> pd.Series:
     """Return a value of each seed under the attack of a threat model that leaves least nDCG.
 
-    Doing nothing and smaller epsilons are attacks too.
+    Doing nothing and smaller epsilons are attacks too, and so are those of ALSO, as on the
+    leaderboard.
     """
     part = rows[(rows["entry"] == entry) & (rows["surface"] == surface)]
-    known = (part["threat_model"] == threat_model) & (part["attack"] != NOISE)
+    included = (threat_model, *ALSO.get(threat_model, ()))
+    known = part["threat_model"].isin(included) & (part["attack"] != NOISE)
     part = part[(part["epsilon"] == 0) | (known & (part["epsilon"] <= epsilon * (1 + 1e-9)))]
     least = part.loc[part.groupby("seed")["nDCG"].idxmin()]
     return least.set_index("seed")[value]
@@ -143,12 +145,12 @@ def _popular(rows: pd.DataFrame, like: pd.Series) -> pd.Series:
 
 
 def _propagation(rows: pd.DataFrame, entry: str) -> Case:
-    """Return whether the map before the factors amplifies: more harm per relative epsilon."""
+    """Return whether an attack at the tables does more harm than one at the factors."""
     total = clean(rows, entry)
     left = [percent(worst(rows, entry, s, "test", AT), total) for s in (PARAMETERS, SERVED)]
     claim = _claim(
         f"{entry}, both",
-        "The map from the tables to the factors amplifies a perturbation",
+        "An attack at the tables leaves a smaller share than one at the factors",
         f"share of nDCG left at the tables, test, epsilon {AT:g}",
         Relation.LESS_THAN_OTHER,
         other="that at the factors",

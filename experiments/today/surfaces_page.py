@@ -6,12 +6,10 @@ from matplotlib.figure import Figure
 from advrec_tf.evaluation.verdicts import judge
 from advrec_tf.leaderboard.surfaces import ATTACKS, EPSILONS, PARAMETERS, SERVED
 from advrec_tf.reporting.verdict_table import counts, measured, stated
-from advrec_tf.reporting.vocabulary import markdown, number
+from advrec_tf.reporting.vocabulary import color_of, markdown, number
 
-from .models import MAPPED
 from .surfaces_claims import AT, POPULAR, cases, clean, under, worst
 
-COLORS = dict(zip(MAPPED, ("C0", "C9", "C3", "C1"))) | {"iALS": "C2", "BPR-MF": "C7"}
 WORDS = {SERVED: "at its factors", PARAMETERS: "at its tables"}
 WHY_APART = (
     "An epsilon is a share of the RMS row norm of each table, and the two surfaces have other "
@@ -103,7 +101,7 @@ def _by_degree(rows: pd.DataFrame) -> str:
                     name = f"nDCG_{by}{n}"
                     total = rows[(rows["entry"] == model) & (rows["epsilon"] == 0)][name].mean()
                     left = worst(rows, model, surface, "test", AT, name).mean()
-                    cells.append(f"{left / total:.0%}" if total else "")
+                    cells.append(f"{left / total:.0%}" if total > 0 else "")
                 lines.append(cells)
     header = ["model", "surface", "quarter by", *map(str, range(1, 5))]
     return (
@@ -121,9 +119,9 @@ def figure(rows: pd.DataFrame) -> Figure:
             curve = [clean(rows, model).mean()]
             curve += [worst(rows, model, surface, "test", e).mean() for e in EPSILONS]
             style = "o-" if model in models_of(rows, PARAMETERS) else "--"
-            axis.plot((0, *EPSILONS), curve, style, color=COLORS.get(model), label=model)
+            axis.plot((0, *EPSILONS), curve, style, color=color_of(model), label=model)
         axis.set_title(f"attacked {place}", fontsize=10)
         axis.set_xlabel("epsilon (share of the typical row)")
-    made.axes[0].set_ylabel("worst nDCG@10")
+    made.axes[0].set_ylabel(f"worst nDCG@{int(rows['k'].iloc[0])}")
     made.axes[0].legend(fontsize=8, frameon=False)
     return made
