@@ -130,6 +130,17 @@ def test_it_learns_and_a_resumed_training_has_the_same_bytes(small, tmp_path):
     assert losses[-1] < 0.9 * losses[0]
 
 
+def test_attacks_have_the_same_bytes_with_any_number_of_threads(shop):
+    model = model_of(shop)
+    tables, triples = [table.numpy() for table in model.tables], data.sample_triples(shop, seed=0)
+    deltas = []
+    for count in (1, 2):
+        with threads(count):
+            deltas.append(perturbations.bim(*tables, triples, 0.1, 4, served=model.served))
+    for first, second in zip(*deltas):
+        np.testing.assert_array_equal(first, second)
+
+
 def test_fit_takes_the_graph_of_its_data(small):
     """As for any model: made of sizes, compiled, fitted."""
     model = LightGCN(small.n_users, small.n_items, embedding_dim=8, seed=0)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from advrec_tf import data, evaluation, perturbations
 from advrec_tf.data.sequences import in_order_of_time, training_sequences
 from advrec_tf.errors import UserError
+from advrec_tf.execution.threads import threads
 from advrec_tf.recommenders import SASRec, SASRecConfig, epoch_file, train
 
 import oracles
@@ -153,6 +154,18 @@ def test_an_attack_follows_the_gradient_through_the_encoder(shop):
     for table, part, slope in zip(values, delta, slopes):
         size = 0.1 * np.sqrt(np.mean(np.sum(table**2, axis=1)))
         np.testing.assert_allclose(part, size * oracles.unit_rows(slope), rtol=1e-3, atol=1e-5)
+
+
+def test_attacks_have_the_same_bytes_with_any_number_of_threads(small):
+    timed = with_times(small)
+    model = SASRecConfig(8, length=8, dropout=0.0).build(timed, seed=0)
+    tables, triples = [table.numpy() for table in model.tables], data.sample_triples(small, seed=0)
+    deltas = []
+    for count in (1, 2):
+        with threads(count):
+            deltas.append(perturbations.bim(*tables, triples, 0.1, 4, served=model.served))
+    for first, second in zip(*deltas):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_dropout_keeps_the_mean_and_follows_from_the_step(shop):

@@ -55,15 +55,15 @@ def test_every_known_interaction_follows_once_after_what_came_before(seed, lengt
     rows = training_sequences(shop, length, seed, epoch=0)
     assert rows.items.shape[1] == length
     windows = []
-    for items, following, positions, numbers in zip(*rows):
-        assert np.all(np.diff(np.flatnonzero(numbers >= 0)) == 1)  # filled from the left
-        assert np.all(following[numbers < 0] == -1)
-        for number in range(numbers.max() + 1):
-            slots = np.flatnonzero(numbers == number)
+    for items, targets, positions, segments in zip(*rows):
+        assert np.all(np.diff(np.flatnonzero(segments >= 0)) == 1)  # filled from the left
+        assert np.all(targets[segments < 0] == -1)
+        for number in range(segments.max() + 1):
+            slots = np.flatnonzero(segments == number)
             assert np.array_equal(slots, slots[0] + np.arange(len(slots)))
             assert positions[slots].tolist() == list(range(len(slots)))
-            assert items[slots].tolist() == [-1, *following[slots][:-1]]
-            windows.append(tuple(following[slots]))
+            assert items[slots].tolist() == [-1, *targets[slots][:-1]]
+            windows.append(tuple(targets[slots]))
     expected = []
     for user in range(shop.n_users):
         items = known_items(shop, user)
@@ -80,8 +80,8 @@ def test_a_users_last_slot_ends_the_last_items(seed, length):
     rows, last = histories(shop, length, seed)
     for user, slot in enumerate(last):
         row, end = divmod(int(slot), length)
-        slots = np.flatnonzero(rows.numbers[row] == rows.numbers[row, end])
-        assert slots[-1] == end and rows.following[row, end] == -1
+        slots = np.flatnonzero(rows.segments[row] == rows.segments[row, end])
+        assert slots[-1] == end and rows.targets[row, end] == -1
         history = known_items(shop, user)
         if len(history) < length:
             assert rows.items[row, slots].tolist() == [-1, *history]
@@ -91,7 +91,7 @@ def test_a_users_last_slot_ends_the_last_items(seed, length):
 
 def test_a_row_is_shared_where_there_is_room():
     rows = training_sequences(timed(n_users=60), 12, seed=0, epoch=0)
-    assert np.mean(rows.numbers >= 0) > 0.85
+    assert np.mean(rows.segments >= 0) > 0.85
 
 
 @pytest.mark.parametrize("times", [None, np.nan])

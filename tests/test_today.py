@@ -5,8 +5,11 @@ import pandas as pd
 import pytest
 
 from advrec_tf.evaluation.verdicts import Relation
+from advrec_tf.execution.records import write_record
+from advrec_tf.execution.storage import write_csv
 from advrec_tf.leaderboard import surfaces
 from advrec_tf.leaderboard.entries import Entry
+from experiments.lowrank import poisoned_flags
 from experiments.today import baselines, published, surfaces_claims, surfaces_page
 
 from running import advrec
@@ -149,3 +152,24 @@ def test_a_measured_accuracy_stands_beside_the_published_one_of_the_same_k():
     assert row.difference == pytest.approx(0.15 / 0.1547 - 1)
     said = baselines.answer(frame, "gowalla-lightgcn")
     assert said == "LightGCN has nDCG 0.1500, 3.0% below published 0.1547."
+
+
+def test_lightgcn_is_a_victim_whose_learning_rate_falls_over_its_epochs(tmp_path):
+    values = {"victim_dim": None, "victim_epochs": 7}
+    (config,) = poisoned_flags.victims_of(values, "lightgcn").values()
+    assert (config.epochs, config.embedding_dim) == (7, 64)
+    flags = "--experiment=poison", "--victim=lightgcn", "--attack=bandwagon", "--victim_epochs=3"
+    result = advrec(*flags, "--preset=quick", "--seed=0", f"--output_dir={tmp_path}")
+    assert result.status == 0 and "LightGCN, targets of the head" in result.out, result.err
+
+
+def test_published_numbers_stand_beside_public_data_alone(tmp_path):
+    rows = [("ml-1m", "SASRec", "abc", 0, 1, 10, 0.2, 0.1, 9)]
+    frame = pd.DataFrame(rows, columns=baselines.LAYOUT.columns)
+    for known in (True, False):
+        folder = tmp_path / str(known) / "ml-1m"
+        write_csv(folder / "results.csv", frame)
+        record = {"config": {}, "runs": [], "statistics": {"published": known}}
+        write_record(folder / "config.json", record)
+        baselines.report([folder])
+        assert ("BERT4Rec" in (folder / "report.md").read_text()) == known

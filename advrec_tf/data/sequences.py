@@ -21,9 +21,9 @@ class Sequences(NamedTuple):
     """
 
     items: np.ndarray  # int32 [R, L], START for the first slot of a sequence and for an empty slot
-    following: np.ndarray  # int32 [R, L], the item that comes next, -1 if there is none
+    targets: np.ndarray  # int32 [R, L], the item that comes next, -1 if there is none
     positions: np.ndarray  # int32 [R, L], the slot's number in its sequence, from 0
-    numbers: np.ndarray  # int32 [R, L], the sequence's number in its row, -1 for an empty slot
+    segments: np.ndarray  # int32 [R, L], the sequence's number in its row, -1 for an empty slot
 
 
 def has_times(data: Interactions) -> bool:
@@ -98,8 +98,8 @@ def _packed(windows: list[np.ndarray], length: int, seed: int) -> tuple[Sequence
     starts = spots[:, 0] * length + spots[:, 1]
     within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     slots = np.repeat(starts, sizes) + within
-    following = np.concatenate(windows)
-    before = np.where(within == 0, START, np.roll(following, 1))
+    targets = np.concatenate(windows)
+    before = np.where(within == 0, START, np.roll(targets, 1))
 
     def rows(values: np.ndarray) -> np.ndarray:
         """Return the values at their slots, -1 elsewhere."""
@@ -107,6 +107,6 @@ def _packed(windows: list[np.ndarray], length: int, seed: int) -> tuple[Sequence
         flat[slots] = values
         return flat.reshape(-1, length)
 
-    numbers = rows(np.repeat(spots[:, 2], sizes))
-    sequences = Sequences(rows(before), rows(following), np.maximum(rows(within), 0), numbers)
+    segments = rows(np.repeat(spots[:, 2], sizes))
+    sequences = Sequences(rows(before), rows(targets), np.maximum(rows(within), 0), segments)
     return sequences, (starts + sizes - 1).astype(np.int32)

@@ -1,6 +1,6 @@
 """Attacks on the factors that a recommender serves, and on the parameter tables before them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -30,20 +30,22 @@ LAYOUT = Layout(
 
 def _fgsm(problem: Problem, epsilon: float, ball: str) -> Perturbation:
     """Return the single step of FGSM (Eq. 4)."""
-    return next(_iterates(problem, Budget(epsilon, epsilon, ball), None, 1))
+    return _ascended(problem, Budget(epsilon, epsilon, ball), None, 1)
 
 
 def _pgd(problem: Problem, epsilon: float, ball: str) -> Perturbation:
     """Return PGD's perturbation: BIM from a uniform start."""
     factors = problem.factors
     start = uniform_start(factors.user, factors.item, problem.seed, PGD_INIT)
-    return next(_iterates(problem, Budget(epsilon, ball=ball), factors.scaled(start), BIM_STEPS))
+    return _ascended(problem, Budget(epsilon, ball=ball), factors.scaled(start), BIM_STEPS)
 
 
-def _iterates(problem, budget: Budget, init, steps: int) -> Iterator[Perturbation]:
+def _ascended(problem, budget: Budget, init, steps: int) -> Perturbation:
     """Return the perturbation after so many steps up the BPR loss."""
-    return perturbations.iterates(
-        problem.factors, problem.chunks, budget, init, (steps,), problem.served
+    return next(
+        perturbations.iterates(
+            problem.factors, problem.chunks, budget, init, (steps,), problem.served
+        )
     )
 
 

@@ -42,7 +42,7 @@ def trajectory(
     epsilon / 4 unless given. init: the perturbation that the attack starts from, zero by default.
 
     served: how the recommender makes factors of its parameters, the identity if None. It maps two
-    tensors, the perturbed parameter tables P [U, D] and Q [I, D'], to the factors [U, F] and
+    tensors, the perturbed parameter tables P [M, D] and Q [N, D'], to the factors [U, F] and
     [I, F] that rank the items. It is differentiable: the attack maximises the loss of the factors
     and perturbs the parameters. If it is a NamedTuple of arrays with a `__call__`, one compiled
     program serves all arrays of these shapes. Arrays that a function closes over are constants.

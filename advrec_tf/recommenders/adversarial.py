@@ -13,7 +13,8 @@ class AdversarialModel(FactorModel):
 
     This is APR (He et al. 2018; Eq. 8 of the multi-step paper) for models whose factors are served
     from their parameter tables.  Delta is FGSM's step on both tables, in rows of `epsilon` times
-    the root mean square row norm of each table.  With an epsilon of 0 there is no adversary.
+    the root mean square row norm of each table.  With an epsilon of 0 there is no adversary.  L is
+    the whole loss of the model, with its regularisation and the same dropout.
     A subclass defines `batch_loss`.
     """
 

@@ -26,13 +26,13 @@ class Weights(NamedTuple):
     norms: tf.Tensor  # [2 N + 1, 2, D]: scale and shift of each layer normalisation
 
 
-def normalized(x: tf.Tensor, norm: tf.Tensor) -> tf.Tensor:
+def layer_norm(x: tf.Tensor, norm: tf.Tensor) -> tf.Tensor:
     """Return x with elements of mean 0 and variance 1, then scaled and shifted.  norm: [2, D]"""
     mean, variance = tf.nn.moments(x, axes=-1, keepdims=True)
     return (x - mean) * tf.math.rsqrt(variance + TINY) * norm[0] + norm[1]
 
 
-def attended(x: tf.Tensor, maps: tf.Tensor, visible: tf.Tensor) -> tf.Tensor:
+def self_attention(x: tf.Tensor, maps: tf.Tensor, visible: tf.Tensor) -> tf.Tensor:
     """Return softmax(x_q x_k^T / sqrt D) x_v over what each slot sees, mapped by the output.
 
     x: [B, L, D], maps: [4, D, D], visible: bool [B, L, L]
@@ -43,20 +43,21 @@ def attended(x: tf.Tensor, maps: tf.Tensor, visible: tf.Tensor) -> tf.Tensor:
     return (shares @ values) @ maps[3]
 
 
-def encoded(
+def encode(
     tables: tuple[tf.Tensor, tf.Tensor],
     weights: Weights,
     items: tf.Tensor,
     positions: tf.Tensor,
-    numbers: tf.Tensor,
+    segments: tf.Tensor,
     drop: Callable[[tf.Tensor, int], tf.Tensor] = lambda x, _: x,
 ) -> tf.Tensor:
     """Return the state of every slot, [B, L, D] (Kang and McAuley 2018, section III).
 
-    A slot sees those before it of its own sequence, and itself.  Each block normalises what goes
-    into its two layers and adds what comes out.
+    A slot attends to itself and to those before it of its own sequence.  Both layers of a block
+    have layer normalisation before them and a residual connection around them.  Beyond the paper,
+    attention has an output map, and every sequence begins with a slot without an item.
 
-    tables: of positions [L, D] and of items [I, D]; items, positions, numbers: [B, L], see
+    tables: of positions [L, D] and of items [I, D]; items, positions, segments: [B, L], see
     `Sequences`; drop(x, n): the n-th dropout
     """
     position_table, item_table = tables
@@ -67,14 +68,14 @@ def encoded(
     )
     x = drop(x, 0)
     slots = tf.range(tf.shape(items)[1])
-    visible = (numbers[:, :, None] == numbers[:, None, :]) & (slots[:, None] >= slots)
+    visible = (segments[:, :, None] == segments[:, None, :]) & (slots[:, None] >= slots)
     for n in range(weights.attention.shape[0]):
-        inputs = normalized(x, weights.norms[2 * n])
-        x += drop(attended(inputs, weights.attention[n], visible), 2 * n + 1)
-        inputs = normalized(x, weights.norms[2 * n + 1])
+        inputs = layer_norm(x, weights.norms[2 * n])
+        x += drop(self_attention(inputs, weights.attention[n], visible), 2 * n + 1)
+        inputs = layer_norm(x, weights.norms[2 * n + 1])
         hidden = tf.nn.relu(inputs @ weights.dense[n, 0] + weights.biases[n, 0])
         x += drop(hidden @ weights.dense[n, 1] + weights.biases[n, 1], 2 * n + 2)
-    return normalized(x, weights.norms[-1])
+    return layer_norm(x, weights.norms[-1])
 
 
 class Encoder(NamedTuple):
@@ -83,7 +84,7 @@ class Encoder(NamedTuple):
     weights: Weights
     items: tf.Tensor  # int32 [R, L], as the next two: rows of histories, see `Sequences`
     positions: tf.Tensor
-    numbers: tf.Tensor
+    segments: tf.Tensor
     last: tf.Tensor  # int32 [U], the slot of each user's state
 
     def __call__(self, positions: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -91,14 +92,14 @@ class Encoder(NamedTuple):
 
         Activations of a block of rows are computed again for the gradient, not kept.
         """
-        block_states = tf.recompute_grad(
-            lambda positions, items, *rows: encoded((positions, items), self.weights, *rows)
+        encode_block = tf.recompute_grad(
+            lambda positions, items, *rows: encode((positions, items), self.weights, *rows)
         )
         states = []
         for start in range(0, self.items.shape[0], SERVED_ROWS):
             rows = slice(start, start + SERVED_ROWS)
-            parts = (part[rows] for part in (self.items, self.positions, self.numbers))
-            states.append(block_states(positions, items, *parts))
+            parts = (part[rows] for part in (self.items, self.positions, self.segments))
+            states.append(encode_block(positions, items, *parts))
         flat = tf.reshape(tf.concat(states, axis=0), [-1, items.shape[1]])
         return tf.gather(flat, self.last), items
 
@@ -107,7 +108,7 @@ class Encoder(NamedTuple):
 class SASRec(AdversarialModel):
     """Minimises -ln softmax(s)_i of the item i that comes next, over the whole catalogue.
 
-    s_j = h . q_j, where h is the state of what came before (`encoded`).  The paper samples one
+    s_j = h . q_j, where h is the state of what came before (`encode`).  The paper samples one
     negative instead.  P holds the state of each user's last `length` - 1 items with known times;
     the tables are those of positions and of items.  `fit` needs Interactions with timestamps.
     """
@@ -135,7 +136,7 @@ class SASRec(AdversarialModel):
     def prepare(self, data: Interactions) -> None:
         """Take the users' histories."""
         rows, last = histories(data, self.length, self.seed)
-        parts = (rows.items, rows.positions, rows.numbers, last)
+        parts = (rows.items, rows.positions, rows.segments, last)
         self.histories = tuple(map(tf.constant, parts))
 
     @property
@@ -161,14 +162,14 @@ class SASRec(AdversarialModel):
         order = generator([self.seed, epoch, 1]).permutation(len(rows.items))[: steps * batch_size]
         return Sequences(*(part[order].reshape(steps, batch_size, -1) for part in rows))
 
-    def batch_loss(self, values, items, following, positions, numbers):
+    def batch_loss(self, values, items, targets, positions, segments):
         """Return the mean loss of a mini-batch of rows [B, L]."""
         tables, weights = values[:2], Weights(*values[2:])
-        states = encoded(tables, weights, items, positions, numbers, self._drop)
+        states = encode(tables, weights, items, positions, segments, self._drop)
         scores = tf.matmul(
             tf.reshape(states, [-1, self.embedding_dim]), tables[1], transpose_b=True
         )
-        wanted = tf.reshape(following, [-1])
+        wanted = tf.reshape(targets, [-1])
         present = tf.cast(wanted >= 0, tf.float32)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(wanted, 0), scores)
         return tf.reduce_sum(present * losses) / tf.reduce_sum(present)

@@ -14,10 +14,17 @@ from advrec_tf.execution.runner import list_length
 from advrec_tf.poisoning import POISONING_ATTACKS, Plan, Profiles
 from advrec_tf.poisoning.reading import existing, items_of, read_profiles
 from advrec_tf.poisoning.settings import MODULES
-from advrec_tf.recommenders import PMFConfig, RecommenderConfig, WRMFConfig, recommender_config
+from advrec_tf.recommenders import (
+    LightGCNConfig,
+    PMFConfig,
+    RecommenderConfig,
+    WRMFConfig,
+    recommender_config,
+)
 
 from .poisoned_spec import PoisonedSpec
 
+LIGHTGCN_BATCH = 4096  # triples, for data of any size
 AWARE_OF = {"gowalla": "150x20", "ml-100k": "200x50"}  # the reconstruction RecSys20 knows of
 
 
@@ -112,6 +119,8 @@ def _victim_config(values: dict[str, Any], kind: type[RecommenderConfig]) -> Rec
         fields |= sections.VICTIM_WRMF.fields(values)
     elif kind is PMFConfig:
         fields |= sections.VICTIM_PMF.fields(values)
+    elif kind is LightGCNConfig:  # whose learning rate falls to 0 over its epochs
+        fields |= {"epochs": values["victim_epochs"], "batch_size": LIGHTGCN_BATCH}
     return kind(**fields)
 
 

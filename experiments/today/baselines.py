@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from advrec_tf.evaluation import mean_interval
+from advrec_tf.execution.records import read_record
 from advrec_tf.execution.results import Job, Layout
 from advrec_tf.execution.runner import Experiment
 from advrec_tf.reporting import page, read_results
@@ -77,14 +78,17 @@ def report(folders: list[Path]) -> None:
     """Write report.md and the learning curves of each data set."""
     for folder in folders:
         rows = read_results(folder, columns=LAYOUT.columns)
+        record = read_record(folder / "config.json")
+        published = record is not None and record["statistics"]["published"]
+        dataset = folder.name if published else ""  # nothing is published on other data
+        title = f"# How accurate the recommenders are on {folder.name}\n\n"
         pictures = {"learning.png": figure(rows)}
-        page(folder, text(rows, folder.name), pictures, answer=answer(rows, folder.name))
+        page(folder, title + text(rows, dataset), pictures, answer=answer(rows, dataset))
 
 
 def text(rows: pd.DataFrame, dataset: str) -> str:
-    """Return report.md without the answer."""
+    """Return report.md without title and answer."""
     return (
-        f"# How accurate the recommenders are on {dataset}\n\n"
         "All items that a user does not know are ranked. Each model is measured after its last "
         "epoch, which no test item chose.\n\n" + table(rows, dataset)
     )
