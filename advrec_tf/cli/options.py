@@ -109,7 +109,7 @@ class TodayOptions:
     lightgcn_epochs: int | None = option(
         None, help="epochs of LightGCN and BPR-MF [100; 30 on ml-100k]", low=1
     )
-    sasrec_epochs: int = option(30, help="epochs of SASRec", low=1)
+    sasrec_epochs: int = option(100, help="epochs of SASRec", low=1)
 
 
 @dataclass(frozen=True)

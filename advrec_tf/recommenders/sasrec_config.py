@@ -26,7 +26,7 @@ class SASRecConfig(RecommenderConfig):
     epsilon: float = option(0.0, help="relative epsilon of the adversary; 0: none", low=0)
     adversarial_weight: float = option(1.0, help="weight of the adversarial loss", low=0)
 
-    epochs: int = option(30, help="epochs over which the learning rate falls to 0", low=1)
+    epochs: int = option(100, help="epochs over which the learning rate falls to 0", low=1)
 
     name = "SASRec"
     implementation = "sasrec:SASRec"
