@@ -30,12 +30,12 @@ def answer(rows: pd.DataFrame) -> str:
     lines = []
     for model in models_of(rows, PARAMETERS):
         total, parts = clean(rows, model).mean(), []
-        for surface, place in WORDS.items():
+        for surface, words in WORDS.items():
             blind, known = (
                 1 - worst(rows, model, surface, threat_model, AT).mean() / total
                 for threat_model in ("train", "test")
             )
-            parts.append(f"{place} {blind:.0%} (training pairs) and {known:.0%} (held-out items)")
+            parts.append(f"{words} {blind:.0%} (training pairs) and {known:.0%} (held-out items)")
         text = "; ".join(parts)
         lines.append(f"{model}, nDCG {number(total)}: epsilon {AT:g} takes {text}.")
     left = {name: worst(rows, name, SERVED, "test", AT).mean() for name in models_of(rows)}
@@ -114,13 +114,13 @@ def _by_degree(rows: pd.DataFrame) -> str:
 def figure(rows: pd.DataFrame) -> Figure:
     """Plot worst nDCG over epsilon where the held-out items are known, a panel a surface."""
     made = Figure(figsize=(9, 3.8), layout="constrained")
-    for axis, (surface, place) in zip(made.subplots(1, 2, sharey=True), WORDS.items()):
+    for axis, (surface, words) in zip(made.subplots(1, 2, sharey=True), WORDS.items()):
         for model in models_of(rows, surface):
             curve = [clean(rows, model).mean()]
             curve += [worst(rows, model, surface, "test", e).mean() for e in EPSILONS]
             style = "o-" if model in models_of(rows, PARAMETERS) else "--"
             axis.plot((0, *EPSILONS), curve, style, color=color_of(model), label=model)
-        axis.set_title(f"attacked {place}", fontsize=10)
+        axis.set_title(f"attacked {words}", fontsize=10)
         axis.set_xlabel("epsilon (share of the typical row)")
     made.axes[0].set_ylabel(f"worst nDCG@{int(rows['k'].iloc[0])}")
     made.axes[0].legend(fontsize=8, frameon=False)
