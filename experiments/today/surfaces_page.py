@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from advrec_tf.evaluation.verdicts import judge
 from advrec_tf.leaderboard.surfaces import ATTACKS, EPSILONS, PARAMETERS, SERVED
-from advrec_tf.reporting.verdict_table import counts, measured, stated
+from advrec_tf.reporting.verdict_table import counts, measured, percent, stated
 from advrec_tf.reporting.vocabulary import color_of, markdown, number
 
 from .surfaces_claims import AT, POPULAR, cases, clean, under, worst
@@ -25,6 +25,11 @@ def models_of(rows: pd.DataFrame, surface: str = SERVED) -> list[str]:
     return [str(name) for name in part["entry"].unique()]
 
 
+def taken(rows: pd.DataFrame, entry: str, surface: str, threat_model: str = "test") -> pd.Series:
+    """Return the percentage of nDCG that the worst attack takes, for each seed."""
+    return 100 - percent(worst(rows, entry, surface, threat_model, AT), clean(rows, entry))
+
+
 def answer(rows: pd.DataFrame) -> str:
     """Say what each model loses at both surfaces, which entry keeps most, and the verdicts."""
     lines = []
@@ -32,10 +37,10 @@ def answer(rows: pd.DataFrame) -> str:
         total, parts = clean(rows, model).mean(), []
         for surface, words in WORDS.items():
             blind, known = (
-                1 - worst(rows, model, surface, threat_model, AT).mean() / total
+                taken(rows, model, surface, threat_model).mean()
                 for threat_model in ("train", "test")
             )
-            parts.append(f"{words} {blind:.0%} (training pairs) and {known:.0%} (held-out items)")
+            parts.append(f"{words} {blind:.0f}% (training pairs) and {known:.0f}% (held-out items)")
         text = "; ".join(parts)
         lines.append(f"{model}, nDCG {number(total)}: epsilon {AT:g} takes {text}.")
     left = {name: worst(rows, name, SERVED, "test", AT).mean() for name in models_of(rows)}
