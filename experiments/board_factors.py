@@ -27,6 +27,7 @@ from .board_models import (
 )
 from .multistep import trainings
 from .multistep.trainings import TrainingSpec
+from .today.models import MAPPED
 
 BOARD_MODELS: dict[str, BoardModel] = {
     "BPR-MF": BestEpoch(("BPR-MF",)),
@@ -34,7 +35,7 @@ BOARD_MODELS: dict[str, BoardModel] = {
     "rescaled BPR-MF": Rescaled(("BPR-MF",)),
     "MostPopular": Popularity(),
     "MarginMF": MaximumMargin(),
-    **{name: OfToday(name) for name in ("LightGCN", "LightGCN-APR", "SASRec", "SASRec-APR")},
+    **{name: OfToday(name) for name in MAPPED},
     "iALS": LeastSquares(10.0, 1.0),
     "iALS-reg50": LeastSquares(50.0, 2.0),
     "iALS-reg100": LeastSquares(100.0, 10.0),

@@ -18,7 +18,6 @@ from advrec_tf.recommenders import (
     RecommenderConfig,
     WRMFConfig,
     checkpoints,
-    epoch_file,
 )
 
 ORDERS = ("as made", "users permuted", "real users permuted", "fakes permuted", "fakes first")
@@ -59,8 +58,7 @@ def train_or_load(
             save_every=25,
             progress=progress,
         )
-        model = settings.build(data, seed)
-        checkpoints.restore(model, storage.load(epoch_file(scratch, epochs)))
+        model = checkpoints.trained_model(scratch, epochs, data, settings, seed)
         P, Q = model.factors
         shutil.rmtree(scratch)
         has_mean = settings.reads_ratings and "mean" in vars(model)

@@ -99,7 +99,7 @@ def clean(points: list[dict], P: np.ndarray, Q: np.ndarray, data: Interactions) 
     users = {
         "nDCG": ndcg,
         "user activity": np.diff(data.indptr)[np.unique(data.test_users)],
-        "item popularity": _popularity(data),
+        "item popularity": popularity(data),
     }
     return [row], {name: values[None] for name, values in users.items()}
 
@@ -186,7 +186,7 @@ def _by_ranks(points: list[dict], ranks: list[np.ndarray]) -> Measured:
     return rows, {"nDCG": np.array(ndcg, np.float32)}
 
 
-def _popularity(data: Interactions) -> np.ndarray:
+def popularity(data: Interactions) -> np.ndarray:
     """Return the mean popularity of each tested user's test items."""
     counts = np.bincount(data.test_users, data.item_counts[data.test_items])
     users = np.bincount(data.test_users)

@@ -9,8 +9,9 @@ from advrec_tf import evaluation, perturbations
 from advrec_tf.data import Interactions
 from advrec_tf.execution.results import Job, Layout, Measured
 from advrec_tf.leaderboard.entries import Entry, changed
-from advrec_tf.leaderboard.measuring import ENTRY_COLUMNS
+from advrec_tf.leaderboard.measuring import ENTRY_COLUMNS, popularity
 from advrec_tf.leaderboard.trained import Trained
+from advrec_tf.leaderboard.worst_case import quarter_of
 from advrec_tf.perturbations import PGD_INIT, Budget, Perturbation, uniform_start
 from advrec_tf.perturbations.ensemble import BIM_STEPS, THREAT_MODELS, Attack, Problem
 from advrec_tf.recommenders.baselines import MostPopular
@@ -143,11 +144,9 @@ def problem_of(trained: Trained, entry: Entry, epoch: int, surface: str, k: int)
 
 def _quarters(data: Interactions) -> dict[str, np.ndarray]:
     """Return which tested users are in each quarter: bool [T] by the names of QUARTERS."""
-    tested = np.unique(data.test_users)
-    counts = np.bincount(data.test_users, data.item_counts[data.test_items])[tested]
-    popularity = counts / np.bincount(data.test_users)[tested]
+    activity = np.diff(data.indptr)[np.unique(data.test_users)]
     parts: dict[str, np.ndarray] = {}
-    for by, values in (("activity", np.diff(data.indptr)[tested]), ("popularity", popularity)):
-        quarter = 1 + 4 * np.argsort(np.argsort(values, kind="stable")) // len(values)
+    for by, values in (("activity", activity), ("popularity", popularity(data))):
+        quarter = quarter_of(values)
         parts |= {f"nDCG_{by}{n}": quarter == n for n in range(1, 5) if np.any(quarter == n)}
     return parts

@@ -7,10 +7,9 @@ import numpy as np
 
 from advrec_tf import evaluation
 from advrec_tf.data import Interactions
-from advrec_tf.execution import storage
 from advrec_tf.execution.results import Measured
-from advrec_tf.recommenders import FactorModel, RecommenderConfig, epoch_file
-from advrec_tf.recommenders.checkpoints import restore
+from advrec_tf.recommenders import FactorModel, RecommenderConfig
+from advrec_tf.recommenders.checkpoints import trained_model
 
 
 class Trained(NamedTuple):
@@ -23,9 +22,7 @@ class Trained(NamedTuple):
 
     def model(self, epoch: int) -> FactorModel:
         """Return the model with the weights of a kept epoch."""
-        model = self.config.build(self.data, self.seed)
-        restore(model, storage.load(epoch_file(self.folder, epoch)))
-        return model
+        return trained_model(self.folder, epoch, self.data, self.config, self.seed)
 
 
 def accuracy(points: list[dict], trained: Trained) -> Measured:

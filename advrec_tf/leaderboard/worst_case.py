@@ -173,9 +173,14 @@ def quarters(kept: Kept) -> UserValues:
     parts = {}
     for by in GROUPS:
         if by in values:
-            ranks = np.argsort(np.argsort(values[by], kind="stable"))
-            parts[by] = 1 + 4 * ranks // len(ranks)
+            parts[by] = quarter_of(values[by])
     return parts
+
+
+def quarter_of(values: np.ndarray) -> np.ndarray:
+    """Return the quarter (1 to 4) of each value, 1 the least; equal ones are parted by order."""
+    ranks = np.argsort(np.argsort(values, kind="stable"))
+    return 1 + 4 * ranks // len(ranks)
 
 
 def quartiles(rows: pd.DataFrame) -> pd.DataFrame:

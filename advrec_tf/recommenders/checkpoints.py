@@ -15,6 +15,8 @@ from advrec_tf.recommenders.config import RecommenderConfig
 if TYPE_CHECKING:  # reading checkpoints needs no TensorFlow
     import keras
 
+    from advrec_tf.recommenders.factors import FactorModel
+
 
 def model_folder(
     models_dir: Path | str, data: Interactions, config: RecommenderConfig, seed: int
@@ -47,6 +49,15 @@ def restore(model: keras.Model, arrays: storage.Arrays) -> None:
     """Set a compiled model of the same shape to what `capture` returned."""
     for name, variable in _variables(model).items():
         variable.assign(arrays[name])
+
+
+def trained_model(
+    folder: Path, epoch: int, data: Interactions, config: RecommenderConfig, seed: int
+) -> FactorModel:
+    """Return the model with the weights of a kept epoch."""
+    model = config.build(data, seed)
+    restore(model, storage.load(epoch_file(folder, epoch)))
+    return model
 
 
 def selected_factors(
