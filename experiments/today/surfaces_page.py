@@ -11,6 +11,7 @@ from advrec_tf.reporting.vocabulary import color_of, markdown, number
 from .surfaces_claims import AT, POPULAR, cases, clean, under, worst
 
 WORDS = {SERVED: "at its factors", PARAMETERS: "at its tables"}
+_LINES = {(False, False): "-", (False, True): "-.", (True, False): "--", (True, True): ":"}
 WHY_APART = (
     "An epsilon is a share of the RMS row norm of each table, and the two surfaces have other "
     "tables: factors in canonical form, and parameters before the propagation or the encoder. "
@@ -120,11 +121,13 @@ def figure(rows: pd.DataFrame) -> Figure:
     """Plot worst nDCG over epsilon where the held-out items are known, a panel a surface."""
     made = Figure(figsize=(9, 3.8), layout="constrained")
     for axis, (surface, words) in zip(made.subplots(1, 2, sharey=True), WORDS.items()):
-        for model in models_of(rows, surface):
-            curve = [clean(rows, model).mean()]
-            curve += [worst(rows, model, surface, "test", e).mean() for e in EPSILONS]
-            style = "o-" if model in models_of(rows, PARAMETERS) else "--"
-            axis.plot((0, *EPSILONS), curve, style, color=color_of(model), label=model)
+        for entry in models_of(rows, surface):
+            curve = [clean(rows, entry).mean()]
+            curve += [worst(rows, entry, surface, "test", e).mean() for e in EPSILONS]
+            row = rows[rows["entry"] == entry].iloc[0]
+            style = _LINES[bool(row["user_normalized"]), not pd.isna(row["truncated_rank"])]
+            color = color_of(row["model"])
+            axis.plot((0, *EPSILONS), curve, style, marker=".", color=color, label=entry)
         axis.set_title(f"attacked {words}", fontsize=10)
         axis.set_xlabel("epsilon (share of the typical row)")
     made.axes[0].set_ylabel(f"worst nDCG@{int(rows['k'].iloc[0])}")
