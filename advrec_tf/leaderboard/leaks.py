@@ -33,9 +33,14 @@ class Standing(NamedTuple):
     error: float
 
     @property
+    def train_lead(self) -> float:
+        """The training items' lead over chance."""
+        return max(self.train - 0.5, 1e-9)
+
+    @property
     def share(self) -> float:
         """What held-out items have of the training items' lead over chance."""
-        return (self.test - 0.5) / max(self.train - 0.5, 1e-9)
+        return (self.test - 0.5) / self.train_lead
 
 
 def has_seen_test(P: np.ndarray, Q: np.ndarray, data: Interactions, seed: int = 0) -> bool:
@@ -125,11 +130,10 @@ def standing(P: np.ndarray, Q: np.ndarray, compared: Compared) -> Standing:
         for start in range(0, len(compared.users), BLOCK)
     ]
     train, test = np.concatenate(blocks).T
-    denominator = max(train.mean() - 0.5, 1e-9)
-    share = (test.mean() - 0.5) / denominator
+    means = Standing(float(train.mean()), float(test.mean()), error=np.nan)
     # The delta method for a ratio of two means of the same users.
-    error = np.std((test - 0.5) - share * (train - 0.5)) / denominator / np.sqrt(len(train))
-    return Standing(float(train.mean()), float(test.mean()), float(error))
+    apart = np.std((test - 0.5) - means.share * (train - 0.5)) / np.sqrt(len(train))
+    return means._replace(error=float(apart / means.train_lead))
 
 
 def _leads(P: np.ndarray, Q: np.ndarray, compared: Compared) -> np.ndarray:
