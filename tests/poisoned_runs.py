@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from advrec_tf.cli.experiments import WITH_PMF
+
 from running import OF_VICTIMS, TINY
 
 
@@ -11,7 +13,8 @@ def flags_of(experiment):
     unread = {
         "lowrank_figure1": (*OF_VICTIMS, "--seed"),
         "lowrank_figure2": OF_VICTIMS,
-        "lowrank_figure4": ("--victim_dim",),
+        **dict.fromkeys(WITH_PMF, ("--solver",)),
+        "lowrank_figure4": ("--solver", "--victim_dim"),
     }
     own = [flag for flag in TINY if not flag.startswith(unread.get(experiment, "-no-"))]
     more = {

@@ -37,6 +37,11 @@ LARGE = "pandas,scipy,sklearn,matplotlib,tensorflow,joblib"
         (["--no_such_flag=1"], 1, "Unknown command line flag"),
         (["--epochs=x"], 1, "--epochs must be a whole number"),
         (["--attack=recsys20"], 1, "--attack is not read by --experiment=table1"),
+        (
+            ["--experiment=poison", "--victim=lightgcn", "--pmf_biases"],
+            1,
+            "--pmf_biases is not read by --victim=lightgcn",
+        ),
         (["--experiment=nothing"], 1, "no experiment is called 'nothing' (--help"),
         (["--experiment=tabel1"], 1, "no experiment is called 'tabel1': did you mean table1?"),
         (["--version"], 0, f"advrec {__version__}"),

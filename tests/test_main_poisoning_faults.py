@@ -117,10 +117,6 @@ FAULTS = {
         lambda t: ["--experiment=lowrank_figure2", "--attack=random", "--seed=0,1"],
         "--seed takes one value in this experiment",
     ),
-    "clicks of ratings": (
-        lambda t: ["--experiment=lowrank_table2", "--victim=pmf", "--enter=dense"],
-        "--enter says how values enter WRMF",
-    ),
     "two attacks": (
         lambda t: ["--experiment=lowrank_table1", "--attack=random,popular"],
         "this experiment takes one --attack, not random, popular",
@@ -165,10 +161,16 @@ def test_pmf_without_ratings_is_told(tmp_path):
             "--victim=pmf",
             "--target_group=tail",
             f"--output_dir={tmp_path / 'out'}",
-            *TINY,
+            "--preset=quick",
         )
     )
     assert "shop has no ratings, which PMF needs" in message
+
+
+def test_only_wrmf_is_entered_by_values(tmp_path):
+    flags = "--experiment=lowrank_table2", "--preset=quick", "--victim=pmf", "--enter=dense"
+    message = error_line(advrec(*flags, f"--output_dir={tmp_path}"))
+    assert "--enter says how values enter WRMF" in message
 
 
 def test_a_fault_of_one_data_set_does_not_stop_the_others(tmp_path):

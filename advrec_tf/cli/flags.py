@@ -4,8 +4,9 @@ from typing import Any
 
 from advrec_tf.cli.parsing import Flag, parsed
 from advrec_tf.cli.presets import preset_default
-from advrec_tf.cli.sections import SECTIONS
+from advrec_tf.cli.sections import SECTIONS, VICTIMS
 from advrec_tf.errors import UserError
+from advrec_tf.recommenders import recommender_config
 
 FLAGS: dict[str, Flag] = {}
 for _section in SECTIONS:
@@ -35,7 +36,8 @@ def values(experiment: str, given: dict[str, Any]) -> dict[str, Any]:
 
     A flag that is not in `given` has the default of preset and experiment.
     given: texts, lists of texts or bools.
-    Raises UserError for a flag that the experiment does not read, and for a wrong value.
+    Raises UserError for a flag that the experiment or its victim does not read, and for a wrong
+    value.
     """
     for name in given:
         if experiment not in FLAGS[name].read_by:
@@ -54,7 +56,18 @@ def values(experiment: str, given: dict[str, Any]) -> dict[str, Any]:
             )
     if result.get("profiles") and "attack" in result and "attack" not in given:
         result["attack"] = []
+    if "victim" in result:
+        _check_victim(result["victim"], given)
     return result
+
+
+def _check_victim(victim: str, given: dict[str, Any]) -> None:
+    """Raise UserError for a flag that only another victim reads."""
+    for section in VICTIMS:
+        if not issubclass(recommender_config(victim), section.config):
+            for name in section.names:
+                if name in given:
+                    raise UserError(f"--{name} is not read by --victim={victim}")
 
 
 def default(flag: Flag, experiment: str, preset: str) -> Any:

@@ -152,6 +152,7 @@ VICTIM_PMF = Section(
     },
     about="victim pmf",
 )
+VICTIMS = (VICTIM_WRMF, VICTIM_PMF)
 # A flag of several sections is declared by the first of them.
 SECTIONS = (
     Section(
