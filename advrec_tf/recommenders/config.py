@@ -113,13 +113,18 @@ class RecommenderConfig:
         return model
 
 
-def with_cosine_decay(model: "FactorModel", data: "Interactions", config: Any) -> "FactorModel":
-    """Compile a model whose learning rate falls along a cosine to 0 over `config.epochs`."""
+def with_cosine_decay(
+    model: "FactorModel", data: "Interactions", config: Any, adam_epsilon: float = 1e-7
+) -> "FactorModel":
+    """Compile a model for Adam whose learning rate falls along a cosine to 0 over `config.epochs`.
+
+    adam_epsilon: Adam's term that keeps it from dividing by 0, as a rule that of Keras
+    """
     import keras
 
     steps = config.epochs * model.steps(data, config.batch_size)
     schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
-    model.compile(keras.optimizers.Adam(schedule))
+    model.compile(keras.optimizers.Adam(schedule, epsilon=adam_epsilon))
     return model
 
 
