@@ -183,14 +183,15 @@ def frank_wolfe(
     gradient(side, P, Q): of a loss of this module; sizes: epsilon in the rows of each table; delta:
     [U, D] and [I, D]
     """
-    moved, served = list(delta), factors.served
-    slopes = served and served.slopes(gradient, factors.user + delta[0], factors.item + delta[1])
+    moved = list(delta)
+    if factors.served is not None:
+        tables = factors.user + delta[0], factors.item + delta[1]
+        slopes = factors.served.slopes(gradient, *tables)
     for side in (0, 1):
-        slope = (
-            slopes[side]
-            if slopes
-            else gradient(side, factors.user + moved[0], factors.item + moved[1])
-        )
+        if factors.served is None:
+            slope = gradient(side, factors.user + moved[0], factors.item + moved[1])
+        else:
+            slope = slopes[side]
         step = momentum * moved[side] + (1 - momentum) * linear_maximiser(slope, sizes[side], ball)
         moved[side] = np.where(slope.any(axis=1, keepdims=True), step, moved[side])
     return moved
