@@ -1,11 +1,14 @@
 """Figures 1 and 2, on rows made by hand."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.container import BarContainer
+from matplotlib.image import imread
 
-from advrec_tf.reporting import plots
+from advrec_tf.reporting import plots, web
 from experiments.multistep import budget, curves, iterations, labels
 from experiments.multistep.perturbed import LAYOUT
 
@@ -138,3 +141,24 @@ def test_figure_2_has_the_epsilon_of_equal_harm_and_certificates(epsilon_rows):
     uncertified = epsilon_rows[epsilon_rows["attack"] != "certificate"]
     assert "certified, l2" not in budget.budget_report(uncertified)
     assert budget.budget_figure(epsilon_rows).axes[1].get_xscale() == "log"
+
+
+def test_pieces_are_panels_and_a_legend_without_anything_of_each_other():
+    figure, axes = plots.panels(2, 2)
+    inks = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (200, 0, 200)]
+    for axis, ink in zip(axes.flat, inks):
+        axis.fill_between([0, 1], [1, 1], color=np.array(ink) / 255)
+        axis.set(xlabel="epsilon", title="a title")
+    axes[0, 0].set_ylabel("nDCG")
+    axes[0, 0].plot([0, 1], [0, 0], color="orange", linewidth=0, marker="s", label="a line")
+    plots.legend(figure, axes, "outside lower center")
+    made = plots.pieces(figure)
+    assert len(made) == 5
+    for n, piece in enumerate(made[:4]):
+        pixels = (imread(io.BytesIO(piece.png), format="png")[..., :3] * 255).round().astype(int)
+        seen = [(pixels == ink).all(axis=2).any() for ink in inks]
+        assert seen == [number == n for number in range(4)]
+        assert piece.inches < figure.get_figwidth() / 2 + 0.5
+    assert {axis.get_ylabel() for axis in figure.axes} == {"nDCG"}
+    page = web.picture(figure, "<alt>")
+    assert page.count("<img") == 5 and "&lt;alt&gt;" in page

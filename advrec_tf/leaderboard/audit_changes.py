@@ -100,7 +100,7 @@ def figure(table: pd.DataFrame, worst: pd.DataFrame, attacks: pd.DataFrame) -> F
         & (attacks["attack"] == NOISE)
         & (attacks["entry"] == FACTORS.label)
     ]
-    made = Figure(figsize=(8, 4), layout="constrained")
+    made = Figure(figsize=(5.2, 4), layout="constrained")
     axis = made.subplots()
     for curve, column, color, line, label in (
         (of_test, "nDCG", "C3", "-", "attacker who knows the held-out items"),

@@ -12,8 +12,7 @@ from advrec_tf.leaderboard.entries import FACTORS
 from advrec_tf.leaderboard.measuring import CERTIFICATE, SINGLE_USER
 from advrec_tf.perturbations.ensemble import THREAT_MODELS
 from advrec_tf.reporting import web
-from advrec_tf.reporting.plots import png
-from advrec_tf.reporting.vocabulary import number
+from advrec_tf.reporting.vocabulary import BASELINES, number
 
 if TYPE_CHECKING:
     from advrec_tf.leaderboard.auditing import Audit
@@ -55,6 +54,8 @@ def figure(attacks: pd.DataFrame) -> Figure:
     """
     audited = attacks[(attacks["entry"] == FACTORS.label) & (attacks["ball"] == "l2")]
     certified = audited[audited["threat_model"] == CERTIFICATE]
+    levels = attacks["entry"].isin((FACTORS.label, *BASELINES))
+    clean = attacks[levels & (attacks["epsilon"] == 0)]
 
     def draw(axis: Axes, threat_model: str) -> None:
         """Draw a curve for each attack of one threat model, certificates, and clean levels."""
@@ -64,7 +65,7 @@ def figure(attacks: pd.DataFrame) -> Figure:
             curve.set_color(AUDIT_COLORS[str(name)])
         if len(certified):
             axis.plot(certified["epsilon"], certified["nDCG"], "k:", label="certified")
-        for entry, part in attacks[attacks["epsilon"] == 0].groupby("entry"):
+        for entry, part in clean.groupby("entry"):
             level = axis.axhline(part["nDCG"].mean(), linewidth=1, linestyle="--")
             level.set(color=AUDIT_COLORS.get(str(entry), "black"), label=f"{entry}, clean")
 
@@ -84,7 +85,7 @@ def html_page(result: "Audit") -> str:
         web.paragraph(EXPLAINED[result.facts["unit"]]),
         web.paragraph(f"Clean: {values}."),
         *_changes(result),
-        web.picture(png(result.figure), ALT),
+        web.picture(result.figure, ALT),
         web.section("Who attacks", pd.DataFrame({"who": ATTACKERS}), _plain, "threat model"),
         *_variants(result.variants),
         web.section("What was audited", facts, _plain, "which"),
@@ -105,7 +106,7 @@ def _changes(result: "Audit") -> list[str]:
     made = audit_changes.figure(result.changes, result.worst, result.attacks)
     table = result.changes.set_index("change")
     return [
-        web.picture(png(made), CHANGES_ALT),
+        web.picture(made, CHANGES_ALT),
         web.section("What happens to factors anyway", table, number, "change"),
     ]
 

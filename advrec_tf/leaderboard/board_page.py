@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from advrec_tf.execution.results import read_record
 from advrec_tf.execution.storage import write_csv
@@ -107,7 +108,8 @@ def render(folder: Path, compared: str | None = None) -> None:
     text += "".join(table.markdown for table in compared_tables)
     answer = "\n".join(f"- {sentence}" for sentence in (*first, *summary.verdicts(rows)))
     page(folder, text, pictures, answer=answer)
-    write_text(folder / "leaderboard.html", html_page(folder, rows, first, compared_tables))
+    html = html_page(folder.name, rows, first, pictures, compared_tables)
+    write_text(folder / "leaderboard.html", html)
 
 
 def _user_models(record: dict[str, Any] | None) -> set[str]:
@@ -119,22 +121,26 @@ def _user_models(record: dict[str, Any] | None) -> set[str]:
 
 
 def html_page(
-    folder: Path, rows: pd.DataFrame, first: list[str], compared_tables: list[Table]
+    dataset: str,
+    rows: pd.DataFrame,
+    first: list[str],
+    pictures: dict[str, Figure],
+    compared_tables: list[Table],
 ) -> str:
-    """Return one self-contained page with the pictures of the folder.
+    """Return one self-contained page.
 
-    first: sentences above all others; compared_tables: of one entry against all others
+    first: sentences above all others; pictures: by the names of their files; compared_tables: of
+    one entry against all others
     """
     head, *others = [*first, *summary.verdicts(rows)]
-    curves, front = ((folder / f"{name}.png").read_bytes() for name in ("leaderboard", "front"))
     parts = [web.listed(others), web.paragraph(summary.EXPLAINED)]
-    parts.append(web.picture(curves, plots.CURVES_ALT))
+    parts.append(web.picture(pictures["leaderboard.png"], plots.CURVES_ALT))
     for section in summary.sections(rows):
         parts.append(web.section(section.title, section.table, section.format_cell))
     if lines := summary.warnings(rows):
         parts += ["<h2>Where the ensemble may be too weak</h2>", web.listed(lines)]
-    parts.append(web.picture(front, plots.FRONT_ALT))
+    parts.append(web.picture(pictures["front.png"], plots.FRONT_ALT))
     for table in compared_tables:
         parts.append(web.section(table.title, table.table, str, table.table.index.name or "entry"))
         parts.append(web.paragraph(table.note))
-    return web.document(f"Robustness of factors on {folder.name}", head, parts)
+    return web.document(f"Robustness of factors on {dataset}", head, parts)

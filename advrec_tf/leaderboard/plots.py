@@ -74,7 +74,7 @@ def by_threat_model(
         axis.set_ylim(bottom=0)
     for axis in axes[:, 0]:
         axis.set_ylabel(ylabel)
-    legend(figure, axes, "outside lower center", columns=4)
+    legend(figure, axes, "outside lower center", columns=2)
     return figure
 
 

@@ -2,17 +2,20 @@
 
 import io
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 
 from advrec_tf.files import replacing
 from advrec_tf.reporting.vocabulary import BASELINES, color_of
 
 DPI = 150  # of pictures that are saved
+MARGIN = 6  # pixels around a piece
 Where: TypeAlias = Literal["outside upper center", "outside lower center"]
 
 
@@ -100,6 +103,37 @@ def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight")
     return buffer.getvalue()
+
+
+class Piece(NamedTuple):
+    """A panel or a legend of a figure, as the bytes of a PNG file, and how wide it is."""
+
+    png: bytes
+    inches: float
+
+
+def pieces(figure: Figure) -> list[Piece]:
+    """Return the panels of a figure and then its legends, which a page can lay out anew.
+
+    Every panel gets its tick labels, and the axis labels of the first or last panel.
+    """
+    axes = [axis for axis in figure.axes if axis.has_data()]
+    for axis in axes:
+        axis.tick_params(labelbottom=True, labelleft=True)
+        axis.set_xlabel(axis.get_xlabel() or axes[-1].get_xlabel())
+        axis.set_ylabel(axis.get_ylabel() or axes[0].get_ylabel())
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image, made = np.asarray(canvas.buffer_rgba())[::-1, :, :3], []  # from the bottom up
+    for artist in (*axes, *figure.legends):
+        box = artist.get_tightbbox()
+        assert box is not None  # the axes have data and the legends entries
+        x0, y0, x1, y1 = np.clip(box.padded(MARGIN).extents, 0, None).astype(int)
+        part, buffer = image[y0:y1, x0:x1], io.BytesIO()
+        imsave(buffer, np.ascontiguousarray(part[::-1]), format="png")
+        made.append(Piece(buffer.getvalue(), part.shape[1] / DPI))
+    return made
 
 
 def save_figure(figure: Figure, path: Path) -> None:

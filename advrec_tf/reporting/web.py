@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
+from advrec_tf.reporting.plots import pieces
+
+CSS_INCH = 96  # pixels of a page
 _STYLE = """:root { color-scheme: light dark }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64em; margin: 2em auto; padding: 0 1em }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: 13px }
 td, th { border: 1px solid #8886; padding: 3px 8px; text-align: right; white-space: nowrap }
-thead th { cursor: pointer } img { max-width: 100%; background: white }
-@media (max-width: 40em) { .wide img { max-width: none; width: 60em } }"""
+thead th { cursor: pointer } img { max-width: 100% } .panels { display: flex; flex-wrap: wrap }
+@media (prefers-color-scheme: dark) { img { filter: invert(.93) hue-rotate(180deg) } }"""
 _SORT = """for (const head of document.querySelectorAll("thead th")) head.onclick = () => {
   const body = head.closest("table").tBodies[0], column = head.cellIndex, rows = [...body.rows];
   const down = head.dataset.down = head.dataset.down ? "" : "1";
@@ -66,7 +70,10 @@ def _cells(values: Iterable[Any], template: str) -> str:
     return "".join(template.format(html.escape(str(value))) for value in values)
 
 
-def picture(png: bytes, alt: str) -> str:
-    """Return an image element that holds the picture itself."""
-    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-    return f'<div class=wide><img alt="{html.escape(alt)}" src="{source}"></div>\n'
+def picture(figure: Figure, alt: str) -> str:
+    """Return the panels of a figure side by side, or below each other where there is no room."""
+    images = ""
+    for png, inches in pieces(figure):
+        source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        images += f'<img alt="" width={round(inches * CSS_INCH)} src="{source}">'
+    return f'<div class=panels role=img aria-label="{html.escape(alt)}">{images}</div>\n'
