@@ -95,7 +95,7 @@ def test_the_page_holds_everything_in_itself(audited, tmp_path):
     assert (
         "color-scheme: light dark" in page
         and "viewport" in page
-        and 'alt="nDCG over epsilon' in page
+        and 'aria-label="nDCG over epsilon' in page
         and page.count("<table>") == 7
     )
     assert "For whom" in page and {p.name for p in tmp_path.iterdir()} == {
