@@ -67,10 +67,8 @@ def test_summary_puts_published_beside_measured(rows):
     )
     single = table.loc[("low_rank", "none", "target_HR")]
     assert single["published"] == 0.0987 and np.isnan(single["sd"])
-    assert list(dict.fromkeys(table.index.get_level_values("defense"))) == [
-        "none",
-        "low_rank",
-    ]  # what was not done comes first
+    defenses = table.index.get_level_values("defense")  # what was not done comes first
+    assert list(dict.fromkeys(defenses)) == ["none", "low_rank"]
 
 
 def test_reports_show_what_is_there(rows):
@@ -188,8 +186,14 @@ def test_curves_over_rank_share_and_length():
     for name in LAYOUT.columns:
         base[name] = base.get(name, np.nan if name not in ("patch", "kernel") else "")
     for over in ("rank", "share", "dim"):
-        figure = pmf_curves.curves_figure(tables.summary(base), over)
+        figure = pmf_curves.curves_figure(base, over)
         assert all(axis.has_data() for axis in figure.axes)
+
+
+def test_what_an_attack_adds_is_of_the_same_seed_and_defence(rows):
+    added = pmf_curves.added(read_results(rows))
+    np.testing.assert_allclose(added["seed"], [0, 0, 1])
+    np.testing.assert_allclose(added["target_HR"], [0.04, 0, 0.04], atol=1e-12)
 
 
 def test_published_values_stand_beside_the_papers_setting_alone(rows):

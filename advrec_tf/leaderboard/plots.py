@@ -147,6 +147,7 @@ def front_figure(rows: pd.DataFrame, own: Collection[str] = ()) -> Figure:
         axis.step(line["x"], line["y"], where="post", color="#999999", linewidth=0.8, zorder=0)
         baselines(axis, clean.mean())
         axis.set(title=title_of(condition))
+        axis.locator_params(axis="x", nbins=4)  # clean values lie close to each other
         axis.set_ylim(bottom=0)
     for axis in axes[1]:
         axis.set_xlabel("clean nDCG")

@@ -18,6 +18,7 @@ from .poisoned_spec import LAYOUT, PoisonedSpec
 from .victim_jobs import victim_jobs
 
 METRICS = ("Recall", "Precision", "RMSE", "HR", "target_HR")
+SHOWN = ("Recall", "Precision", "target_HR")  # in the picture
 LABELS = {"rank": "SVD rank", "dim": "length of PMF's factors", "share": "new ratings added, %"}
 COLORS = ("#4c78a8", "#e45756", "#54a24b", "#b279a2")
 
@@ -34,30 +35,49 @@ def experiment(
         LAYOUT,
         poisoned_flags.one_attack,
         lambda spec: victim_jobs(spec, spec.conditions, defenses(spec)),
-        pages.report(name, text, lambda rows: curves_figure(tables.summary(rows), over)),
+        pages.report(name, text, lambda rows: curves_figure(rows, over)),
         profile_jobs.prepare,
     )
 
 
-def curves_figure(table: pd.DataFrame, over: str) -> Figure:
+def curves_figure(rows: pd.DataFrame, over: str) -> Figure:
     """Draw Recall, Precision and target HR of PMF with a line for each attack and defence.
 
-    The undefended recommender is dotted.  table: from `tables.summary`.  over: rank, the length of
-    the factors (dim), or the share of new ratings; only over "rank" do all ranks share a line.
+    The undefended recommender is dotted.  Below stands what the attack adds to its clean twin, as
+    the lines above nearly coincide.  over: rank, the length of the factors (dim), or the share of
+    new ratings; only over "rank" do all ranks share a line.
     """
-    table = table.assign(dim=table["model"].str.extract(r"\((\d+)\)", expand=False).astype(float))
-    figure, axes = panels(1, 3)
-    colors = dict(zip(table["attack"].unique(), cycle(COLORS)))
-    defenses = [name for name in table["defense"].unique() if name != "none"]
+    figure, axes = panels(2, 3)
+    colors = dict(zip(rows["attack"].unique(), cycle(COLORS)))
+    defenses = [name for name in rows["defense"].unique() if name not in ("none", "")]
     styles = dict(zip(defenses, cycle(STYLES))) | {"none": ":"}
-    for axis, metric in zip(axes[0], ("Recall", "Precision", "target_HR")):
-        part = table[table["metric"] == metric]
-        for (attack, defense), points in part.groupby(["attack", "defense"], sort=False):
-            _draw_lines(axis, points, over, colors[attack], styles[defense])
+    for line, part in zip(axes, (rows, added(rows))):
+        table = tables.summary(part)
+        table["dim"] = table["model"].str.extract(r"\((\d+)\)", expand=False).astype(float)
+        for axis, metric in zip(line, SHOWN):
+            of_metric = table[table["metric"] == metric]
+            for (attack, defense), points in of_metric.groupby(["attack", "defense"], sort=False):
+                _draw_lines(axis, points, over, colors[attack], styles[defense])
+            axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}" + ", added" * (part is not rows))
+    for axis in axes[1]:
+        axis.axhline(0, color="0.5", linewidth=0.6)
         axis.set_xlabel(LABELS[over])
-        axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}")
     legend(figure, axes, columns=4, size=7)
     return figure
+
+
+def added(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of attacked victims with the metrics of SHOWN less those of clean data.
+
+    The clean twin has the same defence and the same victim seed.
+    """
+    measured = tables.victims(rows)
+    shown = list(SHOWN)
+    keys = [*(name for name in tables.POINT if name not in ("attack", "profiles")), "seed"]
+    clean = measured.loc[measured["attack"] == "none", [*keys, *shown]]
+    pairs = measured[measured["attack"] != "none"].merge(clean, on=keys, suffixes=("", "_clean"))
+    pairs[shown] -= pairs[[f"{name}_clean" for name in shown]].to_numpy()
+    return pairs
 
 
 def _draw_lines(axis: Axes, points: pd.DataFrame, over: str, color: str, style: str) -> None:
