@@ -6,12 +6,11 @@ from pathlib import Path
 from advrec_tf.execution.results import Job
 from advrec_tf.execution.runner import Experiment
 from advrec_tf.leaderboard import surfaces
-from advrec_tf.leaderboard.surfaces import SERVED
+from advrec_tf.leaderboard.surfaces import PARAMETERS, SERVED
 from advrec_tf.reporting import page, read_results
 
 from . import surfaces_page
 from .models import MAPPED, TodaySpec, specs, train
-from .surfaces_page import WORDS
 
 
 def jobs(spec: TodaySpec) -> list[Job]:
@@ -20,13 +19,10 @@ def jobs(spec: TodaySpec) -> list[Job]:
     for training in spec.trainings:
         for entry in spec.entries:
             if entry.model == training.name:
-                surfaces_of = (
-                    WORDS if entry == entry.source and entry.model in MAPPED else (SERVED,)
-                )
+                mapped = entry == entry.source and entry.model in MAPPED
+                where = (SERVED, PARAMETERS) if mapped else (SERVED,)
                 seeded = replace(entry, seed=training.seed)
-                made += surfaces.jobs(
-                    seeded, training.epochs, training.trained, spec.k, surfaces_of
-                )
+                made += surfaces.jobs(seeded, training.epochs, training.trained, spec.k, where)
     return [*made, surfaces.popular_job(spec.data, spec.k)]
 
 
