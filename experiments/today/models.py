@@ -37,7 +37,7 @@ SWEEPS = 15  # of iALS
 LENGTHS = {"gowalla-lightgcn": 20}  # of the lists that published accuracies are of
 # Where others than the defaults are better on held-out clicks, for all models of a configuration.
 SEARCHED: dict[tuple[str, type], dict[str, Any]] = {
-    ("gowalla-lightgcn", LightGCNConfig): {"learning_rate": 0.05, "epochs": 200},
+    ("gowalla-lightgcn", LightGCNConfig): {"batch_size": 131072, "epochs": 800},
     ("ml-100k", LightGCNConfig): {"epochs": 30},
     ("ml-1m", SASRecConfig): dict(embedding_dim=128, length=200, batch_size=16, epochs=50),
 }
@@ -127,13 +127,12 @@ def training(
 ) -> Training:
     """Return the training of one of CONFIGS.  epochs: the values of TodayOptions"""
     config, count = CONFIGS[name], SWEEPS
-    config = replace(config, **SEARCHED.get((data.name, type(config)), {}))
     if isinstance(config, LightGCNConfig):
-        count = epochs["lightgcn_epochs"] or config.epochs
-        batch_size = max(1, len(data.train_users) // BATCHES)
-        config = replace(config, batch_size=batch_size, epochs=count)
-    elif isinstance(config, SASRecConfig):
-        count = epochs["sasrec_epochs"] or config.epochs
+        config = replace(config, batch_size=max(1, len(data.train_users) // BATCHES))
+    config = replace(config, **SEARCHED.get((data.name, type(config)), {}))
+    if isinstance(config, LightGCNConfig | SASRecConfig):
+        flag = "lightgcn_epochs" if isinstance(config, LightGCNConfig) else "sasrec_epochs"
+        count = epochs[flag] or config.epochs
         config = replace(config, epochs=count)
     return Training(name, config, count, seed, data, output_dir / "models")
 
