@@ -107,7 +107,9 @@ class TodayOptions:
         "as LightGCN:normalised or LightGCN:32:normalised",
     )
     lightgcn_epochs: int | None = option(
-        None, help="epochs of LightGCN and BPR-MF [100; gowalla-lightgcn 240, ml-100k 30]", low=1
+        None,
+        help="epochs of LightGCN and BPR-MF [100; gowalla-lightgcn 240, 160; ml-100k 30]",
+        low=1,
     )
     sasrec_epochs: int | None = option(None, help="epochs of SASRec [100; ml-1m 50]", low=1)
 
