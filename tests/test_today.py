@@ -1,5 +1,7 @@
 """The experiments on recommenders of today: from flags to pages, and their claims."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from advrec_tf.execution.storage import write_csv
 from advrec_tf.leaderboard import surfaces
 from advrec_tf.leaderboard.entries import Entry
 from experiments.lowrank import poisoned_flags
-from experiments.today import baselines, published, surfaces_claims, surfaces_page
+from experiments.today import baselines, models, published, surfaces_claims, surfaces_page
 
 from running import advrec
 
@@ -29,6 +31,20 @@ def test_baselines_are_measured_over_their_epochs(tmp_path):
     }
     assert set(rows[rows["model"] == "iALS"]["epoch"]) == {2, 4, 8, 15}
     assert advrec(*flags, *TINY).status == 0  # from what is stored
+
+
+def test_settings_of_a_data_set_go_before_the_defaults(small, tmp_path):
+    given = {"lightgcn_epochs": None, "sasrec_epochs": 7}
+    for dataset, models_of in models.SEARCHED.items():
+        data = replace(small, name=dataset)
+        for name, settings in models_of.items():
+            training = models.training(name, data, 0, tmp_path, given)
+            wanted = settings | ({"epochs": 7} if "SASRec" in name else {})
+            made = {key: getattr(training.config, key) for key in wanted}
+            assert made == wanted and training.epochs == wanted["epochs"]
+    plain = models.training("LightGCN", small, 0, tmp_path, given)
+    assert plain.config.batch_size == len(small.train_users) // models.BATCHES
+    assert plain.epochs == 100
 
 
 def test_models_of_sequences_are_left_out_without_times(tmp_path):
