@@ -157,7 +157,7 @@ package: .venv/package ## a wheel and a source archive, in dist
 	.venv/bin/python -m build --outdir dist .
 
 bench: .venv/bench ## speed and memory beside a plain loop and an eager dense baseline; SCALE=1m: a million users
-	$(if $(SCALE),.venv/bin/python -m benchmarks.scale,.venv/bin/python -m benchmarks.main && .venv/bin/python -m benchmarks.poisoning)
+	$(if $(SCALE),.venv/bin/python -m benchmarks.scale,.venv/bin/python -m benchmarks.main && .venv/bin/python -m benchmarks.poisoning && .venv/bin/python -m benchmarks.propagation)
 
 clean: ## remove the environment; results stay
 	rm -rf .venv build dist docs/html *.egg-info
