@@ -7,22 +7,21 @@ import nbclient
 import nbformat
 import pytest
 
-from running import OF_VICTIMS, SHORT, TINY, advrec
+from poisoned_runs import flags_of
+from running import SHORT, advrec
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 sys.path.insert(0, str(FOLDER))
 import render  # noqa: E402
 
+ARTEFACTS = ("table3", "figure2", "table2", "figure5")
 RUNS = (
     ("table1", *SHORT),
     ("iterations", *SHORT, "--iterations=1,3,25"),
     ("budget", *SHORT, "--epsilon=0.1,0.5", "--iterations=3"),
     ("characteristics", *SHORT, "--cores=5,10,15"),
-    ("lowrank_table3", *TINY, "--patches=50x20"),
-    ("lowrank_figure2", *(flag for flag in TINY if not flag.startswith(OF_VICTIMS))),
-    ("lowrank_table2", *TINY, "--patches=50x20"),
-    ("lowrank_figure5", *TINY, "--svd_ranks=5,20"),
+    *((f"lowrank_{name}", *flags_of(f"lowrank_{name}")) for name in ARTEFACTS),
 )
 
 
