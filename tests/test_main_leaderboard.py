@@ -98,7 +98,7 @@ def test_all_entries_are_tested_and_seen_by_group(board, table):
 def test_the_page_shows_tables_and_pictures(board):
     page = (board / "leaderboard.html").read_text()
     assert "keeps most" in page and page.count("<table>") == 17
-    assert 'alt="Worst nDCG' in page and (board / "leaderboard.png").exists()
+    assert 'aria-label="Worst nDCG' in page and (board / "leaderboard.png").exists()
 
 
 def test_a_published_board_has_the_rows_of_the_measured_one(board, output):
