@@ -17,15 +17,12 @@ USERS, ITEMS, PAIRS, LAYERS = 29_858, 40_981, 810_128, 3  # gowalla-lightgcn
 BATCH, ROUNDS = 131_072, 5
 
 
-def main() -> None:
-    """Print what `layers` propagations take, and an epoch."""
-    start_tensorflow()
+def programs(data):
+    """Return functions that propagate the same tables LAYERS times, by name."""
     import tensorflow as tf
 
-    from advrec_tf.recommenders import LightGCNConfig
     from advrec_tf.recommenders.lightgcn import propagation
 
-    data = interactions(USERS, ITEMS, PAIRS)
     map_ = propagation(data, LAYERS)
     rng = np.random.default_rng(0)
     tables = [rng.normal(size=(n, DIM)).astype(np.float32) for n in (USERS, ITEMS)]
@@ -53,19 +50,32 @@ def main() -> None:
     constants = list(map(tf.constant, tables))
     np.testing.assert_allclose(ours(*constants), by_scipy(), atol=1e-4)
     np.testing.assert_allclose(by_coo(tf.constant(stacked)), by_scipy(), atol=1e-4)
-    programs = {
+    return {
         "advrec_tf": lambda: ours(*constants).numpy(),
         "SciPy": by_scipy,
         "TensorFlow's SparseTensor": lambda: by_coo(tf.constant(stacked)).numpy(),
     }
-    seconds = {name: [] for name in programs}
-    for _ in range(ROUNDS):  # in turn, so that a busy moment meets all
-        for name, program in programs.items():
-            seconds[name].append(timed(program))
-    config = LightGCNConfig(batch_size=BATCH)
-    model = config.build(data, 0)
+
+
+def seconds_of_epoch(data) -> float:
+    """Return what an epoch of LightGCN takes, without compilation."""
+    from advrec_tf.recommenders import LightGCNConfig
+
+    model = LightGCNConfig(batch_size=BATCH).build(data, 0)
     model.fit(data, BATCH, epochs=1, verbose=0)
-    epoch = timed(lambda: model.fit(data, BATCH, epochs=3, initial_epoch=1, verbose=0)) / 2
+    return timed(lambda: model.fit(data, BATCH, epochs=3, initial_epoch=1, verbose=0)) / 2
+
+
+def main() -> None:
+    """Print what the propagations take, and an epoch."""
+    start_tensorflow()
+    data = interactions(USERS, ITEMS, PAIRS)
+    compared = programs(data)
+    seconds = {name: [] for name in compared}
+    for _ in range(ROUNDS):  # in turn, so that a busy moment meets all
+        for name, program in compared.items():
+            seconds[name].append(timed(program))
+    epoch = seconds_of_epoch(data)
     first = np.median(seconds["advrec_tf"])
     print(f"\n{LAYERS} propagations of {USERS} users, {ITEMS} items, {PAIRS} interactions\n")
     print("| | ms | x advrec_tf |\n| --- | --- | --- |")

@@ -98,13 +98,6 @@ def bars(
         )
 
 
-def png(figure: Figure) -> bytes:
-    """Return a figure as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight")
-    return buffer.getvalue()
-
-
 class Piece(NamedTuple):
     """A panel or a legend of a figure, as the bytes of a PNG file, and how wide it is."""
 
@@ -138,8 +131,8 @@ def pieces(figure: Figure) -> list[Piece]:
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as a PNG file, atomically."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(png(figure))
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight")
 
 
 def flagged(axis: Axes, marks: list[tuple[str, float, float]], top: float = 1.0) -> None:

@@ -51,14 +51,14 @@ def curves_figure(rows: pd.DataFrame, over: str) -> Figure:
     colors = dict(zip(rows["attack"].unique(), cycle(COLORS)))
     defenses = [name for name in rows["defense"].unique() if name not in ("none", "")]
     styles = dict(zip(defenses, cycle(STYLES))) | {"none": ":"}
-    for line, part in zip(axes, (rows, added(rows))):
+    for line, part, words in zip(axes, (rows, added(rows)), ("", ", added")):
         table = tables.summary(part)
         table["dim"] = table["model"].str.extract(r"\((\d+)\)", expand=False).astype(float)
         for axis, metric in zip(line, SHOWN):
             of_metric = table[table["metric"] == metric]
             for (attack, defense), points in of_metric.groupby(["attack", "defense"], sort=False):
                 _draw_lines(axis, points, over, colors[attack], styles[defense])
-            axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}" + ", added" * (part is not rows))
+            axis.set_ylabel(f"{metric}@{table['k'].iloc[0]:.0f}{words}")
     for axis in axes[1]:
         axis.axhline(0, color="0.5", linewidth=0.6)
         axis.set_xlabel(LABELS[over])
